@@ -1,0 +1,83 @@
+// One struct per command, declared field by field in one place, drives the command line, strict
+// JSON, the record of effective options and the generated documentation.
+//
+//   struct SplitOptions {
+//     std::string method = "kmeans";
+//     int64_t num_experts = 0;
+//     template <class Visitor> void Visit(Visitor& v) {
+//       v.Field("method", method, "how neurons are grouped: kmeans or random");
+//       v.Field("experts", num_experts, "experts per FFN; 0 means d_ff / expert-size");
+//     }
+//   };
+//
+// Field types: bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>.
+// Names are written-with-dashes on the command line and written_with_underscores in JSON.
+#pragma once
+
+#include <string>
+#include <type_traits>
+
+#include "moefy/base/error.h"
+#include "moefy/base/json.h"
+
+namespace moefy {
+
+// "expert-size" -> "expert_size"
+inline std::string JsonKey(std::string_view option_name) {
+  return ReplaceAll(std::string(option_name), "-", "_");
+}
+
+namespace internal {
+
+struct OptionReader {
+  const JsonObject& object;
+  template <typename T>
+  void Field(const char* name, T& value, const char* /*help*/) {
+    const std::string key = JsonKey(name);
+    if (!object.Has(key)) return;
+    if constexpr (std::is_same_v<T, bool>) {
+      value = object.GetBool(key);
+    } else if constexpr (std::is_same_v<T, int64_t>) {
+      value = object.GetInt(key, std::numeric_limits<int64_t>::min(),
+                            std::numeric_limits<int64_t>::max());
+    } else if constexpr (std::is_same_v<T, double>) {
+      value = object.GetNumber(key, -std::numeric_limits<double>::max(),
+                               std::numeric_limits<double>::max());
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      value = object.GetString(key);
+    } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+      value = object.GetNumbers(key);
+    } else {
+      static_assert(std::is_same_v<T, std::vector<std::string>>, "not an option type");
+      value = object.GetStrings(key);
+    }
+  }
+};
+
+struct OptionWriter {
+  Json out = Json::object();
+  template <typename T>
+  void Field(const char* name, T& value, const char* /*help*/) {
+    out[JsonKey(name)] = value;
+  }
+};
+
+}  // namespace internal
+
+// Overwrites the fields that `object` names. Other keys are left for the caller to read;
+// call object.RefuseUnknownKeys() when all are read.
+template <typename Options>
+void ReadOptions(const JsonObject& object, Options& options) {
+  internal::OptionReader reader{object};
+  options.Visit(reader);
+}
+
+// Every field with its effective value, in declaration order.
+template <typename Options>
+Json OptionsToJson(Options options) {
+  internal::OptionWriter writer;
+  options.Visit(writer);
+  return writer.out;
+}
+
+}  // namespace moefy

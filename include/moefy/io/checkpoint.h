@@ -1,0 +1,62 @@
+// A checkpoint on disk, whatever its layout: a directory with model.safetensors or with shards and
+// an index, or one .safetensors file. Knows tensors by name and nothing of Transformers.
+// Thread-safety: reading is thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moefy/base/progress.h"
+#include "moefy/io/safetensors.h"
+#include "moefy/io/tensor_info.h"
+
+namespace moefy::io {
+
+class Checkpoint {
+ public:
+  // Reads headers only. Throws Error{kInput} naming every problem found.
+  static Checkpoint Open(const std::filesystem::path& path);
+
+  // The directory that holds config.json and the tokenizer (the file's parent for a single file).
+  const std::filesystem::path& directory() const { return directory_; }
+  bool is_sharded() const { return !index_name_.empty(); }
+  const std::string& index_name() const { return index_name_; }  // "" when not sharded
+  const std::vector<SafetensorsFile>& files() const { return files_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+  std::vector<std::string> TensorNames() const;  // sorted
+  const TensorInfo* Find(std::string_view name) const;
+  // Throws Error{kInput} with the nearest name when absent.
+  const TensorInfo& Get(std::string_view name) const;
+  std::span<const std::byte> Bytes(std::string_view name) const;
+  uint64_t TotalBytes() const;  // of all tensors
+
+  // 32 hex digits over every tensor's name, dtype, shape and bytes (XXH3-128, names sorted): the
+  // same for any sharding of the same tensors. Reads all weights, in parallel.
+  std::string Fingerprint(Progress& progress = SilentProgress()) const;
+
+ private:
+  std::filesystem::path directory_;
+  std::string index_name_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, std::pair<size_t, const TensorInfo*>, std::less<>> tensors_;
+  std::vector<std::string> warnings_;
+};
+
+// Gives the bytes to store under a name; `scratch` may hold them if they are not the source's own.
+using TensorTransform = std::function<std::span<const std::byte>(
+    const TensorInfo& info, std::span<const std::byte> bytes, std::vector<std::byte>& scratch)>;
+
+// Writes `source` again into `directory` (which exists): the same files, index, names, shapes and
+// dtypes, each tensor's bytes passed through `transform`. Weight files only.
+void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& directory,
+                       const TensorTransform& transform, Progress& progress = SilentProgress());
+
+}  // namespace moefy::io

@@ -1,0 +1,67 @@
+// Reader and writer of single safetensors files.
+// Format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors without holes.
+// Thread-safety: a SafetensorsFile may be read from many threads; a writer has one owner.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moefy/io/mapped_file.h"
+#include "moefy/io/tensor_info.h"
+
+namespace moefy::io {
+
+struct SafetensorsHeader {
+  std::map<std::string, std::string> metadata;
+  std::vector<TensorInfo> tensors;  // sorted by position in the file
+  uint64_t data_begin = 0;          // 8 + N
+};
+
+// Checks everything the format promises before anything is returned; Error{kInput} otherwise,
+// without the file's name. `file_bytes` are the whole file.
+SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> file_bytes);
+
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);  // messages start with the path
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+  const std::vector<TensorInfo>& tensors() const { return header_.tensors; }
+  const TensorInfo* Find(std::string_view name) const;  // null when absent
+  // The tensor's bytes in the mapped file: little-endian, row-major, NOT necessarily aligned.
+  std::span<const std::byte> Bytes(const TensorInfo& info) const;
+
+ private:
+  MappedFile file_;
+  SafetensorsHeader header_;
+  std::map<std::string, size_t, std::less<>> index_;
+};
+
+// Streams a file whose tensors are all declared first (`begin`/`end` are ignored and assigned).
+// Order in the file: dtype alignment descending, then name; header padded to 8 bytes with spaces.
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
+                    std::map<std::string, std::string> metadata = {{"format", "pt"}});
+  ~SafetensorsWriter();
+  SafetensorsWriter(const SafetensorsWriter&) = delete;
+  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
+
+  // Each declared tensor exactly once, in any order.
+  void Write(std::string_view name, std::span<const std::byte> bytes);
+  // MOEFY_CHECKs that every tensor was written, syncs and closes. Error{kSystem} on a full disk.
+  void Finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moefy::io

@@ -1,0 +1,31 @@
+// The seam: a Transformer owns one FeedForward per block and never knows which kind it is.
+// Recording, masked MoE and the sparse runner are all put in through it.
+// Thread-safety: one call at a time per object (implementations may count or keep buffers).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "moefy/model/ffn.h"
+
+namespace moefy::model {
+
+class FeedForward {
+ public:
+  virtual ~FeedForward() = default;
+  // x [tokens, hidden] F32 contiguous, real tokens only, no padding -> [tokens, hidden].
+  // tokens may be 0. Must not change x.
+  virtual at::Tensor Forward(const at::Tensor& x) = 0;
+};
+
+// The plain FFN; differentiable when its weights require gradients.
+class DenseFeedForward final : public FeedForward {
+ public:
+  explicit DenseFeedForward(FfnWeights weights);
+  at::Tensor Forward(const at::Tensor& x) override;
+  const FfnWeights& weights() const { return weights_; }
+
+ private:
+  FfnWeights weights_;
+};
+
+}  // namespace moefy::model

@@ -1,0 +1,55 @@
+// One feed-forward network in one canonical orientation, whatever its checkpoint's layout:
+//   y = act(x W_in^T + b_in) [* (x W_gate^T)] W_out + b_out
+// where a neuron is a row of every matrix: W_in, W_gate and W_out are all [neurons, hidden].
+// Gated FFNs: act is applied to the gate row: act(x W_gate^T) * (x W_in^T).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+
+#include "moefy/io/checkpoint.h"
+#include "moefy/model/config.h"
+
+namespace moefy::model {
+
+// Where an FFN's tensors are in the checkpoint. Names of absent tensors are empty.
+struct FfnSpec {
+  std::string name;    // "encoder.ffn.0", "decoder.ffn.1", or "ffn.0" in one-stack models
+  std::string w_in;    // stored [neurons, hidden]
+  std::string b_in;    // [neurons]
+  std::string w_gate;  // stored [neurons, hidden]
+  std::string w_out;   // stored [hidden, neurons]
+  std::string b_out;   // [hidden]
+  int64_t hidden = 0;
+  int64_t num_neurons = 0;
+  Activation activation = Activation::kRelu;
+
+  bool gated() const { return !w_gate.empty(); }
+};
+
+// The FFN's weights as F32 tensors in the canonical orientation; absent ones are undefined.
+struct FfnWeights {
+  at::Tensor w_in;    // [neurons, hidden]
+  at::Tensor b_in;    // [neurons]
+  at::Tensor w_gate;  // [neurons, hidden]
+  at::Tensor w_out;   // [neurons, hidden]
+  at::Tensor b_out;   // [hidden]
+  Activation activation = Activation::kRelu;
+
+  int64_t num_neurons() const { return w_in.size(0); }
+  int64_t hidden() const { return w_in.size(1); }
+};
+
+// Reads one FFN (F32, F16, BF16 or F64 as stored). Error{kInput} for a missing tensor or a shape
+// that disagrees with `spec`.
+FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec);
+
+// act(x), element-wise.
+at::Tensor Activate(Activation activation, const at::Tensor& x);
+
+// What enters W_out: x [tokens, hidden] -> [tokens, neurons].
+at::Tensor NeuronActivations(const FfnWeights& ffn, const at::Tensor& x);
+
+}  // namespace moefy::model

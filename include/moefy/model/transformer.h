@@ -1,0 +1,81 @@
+// The one Transformer all families run on. No family has code of its own: ModelConfig says which
+// of a handful of choices to take.
+// Thread-safety: one Forward at a time per object. Differentiable unless under at::NoGradGuard.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moefy/base/progress.h"
+#include "moefy/io/checkpoint.h"
+#include "moefy/model/config.h"
+#include "moefy/model/feed_forward.h"
+#include "moefy/model/ffn.h"
+
+namespace moefy::model {
+
+// Parameters under their checkpoint names, F32.
+using TensorMap = std::map<std::string, at::Tensor>;
+
+// All tensors I64; undefined where the model takes none. A missing mask means no padding.
+struct ForwardInputs {
+  at::Tensor input_ids;               // [batch, tokens]
+  at::Tensor attention_mask;          // [batch, tokens], 1 for real tokens
+  at::Tensor token_type_ids;          // [batch, tokens]
+  at::Tensor decoder_input_ids;       // [batch, decoder_tokens]
+  at::Tensor decoder_attention_mask;  // [batch, decoder_tokens]
+};
+
+// Receives what a run computes on the way, under the names of the recorded reference outputs:
+// "hidden_states.0", "encoder.hidden_states.3", "encoder.last_hidden_state", ... Each tensor is
+// [batch, tokens, hidden], zero at padded positions.
+using HiddenStateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
+
+struct ForwardOutputs {
+  at::Tensor logits;        // classification [batch, labels]; language model [batch, tokens, vocab]
+  at::Tensor start_logits;  // question answering [batch, tokens]
+  at::Tensor end_logits;
+};
+
+// Reads every tensor the family expects, as F32. Throws Error{kInput} listing all that are missing
+// or of another shape; says in `warnings` which tensors of the checkpoint the model does not use.
+TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                         std::vector<std::string>* warnings = nullptr);
+
+class Transformer {
+ public:
+  Transformer(ModelConfig config, const TensorMap& parameters);
+  ~Transformer();
+  Transformer(Transformer&&) noexcept;
+  Transformer& operator=(Transformer&&) noexcept;
+
+  // Throws Error{kInput} when ids are outside the vocabulary, shapes disagree, or the text is
+  // longer than the position table.
+  ForwardOutputs Forward(const ForwardInputs& inputs, const HiddenStateSink& sink = nullptr);
+
+  const ModelConfig& config() const;
+  size_t num_ffns() const;
+  const FfnSpec& ffn_spec(size_t ffn_idx) const;
+  FeedForward& feed_forward(size_t ffn_idx);
+  // Puts another implementation in; returns the one that was there.
+  std::unique_ptr<FeedForward> ExchangeFeedForward(size_t ffn_idx,
+                                                   std::unique_ptr<FeedForward> ffn);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// config.json and weights of a directory, ready to run.
+Transformer LoadTransformer(const io::Checkpoint& checkpoint,
+                            std::vector<std::string>* warnings = nullptr);
+
+// Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on.
+at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name);
+
+}  // namespace moefy::model

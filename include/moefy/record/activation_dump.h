@@ -1,0 +1,72 @@
+// The activation dump: what entered each FFN on a corpus. Format: docs/formats.md, "Activation
+// dump". A directory with dump.json and, per FFN, safetensors shards with `ffn_input`
+// [tokens, hidden]. Thread-safety: reading is thread-safe; a writer has one owner.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moefy/io/safetensors.h"
+
+namespace moefy::record {
+
+struct DumpInfo {
+  std::string family;
+  std::string model_fingerprint;  // of the dense checkpoint (io::Checkpoint::Fingerprint)
+  std::string corpus;             // what was run: task, split and limit, or the text file's name
+};
+
+struct DumpedFfn {
+  std::string name;  // FfnSpec::name
+  int64_t tokens = 0;
+  int64_t hidden = 0;
+};
+
+class ActivationDump {
+ public:
+  // Throws Error{kInput} for a missing or lying dump.json or shard.
+  static ActivationDump Open(const std::filesystem::path& directory);
+
+  const DumpInfo& info() const { return info_; }
+  const std::vector<DumpedFfn>& ffns() const { return ffns_; }
+  // Index of the FFN called `name`; Error{kInput} listing what the dump holds when absent.
+  size_t GetFfn(const std::string& name) const;
+  // Rows [begin, end) of one FFN's inputs as F32 [end - begin, hidden].
+  at::Tensor ReadInputs(size_t ffn_idx, int64_t begin, int64_t end) const;
+
+ private:
+  struct Shard {
+    io::SafetensorsFile file;
+    int64_t first_token;
+    int64_t tokens;
+  };
+  DumpInfo info_;
+  std::vector<DumpedFfn> ffns_;
+  std::vector<std::vector<Shard>> shards_;  // per FFN
+};
+
+// Writes a dump with bounded memory: rows are buffered up to one shard per FFN.
+class DumpWriter {
+ public:
+  // `directory` exists and is empty (a staging directory). Keeps at most `max_tokens` per FFN.
+  DumpWriter(std::filesystem::path directory, DumpInfo info,
+             const std::vector<DumpedFfn>& ffns,  // `tokens` ignored
+             int64_t max_tokens);
+  ~DumpWriter();
+  // x [tokens, hidden] F32.
+  void Append(size_t ffn_idx, const at::Tensor& x);
+  bool Full() const;  // every FFN has max_tokens
+  // Writes what is buffered and dump.json; returns tokens per FFN.
+  std::vector<int64_t> Finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moefy::record

@@ -1,0 +1,32 @@
+// Examples of a task, read and checked before any model is loaded. Values, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "moefy/task/task_spec.h"
+
+namespace moefy::task {
+
+struct Example {
+  std::map<std::string, std::string> fields;  // the task's field -> text
+  int64_t label_idx = 0;                      // into TaskSpec::labels
+};
+
+struct Dataset {
+  std::filesystem::path file;
+  std::vector<Example> examples;
+};
+
+// Reads a split. Every bad row is Error{kInput} with file, line and field: missing column, unknown
+// label, broken JSON, invalid UTF-8; also an empty file. `limit` > 0 keeps the first examples.
+Dataset ReadDataset(const TaskSpec& spec, const std::string& split_name,
+                    const std::filesystem::path& data_directory, int64_t limit = 0);
+
+// "sst2 sentence: {sentence}" with the example's fields put in.
+std::string FormatPrompt(const TaskSpec& spec, const Example& example);
+
+}  // namespace moefy::task

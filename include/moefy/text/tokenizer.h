@@ -1,0 +1,51 @@
+// Text to token ids and back, equal to the reference tokenizers of each family.
+// Thread-safety: a loaded Tokenizer may be used from many threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moefy::text {
+
+struct EncodeOptions {
+  bool add_special_tokens = true;
+  int64_t max_tokens = 0;  // 0: no limit; special tokens count, and survive truncation
+};
+
+struct Encoding {
+  std::vector<int64_t> ids;
+  std::vector<int64_t> token_type_ids;  // same length; all 0 for families without segments
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // `text` is UTF-8; invalid bytes are replaced by U+FFFD first.
+  virtual Encoding Encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+  // Two segments; over the limit the longer one loses its last token first ("longest_first").
+  virtual Encoding EncodePair(std::string_view first, std::string_view second,
+                              const EncodeOptions& options = {}) const = 0;
+  virtual std::string Decode(const std::vector<int64_t>& ids,
+                             bool skip_special_tokens = true) const = 0;
+
+  virtual int64_t vocab_size() const = 0;  // ids are below this, added tokens included
+  virtual int64_t pad_id() const = 0;
+  virtual std::optional<int64_t> eos_id() const = 0;
+};
+
+// Loads what lies in `directory`: spiece.model (SentencePiece, T5 conventions) or vocab.txt (BERT
+// WordPiece), with tokenizer_config.json's options. `data_directory` may hold the vocabulary apart
+// from the configuration. Throws Error{kInput} listing the files looked for.
+std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
+                                         const std::filesystem::path& data_directory = {});
+
+// The files LoadTokenizer reads and others of the kind, to be copied with a checkpoint.
+const std::vector<std::string>& TokenizerFileNames();
+
+}  // namespace moefy::text
