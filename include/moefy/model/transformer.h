@@ -32,9 +32,10 @@ struct ForwardInputs {
 };
 
 // Receives what a run computes on the way, under the names of the recorded reference outputs:
-// "hidden_states.0", "encoder.hidden_states.3", "encoder.last_hidden_state", ... Each tensor is
-// [batch, tokens, hidden], zero at padded positions.
-using HiddenStateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
+// "hidden_states.0" (the embeddings) ... "hidden_states.N" (after the final norm), "ffn.0.input",
+// "ffn.0.output"; encoder-decoders put "encoder." or "decoder." before them and add
+// "encoder.last_hidden_state". Each tensor is [batch, tokens, hidden], zero at padded positions.
+using StateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
 
 struct ForwardOutputs {
   at::Tensor logits;        // classification [batch, labels]; language model [batch, tokens, vocab]
@@ -56,7 +57,7 @@ class Transformer {
 
   // Throws Error{kInput} when ids are outside the vocabulary, shapes disagree, or the text is
   // longer than the position table.
-  ForwardOutputs Forward(const ForwardInputs& inputs, const HiddenStateSink& sink = nullptr);
+  ForwardOutputs Forward(const ForwardInputs& inputs, const StateSink& sink = nullptr);
 
   const ModelConfig& config() const;
   size_t num_ffns() const;
