@@ -3,7 +3,6 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(ICU REQUIRED COMPONENTS uc i18n)
-pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
 if(MOEFY_TORCH)
@@ -23,4 +22,6 @@ endif()
 
 if(MOEFY_TESTS)
   find_package(GTest REQUIRED)
+  # Optional: a test compares our SentencePiece with the library. Never linked with LibTorch.
+  pkg_check_modules(sentencepiece IMPORTED_TARGET sentencepiece)
 endif()
