@@ -12,7 +12,7 @@ if __name__ == "__main__":
         sys.exit(repo_files.SKIP)
     scripts = repo_files.files("scripts/*.sh", ".ci/run")
     answer = subprocess.run(["shellcheck", "--external-sources", "--format=gcc", *scripts],
-                            capture_output=True, text=True)
+                            cwd=repo_files.ROOT, capture_output=True, text=True)
     problems = answer.stdout.splitlines()
     if answer.returncode != 0 and not problems:
         problems = answer.stderr.splitlines()
