@@ -50,6 +50,7 @@ for library in blas lapack; do
   if [ "$(update-alternatives --query "$link" | sed -n 's/^Value: //p')" != "$wanted" ]; then
     printf 'Selecting OpenBLAS with OpenMP for %s (undo: update-alternatives --auto %s)\n' \
       "$link" "$link"
-    as_root update-alternatives --set "$link" "$wanted"
+    as_root update-alternatives --set "$link" "$wanted" ||
+      printf 'Going on without; dense models will run slower than they could.\n' >&2
   fi
 done
