@@ -50,12 +50,17 @@ class Checkpoint {
   std::vector<std::string> warnings_;
 };
 
+// 32 hex digits over the bytes of any file (XXH3-128).
+std::string FileFingerprint(const std::filesystem::path& path);
+
 // Gives the bytes to store under a name; `scratch` may hold them if they are not the source's own.
 using TensorTransform = std::function<std::span<const std::byte>(
     const TensorInfo& info, std::span<const std::byte> bytes, std::vector<std::byte>& scratch)>;
 
-// Writes `source` again into `directory` (which exists): the same files, index, names, shapes and
-// dtypes, each tensor's bytes passed through `transform`. Weight files only.
+// Writes `source` again into `directory` (which exists and holds no weights): the same shards and
+// index, or model.safetensors for a single file of any name; headers byte for byte, each tensor's
+// bytes passed through `transform`. So the identity gives equal files, whoever wrote them. Weight
+// files only. Throws Error{kSystem} when the disk is full, and what `transform` throws.
 void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& directory,
                        const TensorTransform& transform, Progress& progress = SilentProgress());
 
