@@ -12,7 +12,7 @@
 #include "command.h"
 #include "moefy/base/error.h"
 #include "moefy/base/version.h"
-#include "moefy/runtime/system.h"
+#include "moefy/eval/machine.h"
 
 namespace moefy::apps {
 namespace {
@@ -138,7 +138,7 @@ int RunProgram(int argc, char** argv) {
     ApplyThreads(context.common.threads);
     ConsoleProgress progress(context.common.quiet);
     context.progress = &progress;
-    if (const std::string warning = runtime::BlasWarning(); !warning.empty()) {
+    if (const std::string warning = eval::BlasWarning(); !warning.empty()) {
       context.warnings.push_back(warning);
     }
     Outcome outcome = command->Run(context);

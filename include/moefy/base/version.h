@@ -1,4 +1,4 @@
-// The version of this build.
+// The version that every report and manifest carries; the same as project(VERSION) of the build.
 #pragma once
 
 namespace moefy {
