@@ -146,7 +146,9 @@ void FirstProduct(const FirstProductArgs& args) {
         }
         hn::StoreU(value, d, h + n);
         uint64_t bits = 0;
-        hn::StoreMaskBits(d, hn::Ne(value, hn::Zero(d)), reinterpret_cast<uint8_t*>(&bits));
+        // Not(Eq), not Ne: NaN is not zero.
+        hn::StoreMaskBits(d, hn::Not(hn::Eq(value, hn::Zero(d))),
+                          reinterpret_cast<uint8_t*>(&bits));
         live |= bits << n;
       }
       const bool relu = args.activation == model::Activation::kRelu;
