@@ -239,6 +239,8 @@ HWY_INLINE void AddPanel(const SecondProductArgs& args, int64_t column) {
 
 void SecondProduct(const SecondProductArgs& args) { AddPanel<kOutVectors>(args, 0); }
 
+const char* ChosenInstructionSet() { return hwy::TargetName(HWY_TARGET); }
+
 }  // namespace moefy::runtime::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -247,9 +249,11 @@ namespace moefy::runtime {
 
 HWY_EXPORT(FirstProduct);
 HWY_EXPORT(SecondProduct);
+HWY_EXPORT(ChosenInstructionSet);
 
 void FirstProduct(const FirstProductArgs& args) { HWY_DYNAMIC_DISPATCH(FirstProduct)(args); }
 void SecondProduct(const SecondProductArgs& args) { HWY_DYNAMIC_DISPATCH(SecondProduct)(args); }
+const char* ChosenInstructionSet() { return HWY_DYNAMIC_DISPATCH(ChosenInstructionSet)(); }
 
 }  // namespace moefy::runtime
 #endif
