@@ -32,9 +32,10 @@ struct ForwardInputs {
 };
 
 // Receives what a run computes on the way, under the names of the recorded reference outputs:
-// "hidden_states.0", "encoder.hidden_states.3", "encoder.last_hidden_state", ... Each tensor is
-// [batch, tokens, hidden], zero at padded positions.
-using HiddenStateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
+// "hidden_states.0" (the embeddings) ... "hidden_states.N" (after the final norm), "ffn.0.input",
+// "ffn.0.output"; encoder-decoders put "encoder." or "decoder." before them and add
+// "encoder.last_hidden_state". Each tensor is [batch, tokens, hidden], zero at padded positions.
+using StateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
 
 struct ForwardOutputs {
   at::Tensor logits;        // classification [batch, labels]; language model [batch, tokens, vocab]
@@ -42,8 +43,13 @@ struct ForwardOutputs {
   at::Tensor end_logits;
 };
 
-// Reads every tensor the family expects, as F32. Throws Error{kInput} listing all that are missing
-// or of another shape; says in `warnings` which tensors of the checkpoint the model does not use.
+// Compares the checkpoint's headers with what the config implies. Throws Error{kInput} listing all
+// tensors that are missing or of another shape; says in `warnings` which ones the model does not
+// use.
+void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                     std::vector<std::string>* warnings = nullptr);
+
+// Checks, then reads every tensor the family expects, as F32.
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                          std::vector<std::string>* warnings = nullptr);
 
@@ -56,7 +62,7 @@ class Transformer {
 
   // Throws Error{kInput} when ids are outside the vocabulary, shapes disagree, or the text is
   // longer than the position table.
-  ForwardOutputs Forward(const ForwardInputs& inputs, const HiddenStateSink& sink = nullptr);
+  ForwardOutputs Forward(const ForwardInputs& inputs, const StateSink& sink = nullptr);
 
   const ModelConfig& config() const;
   size_t num_ffns() const;

@@ -1,0 +1,95 @@
+// Tensors of a checkpoint as the model wants them: all there, of the right shape, in F32.
+#include <cstring>
+#include <set>
+
+#include "moefy/base/error.h"
+#include "moefy/model/family.h"
+#include "moefy/model/transformer.h"
+
+namespace moefy::model {
+namespace {
+
+std::optional<at::ScalarType> ComputableType(io::DType dtype) {
+  switch (dtype) {
+    case io::DType::kF32:
+      return at::kFloat;
+    case io::DType::kF16:
+      return at::kHalf;
+    case io::DType::kBF16:
+      return at::kBFloat16;
+    case io::DType::kF64:
+      return at::kDouble;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name) {
+  const io::TensorInfo& info = checkpoint.Get(name);
+  const auto type = ComputableType(info.dtype);
+  if (!type) {
+    throw InputError("tensor ", Quoted(name), " is stored as ", io::DTypeName(info.dtype),
+                     "; moefy computes on F32, F16, BF16 and F64");
+  }
+  // A copy, because tensors in the mapped file need not be aligned.
+  at::Tensor tensor = at::empty(std::vector<int64_t>(info.shape.begin(), info.shape.end()), *type);
+  const auto bytes = checkpoint.Bytes(name);
+  if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
+  return tensor.to(at::kFloat);
+}
+
+void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                     std::vector<std::string>* warnings) {
+  constexpr size_t kShown = 8;
+  std::vector<std::string> problems;
+  std::set<std::string> expected_names;
+  for (const ExpectedTensor& want : ExpectedTensors(config)) {
+    expected_names.insert(want.name);
+    if (problems.size() > kShown) break;  // the nearest-name search is not free
+    const io::TensorInfo* found = checkpoint.Find(want.name);
+    if (!found) {
+      problems.push_back(StrCat("tensor ", Quoted(want.name), " ", FormatShape(want.shape),
+                                " is missing", DidYouMean(want.name, checkpoint.TensorNames())));
+    } else if (!std::equal(found->shape.begin(), found->shape.end(), want.shape.begin(),
+                           want.shape.end())) {
+      problems.push_back(StrCat("tensor ", Quoted(want.name), " has shape ",
+                                FormatShape(found->shape), "; config.json implies ",
+                                FormatShape(want.shape)));
+    }
+  }
+  if (!problems.empty()) {
+    if (problems.size() > kShown) problems.back() = "and more";
+    throw InputError(checkpoint.directory(), " does not hold the ", config.family,
+                     " model that its config.json describes:\n  ", Join(problems, "\n  "));
+  }
+  if (!warnings) return;
+  std::vector<std::string> unused;
+  for (const std::string& name : checkpoint.TensorNames()) {
+    if (!expected_names.contains(name)) unused.push_back(Quoted(name));
+  }
+  if (unused.empty()) return;
+  const size_t count = unused.size();
+  if (count > kShown) unused.resize(kShown);
+  warnings->push_back(StrCat(count, count == 1 ? " tensor is" : " tensors are",
+                             " not used by the model: ", Join(unused),
+                             count > kShown ? ", ..." : ""));
+}
+
+TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                         std::vector<std::string>* warnings) {
+  CheckParameters(checkpoint, config, warnings);
+  TensorMap parameters;
+  for (const ExpectedTensor& want : ExpectedTensors(config)) {
+    parameters.emplace(want.name, ReadTensor(checkpoint, want.name));
+  }
+  return parameters;
+}
+
+Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings) {
+  const ModelConfig config = ReadModelConfig(checkpoint.directory() / "config.json");
+  return Transformer(config, ReadParameters(checkpoint, config, warnings));
+}
+
+}  // namespace moefy::model

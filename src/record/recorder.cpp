@@ -1,0 +1,75 @@
+#include "moefy/record/recorder.h"
+
+namespace moefy::record {
+namespace {
+
+// Shows the writer what enters an FFN, and leaves the computation to the one it wraps.
+class RecordingFeedForward final : public model::FeedForward {
+ public:
+  RecordingFeedForward(std::unique_ptr<model::FeedForward> inner, size_t ffn_idx,
+                       DumpWriter& writer)
+      : inner_(std::move(inner)), ffn_idx_(ffn_idx), writer_(writer) {}
+
+  at::Tensor Forward(const at::Tensor& x) override {
+    writer_.Append(ffn_idx_, x);
+    return inner_->Forward(x);
+  }
+  std::unique_ptr<model::FeedForward> TakeInner() { return std::move(inner_); }
+
+ private:
+  std::unique_ptr<model::FeedForward> inner_;
+  size_t ffn_idx_;
+  DumpWriter& writer_;
+};
+
+// Puts recorders into a model's seams, and the old FFNs back when it goes, however it goes.
+class RecordingScope {
+ public:
+  RecordingScope(model::Transformer& model, DumpWriter& writer) : model_(model) {
+    for (size_t ffn_idx = 0; ffn_idx < model.num_ffns(); ++ffn_idx) {
+      auto inner = model.ExchangeFeedForward(ffn_idx, nullptr);
+      model.ExchangeFeedForward(
+          ffn_idx, std::make_unique<RecordingFeedForward>(std::move(inner), ffn_idx, writer));
+    }
+  }
+  ~RecordingScope() {
+    for (size_t ffn_idx = 0; ffn_idx < model_.num_ffns(); ++ffn_idx) {
+      auto recording = model_.ExchangeFeedForward(ffn_idx, nullptr);
+      model_.ExchangeFeedForward(ffn_idx,
+                                 static_cast<RecordingFeedForward&>(*recording).TakeInner());
+    }
+  }
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+ private:
+  model::Transformer& model_;
+};
+
+}  // namespace
+
+std::vector<DumpedFfn> FfnsToRecord(const model::Transformer& model) {
+  std::vector<DumpedFfn> ffns;
+  for (size_t ffn_idx = 0; ffn_idx < model.num_ffns(); ++ffn_idx) {
+    const model::FfnSpec& spec = model.ffn_spec(ffn_idx);
+    ffns.push_back({spec.name, 0, spec.hidden});
+  }
+  return ffns;
+}
+
+int64_t RecordActivations(model::Transformer& model, const BatchSource& batches, DumpWriter& writer,
+                          Progress& progress) {
+  const at::NoGradGuard no_grad;
+  const RecordingScope scope(model, writer);
+  int64_t num_examples = 0;
+  while (!writer.Full()) {
+    const std::optional<model::ForwardInputs> batch = batches();
+    if (!batch) break;
+    model.Forward(*batch);
+    num_examples += batch->input_ids.size(0);
+    progress.Advance(static_cast<uint64_t>(batch->input_ids.size(0)));
+  }
+  return num_examples;
+}
+
+}  // namespace moefy::record
