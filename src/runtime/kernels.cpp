@@ -146,7 +146,9 @@ void FirstProduct(const FirstProductArgs& args) {
         }
         hn::StoreU(value, d, h + n);
         uint64_t bits = 0;
-        hn::StoreMaskBits(d, hn::Ne(value, hn::Zero(d)), reinterpret_cast<uint8_t*>(&bits));
+        // Not(Eq), not Ne: NaN is not zero.
+        hn::StoreMaskBits(d, hn::Not(hn::Eq(value, hn::Zero(d))),
+                          reinterpret_cast<uint8_t*>(&bits));
         live |= bits << n;
       }
       const bool relu = args.activation == model::Activation::kRelu;
@@ -237,6 +239,8 @@ HWY_INLINE void AddPanel(const SecondProductArgs& args, int64_t column) {
 
 void SecondProduct(const SecondProductArgs& args) { AddPanel<kOutVectors>(args, 0); }
 
+const char* ChosenInstructionSet() { return hwy::TargetName(HWY_TARGET); }
+
 }  // namespace moefy::runtime::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -245,9 +249,11 @@ namespace moefy::runtime {
 
 HWY_EXPORT(FirstProduct);
 HWY_EXPORT(SecondProduct);
+HWY_EXPORT(ChosenInstructionSet);
 
 void FirstProduct(const FirstProductArgs& args) { HWY_DYNAMIC_DISPATCH(FirstProduct)(args); }
 void SecondProduct(const SecondProductArgs& args) { HWY_DYNAMIC_DISPATCH(SecondProduct)(args); }
+const char* ChosenInstructionSet() { return HWY_DYNAMIC_DISPATCH(ChosenInstructionSet)(); }
 
 }  // namespace moefy::runtime
 #endif

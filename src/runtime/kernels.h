@@ -41,5 +41,6 @@ struct SecondProductArgs {
 
 void FirstProduct(const FirstProductArgs& args);
 void SecondProduct(const SecondProductArgs& args);
+const char* ChosenInstructionSet();
 
 }  // namespace moefy::runtime

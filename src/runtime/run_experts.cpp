@@ -240,6 +240,8 @@ at::Tensor RunExperts(const ExpertWeights& experts, const at::Tensor& x, const a
   return y;
 }
 
+std::string InstructionSet() { return ChosenInstructionSet(); }
+
 SparseCounters& SparseCounters::operator+=(const SparseCounters& other) {
   tokens += other.tokens;
   expert_tokens += other.expert_tokens;
