@@ -1,9 +1,10 @@
 #include "moefy/base/json.h"
 
+#include <algorithm>
 #include <cmath>
-#include <fstream>
 
 #include "moefy/base/error.h"
+#include "moefy/base/output.h"
 
 namespace moefy {
 namespace {
@@ -117,25 +118,24 @@ Json ParseJson(std::string_view text, const JsonLimits& limits) {
 }
 
 Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes) {
-  std::error_code code;
-  const auto status = std::filesystem::status(path, code);
-  if (!std::filesystem::exists(status)) throw InputError(path, ": no such file");
-  if (!std::filesystem::is_regular_file(status)) throw InputError(path, ": not a regular file");
-  const uint64_t num_bytes = std::filesystem::file_size(path, code);
-  if (code) throw SystemError(code.value(), path);
-  if (num_bytes > max_bytes) {
-    throw InputError(path, ": ", FormatBytes(num_bytes),
-                     " is too large for a JSON file here (at most ", FormatBytes(max_bytes), ")");
-  }
-  std::ifstream file(path, std::ios::binary);
-  std::string text(num_bytes, '\0');
-  if (!file.read(text.data(), static_cast<std::streamsize>(num_bytes))) {
-    throw SystemError(errno, path, ": cannot be read");
-  }
+  const std::string text = ReadTextFile(path, max_bytes);
   return WithContext(path.string(), [&] { return ParseJson(text); });
 }
 
-std::string FormatJson(const Json& json) { return json.dump(2) + "\n"; }
+namespace {
+
+bool HoldsNonFinite(const Json& json) {
+  if (json.is_structured()) return std::any_of(json.begin(), json.end(), HoldsNonFinite);
+  return json.is_number_float() && !std::isfinite(json.get<double>());
+}
+
+}  // namespace
+
+std::string FormatJson(const Json& json) {
+  MOEFY_CHECK(!HoldsNonFinite(json));  // nlohmann would write null
+  // Names of files need not be UTF-8; nlohmann would throw.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 JsonObject::JsonObject(const Json& json, std::string where)
     : json_(&json), where_(std::move(where)) {

@@ -12,6 +12,7 @@ static_assert(std::atomic<bool>::is_always_lock_free, "must be safe in a signal 
 
 class Silent final : public Progress {
  public:
+  void Section(std::string_view) override {}
   void Begin(std::string_view, uint64_t, std::string_view) override {}
   void Advance(uint64_t) override { ThrowIfInterrupted(); }
   void End(std::string_view) override {}

@@ -40,14 +40,14 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
   return tensor.to(at::kFloat);
 }
 
-TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                         std::vector<std::string>* warnings) {
+void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                     std::vector<std::string>* warnings) {
   constexpr size_t kShown = 8;
   std::vector<std::string> problems;
   std::set<std::string> expected_names;
-  const std::vector<ExpectedTensor> expected = ExpectedTensors(config);
-  for (const ExpectedTensor& want : expected) {
+  for (const ExpectedTensor& want : ExpectedTensors(config)) {
     expected_names.insert(want.name);
+    if (problems.size() > kShown) break;  // the nearest-name search is not free
     const io::TensorInfo* found = checkpoint.Find(want.name);
     if (!found) {
       problems.push_back(StrCat("tensor ", Quoted(want.name), " ", FormatShape(want.shape),
@@ -58,30 +58,31 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
                                 FormatShape(found->shape), "; config.json implies ",
                                 FormatShape(want.shape)));
     }
-    if (problems.size() > kShown) break;  // the nearest-name search is not free
   }
   if (!problems.empty()) {
-    const bool more = problems.size() > kShown;
-    if (more) problems.back() = "and more";
+    if (problems.size() > kShown) problems.back() = "and more";
     throw InputError(checkpoint.directory(), " does not hold the ", config.family,
                      " model that its config.json describes:\n  ", Join(problems, "\n  "));
   }
-  TensorMap parameters;
-  for (const ExpectedTensor& want : expected) {
-    parameters.emplace(want.name, ReadTensor(checkpoint, want.name));
+  if (!warnings) return;
+  std::vector<std::string> unused;
+  for (const std::string& name : checkpoint.TensorNames()) {
+    if (!expected_names.contains(name)) unused.push_back(Quoted(name));
   }
-  if (warnings) {
-    std::vector<std::string> unused;
-    for (const std::string& name : checkpoint.TensorNames()) {
-      if (!expected_names.contains(name)) unused.push_back(Quoted(name));
-    }
-    if (!unused.empty()) {
-      const size_t count = unused.size();
-      if (count > kShown) unused.resize(kShown);
-      warnings->push_back(StrCat(count, count == 1 ? " tensor is" : " tensors are",
-                                 " not used by the model: ", Join(unused),
-                                 count > kShown ? ", ..." : ""));
-    }
+  if (unused.empty()) return;
+  const size_t count = unused.size();
+  if (count > kShown) unused.resize(kShown);
+  warnings->push_back(StrCat(count, count == 1 ? " tensor is" : " tensors are",
+                             " not used by the model: ", Join(unused),
+                             count > kShown ? ", ..." : ""));
+}
+
+TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                         std::vector<std::string>* warnings) {
+  CheckParameters(checkpoint, config, warnings);
+  TensorMap parameters;
+  for (const ExpectedTensor& want : ExpectedTensors(config)) {
+    parameters.emplace(want.name, ReadTensor(checkpoint, want.name));
   }
   return parameters;
 }

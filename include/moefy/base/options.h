@@ -5,6 +5,7 @@
 //     std::string method = "kmeans";
 //     int64_t num_experts = 0;
 //     template <class Visitor> void Visit(Visitor& v) {
+//       v.Argument("checkpoint", checkpoint, "the checkpoint to split");  // positional
 //       v.Field("method", method, "how neurons are grouped: kmeans or random");
 //       v.Field("experts", num_experts, "experts per FFN; 0 means d_ff / expert-size");
 //     }
@@ -32,6 +33,10 @@ namespace internal {
 struct OptionReader {
   const JsonObject& object;
   template <typename T>
+  void Argument(const char* name, T& value, const char* help) {
+    Field(name, value, help);
+  }
+  template <typename T>
   void Field(const char* name, T& value, const char* /*help*/) {
     const std::string key = JsonKey(name);
     if (!object.Has(key)) return;
@@ -56,6 +61,10 @@ struct OptionReader {
 
 struct OptionWriter {
   Json out = Json::object();
+  template <typename T>
+  void Argument(const char* name, T& value, const char* help) {
+    Field(name, value, help);
+  }
   template <typename T>
   void Field(const char* name, T& value, const char* /*help*/) {
     out[JsonKey(name)] = value;

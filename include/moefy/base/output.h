@@ -2,6 +2,7 @@
 // Thread-safety: one owner.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>

@@ -11,6 +11,8 @@ namespace moefy {
 class Progress {
  public:
   virtual ~Progress() = default;
+  // A heading over the steps that follow.
+  virtual void Section(std::string_view title) = 0;
   // Starts a step of `total` units (0: unknown). Steps do not nest.
   virtual void Begin(std::string_view what, uint64_t total, std::string_view unit) = 0;
   // `num_units` more are done. Throws Error{kInterrupted} when the user asked to stop.

@@ -54,8 +54,10 @@ class Checkpoint {
 using TensorTransform = std::function<std::span<const std::byte>(
     const TensorInfo& info, std::span<const std::byte> bytes, std::vector<std::byte>& scratch)>;
 
-// Writes `source` again into `directory` (which exists): the same files, index, names, shapes and
-// dtypes, each tensor's bytes passed through `transform`. Weight files only.
+// Writes `source` again into `directory` (which exists and holds no weights): the same shards and
+// index, or model.safetensors for a single file of any name; headers byte for byte, each tensor's
+// bytes passed through `transform`. So the identity gives equal files, whoever wrote them. Weight
+// files only. Throws Error{kSystem} when the disk is full, and what `transform` throws.
 void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& directory,
                        const TensorTransform& transform, Progress& progress = SilentProgress());
 

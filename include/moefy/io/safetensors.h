@@ -35,6 +35,8 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
   const std::vector<TensorInfo>& tensors() const { return header_.tensors; }
   const TensorInfo* Find(std::string_view name) const;  // null when absent
+  // The first 8 + N bytes as they are, for a copy that differs in tensor bytes only.
+  std::span<const std::byte> HeaderBytes() const;
   // The tensor's bytes in the mapped file: little-endian, row-major, NOT necessarily aligned.
   std::span<const std::byte> Bytes(const TensorInfo& info) const;
 
@@ -45,9 +47,12 @@ class SafetensorsFile {
 };
 
 // Streams a file whose tensors are all declared first (`begin`/`end` are ignored and assigned).
-// Order in the file: dtype alignment descending, then name; header padded to 8 bytes with spaces.
+// Order in the file: dtype in the order of the enum, descending, then name, which aligns every
+// tensor and is what the reference library writes; header padded to 8 bytes with spaces.
 class SafetensorsWriter {
  public:
+  // Error{kSystem} when `path` cannot be created, holds something already, or the disk is full.
+  // Names are distinct and not "__metadata__", shapes fill whole bytes: MOEFY_CHECK.
   SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
                     std::map<std::string, std::string> metadata = {{"format", "pt"}});
   ~SafetensorsWriter();
@@ -56,7 +61,8 @@ class SafetensorsWriter {
 
   // Each declared tensor exactly once, in any order.
   void Write(std::string_view name, std::span<const std::byte> bytes);
-  // MOEFY_CHECKs that every tensor was written, syncs and closes. Error{kSystem} on a full disk.
+  // MOEFY_CHECKs that every tensor was written, writes the header, syncs and closes; a file that
+  // was never finished is not a valid one. Error{kSystem} on a full disk.
   void Finish();
 
  private:

@@ -43,8 +43,13 @@ struct ForwardOutputs {
   at::Tensor end_logits;
 };
 
-// Reads every tensor the family expects, as F32. Throws Error{kInput} listing all that are missing
-// or of another shape; says in `warnings` which tensors of the checkpoint the model does not use.
+// Compares the checkpoint's headers with what the config implies. Throws Error{kInput} listing all
+// tensors that are missing or of another shape; says in `warnings` which ones the model does not
+// use.
+void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                     std::vector<std::string>* warnings = nullptr);
+
+// Checks, then reads every tensor the family expects, as F32.
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                          std::vector<std::string>* warnings = nullptr);
 

@@ -1,0 +1,56 @@
+// Turns the examples of a task, or lines of text, into batches for a model, and a model's outputs
+// into one score per label. The only place where text, tasks and models meet.
+// Thread-safety: const objects may be shared.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moefy/model/transformer.h"
+#include "moefy/task/dataset.h"
+#include "moefy/task/task_spec.h"
+#include "moefy/text/tokenizer.h"
+
+namespace moefy::eval {
+
+struct Batch {
+  model::ForwardInputs inputs;
+  std::vector<int64_t> example_idxs;  // into the data set, one per row
+};
+
+// Padded tokens per batch: enough to keep the GEMMs busy, small enough for the caches.
+inline constexpr int64_t kDefaultBatchTokens = 4096;
+
+// Examples sorted by length and grouped so that rows times the longest stays within
+// `batch_tokens` (one example always fits).
+std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
+                               const model::ModelConfig& config, int64_t pad_id,
+                               int64_t batch_tokens = kDefaultBatchTokens);
+
+// How one model answers one task.
+class TaskReader {
+ public:
+  // Throws Error{kInput} when they do not fit: a classification head with another number of
+  // labels, a label word the vocabulary does not know, two labels with the same first token, a
+  // head that answers no such task. References must outlive the reader.
+  TaskReader(const task::TaskSpec& spec, const model::ModelConfig& config,
+             const text::Tokenizer& tokenizer);
+
+  std::vector<text::Encoding> Encode(const task::Dataset& dataset) const;
+  // [batch, labels]: logits of the classes, or of the label words at the first decoder step.
+  at::Tensor LabelScores(const model::ForwardOutputs& outputs) const;
+
+ private:
+  const task::TaskSpec& spec_;
+  const model::ModelConfig& config_;
+  const text::Tokenizer& tokenizer_;
+  std::vector<int64_t> label_ids_;  // text-to-text: first token of each label word
+};
+
+// Each non-empty line of a UTF-8 text file, cut at `max_tokens`. Error{kInput} for an empty file.
+std::vector<text::Encoding> EncodeTextFile(const std::filesystem::path& path,
+                                           const text::Tokenizer& tokenizer, int64_t max_tokens,
+                                           int64_t limit);
+
+}  // namespace moefy::eval

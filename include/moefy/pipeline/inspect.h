@@ -1,0 +1,45 @@
+// What a checkpoint holds, from its headers alone: no weights are read.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "moefy/base/json.h"
+#include "moefy/model/config.h"
+#include "moefy/model/ffn.h"
+
+namespace moefy::pipeline {
+
+struct InspectOptions {
+  std::string checkpoint;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Argument("checkpoint", checkpoint, "directory or .safetensors file");
+  }
+};
+
+struct Inspection {
+  std::filesystem::path path;
+  model::ModelConfig config;
+  int64_t num_tensors = 0;
+  int64_t num_files = 0;
+  uint64_t num_parameters = 0;
+  uint64_t num_bytes = 0;
+  uint64_t ffn_parameters = 0;
+  std::map<std::string, uint64_t> bytes_by_dtype;
+  std::vector<model::FfnSpec> ffns;
+  std::vector<int64_t> expert_sizes;  // sensible sizes that divide d_ff, smallest first
+  int64_t num_experts = 0;            // 0: not split yet
+  bool has_routers = false;
+  std::vector<std::string> warnings;
+};
+
+// Throws Error{kInput} as the readers do, and when tensors the family needs are missing.
+Inspection Inspect(const std::filesystem::path& checkpoint);
+
+Json InspectionToJson(const Inspection& inspection);
+
+}  // namespace moefy::pipeline

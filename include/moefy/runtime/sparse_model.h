@@ -1,0 +1,46 @@
+// A split model in memory, ready to run sparsely: packed experts are made once and shared by every
+// selection and ffn ratio that is tried. Thread-safety: one caller at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moefy/model/transformer.h"
+#include "moefy/runtime/sparse_ffn.h"
+#include "moefy/split/moe_checkpoint.h"
+
+namespace moefy::runtime {
+
+class SparseModel {
+ public:
+  // `moe` must outlive the model. `seed` is that of the random selection.
+  explicit SparseModel(const split::MoeCheckpoint& moe, uint64_t seed = 0);
+
+  // Puts sparse FFNs with this selection ("mlp", "similarity", "random", "oracle") and ratio in,
+  // with fresh counters. Error{kUsage} for an unknown name or a model without trained routers.
+  void Install(const std::string& selection, double ffn_ratio);
+
+  model::Transformer& transformer() { return transformer_; }
+  // Of all FFNs together since Install.
+  SparseCounters Counters() const;
+  // FLOPs the dense FFNs would have needed for the tokens seen since Install.
+  double DenseFlops() const;
+
+ private:
+  std::shared_ptr<route::Router> MakeRouter(const std::string& selection, size_t ffn_idx) const;
+
+  const split::MoeCheckpoint& moe_;
+  uint64_t seed_;
+  model::Transformer transformer_;
+  std::vector<model::FfnWeights> weights_;
+  std::vector<std::shared_ptr<const ExpertWeights>> experts_;
+  std::vector<SparseFeedForward*> installed_;  // owned by transformer_
+};
+
+// Throws Error{kUsage} unless each is a known selection that every model can serve.
+void CheckSelections(const std::vector<std::string>& selections,
+                     const std::vector<const split::MoeCheckpoint*>& models);
+
+}  // namespace moefy::runtime

@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "io/problems.h"
+#include "moefy/base/error.h"
+#include "moefy/base/json.h"
+#include "moefy/io/safetensors.h"
+
+namespace moefy::io {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr size_t kMaxNameBytes = 4096;
+constexpr int kMaxDepth = 3;  // the header, a tensor, its shape
+
+// Other files that people take for safetensors, by their first bytes.
+struct Lookalike {
+  std::string_view magic;
+  std::string_view hint;
+};
+constexpr std::array<Lookalike, 5> kLookalikes = {{
+    {"version https://git-lfs", "; this is a Git LFS pointer: run 'git lfs pull' to get the file"},
+    {"PK\x03\x04", "; this looks like a PyTorch or zip file"},
+    {"\x80\x02", "; this looks like a Python pickle"},
+    {"GGUF", "; this looks like a GGUF file"},
+    {"\x89HDF", "; this looks like an HDF5 file"},
+}};
+
+std::string_view HintFor(std::string_view text) {
+  for (const Lookalike& lookalike : kLookalikes) {
+    if (text.starts_with(lookalike.magic)) return lookalike.hint;
+  }
+  return "";
+}
+
+// The JSON text of the header.
+std::string_view HeaderText(std::string_view file) {
+  if (file.size() < 8) {
+    throw InputError("has ", file.size(),
+                     " bytes; a safetensors file begins with 8 bytes of length", HintFor(file));
+  }
+  uint64_t length = 0;
+  std::memcpy(&length, file.data(), 8);
+  if (length > kMaxHeaderBytes) {
+    throw InputError("header length is ", length, " bytes; at most ", kMaxHeaderBytes,
+                     " are allowed", HintFor(file));
+  }
+  if (length > file.size() - 8) {
+    throw InputError("header length is ", length, " bytes, but only ", file.size() - 8,
+                     " follow: the file is cut short or no safetensors file", HintFor(file));
+  }
+  return file.substr(8, length);
+}
+
+std::map<std::string, std::string> ParseMetadata(const Json& json) {
+  std::map<std::string, std::string> metadata;
+  if (json.is_null()) return metadata;
+  const JsonObject object(json, "__metadata__");
+  for (const auto& [key, value] : json.items()) {
+    if (!value.is_string()) {
+      throw InputError("__metadata__: ", Quoted(key), " is not a string");
+    }
+    metadata.emplace_hint(metadata.end(), key, value.get<std::string>());
+  }
+  return metadata;
+}
+
+void CheckName(const std::string& name) {
+  if (name.empty()) throw InputError("a tensor has an empty name");
+  if (name.size() > kMaxNameBytes) {
+    throw InputError("tensor name ", Quoted(name), " has ", name.size(), " bytes; at most ",
+                     kMaxNameBytes, " are allowed");
+  }
+  if (std::any_of(name.begin(), name.end(),
+                  [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+    throw InputError("tensor name ", Quoted(name), " holds a control character");
+  }
+}
+
+std::vector<uint64_t> ParseUnsigned(const Json& json, const std::string& where) {
+  if (!json.is_array()) throw InputError(where, " is not an array");
+  std::vector<uint64_t> values;
+  values.reserve(json.size());
+  for (const Json& item : json) {
+    // Any other check lets -1, 3.7 or 2^64 through as another number.
+    if (!item.is_number_unsigned()) {
+      throw InputError(where, "[", values.size(), "] is not an unsigned 64-bit integer");
+    }
+    values.push_back(item.get<uint64_t>());
+  }
+  return values;
+}
+
+TensorInfo ParseTensor(const std::string& name, const Json& json) {
+  CheckName(name);
+  TensorInfo info;
+  info.name = name;
+  const JsonObject entry(json, "tensor " + Quoted(name));
+
+  const std::string dtype = entry.GetString("dtype");
+  const std::optional<DType> known = FindDType(dtype);
+  if (!known) {
+    throw InputError(entry.PathOf("dtype"), " is ", Quoted(dtype), "; known are ",
+                     Join(DTypeNames()));
+  }
+  info.dtype = *known;
+  info.shape = ParseUnsigned(entry.GetRaw("shape"), entry.PathOf("shape"));
+  const std::vector<uint64_t> offsets =
+      ParseUnsigned(entry.GetRaw("data_offsets"), entry.PathOf("data_offsets"));
+  entry.RefuseUnknownKeys();
+
+  if (offsets.size() != 2) {
+    throw InputError(entry.PathOf("data_offsets"), " has ", offsets.size(),
+                     " numbers; expected 2, begin and end");
+  }
+  info.begin = offsets[0];
+  info.end = offsets[1];
+  if (info.begin > info.end) {
+    throw InputError(entry.PathOf("data_offsets"), ": begin ", info.begin, " is after end ",
+                     info.end);
+  }
+  const std::optional<uint64_t> num_bytes = NumBytes(info.shape, info.dtype);
+  if (!num_bytes) {
+    throw InputError(entry.PathOf("shape"), " ", FormatShape(info.shape), " of ", dtype,
+                     " overflows 64 bits or does not fill whole bytes");
+  }
+  if (info.num_bytes() != *num_bytes) {
+    throw InputError(entry.PathOf("data_offsets"), " span ", info.num_bytes(), " bytes, but shape ",
+                     FormatShape(info.shape), " of ", dtype, " needs ", *num_bytes);
+  }
+  return info;
+}
+
+// Tensors in order must tile the data section: no hole, no overlap, nothing before or after.
+void CheckLayout(const std::vector<TensorInfo>& tensors, uint64_t num_data_bytes) {
+  uint64_t position = 0;
+  for (const TensorInfo& info : tensors) {
+    if (info.begin != position) {
+      throw InputError("tensor ", Quoted(info.name), " begins at byte ", info.begin,
+                       " of the data section; expected ", position,
+                       info.begin > position ? " (a hole)" : " (an overlap)");
+    }
+    position = info.end;
+  }
+  if (position != num_data_bytes) {
+    throw InputError("the tensors end at byte ", position, " of the data section, which has ",
+                     num_data_bytes, position > num_data_bytes ? ": the file is cut short" : "");
+  }
+}
+
+}  // namespace
+
+SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> file_bytes) {
+  const std::string_view text =
+      HeaderText({reinterpret_cast<const char*>(file_bytes.data()), file_bytes.size()});
+  const Json json =
+      WithContext("header", [&] { return ParseJson(text, {.max_depth = kMaxDepth}); });
+  if (!json.is_object()) throw InputError("header is not a JSON object");
+
+  SafetensorsHeader header;
+  header.data_begin = 8 + text.size();
+  Problems problems;
+  for (const auto& [name, entry] : json.items()) {
+    if (problems.IsFull()) break;
+    try {
+      if (name == "__metadata__") {
+        header.metadata = ParseMetadata(entry);
+      } else {
+        header.tensors.push_back(ParseTensor(name, entry));
+      }
+    } catch (const Error& error) {
+      problems.Add(error.what());
+    }
+  }
+  problems.ThrowIfAny();
+
+  std::sort(header.tensors.begin(), header.tensors.end(),
+            [](const TensorInfo& a, const TensorInfo& b) {
+              return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+            });
+  CheckLayout(header.tensors, file_bytes.size() - header.data_begin);
+  return header;
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : file_(path),
+      header_(WithContext(path.string(), [&] { return ParseSafetensorsHeader(file_.bytes()); })) {
+  for (size_t i = 0; i < header_.tensors.size(); ++i) index_.emplace(header_.tensors[i].name, i);
+}
+
+const TensorInfo* SafetensorsFile::Find(std::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &header_.tensors[found->second];
+}
+
+std::span<const std::byte> SafetensorsFile::HeaderBytes() const {
+  return file_.bytes().first(header_.data_begin);
+}
+
+std::span<const std::byte> SafetensorsFile::Bytes(const TensorInfo& info) const {
+  const auto data = file_.bytes().subspan(header_.data_begin);
+  MOEFY_CHECK(info.begin <= info.end && info.end <= data.size());
+  return data.subspan(info.begin, info.num_bytes());
+}
+
+}  // namespace moefy::io

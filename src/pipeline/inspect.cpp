@@ -1,0 +1,88 @@
+#include "moefy/pipeline/inspect.h"
+
+#include "moefy/base/error.h"
+#include "moefy/model/family.h"
+#include "moefy/model/transformer.h"
+#include "moefy/route/router_trainer.h"
+#include "moefy/split/moe_checkpoint.h"
+
+namespace moefy::pipeline {
+namespace {
+
+// Expert sizes worth trying: powers of two and the nearest divisors, at least two experts.
+std::vector<int64_t> ExpertSizes(int64_t num_neurons) {
+  std::vector<int64_t> sizes;
+  for (int64_t size = 4; size <= std::min<int64_t>(256, num_neurons / 2); ++size) {
+    if (num_neurons % size == 0) sizes.push_back(size);
+  }
+  return sizes;
+}
+
+}  // namespace
+
+Inspection Inspect(const std::filesystem::path& path) {
+  const io::Checkpoint checkpoint = io::Checkpoint::Open(path);
+  Inspection out;
+  out.path = path;
+  out.config = model::ReadModelConfig(checkpoint.directory() / "config.json");
+  model::CheckParameters(checkpoint, out.config, &out.warnings);
+  out.ffns = model::FfnSpecs(out.config);
+  out.num_files = static_cast<int64_t>(checkpoint.files().size());
+  for (const std::string& name : checkpoint.TensorNames()) {
+    const io::TensorInfo& info = checkpoint.Get(name);
+    ++out.num_tensors;
+    out.num_parameters += io::NumElements(info.shape).value_or(0);
+    out.num_bytes += info.num_bytes();
+    out.bytes_by_dtype[std::string(io::DTypeName(info.dtype))] += info.num_bytes();
+  }
+  for (const model::FfnSpec& spec : out.ffns) {
+    for (const std::string* name : {&spec.w_in, &spec.b_in, &spec.w_gate, &spec.w_out, &spec.b_out}) {
+      if (!name->empty()) {
+        out.ffn_parameters += io::NumElements(checkpoint.Get(*name).shape).value_or(0);
+      }
+    }
+  }
+  out.expert_sizes = ExpertSizes(out.config.num_neurons);
+  if (split::MoeCheckpoint::IsMoe(checkpoint.directory())) {
+    const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(checkpoint.directory());
+    out.num_experts = moe.ffns().empty() ? 0 : moe.ffns().front().plan.num_experts();
+    out.has_routers = route::HasRouters(moe);
+  }
+  for (const std::string& warning : checkpoint.warnings()) out.warnings.push_back(warning);
+  return out;
+}
+
+Json InspectionToJson(const Inspection& inspection) {
+  const model::ModelConfig& config = inspection.config;
+  Json ffns = Json::array();
+  for (const model::FfnSpec& spec : inspection.ffns) {
+    ffns.push_back({{"name", spec.name},
+                    {"neurons", spec.num_neurons},
+                    {"hidden", spec.hidden},
+                    {"w_in", spec.w_in},
+                    {"w_gate", spec.w_gate},
+                    {"w_out", spec.w_out}});
+  }
+  return {{"path", inspection.path.string()},
+          {"family", config.family},
+          {"activation", model::ActivationName(config.activation)},
+          {"gated", config.gated},
+          {"hidden", config.hidden},
+          {"neurons", config.num_neurons},
+          {"encoder_layers", config.num_encoder_layers},
+          {"decoder_layers", config.num_decoder_layers},
+          {"vocab_size", config.vocab_size},
+          {"files", inspection.num_files},
+          {"tensors", inspection.num_tensors},
+          {"parameters", inspection.num_parameters},
+          {"ffn_parameters", inspection.ffn_parameters},
+          {"bytes", inspection.num_bytes},
+          {"bytes_by_dtype", inspection.bytes_by_dtype},
+          {"ffns", ffns},
+          {"expert_sizes", inspection.expert_sizes},
+          {"num_experts", inspection.num_experts},
+          {"has_routers", inspection.has_routers},
+          {"warnings", inspection.warnings}};
+}
+
+}  // namespace moefy::pipeline
