@@ -39,28 +39,28 @@ const std::vector<Corpus>& Corpora() {
   return kCorpora;
 }
 
-Split SplitOf(const std::vector<std::string>& row) {
-  // The text alone decides, not the question about it: no story is in both splits. High bits, for
+Subset SubsetOf(const std::vector<std::string>& row) {
+  // The text alone decides, not the question about it: no story is in both. High bits, for
   // FNV's low ones see only the low bits of the text.
-  return (HashOf(row.front()) >> 32) % 8 == 0 ? Split::kEval : Split::kTrain;
+  return (HashOf(row.front()) >> 32) % 8 == 0 ? Subset::kEval : Subset::kTrain;
 }
 
-std::vector<std::string> DrawRow(const Corpus& corpus, Split split, size_t label_idx,
+std::vector<std::string> DrawRow(const Corpus& corpus, Subset subset, size_t label_idx,
                                  Random& random) {
   for (;;) {
     std::vector<std::string> row = corpus.draw(random, label_idx);
-    if (SplitOf(row) == split) return row;
+    if (SubsetOf(row) == subset) return row;
   }
 }
 
-std::vector<std::vector<std::string>> MakeRows(const Corpus& corpus, Split split, size_t num_rows,
+std::vector<std::vector<std::string>> MakeRows(const Corpus& corpus, Subset subset, size_t num_rows,
                                                uint64_t seed) {
   Random random(seed);
   std::vector<std::vector<std::string>> rows;
   std::set<std::string> seen;
   while (rows.size() < num_rows) {
     std::vector<std::string> row =
-        DrawRow(corpus, split, rows.size() % corpus.labels.size(), random);
+        DrawRow(corpus, subset, rows.size() % corpus.labels.size(), random);
     if (seen.insert(row.front()).second) rows.push_back(std::move(row));
   }
   random.Shuffle(rows);
@@ -77,9 +77,9 @@ std::vector<DataFile> MakeDataFiles() {
   std::vector<DataFile> files;
   for (const Corpus& corpus : Corpora()) {
     files.push_back({corpus.name + ".train.tsv",
-                     FormatTsv(corpus, MakeRows(corpus, Split::kTrain, kTrainRows, kSeed))});
+                     FormatTsv(corpus, MakeRows(corpus, Subset::kTrain, kTrainRows, kSeed))});
     files.push_back({corpus.name + ".eval.tsv",
-                     FormatTsv(corpus, MakeRows(corpus, Split::kEval, kEvalRows, kSeed + 1))});
+                     FormatTsv(corpus, MakeRows(corpus, Subset::kEval, kEvalRows, kSeed + 1))});
   }
   return files;
 }

@@ -10,27 +10,27 @@
 
 namespace moefy::example {
 
-enum class Split { kTrain, kEval };
+enum class Subset { kTrain, kEval };
 
 struct Corpus {
   std::string name;                 // "sentiment": the task file's and the data files' name
   std::vector<std::string> header;  // columns; the last one is the label
   std::vector<std::string> labels;  // as they stand in the label column
-  // One row whose label is labels[label_idx], of either split.
+  // One row whose label is labels[label_idx], of either subset.
   std::vector<std::string> (*draw)(Random& random, size_t label_idx);
 };
 
 const std::vector<Corpus>& Corpora();
 
-// A text belongs to one split for ever, by its hash: one in eight is for evaluation.
-Split SplitOf(const std::vector<std::string>& row);
+// A text belongs to one subset for ever, by its hash: one in eight is for evaluation.
+Subset SubsetOf(const std::vector<std::string>& row);
 
-// Draws until the row is of the wanted split.
-std::vector<std::string> DrawRow(const Corpus& corpus, Split split, size_t label_idx,
+// Draws until the row is of the wanted subset.
+std::vector<std::string> DrawRow(const Corpus& corpus, Subset subset, size_t label_idx,
                                  Random& random);
 
 // `num_rows` different rows, every label equally often, in random order.
-std::vector<std::vector<std::string>> MakeRows(const Corpus& corpus, Split split, size_t num_rows,
+std::vector<std::vector<std::string>> MakeRows(const Corpus& corpus, Subset subset, size_t num_rows,
                                                uint64_t seed);
 
 // Tab-separated, one line for the header and one for each row.
