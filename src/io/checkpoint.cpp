@@ -24,6 +24,11 @@ bool IsPyTorchName(std::string_view name) {
   return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
 }
 
+// In a directory: training_args.bin and optimizer.pt, say, are no weights.
+bool IsPyTorchWeights(const std::string& name) {
+  return name.starts_with("pytorch_model") && IsPyTorchName(name);
+}
+
 bool IsSafetensorsName(std::string_view name) { return name.ends_with(".safetensors"); }
 
 bool IsShardName(const std::string& name) {
@@ -65,11 +70,11 @@ std::string FirstOf(std::vector<std::string> names) {
     throw InputError(looked_for, "; there are shards (", FirstOf(shards),
                      "), but the index that says what is in them is missing");
   }
+  if (const auto pytorch = Matching(names, IsPyTorchWeights); !pytorch.empty()) {
+    throw InputError(looked_for, ", only ", FirstOf(pytorch), ". ", kConvertHint);
+  }
   if (const auto others = Matching(names, IsSafetensorsName); !others.empty()) {
     throw InputError(looked_for, "; to read ", FirstOf(others), ", name the file itself");
-  }
-  if (const auto pytorch = Matching(names, IsPyTorchName); !pytorch.empty()) {
-    throw InputError(looked_for, ", only ", FirstOf(pytorch), ". ", kConvertHint);
   }
   throw InputError(looked_for,
                    "; a checkpoint is a directory with one of them, or one file that "
@@ -86,8 +91,8 @@ struct ShardIndex {
 void CheckShardName(const std::string& shard, Problems& problems) {
   if (IsPyTorchName(shard)) {
     problems.Add("shard ", Quoted(shard), " is a PyTorch file. ", kConvertHint);
-  } else if (!IsSafetensorsName(shard) || shard.find_first_of("/\\") != std::string::npos ||
-             shard.starts_with('.')) {
+  } else if (!IsSafetensorsName(shard) || shard.starts_with('.') ||
+             shard.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
     problems.Add("shard ", Quoted(shard), " is not a plain file name that ends in .safetensors");
   }
 }

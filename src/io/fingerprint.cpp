@@ -30,6 +30,18 @@ class Hasher {
     Add(std::as_bytes(std::span(text)));
   }
   XXH128_hash_t Digest() const { return XXH3_128bits_digest(state_.get()); }
+  // 32 hex digits, most significant byte first.
+  std::string HexDigest() const {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, Digest());
+    std::string hex;
+    for (const unsigned char byte : canonical.digest) {
+      hex += kDigits[byte >> 4];
+      hex += kDigits[byte & 15];
+    }
+    return hex;
+  }
 
  private:
   struct Free {
@@ -99,16 +111,16 @@ std::string Checkpoint::Fingerprint(Progress& progress) const {
     for (uint64_t extent : info.shape) all.Add(extent);
     all.Add(std::as_bytes(std::span(digests[i].digest)));
   }
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, all.Digest());
-  std::string hex;
-  for (unsigned char byte : canonical.digest) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    hex += kDigits[byte >> 4];
-    hex += kDigits[byte & 15];
-  }
+  const std::string hex = all.HexDigest();
   progress.End("");
   return hex;
+}
+
+std::string FileFingerprint(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  Hasher hasher;
+  hasher.Add(file.bytes());
+  return hasher.HexDigest();
 }
 
 }  // namespace moefy::io

@@ -36,7 +36,8 @@ Inspection Inspect(const std::filesystem::path& path) {
     out.bytes_by_dtype[std::string(io::DTypeName(info.dtype))] += info.num_bytes();
   }
   for (const model::FfnSpec& spec : out.ffns) {
-    for (const std::string* name : {&spec.w_in, &spec.b_in, &spec.w_gate, &spec.w_out, &spec.b_out}) {
+    for (const std::string* name :
+         {&spec.w_in, &spec.b_in, &spec.w_gate, &spec.w_out, &spec.b_out}) {
       if (!name->empty()) {
         out.ffn_parameters += io::NumElements(checkpoint.Get(*name).shape).value_or(0);
       }

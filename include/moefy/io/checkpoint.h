@@ -50,6 +50,9 @@ class Checkpoint {
   std::vector<std::string> warnings_;
 };
 
+// 32 hex digits over the bytes of any file (XXH3-128).
+std::string FileFingerprint(const std::filesystem::path& path);
+
 // Gives the bytes to store under a name; `scratch` may hold them if they are not the source's own.
 using TensorTransform = std::function<std::span<const std::byte>(
     const TensorInfo& info, std::span<const std::byte> bytes, std::vector<std::byte>& scratch)>;

@@ -44,8 +44,8 @@ struct RecordResult {
   std::filesystem::path dump;
   int64_t num_examples = 0;
   std::vector<std::string> ffns;
-  std::vector<int64_t> tokens;          // per FFN
-  std::vector<double> active_share;     // per FFN: neurons above zero per token, on up to 4,096 tokens
+  std::vector<int64_t> tokens;       // per FFN
+  std::vector<double> active_share;  // per FFN: neurons above zero per token, on up to 4,096 tokens
   uint64_t num_bytes = 0;
   std::vector<std::string> warnings;
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "moefy/model/feed_forward.h"
 #include "moefy/route/router.h"
@@ -17,8 +18,8 @@ struct SparseCounters {
   int64_t expert_tokens = 0;      // (token, expert) pairs evaluated
   int64_t neurons_evaluated = 0;  // neuron x token
   int64_t neurons_total = 0;      // what dense would have evaluated
-  int64_t expert_loads = 0;       // experts whose weights were read, per call
-  int64_t weight_bytes_read = 0;  // of expert weights, each expert once per call
+  int64_t expert_loads = 0;       // experts whose weights were read, per 512 tokens of a call
+  int64_t weight_bytes_read = 0;  // of expert weights: each expert once per 512 tokens of a call
   double router_flops = 0;
   double expert_flops = 0;
   double seconds = 0;  // wall time inside Forward
@@ -36,6 +37,9 @@ struct SparseCounters {
 // threads. MOEFY_CHECKs shapes; indices out of range are a bug of the caller's.
 at::Tensor RunExperts(const ExpertWeights& experts, const at::Tensor& x, const at::Tensor& chosen,
                       SparseCounters* counters = nullptr);
+
+// The instruction set RunExperts computes with on this machine: "AVX2", "AVX3" (AVX-512), ...
+std::string InstructionSet();
 
 class SparseFeedForward final : public model::FeedForward {
  public:

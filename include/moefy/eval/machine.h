@@ -1,0 +1,16 @@
+// What this program runs on, as far as speed depends on it. Thread-safety: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace moefy::eval {
+
+std::string CpuName();          // "AMD EPYC 9654", or "unknown CPU"
+int64_t LastLevelCacheBytes();  // 32 MB where the system does not say
+
+// "" when LibTorch multiplies matrices through OpenBLAS with OpenMP threads (or MKL or BLIS), else
+// one sentence: what was found and what to install.
+std::string BlasWarning();
+
+}  // namespace moefy::eval

@@ -1,0 +1,238 @@
+#include "moefy/pipeline/convert.h"
+
+#include <chrono>
+#include <functional>
+
+#include "moefy/base/error.h"
+#include "moefy/base/options.h"
+#include "moefy/eval/report.h"
+#include "moefy/io/checkpoint.h"
+#include "moefy/split/splitter.h"
+#include "pipeline/task_data.h"
+
+namespace moefy::pipeline {
+namespace {
+
+constexpr const char* kStages = "stages.json";
+constexpr const char* kEvalFile = "eval.json";
+constexpr const char* kReportFile = "report.txt";
+
+// Remembers, per stage, what it was made from.
+class StageRecords {
+ public:
+  StageRecords(std::filesystem::path file, bool redo) : file_(std::move(file)) {
+    if (!redo && std::filesystem::exists(file_)) records_ = ReadJsonFile(file_);
+  }
+  bool Matches(const std::string& stage, const Json& inputs) const {
+    const auto found = records_.find(stage);
+    return found != records_.end() && *found == inputs;
+  }
+  void Store(const std::string& stage, const Json& inputs) {
+    records_[stage] = inputs;
+    WriteTextFile(file_, FormatJson(records_), IfExists::kReplace);
+  }
+
+ private:
+  std::filesystem::path file_;
+  Json records_ = Json::object();
+};
+
+// A stage with what it is made from (options and fingerprints) and what it makes.
+struct Stage {
+  std::string name;
+  Json inputs;
+  std::filesystem::path output;
+  std::function<void()> run;
+};
+
+std::string TaskFingerprint(const std::string& task_file, const std::string& split,
+                            const std::string& data) {
+  const task::TaskSpec spec = task::ReadTaskSpec(task_file);
+  return io::FileFingerprint(task_file) + "-" +
+         io::FileFingerprint(DataDirectory(spec, data) / spec.GetSplit(split).file);
+}
+
+Json TaskFingerprints(const std::vector<std::string>& tasks, const std::string& split,
+                      const std::string& data) {
+  Json out = Json::array();
+  for (const std::string& task : tasks) out.push_back(TaskFingerprint(task, split, data));
+  return out;
+}
+
+// The recipe's stages connected: each knows its inputs and where its result goes.
+class Conversion {
+ public:
+  Conversion(Recipe recipe, std::filesystem::path out, Progress& progress)
+      : recipe_(std::move(recipe)), out_(std::move(out)), progress_(progress) {
+    recipe_.record.checkpoint = recipe_.model;
+    recipe_.record.data = recipe_.data;
+    recipe_.record.out = (out_ / "dump").string();
+    for (RecipeSplit& split : recipe_.splits) {
+      split.options.checkpoint = recipe_.model;
+      split.options.out = (out_ / ("split-" + split.name)).string();
+      recipe_.eval.models.push_back((out_ / ("moe-" + split.name)).string());
+    }
+    recipe_.eval.dense = recipe_.model;
+    recipe_.eval.data = recipe_.data;
+  }
+
+  std::vector<Stage> Stages() {
+    const std::string fingerprint = io::Checkpoint::Open(recipe_.model).Fingerprint();
+    const std::string config =
+        io::FileFingerprint(std::filesystem::path(recipe_.model) / "config.json");
+    const Json model = {fingerprint, config};
+    std::vector<Stage> stages;
+    stages.push_back({"inspect", {{"model", model}}, out_ / "inspect.json", [this] {
+                        progress_.Begin("reading headers", 0, "");
+                        const Inspection inspection = Inspect(recipe_.model);
+                        WriteTextFile(out_ / "inspect.json",
+                                      FormatJson(InspectionToJson(inspection)), IfExists::kReplace);
+                        progress_.End(StrCat(inspection.config.family, ", ",
+                                             FormatCount(inspection.num_parameters),
+                                             " parameters, ", inspection.ffns.size(), " FFNs"));
+                      }});
+    const Json record = {
+        {"model", model},
+        {"options", OptionsToJson(recipe_.record)},
+        {"text", recipe_.record.text.empty() ? "" : io::FileFingerprint(recipe_.record.text)},
+        {"data", TaskFingerprints(recipe_.record.tasks, recipe_.record.split, recipe_.data)}};
+    stages.push_back({"record", record, recipe_.record.out, [this] {
+                        Warn(Record(recipe_.record, IfExists::kReplace, progress_).warnings);
+                      }});
+    Json routed = Json::array();
+    for (const RecipeSplit& split : recipe_.splits) {
+      const Json split_inputs = {{"model", model}, {"options", OptionsToJson(split.options)}};
+      stages.push_back({"split " + split.name, split_inputs, split.options.out,
+                        [this, &split] { Split(split.options, IfExists::kReplace, progress_); }});
+      RouteTrainOptions route = recipe_.route;
+      route.moe = split.options.out;
+      route.dump = recipe_.record.out;
+      route.out = (out_ / ("moe-" + split.name)).string();
+      const Json route_inputs = {
+          {"record", record}, {"split", split_inputs}, {"options", OptionsToJson(route)}};
+      routed.push_back(route_inputs);
+      stages.push_back({"route-train " + split.name, route_inputs, route.out,
+                        [this, route] { RouteTrain(route, IfExists::kReplace, progress_); }});
+    }
+    stages.push_back(
+        {"eval",
+         {{"models", routed},
+          {"options", OptionsToJson(recipe_.eval)},
+          {"data", TaskFingerprints(recipe_.eval.tasks, recipe_.eval.split, recipe_.data)}},
+         out_ / kEvalFile,
+         [this] { Evaluate(); }});
+    return stages;
+  }
+
+  std::vector<std::string>& warnings() { return warnings_; }
+
+ private:
+  void Warn(const std::vector<std::string>& warnings) {
+    warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
+  }
+  void Evaluate() {
+    const std::vector<eval::EvaluationReport> reports = Eval(recipe_.eval, progress_);
+    Json json = Json::array();
+    std::string text;
+    for (const eval::EvaluationReport& report : reports) {
+      json.push_back(eval::ReportToJson(report));
+      text += eval::FormatEvaluation(report) + "\n";
+      Warn(report.warnings);
+    }
+    WriteTextFile(out_ / kReportFile, text, IfExists::kReplace);
+    WriteTextFile(out_ / kEvalFile, FormatJson(json), IfExists::kReplace);
+  }
+
+  Recipe recipe_;
+  std::filesystem::path out_;
+  Progress& progress_;
+  std::vector<std::string> warnings_;
+};
+
+// The output directory: new, or that of an earlier conversion.
+void PrepareOutput(const std::filesystem::path& out) {
+  std::error_code code;
+  if (std::filesystem::exists(out) && !std::filesystem::exists(out / kStages) &&
+      !(std::filesystem::is_directory(out) && std::filesystem::is_empty(out))) {
+    throw UsageError(out, " exists and is not the output of a conversion (it has no ", kStages,
+                     "); choose another --out");
+  }
+  std::filesystem::create_directories(out, code);
+  if (code) throw SystemError(code.value(), out, ": cannot be created");
+}
+
+void CheckRecipe(const Recipe& recipe) {
+  if (recipe.model.empty()) {
+    throw UsageError("the recipe ", Quoted(recipe.name),
+                     " names no model; add \"model\" to it or give --model");
+  }
+  if (recipe.eval.tasks.empty()) {
+    throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
+  }
+}
+
+}  // namespace
+
+ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bool redo,
+                      Progress& progress) {
+  CheckRecipe(recipe);
+  Inspect(recipe.model);  // an unsuitable model is refused before anything is created
+  PrepareOutput(out);
+  StageRecords records(out / kStages, redo);
+  Conversion conversion(recipe, out, progress);
+  ConvertResult result;
+  result.out = out;
+  const std::vector<Stage> stages = conversion.Stages();
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const Stage& stage = stages[i];
+    const auto start = std::chrono::steady_clock::now();
+    ConvertStage done{stage.name, false, 0};
+    done.kept = std::filesystem::exists(stage.output) && records.Matches(stage.name, stage.inputs);
+    progress.Section(StrCat("[", i + 1, "/", stages.size(), "] ", stage.name,
+                            done.kept ? ": unchanged, kept" : ""));
+    if (!done.kept) {
+      WithContext(stage.name, [&] { stage.run(); });
+      records.Store(stage.name, stage.inputs);
+    }
+    done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    result.stages.push_back(done);
+  }
+  result.reports = ReadJsonFile(out / kEvalFile);
+  result.report_text = ReadTextFile(out / kReportFile);
+  result.warnings = conversion.warnings();
+  return result;
+}
+
+ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) {
+  CheckRecipe(recipe);
+  ConvertPlan plan;
+  plan.model = Inspect(recipe.model);
+  const model::ModelConfig& config = plan.model.config;
+  const auto num_ffns = static_cast<uint64_t>(plan.model.ffns.size());
+  const uint64_t row_bytes = static_cast<uint64_t>(config.hidden) * sizeof(float);
+  plan.stages = {"inspect", "record"};
+  plan.outputs.push_back({(out / "dump").string(),
+                          num_ffns * static_cast<uint64_t>(recipe.record.max_tokens) * row_bytes});
+  for (const RecipeSplit& split : recipe.splits) {
+    const int64_t num_experts = split::ResolveNumExperts(
+        config.num_neurons, split.options.num_experts, split.options.expert_size);
+    const auto experts = static_cast<uint64_t>(num_experts);
+    const uint64_t router_bytes =
+        num_ffns * experts * (static_cast<uint64_t>(config.hidden) + experts) * sizeof(float);
+    plan.stages.push_back("split " + split.name);
+    plan.stages.push_back("route-train " + split.name);
+    plan.outputs.push_back({(out / ("split-" + split.name)).string(), plan.model.num_bytes});
+    // The weights are hard links to the split's where the file system has them.
+    plan.outputs.push_back(
+        {(out / ("moe-" + split.name)).string(), plan.model.num_bytes + router_bytes});
+  }
+  plan.stages.emplace_back("eval");
+  // The dense model and a sparse one in F32 side by side, the sparse FFNs twice (packed, and as
+  // read), and one shard of the dump per FFN.
+  const uint64_t model_bytes = plan.model.num_parameters * sizeof(float);
+  const uint64_t ffn_bytes = plan.model.ffn_parameters * sizeof(float);
+  plan.peak_memory_bytes = 2 * model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);
+  return plan;
+}
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,134 @@
+#include "moefy/base/error.h"
+#include "moefy/eval/batches.h"
+#include "moefy/model/family.h"
+#include "moefy/pipeline/stages.h"
+#include "moefy/record/recorder.h"
+#include "moefy/split/moe_checkpoint.h"
+#include "pipeline/task_data.h"
+
+namespace moefy::pipeline {
+namespace {
+
+// What is to be run, ready for the model.
+struct Corpus {
+  std::string description;
+  std::vector<text::Encoding> encodings;
+};
+
+// `limit` examples spread evenly over all, because files are often sorted by label or topic.
+task::Dataset SpreadEvenly(task::Dataset dataset, int64_t limit) {
+  const auto total = static_cast<int64_t>(dataset.examples.size());
+  if (limit <= 0 || limit >= total) return dataset;
+  std::vector<task::Example> kept;
+  for (int64_t i = 0; i < limit; ++i) {
+    kept.push_back(std::move(dataset.examples[static_cast<size_t>(i * total / limit)]));
+  }
+  dataset.examples = std::move(kept);
+  return dataset;
+}
+
+std::vector<std::pair<task::TaskSpec, task::Dataset>> ReadTasks(const RecordOptions& options) {
+  std::vector<std::pair<task::TaskSpec, task::Dataset>> tasks;
+  for (const std::string& file : options.tasks) {
+    task::TaskSpec spec = task::ReadTaskSpec(file);
+    task::Dataset dataset =
+        task::ReadDataset(spec, options.split, DataDirectory(spec, options.data));
+    tasks.emplace_back(std::move(spec), SpreadEvenly(std::move(dataset), options.limit));
+  }
+  return tasks;
+}
+
+Corpus EncodeCorpus(const RecordOptions& options,
+                    const std::vector<std::pair<task::TaskSpec, task::Dataset>>& tasks,
+                    const model::ModelConfig& config, const text::Tokenizer& tokenizer) {
+  constexpr int64_t kTextTokens = 512;
+  Corpus corpus;
+  std::vector<std::string> parts;
+  for (const auto& [spec, dataset] : tasks) {
+    const eval::TaskReader reader(spec, config, tokenizer);
+    for (text::Encoding& encoding : reader.Encode(dataset)) {
+      corpus.encodings.push_back(std::move(encoding));
+    }
+    parts.push_back(StrCat(spec.name, "/", options.split, " ", dataset.examples.size()));
+  }
+  if (!options.text.empty()) {
+    const int64_t max_tokens =
+        config.max_positions > 0 ? std::min(kTextTokens, config.max_positions) : kTextTokens;
+    corpus.encodings = eval::EncodeTextFile(options.text, tokenizer, max_tokens, options.limit);
+    parts.push_back(StrCat("text ", std::filesystem::path(options.text).filename()));
+  }
+  corpus.description = Join(parts);
+  return corpus;
+}
+
+// Share of neurons above zero per token, on the first tokens recorded.
+double ActiveShare(const io::Checkpoint& checkpoint, const model::FfnSpec& spec,
+                   const record::ActivationDump& dump, size_t ffn_idx) {
+  constexpr int64_t kTokens = 4096;
+  const int64_t tokens = std::min(kTokens, dump.ffns()[ffn_idx].tokens);
+  if (tokens == 0) return 0;
+  const at::Tensor x = dump.ReadInputs(ffn_idx, 0, tokens);
+  const at::Tensor activations =
+      model::NeuronActivations(model::ReadFfnWeights(checkpoint, spec), x);
+  return (activations > 0).to(at::kFloat).mean().item<double>();
+}
+
+}  // namespace
+
+RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress) {
+  if (options.tasks.empty() == options.text.empty()) {
+    throw UsageError("record needs either --task or --text: what should the model run?");
+  }
+  if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
+  if (options.max_tokens < 1)
+    throw UsageError("--max-tokens is ", options.max_tokens, "; expected at least 1");
+  StagedDirectory staged(options.out, if_exists);
+  const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded
+
+  const at::NoGradGuard no_grad;
+  const io::Checkpoint checkpoint = io::Checkpoint::Open(options.checkpoint);
+  const auto tokenizer = text::LoadTokenizer(checkpoint.directory());
+  RecordResult result;
+  model::Transformer model = model::LoadTransformer(checkpoint, &result.warnings);
+  const Corpus corpus = EncodeCorpus(options, tasks, model.config(), *tokenizer);
+
+  record::DumpInfo info;
+  info.family = model.config().family;
+  info.corpus = corpus.description;
+  // A split model computes what its dense source does, so its dump serves for both.
+  info.model_fingerprint =
+      split::MoeCheckpoint::IsMoe(checkpoint.directory())
+          ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
+          : checkpoint.Fingerprint();
+
+  const std::vector<eval::Batch> batches =
+      eval::MakeBatches(corpus.encodings, model.config(), tokenizer->pad_id());
+  record::DumpWriter writer(staged.path(), info, record::FfnsToRecord(model), options.max_tokens);
+  progress.Begin(StrCat("recording ", corpus.description), corpus.encodings.size(), "examples");
+  // Batches are sorted by length; every other one from either end mixes them, should the room run
+  // out before the corpus does.
+  size_t next = 0;
+  const auto source = [&]() -> std::optional<model::ForwardInputs> {
+    if (next == batches.size()) return std::nullopt;
+    const size_t idx = next % 2 == 0 ? next / 2 : batches.size() - 1 - next / 2;
+    ++next;
+    return batches[idx].inputs;
+  };
+  result.num_examples = record::RecordActivations(model, source, writer, progress);
+  result.tokens = writer.Finish();
+  const record::ActivationDump dump = record::ActivationDump::Open(staged.path());
+  for (size_t i = 0; i < model.num_ffns(); ++i) {
+    result.ffns.push_back(model.ffn_spec(i).name);
+    result.active_share.push_back(ActiveShare(checkpoint, model.ffn_spec(i), dump, i));
+  }
+  for (const auto& file : std::filesystem::directory_iterator(staged.path())) {
+    result.num_bytes += file.file_size();
+  }
+  staged.Commit();
+  result.dump = options.out;
+  progress.End(StrCat(FormatCount(static_cast<uint64_t>(result.num_examples)), " examples, ",
+                      FormatBytes(result.num_bytes)));
+  return result;
+}
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,136 @@
+#include "moefy/pipeline/run_tensors.h"
+
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "moefy/base/error.h"
+#include "moefy/io/safetensors.h"
+#include "moefy/model/family.h"
+#include "moefy/runtime/sparse_model.h"
+#include "moefy/split/moe_checkpoint.h"
+
+namespace moefy::pipeline {
+namespace {
+
+using model::TensorMap;
+
+// An I64 tensor [batch, tokens] of the input file; undefined when it is not there.
+at::Tensor ReadInput(const io::SafetensorsFile& file, const char* name) {
+  const io::TensorInfo* info = file.Find(name);
+  if (!info) return {};
+  if (info->dtype != io::DType::kI64 || info->shape.size() != 2) {
+    throw InputError(file.path(), ": ", Quoted(name), " is ", io::DTypeName(info->dtype), " ",
+                     FormatShape(info->shape), "; expected I64 [batch, tokens]");
+  }
+  at::Tensor tensor =
+      at::empty(std::vector<int64_t>(info->shape.begin(), info->shape.end()), at::kLong);
+  if (tensor.numel() > 0) {
+    std::memcpy(tensor.data_ptr(), file.Bytes(*info).data(), info->num_bytes());
+  }
+  return tensor;
+}
+
+model::ForwardInputs ReadInputs(const io::SafetensorsFile& file) {
+  model::ForwardInputs inputs;
+  inputs.input_ids = ReadInput(file, "input_ids");
+  inputs.attention_mask = ReadInput(file, "attention_mask");
+  inputs.token_type_ids = ReadInput(file, "token_type_ids");
+  inputs.decoder_input_ids = ReadInput(file, "decoder_input_ids");
+  inputs.decoder_attention_mask = ReadInput(file, "decoder_attention_mask");
+  if (!inputs.input_ids.defined()) {
+    std::vector<std::string> names;
+    for (const io::TensorInfo& info : file.tensors()) names.push_back(info.name);
+    throw InputError(file.path(), " has no tensor 'input_ids'; it holds ",
+                     names.empty() ? "nothing" : Join(names));
+  }
+  return inputs;
+}
+
+// What happens inside the FFNs, from what enters them.
+void AddNeurons(const io::Checkpoint& checkpoint, const std::vector<model::FfnSpec>& specs,
+                TensorMap& results) {
+  for (const model::FfnSpec& spec : specs) {
+    const model::FfnWeights ffn = model::ReadFfnWeights(checkpoint, spec);
+    const at::Tensor& x = results.at(spec.name + ".input");
+    const at::Tensor in = at::linear(x, ffn.w_in, ffn.b_in);
+    results[spec.name + ".act"] =
+        model::Activate(ffn.activation, spec.gated() ? at::linear(x, ffn.w_gate) : in);
+    if (!spec.gated()) continue;
+    results[spec.name + ".up"] = in;
+    results[spec.name + ".down_in"] = model::NeuronActivations(ffn, x);
+  }
+}
+
+void WriteResults(const TensorMap& results, const std::filesystem::path& path) {
+  std::vector<io::TensorInfo> infos;
+  for (const auto& [name, tensor] : results) {
+    io::TensorInfo info;
+    info.name = name;
+    info.dtype = io::DType::kF32;
+    for (const int64_t extent : tensor.sizes()) info.shape.push_back(static_cast<uint64_t>(extent));
+    infos.push_back(std::move(info));
+  }
+  io::SafetensorsWriter writer(path, infos);
+  for (const auto& [name, tensor] : results) {
+    const at::Tensor values = tensor.contiguous();
+    writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
+  }
+  writer.Finish();
+}
+
+}  // namespace
+
+RunResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& progress) {
+  if (options.tensors.empty()) {
+    throw UsageError("run needs --tensors: a safetensors file with input_ids");
+  }
+  if (options.out.empty()) throw UsageError("run needs --out: where should the results go?");
+  const at::NoGradGuard no_grad;
+  StagedFile staged(options.out, if_exists);
+  const io::SafetensorsFile file(options.tensors);
+  const model::ForwardInputs inputs = ReadInputs(file);
+  const io::Checkpoint checkpoint = io::Checkpoint::Open(options.model);
+
+  std::optional<split::MoeCheckpoint> moe;
+  std::optional<runtime::SparseModel> sparse;
+  std::optional<model::Transformer> dense;
+  if (options.selection.empty()) {
+    dense.emplace(model::LoadTransformer(checkpoint));
+  } else {
+    moe.emplace(split::MoeCheckpoint::Open(options.model));
+    sparse.emplace(*moe, static_cast<uint64_t>(options.seed));
+    sparse->Install(options.selection, options.ffn_ratio);
+  }
+  model::Transformer& transformer = sparse ? sparse->transformer() : *dense;
+
+  TensorMap results;
+  const auto keep = [&](const std::string& name, const at::Tensor& states) {
+    const bool is_tap = name.find("ffn.") != std::string::npos;
+    if (is_tap ? options.ffn_taps : options.hidden_states) results[name] = states;
+  };
+  const auto start = std::chrono::steady_clock::now();
+  progress.Begin("running", static_cast<uint64_t>(inputs.input_ids.size(0)), "examples");
+  const bool observe = options.hidden_states || options.ffn_taps;
+  const model::ForwardOutputs outputs =
+      transformer.Forward(inputs, observe ? model::StateSink(keep) : nullptr);
+  RunResult result;
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.ffn_taps) AddNeurons(checkpoint, model::FfnSpecs(transformer.config()), results);
+  const std::pair<const char*, at::Tensor> heads[] = {{"logits", outputs.logits},
+                                                      {"start_logits", outputs.start_logits},
+                                                      {"end_logits", outputs.end_logits}};
+  for (const auto& [name, tensor] : heads) {
+    if (tensor.defined()) results[name] = tensor;
+  }
+  WriteResults(results, staged.path());
+  staged.Commit();
+  for (const auto& [name, tensor] : results) {
+    result.tensors.push_back(StrCat(name, " ", FormatShape(tensor.sizes().vec())));
+  }
+  progress.End(StrCat(results.size(), " tensors, ", FormatDuration(result.seconds)));
+  return result;
+}
+
+}  // namespace moefy::pipeline

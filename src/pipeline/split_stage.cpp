@@ -1,0 +1,60 @@
+#include <chrono>
+
+#include "moefy/base/error.h"
+#include "moefy/model/family.h"
+#include "moefy/model/transformer.h"
+#include "moefy/pipeline/stages.h"
+#include "moefy/split/splitter.h"
+
+namespace moefy::pipeline {
+
+SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  const split::Splitter& splitter = split::GetSplitter(options.method);
+  if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
+  if (options.restarts < 1) {
+    throw UsageError("--restarts is ", options.restarts, "; expected at least 1");
+  }
+  StagedDirectory staged(options.out, if_exists);
+  const io::Checkpoint dense = io::Checkpoint::Open(options.checkpoint);
+  if (split::MoeCheckpoint::IsMoe(dense.directory())) {
+    throw UsageError(dense.directory(), " is split already; `moefy merge` makes it dense again");
+  }
+  const model::ModelConfig config = model::ReadModelConfig(dense.directory() / "config.json");
+  model::CheckParameters(dense, config);
+  const int64_t num_experts =
+      split::ResolveNumExperts(config.num_neurons, options.num_experts, options.expert_size);
+
+  SplitResult result;
+  std::vector<split::MoeFfn> ffns;
+  const std::vector<model::FfnSpec> specs = model::FfnSpecs(config);
+  progress.Begin(StrCat("splitting by ", options.method), specs.size(), "FFNs");
+  for (const model::FfnSpec& spec : specs) {
+    const model::FfnWeights ffn = model::ReadFfnWeights(dense, spec);
+    // Each FFN has a seed of its own, so that layers are not grouped alike by chance.
+    const uint64_t seed = static_cast<uint64_t>(options.seed) * 1000003 + ffns.size();
+    ffns.push_back({spec, splitter.split({ffn, num_experts, seed, options.restarts})});
+    progress.Advance(1);
+  }
+  result.num_ffns = static_cast<int64_t>(ffns.size());
+  result.num_experts = num_experts;
+  result.neurons_per_expert = config.num_neurons / num_experts;
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  progress.End(StrCat(result.num_ffns, " FFNs into ", num_experts, " experts of ",
+                      result.neurons_per_expert, " neurons, ", FormatDuration(result.seconds)));
+
+  progress.Begin("writing the split checkpoint", dense.TotalBytes(), "B");
+  Json recorded = {{"method", options.method},
+                   {"num_experts", num_experts},
+                   {"neurons_per_expert", result.neurons_per_expert},
+                   {"seed", options.seed},
+                   {"restarts", options.restarts}};
+  split::WriteMoeCheckpoint(dense, dense.Fingerprint(), ffns, recorded, staged.path(), progress);
+  staged.Commit();
+  progress.End(FormatBytes(dense.TotalBytes()));
+  result.moe = options.out;
+  result.method = options.method;
+  return result;
+}
+
+}  // namespace moefy::pipeline

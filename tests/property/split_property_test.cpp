@@ -1,0 +1,76 @@
+// What every splitter owes, whatever it is: run on each row of the table, for many shapes and
+// seeds.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "moefy/split/splitter.h"
+
+namespace moefy::split {
+namespace {
+
+struct Shape {
+  int64_t neurons, hidden, experts;
+  bool gated;
+};
+
+class EverySplitter : public ::testing::TestWithParam<std::tuple<std::string, Shape>> {};
+
+model::FfnWeights RandomFfn(const Shape& shape, int64_t salt) {
+  at::manual_seed(salt);
+  model::FfnWeights ffn;
+  ffn.w_in = at::randn({shape.neurons, shape.hidden});
+  ffn.w_out = at::randn({shape.neurons, shape.hidden});
+  if (shape.gated) ffn.w_gate = at::randn({shape.neurons, shape.hidden});
+  return ffn;
+}
+
+TEST_P(EverySplitter, GivesABalancedPartitionAndTheSameOneAgain) {
+  const auto& [name, shape] = GetParam();
+  const Splitter& splitter = GetSplitter(name);
+  for (uint64_t seed : {0, 1, 2, 17, 123456789}) {
+    const model::FfnWeights ffn = RandomFfn(shape, static_cast<int64_t>(seed) + 1);
+    const model::FfnWeights before{ffn.w_in.clone(), {}, {}, ffn.w_out.clone(), {}, ffn.activation};
+    const ExpertPlan plan = splitter.split({ffn, shape.experts, seed, 2});
+    EXPECT_EQ(plan.num_experts(), shape.experts);
+    EXPECT_EQ(plan.neurons_per_expert() * shape.experts, shape.neurons);
+    std::vector<int64_t> sorted = plan.order();
+    std::ranges::sort(sorted);
+    for (int64_t i = 0; i < shape.neurons; ++i) ASSERT_EQ(sorted[i], i);
+    EXPECT_EQ(splitter.split({ffn, shape.experts, seed, 2}).order(), plan.order());
+    EXPECT_TRUE(ffn.w_in.equal(before.w_in));
+    EXPECT_TRUE(ffn.w_out.equal(before.w_out));
+  }
+}
+
+TEST_P(EverySplitter, AnotherSeedMayGiveAnotherPlan) {
+  const auto& [name, shape] = GetParam();
+  if (shape.experts == 1 || shape.experts == shape.neurons) GTEST_SKIP() << "only one partition";
+  const model::FfnWeights ffn = RandomFfn(shape, 1);
+  std::set<std::vector<int64_t>> plans;
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    plans.insert(GetSplitter(name).split({ffn, shape.experts, seed, 1}).order());
+  }
+  EXPECT_GT(plans.size(), 1u) << "the seed is not used";
+}
+
+std::vector<std::string> SplitterNames() {
+  std::vector<std::string> names;
+  for (const Splitter& splitter : Splitters()) names.push_back(splitter.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, EverySplitter,
+    ::testing::Combine(::testing::ValuesIn(SplitterNames()),
+                       ::testing::Values(Shape{48, 16, 6, false}, Shape{64, 7, 64, false},
+                                         Shape{37, 5, 1, false}, Shape{300, 24, 20, true},
+                                         Shape{512, 33, 16, false})),
+    [](const auto& shape_info) {
+      const Shape& shape = std::get<1>(shape_info.param);
+      return std::get<0>(shape_info.param) + "_" + std::to_string(shape.neurons) + "_in_" +
+             std::to_string(shape.experts);
+    });
+
+}  // namespace
+}  // namespace moefy::split
