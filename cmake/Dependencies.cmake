@@ -3,7 +3,6 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(ICU REQUIRED COMPONENTS uc i18n)
-pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
 if(MOEFY_TORCH)
@@ -12,13 +11,16 @@ if(MOEFY_TORCH)
   find_package(spdlog REQUIRED)
   pkg_check_modules(hwy REQUIRED IMPORTED_TARGET libhwy)
   find_package(OpenMP REQUIRED COMPONENTS CXX)
-  find_package(Torch REQUIRED)
-  # One name for LibTorch whatever its version; its headers are not ours to warn about.
-  add_library(moefy_torch INTERFACE)
-  target_link_libraries(moefy_torch INTERFACE ${TORCH_LIBRARIES})
-  target_include_directories(moefy_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-  separate_arguments(moefy_torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
-  target_compile_options(moefy_torch INTERFACE ${moefy_torch_flags})
+  include(${CMAKE_CURRENT_LIST_DIR}/MoefyTorch.cmake)
+endif()
+
+# The example's generator trains its vocabulary with the SentencePiece library, and a test compares
+# our segmentation with it where it is there. Nothing that uses it may link LibTorch:
+# docs/decisions/0002-own-sentencepiece.md.
+if(MOEFY_TORCH AND MOEFY_EXAMPLES)
+  pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
+elseif(MOEFY_TESTS)
+  pkg_check_modules(sentencepiece IMPORTED_TARGET sentencepiece)
 endif()
 
 if(MOEFY_TESTS)

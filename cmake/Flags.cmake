@@ -8,6 +8,9 @@ if(MOEFY_WERROR)
 endif()
 if(MOEFY_SANITIZE)
   target_compile_options(moefy_flags INTERFACE -fsanitize=${MOEFY_SANITIZE} -fno-omit-frame-pointer
-                                               -fno-sanitize-recover=all)
+                                               -fno-sanitize-recover=all
+                                               # g++ 12 cries wolf in the standard library's own
+                                               # code (std::function, std::regex) when it sanitizes.
+                                               -Wno-maybe-uninitialized)
   target_link_options(moefy_flags INTERFACE -fsanitize=${MOEFY_SANITIZE})
 endif()

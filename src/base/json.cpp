@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
@@ -50,11 +51,12 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool parse_error(size_t position, const std::string&,
                    const nlohmann::detail::exception& e) override {
-    std::string what = e.what();
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ..."
-    if (const size_t at = what.find(": "); at != std::string::npos) what = what.substr(at + 2);
+    std::string_view what = e.what();
+    what = what.substr(what.find("] ") + 2);
+    if (what.starts_with("parse error at ")) what = what.substr(what.find(": ") + 2);
     throw InputError("not valid JSON at ", Position(text_, position ? position - 1 : 0), ": ",
-                     what);
+                     Shortened(what, 200));
   }
 
  private:
@@ -100,8 +102,15 @@ class Builder final : public nlohmann::json_sax<Json> {
 };
 
 std::string Shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+  return Shortened(value.dump(-1, ' ', false, Json::error_handler_t::replace), 60);
+}
+
+// A whole number as it is; get<int64_t>() would squeeze everything else into one, too.
+std::optional<int64_t> WholeNumber(const Json& value) {
+  constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();
+  if (!value.is_number_integer()) return std::nullopt;
+  if (value.is_number_unsigned() && value.get<uint64_t>() > kMax) return std::nullopt;
+  return value.get<int64_t>();
 }
 
 }  // namespace
@@ -164,15 +173,12 @@ bool JsonObject::Has(const std::string& key) const { return Lookup(key) != nullp
 
 int64_t JsonObject::GetInt(const std::string& key, int64_t min, int64_t max) const {
   const Json& value = Require(key);
-  const bool fits =
-      value.is_number_unsigned()
-          ? value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max())
-          : value.is_number_integer();
-  if (!fits || value.get<int64_t>() < min || value.get<int64_t>() > max) {
+  const std::optional<int64_t> number = WholeNumber(value);
+  if (!number || *number < min || *number > max) {
     throw InputError(PathOf(key), " is ", Shown(value), "; expected a whole number from ", min,
                      " to ", max);
   }
-  return value.get<int64_t>();
+  return *number;
 }
 
 int64_t JsonObject::GetInt(const std::string& key, int64_t min, int64_t max,
@@ -251,11 +257,12 @@ std::vector<double> JsonObject::GetNumbers(const std::string& key) const {
 std::vector<int64_t> JsonObject::GetInts(const std::string& key, int64_t min, int64_t max) const {
   std::vector<int64_t> out;
   for (const Json& item : RequireArray(Require(key), PathOf(key))) {
-    if (!item.is_number_integer() || item.get<int64_t>() < min || item.get<int64_t>() > max) {
+    const std::optional<int64_t> number = WholeNumber(item);
+    if (!number || *number < min || *number > max) {
       throw InputError(PathOf(key), "[", out.size(), "] is ", Shown(item),
                        "; expected a whole number from ", min, " to ", max);
     }
-    out.push_back(item.get<int64_t>());
+    out.push_back(*number);
   }
   return out;
 }

@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <random>
-#include <set>
 #include <system_error>
 
 #include "moefy/base/error.h"
@@ -32,7 +32,7 @@ class LivePaths {
   }
   void Add(const fs::path& path) {
     const std::lock_guard lock(mutex_);
-    paths_.insert(path);
+    paths_[path] = ::getpid();
   }
   void Forget(const fs::path& path) {
     const std::lock_guard lock(mutex_);
@@ -40,19 +40,19 @@ class LivePaths {
   }
 
  private:
-  LivePaths() : owner_(::getpid()) {
+  LivePaths() {
     std::atexit([] { Instance().RemoveAll(); });
   }
   void RemoveAll() {
-    if (::getpid() != owner_) return;  // a forked child that exits owns nothing
     const std::lock_guard lock(mutex_);
     std::error_code ignored;
-    for (const fs::path& path : paths_) fs::remove_all(path, ignored);
+    for (const auto& [path, owner] : paths_) {
+      if (owner == ::getpid()) fs::remove_all(path, ignored);
+    }
   }
 
-  pid_t owner_;
   std::mutex mutex_;
-  std::set<fs::path> paths_;
+  std::map<fs::path, pid_t> paths_;  // a forked child that exits must not remove its parent's
 };
 
 // "out/" and "./out" both as "out"; a target that has no name of its own cannot be renamed into.

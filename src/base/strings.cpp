@@ -9,10 +9,17 @@
 
 namespace moefy {
 
+std::string Shortened(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return std::string(text);
+  size_t end = max_bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) >> 6) == 2) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
 std::string Quoted(std::string_view name) {
   constexpr size_t kMaxBytes = 200;
   std::string out = "'";
-  for (char c : name.substr(0, kMaxBytes)) {
+  for (char c : Shortened(name, kMaxBytes)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {
       char buffer[8];
@@ -22,7 +29,7 @@ std::string Quoted(std::string_view name) {
       out += c;
     }
   }
-  return out + (name.size() > kMaxBytes ? "...'" : "'");
+  return out + "'";
 }
 
 std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
@@ -98,9 +105,9 @@ std::string FormatDuration(double seconds) {
 }
 
 std::string FormatFixed(double value, int decimals) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.*f", decimals, value);
-  return buffer;
+  std::string text(static_cast<size_t>(std::snprintf(nullptr, 0, "%.*f", decimals, value)), '\0');
+  std::snprintf(text.data(), text.size() + 1, "%.*f", decimals, value);
+  return text;
 }
 
 namespace {

@@ -1,7 +1,6 @@
 #include "moefy/io/checkpoint.h"
 
 #include <algorithm>
-#include <regex>
 #include <set>
 #include <system_error>
 
@@ -24,11 +23,21 @@ bool IsPyTorchName(std::string_view name) {
   return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
 }
 
+// In a directory: training_args.bin and optimizer.pt, say, are no weights.
+bool IsPyTorchWeights(const std::string& name) {
+  return name.starts_with("pytorch_model") && IsPyTorchName(name);
+}
+
 bool IsSafetensorsName(std::string_view name) { return name.ends_with(".safetensors"); }
 
-bool IsShardName(const std::string& name) {
-  static const std::regex pattern(R"(.+-\d{5}-of-\d{5}\.safetensors)");
-  return std::regex_match(name, pattern);
+// "<anything>-00001-of-00002.safetensors"
+bool IsShardName(std::string_view name) {
+  constexpr std::string_view kPattern = "-DDDDD-of-DDDDD.safetensors";
+  if (name.size() <= kPattern.size()) return false;
+  name.remove_prefix(name.size() - kPattern.size());
+  return std::equal(name.begin(), name.end(), kPattern.begin(), [](char c, char wanted) {
+    return wanted == 'D' ? c >= '0' && c <= '9' : c == wanted;
+  });
 }
 
 // Names of what is in a directory, sorted.
@@ -65,11 +74,11 @@ std::string FirstOf(std::vector<std::string> names) {
     throw InputError(looked_for, "; there are shards (", FirstOf(shards),
                      "), but the index that says what is in them is missing");
   }
+  if (const auto pytorch = Matching(names, IsPyTorchWeights); !pytorch.empty()) {
+    throw InputError(looked_for, ", only ", FirstOf(pytorch), ". ", kConvertHint);
+  }
   if (const auto others = Matching(names, IsSafetensorsName); !others.empty()) {
     throw InputError(looked_for, "; to read ", FirstOf(others), ", name the file itself");
-  }
-  if (const auto pytorch = Matching(names, IsPyTorchName); !pytorch.empty()) {
-    throw InputError(looked_for, ", only ", FirstOf(pytorch), ". ", kConvertHint);
   }
   throw InputError(looked_for,
                    "; a checkpoint is a directory with one of them, or one file that "
@@ -86,8 +95,8 @@ struct ShardIndex {
 void CheckShardName(const std::string& shard, Problems& problems) {
   if (IsPyTorchName(shard)) {
     problems.Add("shard ", Quoted(shard), " is a PyTorch file. ", kConvertHint);
-  } else if (!IsSafetensorsName(shard) || shard.find_first_of("/\\") != std::string::npos ||
-             shard.starts_with('.')) {
+  } else if (!IsSafetensorsName(shard) || shard.starts_with('.') ||
+             shard.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
     problems.Add("shard ", Quoted(shard), " is not a plain file name that ends in .safetensors");
   }
 }

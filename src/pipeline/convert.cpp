@@ -7,6 +7,7 @@
 #include "moefy/base/options.h"
 #include "moefy/eval/report.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/split/splitter.h"
 #include "pipeline/task_data.h"
 
 namespace moefy::pipeline {

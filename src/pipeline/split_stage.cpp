@@ -2,6 +2,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
+#include "moefy/model/transformer.h"
 #include "moefy/pipeline/stages.h"
 #include "moefy/split/splitter.h"
 

@@ -29,6 +29,9 @@ std::string StrCat(const Parts&... parts) {
   return std::move(out).str();
 }
 
+// At most `max_bytes` of `text`, never half a UTF-8 character, and "..." where it was cut.
+std::string Shortened(std::string_view text, size_t max_bytes);
+
 // 'name', with control characters escaped and anything over 200 bytes cut.
 std::string Quoted(std::string_view name);
 

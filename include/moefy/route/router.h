@@ -38,7 +38,7 @@ class MlpRouter final : public Router {
   at::Tensor w1_, w2_;
 };
 
-// Cosine of the input with each expert's mean normalised row of W_in.
+// Cosine of the input with each expert's center (ExpertCenters).
 class SimilarityRouter final : public Router {
  public:
   explicit SimilarityRouter(at::Tensor centers);  // [experts, hidden]
@@ -80,7 +80,8 @@ class OracleRouter final : public Router {
 // [tokens, experts]. `ffn` is permuted: expert e owns the e-th run of neurons.
 at::Tensor ActivationMass(const model::FfnWeights& ffn, const at::Tensor& x, int64_t num_experts);
 
-// Mean of the L2-normalised rows of W_in per expert, [experts, hidden].
+// Mean per expert of the L2-normalised rows that decide whether its neurons fire: of W_gate if
+// gated, else of W_in. [experts, hidden].
 at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts);
 
 const std::vector<std::string>& RouterNames();  // "mlp", "similarity", "oracle", "random"

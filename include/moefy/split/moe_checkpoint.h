@@ -19,6 +19,8 @@ namespace moefy::split {
 inline constexpr int kMoeFormat = 1;
 inline constexpr const char* kMoeManifest = "moefy.json";
 inline constexpr const char* kMoeTensors = "moefy.safetensors";
+// Behind an FFN's name in moefy.safetensors: I64 [neurons], new position to old neuron.
+inline constexpr const char* kNeuronOrder = ".neuron_order";
 
 struct MoeFfn {
   model::FfnSpec spec;

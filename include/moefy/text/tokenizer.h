@@ -12,9 +12,18 @@
 
 namespace moefy::text {
 
+// Which of two segments gives way when they are over the limit.
+enum class Truncation {
+  kLongestFirst,  // the longer one loses its last token, again and again; of equals, the second
+  kOnlySecond,    // the first is kept whole (a question and its context)
+};
+
 struct EncodeOptions {
   bool add_special_tokens = true;
-  int64_t max_tokens = 0;  // 0: no limit; special tokens count, and survive truncation
+  // 0: no limit; special tokens count, and survive truncation. A limit that cannot hold them (or,
+  // for kOnlySecond, the first segment) is Error{kUsage}.
+  int64_t max_tokens = 0;
+  Truncation truncation = Truncation::kLongestFirst;
 };
 
 struct Encoding {
@@ -28,9 +37,11 @@ class Tokenizer {
 
   // `text` is UTF-8; invalid bytes are replaced by U+FFFD first.
   virtual Encoding Encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
-  // Two segments; over the limit the longer one loses its last token first ("longest_first").
   virtual Encoding EncodePair(std::string_view first, std::string_view second,
                               const EncodeOptions& options = {}) const = 0;
+  // Without skipping, nothing is left out and nothing tidied. With it, special tokens (the unknown
+  // token among them) are left out, and spaces before punctuation are removed if the tokenizer's
+  // configuration says so. Throws Error{kInput} for an id that no token has.
   virtual std::string Decode(const std::vector<int64_t>& ids,
                              bool skip_special_tokens = true) const = 0;
 
@@ -41,7 +52,8 @@ class Tokenizer {
 
 // Loads what lies in `directory`: spiece.model (SentencePiece, T5 conventions) or vocab.txt (BERT
 // WordPiece), with tokenizer_config.json's options. `data_directory` may hold the vocabulary apart
-// from the configuration. Throws Error{kInput} listing the files looked for.
+// from the configuration. Throws Error{kInput}: listing the files looked for, or naming the one at
+// fault.
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
                                          const std::filesystem::path& data_directory = {});
 

@@ -1,0 +1,31 @@
+// moefy eval: downstream quality against dense.
+#include "command.h"
+#include "moefy/eval/report.h"
+#include "moefy/pipeline/stages.h"
+
+namespace moefy::apps {
+namespace {
+
+Outcome RunEval(const pipeline::EvalOptions& options, Context& context) {
+  Outcome outcome;
+  Json json = Json::array();
+  for (const eval::EvaluationReport& report : pipeline::Eval(options, *context.progress)) {
+    outcome.text += eval::FormatEvaluation(report) + "\n";
+    json.push_back(eval::ReportToJson(report));
+    context.warnings.insert(context.warnings.end(), report.warnings.begin(), report.warnings.end());
+  }
+  outcome.json["reports"] = json;
+  return outcome;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> EvalCommand(CLI::App& parent) {
+  return MakeCommand<pipeline::EvalOptions>(
+      parent, "eval", "Accuracy, cost and time of a split model on tasks, against dense.",
+      "  moefy eval MOE --task configs/tasks/sst2.json --data DATA --ffn-ratio 0.1,0.2,1.0\n"
+      "  moefy eval MOE-A MOE-B --dense CKPT --task my-task.json --selection mlp,oracle --json",
+      RunEval);
+}
+
+}  // namespace moefy::apps

@@ -1,0 +1,37 @@
+// moefy split: neurons into experts.
+#include "command.h"
+#include "moefy/base/strings.h"
+#include "moefy/pipeline/stages.h"
+
+namespace moefy::apps {
+namespace {
+
+Outcome RunSplit(const pipeline::SplitOptions& options, Context& context) {
+  const pipeline::SplitResult result =
+      pipeline::Split(options, context.if_exists(), *context.progress);
+  Outcome outcome;
+  outcome.text =
+      StrCat(result.moe.string(), ": ", result.num_ffns, " FFNs split by ", result.method, " into ",
+             result.num_experts, " experts of ", result.neurons_per_expert, " neurons\n");
+  outcome.json = {{"moe", result.moe.string()},
+                  {"method", result.method},
+                  {"ffns", result.num_ffns},
+                  {"num_experts", result.num_experts},
+                  {"neurons_per_expert", result.neurons_per_expert},
+                  {"seconds", result.seconds}};
+  outcome.next = StrCat("moefy verify ", options.checkpoint, " ", options.out,
+                        "   or   moefy route-train ", options.out, " --dump DUMP");
+  return outcome;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> SplitCommand(CLI::App& parent) {
+  return MakeCommand<pipeline::SplitOptions>(
+      parent, "split", "Group each FFN's neurons into experts of equal size.",
+      "  moefy split CKPT --expert-size 32 --out MOE\n"
+      "  moefy split CKPT --experts 64 --method random --seed 1 --out CONTROL",
+      RunSplit);
+}
+
+}  // namespace moefy::apps

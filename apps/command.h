@@ -1,0 +1,174 @@
+// What a command is, and how its options become flags. A command is one file with an options
+// struct and a function; main.cpp has the table of all.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "console.h"
+#include "moefy/base/json.h"
+#include "moefy/base/options.h"
+#include "moefy/base/output.h"
+
+namespace moefy::apps {
+
+// Options every command has.
+struct CommonOptions {
+  std::string config;
+  bool json = false;
+  bool quiet = false;
+  bool force = false;
+  int64_t threads = 0;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Field("config", config, "JSON file with this command's options; flags given win over it");
+    v.Field("json", json, "print one JSON document instead of text");
+    v.Field("quiet", quiet, "no progress on stderr");
+    v.Field("force", force, "replace an existing output");
+    v.Field("threads", threads, "threads to compute with (default: all)");
+  }
+};
+
+// What a command works with besides its own options.
+struct Context {
+  CommonOptions common;
+  Progress* progress = nullptr;
+  std::vector<std::string> warnings;
+
+  IfExists if_exists() const { return common.force ? IfExists::kReplace : IfExists::kRefuse; }
+};
+
+// What a command leaves behind for people or programs.
+struct Outcome {
+  int exit_code = 0;
+  std::string text;  // for stdout
+  Json json;         // for stdout with --json; "schema" and "moefy_version" are added
+  std::string next;  // the command to type next, for stderr; "" for none
+};
+
+// A command set up on a CLI::App; Run is called when it was chosen.
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual CLI::App* app() const = 0;
+  // Reads --config below the flags.
+  virtual void ReadConfig() = 0;
+  virtual Outcome Run(Context& context) = 0;
+  virtual CommonOptions& common() = 0;
+};
+
+// Turns fields into CLI11 options.
+struct OptionBinder {
+  CLI::App& app;
+  bool positional_required = true;
+
+  template <typename T>
+  void Argument(const char* name, T& value, const char* help) {
+    app.add_option(name, value, help);
+  }
+  template <typename T>
+  void Field(const char* name, T& value, const char* help) {
+    const std::string flag = std::string("--") + name;
+    if constexpr (std::is_same_v<T, bool>) {
+      app.add_flag(flag, value, help);
+    } else if constexpr (std::is_same_v<T, std::vector<std::string>> ||
+                         std::is_same_v<T, std::vector<double>>) {
+      auto* option = app.add_option(flag, value, help)->delimiter(',');
+      if (!value.empty()) option->capture_default_str();
+    } else {
+      auto* option = app.add_option(flag, value, help);
+      if constexpr (std::is_same_v<T, std::string>) {
+        if (!value.empty()) option->capture_default_str();
+      } else {
+        option->capture_default_str();
+      }
+    }
+  }
+};
+
+// Copies fields that were not given as flags from another value of the same options.
+struct NotGivenFlags {
+  const CLI::App& app;
+  std::vector<std::string> given;
+
+  template <typename T>
+  void Argument(const char* name, T&, const char*) {
+    if (app.get_option(name)->count() > 0) given.push_back(JsonKey(name));
+  }
+  template <typename T>
+  void Field(const char* name, T&, const char*) {
+    if (app.get_option(std::string("--") + name)->count() > 0) given.push_back(JsonKey(name));
+  }
+};
+
+template <typename Options>
+class CommandOf final : public Command {
+ public:
+  using Function = Outcome (*)(const Options&, Context&);
+
+  CommandOf(CLI::App& parent, const char* name, const char* summary, const char* examples,
+            Function run)
+      : run_(run) {
+    app_ = parent.add_subcommand(name, summary);
+    app_->description(std::string(summary) + "\n\nExamples:\n" + examples);
+    OptionBinder binder{*app_};
+    options_.Visit(binder);
+    common_.Visit(binder);
+  }
+
+  CLI::App* app() const override { return app_; }
+  CommonOptions& common() override { return common_; }
+
+  void ReadConfig() override {
+    if (common_.config.empty()) return;
+    // What the flags said, kept aside while the file is read over it.
+    NotGivenFlags flags{*app_, {}};
+    options_.Visit(flags);
+    common_.Visit(flags);
+    Json flag_values = OptionsToJson(options_);
+    flag_values.update(OptionsToJson(common_));
+    Json given = Json::object();
+    for (const std::string& key : flags.given) given[key] = flag_values.at(key);
+    const Json file = ReadJsonFile(common_.config);
+    for (const Json* json : {&file, static_cast<const Json*>(&given)}) {
+      const JsonObject object(*json, json == &file ? common_.config : "flags");
+      ReadOptions(object, options_);
+      ReadOptions(object, common_);
+      object.RefuseUnknownKeys();
+    }
+  }
+
+  Outcome Run(Context& context) override { return run_(options_, context); }
+
+ private:
+  CLI::App* app_;
+  Options options_;
+  CommonOptions common_;
+  Function run_;
+};
+
+template <typename Options>
+std::unique_ptr<Command> MakeCommand(CLI::App& parent, const char* name, const char* summary,
+                                     const char* examples,
+                                     Outcome (*run)(const Options&, Context&)) {
+  return std::make_unique<CommandOf<Options>>(parent, name, summary, examples, run);
+}
+
+// One per file; the table in main.cpp calls them in this order.
+std::unique_ptr<Command> FamiliesCommand(CLI::App& parent);
+std::unique_ptr<Command> InspectCommand(CLI::App& parent);
+std::unique_ptr<Command> RecordCommand(CLI::App& parent);
+std::unique_ptr<Command> SplitCommand(CLI::App& parent);
+std::unique_ptr<Command> RouteTrainCommand(CLI::App& parent);
+std::unique_ptr<Command> EvalCommand(CLI::App& parent);
+std::unique_ptr<Command> RunCommand(CLI::App& parent);
+std::unique_ptr<Command> BenchCommand(CLI::App& parent);
+std::unique_ptr<Command> VerifyCommand(CLI::App& parent);
+std::unique_ptr<Command> MergeCommand(CLI::App& parent);
+std::unique_ptr<Command> ConvertCommand(CLI::App& parent);
+
+}  // namespace moefy::apps

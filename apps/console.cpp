@@ -1,0 +1,93 @@
+#include "console.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "moefy/base/strings.h"
+
+namespace moefy::apps {
+namespace {
+
+constexpr int kBarWidth = 24;
+constexpr std::chrono::milliseconds kRedrawInterval(100);
+
+// Bytes are shown in units of their own, everything else is counted.
+std::string Amount(double amount, const std::string& unit) {
+  const auto whole = static_cast<uint64_t>(std::max(0.0, amount));
+  return unit == "B" ? FormatBytes(whole) : FormatCount(whole);
+}
+
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+bool UseColour() { return isatty(STDERR_FILENO) && !std::getenv("NO_COLOR"); }
+
+ConsoleProgress::ConsoleProgress(bool quiet)
+    : quiet_(quiet), is_terminal_(isatty(STDERR_FILENO) != 0) {}
+
+void ConsoleProgress::Section(std::string_view title) {
+  if (quiet_) return;
+  const bool colour = UseColour();
+  std::fprintf(stderr, "%s%s%s\n", colour ? "\033[1m" : "", std::string(title).c_str(),
+               colour ? "\033[0m" : "");
+}
+
+void ConsoleProgress::Begin(std::string_view what, uint64_t total, std::string_view unit) {
+  what_ = what;
+  unit_ = unit;
+  total_ = total;
+  done_ = 0;
+  start_ = std::chrono::steady_clock::now();
+  last_drawn_ = start_;
+  if (!quiet_ && is_terminal_) DrawBar();
+}
+
+void ConsoleProgress::Advance(uint64_t num_units) {
+  done_ += num_units;
+  ThrowIfInterrupted();
+  const auto now = std::chrono::steady_clock::now();
+  if (quiet_ || !is_terminal_ || now - last_drawn_ < kRedrawInterval) return;
+  last_drawn_ = now;
+  DrawBar();
+}
+
+void ConsoleProgress::DrawBar() {
+  const double seconds = SecondsSince(start_);
+  const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
+  std::string line = "  " + what_;
+  if (total_ > 0) {
+    const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
+    const int filled = static_cast<int>(share * kBarWidth);
+    line += " [" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] " +
+            Amount(static_cast<double>(done_), unit_) + "/" +
+            Amount(static_cast<double>(total_), unit_);
+    if (unit_ != "B") line += " " + unit_;
+    if (rate > 0 && done_ < total_) {
+      line += ", " + Amount(rate, unit_) + "/s, " +
+              FormatDuration(static_cast<double>(total_ - done_) / rate) + " left";
+    }
+  }
+  std::fprintf(stderr, "\r\033[2K%s", line.c_str());
+  std::fflush(stderr);
+  bar_visible_ = true;
+}
+
+void ConsoleProgress::ClearLine() {
+  if (bar_visible_) std::fprintf(stderr, "\r\033[2K");
+  bar_visible_ = false;
+}
+
+void ConsoleProgress::End(std::string_view result) {
+  if (quiet_) return;
+  ClearLine();
+  std::fprintf(stderr, "  %s: %s%s%s\n", what_.c_str(), std::string(result).c_str(),
+               result.empty() ? "" : ", ", FormatDuration(SecondsSince(start_)).c_str());
+}
+
+}  // namespace moefy::apps

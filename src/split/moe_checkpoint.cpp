@@ -1,0 +1,123 @@
+#include "moefy/split/moe_checkpoint.h"
+
+#include <cstring>
+#include <limits>
+
+#include "moefy/base/error.h"
+#include "moefy/model/family.h"
+#include "split/permute.h"
+
+namespace moefy::split {
+namespace {
+
+constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
+
+// What moefy.json says of one FFN.
+struct ListedFfn {
+  std::string name;
+  int64_t num_experts;
+  int64_t neurons_per_expert;
+};
+
+void CheckFormat(const JsonObject& manifest) {
+  const int64_t format = manifest.GetInt("format", 1, kMaxInt);
+  if (format <= kMoeFormat) return;
+  throw InputError(
+      manifest.PathOf("format"), " is ", format, "; this moefy (which reads formats up to ",
+      kMoeFormat, ") is older than the one that wrote it",
+      manifest.Has("moefy_version") ? ", " + Quoted(manifest.GetString("moefy_version")) : "");
+}
+
+std::vector<ListedFfn> ReadListedFfns(const JsonObject& manifest) {
+  std::vector<ListedFfn> ffns;
+  for (const JsonObject& ffn : manifest.GetObjects("ffns")) {
+    ffns.push_back({ffn.GetString("name"), ffn.GetInt("num_experts", 1, kMaxInt),
+                    ffn.GetInt("neurons_per_expert", 1, kMaxInt)});
+  }
+  return ffns;
+}
+
+// What moefy.json lists against what the config implies; every difference.
+void CheckListedFfns(const std::vector<ListedFfn>& listed, const std::vector<model::FfnSpec>& specs,
+                     const std::string& where) {
+  std::vector<std::string> problems;
+  if (listed.size() != specs.size()) {
+    problems.push_back(
+        StrCat("lists ", listed.size(), " FFNs; by its config.json the model has ", specs.size()));
+  }
+  for (size_t i = 0; i < std::min(listed.size(), specs.size()); ++i) {
+    const auto& [name, experts, neurons] = listed[i];
+    if (name != specs[i].name) {
+      problems.push_back(
+          StrCat("FFN ", i, " is ", Quoted(name), "; expected ", Quoted(specs[i].name)));
+    }
+    // Divided, because the product of two numbers out of a file may overflow.
+    if (specs[i].num_neurons % experts != 0 || specs[i].num_neurons / experts != neurons) {
+      problems.push_back(StrCat("FFN ", Quoted(name), " has ", experts, " experts of ", neurons,
+                                " neurons; config.json gives it ", specs[i].num_neurons,
+                                " neurons"));
+    }
+  }
+  if (!problems.empty()) throw InputError(where, ": ", Join(problems, "\n  "));
+}
+
+ExpertPlan ReadPlan(const io::SafetensorsFile& extras, const ListedFfn& ffn) {
+  const std::string name = ffn.name + kNeuronOrder;
+  const io::TensorInfo* info = extras.Find(name);
+  const int64_t num_neurons = ffn.num_experts * ffn.neurons_per_expert;
+  if (!info || info->dtype != io::DType::kI64 ||
+      info->shape != std::vector<uint64_t>{static_cast<uint64_t>(num_neurons)}) {
+    throw InputError(
+        extras.path(), ": expected a tensor ", Quoted(name), ", I64 [", num_neurons, "], found ",
+        info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
+  }
+  std::vector<int64_t> order(num_neurons);
+  const auto bytes = extras.Bytes(*info);
+  std::memcpy(order.data(), bytes.data(), bytes.size());
+  return WithContext(StrCat(extras.path(), ": ", Quoted(name)),
+                     [&] { return ExpertPlan(std::move(order), ffn.num_experts); });
+}
+
+}  // namespace
+
+MoeCheckpoint::MoeCheckpoint(io::Checkpoint weights, model::ModelConfig config)
+    : weights_(std::move(weights)), config_(std::move(config)) {}
+
+bool MoeCheckpoint::IsMoe(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  return std::filesystem::exists(directory / kMoeManifest, ignored);
+}
+
+MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
+  const std::filesystem::path manifest_path = directory / kMoeManifest;
+  if (!IsMoe(directory)) {
+    throw InputError(directory, " is not a split checkpoint: it has no ", kMoeManifest,
+                     "; `moefy split` makes one from a dense checkpoint");
+  }
+  Json json = ReadJsonFile(manifest_path);
+  const JsonObject manifest(json, manifest_path.string());
+  CheckFormat(manifest);
+  const JsonObject source = manifest.GetObject("source");
+  const std::string fingerprint = source.GetString("fingerprint");
+  const std::vector<ListedFfn> listed = ReadListedFfns(manifest);
+
+  MoeCheckpoint moe(io::Checkpoint::Open(directory),
+                    model::ReadModelConfig(directory / "config.json"));
+  if (const std::string family = source.GetString("family"); family != moe.config_.family) {
+    throw InputError(source.PathOf("family"), " is ", Quoted(family), "; config.json says ",
+                     Quoted(moe.config_.family));
+  }
+  const std::vector<model::FfnSpec> specs = model::FfnSpecs(moe.config_);
+  CheckListedFfns(listed, specs, manifest_path.string());
+
+  moe.source_fingerprint_ = fingerprint;
+  moe.extras_.emplace(directory / kMoeTensors);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    moe.ffns_.push_back({specs[i], ReadPlan(*moe.extras_, listed[i])});
+  }
+  Permutations(moe.weights_, moe.ffns_, false);  // for its checks of names and shapes
+  moe.manifest_ = std::move(json);
+  return moe;
+}
+
+}  // namespace moefy::split

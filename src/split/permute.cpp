@@ -1,0 +1,101 @@
+#include "split/permute.h"
+
+#include <cstring>
+
+#include "moefy/base/error.h"
+
+namespace moefy::split {
+namespace {
+
+// Bytes of one neuron's entry: a row of a row-wise tensor, an element of a column-wise one.
+uint64_t EntryBits(const io::TensorInfo& info, NeuronAxis axis) {
+  const auto bits = static_cast<uint64_t>(io::DTypeBits(info.dtype));
+  return axis == NeuronAxis::kColumns ? bits : info.num_bytes() * 8 / info.shape[0];
+}
+
+// Constant widths let the compiler turn the copy into one load and store.
+template <size_t kBytes>
+void Gather(const std::byte* in, std::byte* out, const std::vector<int64_t>& order) {
+  for (size_t position = 0; position < order.size(); ++position) {
+    std::memcpy(out + position * kBytes, in + static_cast<size_t>(order[position]) * kBytes,
+                kBytes);
+  }
+}
+
+void GatherAny(const std::byte* in, std::byte* out, const std::vector<int64_t>& order,
+               size_t num_bytes) {
+  switch (num_bytes) {
+    case 1:
+      return Gather<1>(in, out, order);
+    case 2:
+      return Gather<2>(in, out, order);
+    case 4:
+      return Gather<4>(in, out, order);
+    case 8:
+      return Gather<8>(in, out, order);
+    default:
+      for (size_t position = 0; position < order.size(); ++position) {
+        std::memcpy(out + position * num_bytes,
+                    in + static_cast<size_t>(order[position]) * num_bytes, num_bytes);
+      }
+  }
+}
+
+}  // namespace
+
+std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoint& checkpoint,
+                                                             const std::vector<MoeFfn>& ffns,
+                                                             bool inverse) {
+  std::map<std::string, Permutation, std::less<>> permutations;
+  std::vector<std::string> problems;
+  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, NeuronAxis axis,
+                       const ExpertPlan& plan) {
+    if (name.empty()) return;
+    const io::TensorInfo* info = checkpoint.Find(name);
+    if (!info) {
+      problems.push_back(StrCat("tensor ", Quoted(name), " is missing",
+                                DidYouMean(name, checkpoint.TensorNames())));
+      return;
+    }
+    if (!std::ranges::equal(info->shape, shape, [](uint64_t a, int64_t b) {
+          return b >= 0 && a == static_cast<uint64_t>(b);
+        })) {
+      problems.push_back(StrCat("tensor ", Quoted(name), " has shape ", FormatShape(info->shape),
+                                "; expected ", FormatShape(shape)));
+      return;
+    }
+    if (EntryBits(*info, axis) % 8 != 0) {
+      problems.push_back(StrCat("tensor ", Quoted(name), " in ", io::DTypeName(info->dtype),
+                                " packs several neurons into one byte; cannot be reordered"));
+      return;
+    }
+    if (!permutations.try_emplace(name, inverse ? plan.Inverse() : plan.order(), axis).second) {
+      problems.push_back(StrCat("tensor ", Quoted(name), " belongs to two FFNs"));
+    }
+  };
+  for (const auto& [spec, plan] : ffns) {
+    MOEFY_CHECK(spec.num_neurons == plan.num_neurons());
+    add(spec.w_in, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan);
+    add(spec.b_in, {spec.num_neurons}, NeuronAxis::kRows, plan);
+    add(spec.w_gate, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan);
+    add(spec.w_out, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan);
+  }
+  if (!problems.empty()) throw InputError(checkpoint.directory(), ": ", Join(problems, "\n  "));
+  return permutations;
+}
+
+std::span<const std::byte> Permute(const io::TensorInfo& info, std::span<const std::byte> bytes,
+                                   const Permutation& permutation,
+                                   std::vector<std::byte>& scratch) {
+  const auto& [order, axis] = permutation;
+  const size_t entry_bytes = EntryBits(info, axis) / 8;
+  const size_t line_bytes = order.size() * entry_bytes;
+  MOEFY_CHECK(line_bytes > 0 && bytes.size() % line_bytes == 0);
+  scratch.resize(bytes.size());
+  for (size_t line = 0; line < bytes.size(); line += line_bytes) {
+    GatherAny(bytes.data() + line, scratch.data() + line, order, entry_bytes);
+  }
+  return scratch;
+}
+
+}  // namespace moefy::split

@@ -1,0 +1,46 @@
+// Tokens that are cut out of a text before anything else looks at it: special tokens and those
+// added to a vocabulary later. Splits as PreTrainedTokenizer.tokenize of transformers 4.44 does.
+// Thread-safety: const methods from many threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moefy::text {
+
+struct AddedToken {
+  std::string content;
+  int64_t id = 0;
+  bool strip_left = false;   // eats white space before it
+  bool strip_right = false;  // eats white space after it
+  bool single_word = false;  // only where it stands apart from other text
+  bool special = true;       // left out by Decode(skip_special_tokens)
+};
+
+class AddedTokens {
+ public:
+  struct Part {
+    std::string text;
+    const AddedToken* token = nullptr;  // null: text between tokens
+  };
+
+  void Add(AddedToken token);  // replaces one of the same id
+
+  std::vector<Part> Split(std::string_view text) const;  // no empty parts
+  const AddedToken* FindId(int64_t id) const;
+  const AddedToken* FindContent(std::string_view content) const;
+
+ private:
+  const AddedToken* FindPrefix(std::string_view text) const;  // the longest
+
+  std::map<int64_t, AddedToken> by_id_;
+  std::map<std::string, int64_t, std::less<>> ids_;  // by content
+  std::array<bool, 256> begins_{};  // by first byte, so that most positions are dismissed at once
+};
+
+}  // namespace moefy::text

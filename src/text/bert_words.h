@@ -1,0 +1,23 @@
+// A text cut into BERT's words: cleaned, CJK characters set apart, lower-cased, accents removed,
+// punctuation set apart. Equal to BasicTokenizer of transformers 4.44. Thread-safety: immutable.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moefy::text {
+
+struct BertWordOptions {
+  bool lower_case = true;
+  std::optional<bool> strip_accents = std::nullopt;  // absent: as lower_case
+  bool split_cjk = true;
+  std::set<std::string, std::less<>> never_split =
+      {};  // words between spaces that stay as they are
+};
+
+std::vector<std::string> SplitBertWords(std::string_view text, const BertWordOptions& options);
+
+}  // namespace moefy::text

@@ -1,0 +1,50 @@
+// What tokenizers share whatever their vocabulary: repair of the text, truncation, and decoding
+// with added tokens kept apart, as PreTrainedTokenizer of transformers 4.44 does them.
+// Thread-safety: as Tokenizer.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moefy/text/tokenizer.h"
+#include "text/added_tokens.h"
+
+namespace moefy::text {
+
+class SegmentTokenizer : public Tokenizer {
+ public:
+  Encoding Encode(std::string_view text, const EncodeOptions& options) const final;
+  Encoding EncodePair(std::string_view first, std::string_view second,
+                      const EncodeOptions& options) const final;
+  std::string Decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const final;
+  int64_t vocab_size() const final { return vocab_size_; }
+  int64_t pad_id() const final { return pad_id_; }
+
+ protected:
+  using Ids = std::vector<int64_t>;
+
+  // The ids of a text in valid UTF-8, no tokens added around it.
+  virtual Ids Segment(std::string_view text) const = 0;
+  virtual int64_t NumSpecialTokens(bool pair) const = 0;
+  // Puts the special tokens around one segment or two (`second` null: one).
+  virtual Encoding Assemble(Ids first, const Ids* second) const = 0;
+  // The token of an id in the vocabulary proper, 0 <= id < base_vocab_size_.
+  virtual std::string IdToToken(int64_t id) const = 0;
+  // Tokens to text: joins word pieces; special tokens may be among them.
+  virtual std::string JoinTokens(const std::vector<std::string>& tokens) const = 0;
+
+  // Adds a special token: at its id in the base vocabulary, or at the end of the vocabulary.
+  void AddSpecialToken(const std::string& content, std::optional<int64_t> base_id);
+  void AddToken(AddedToken token);
+
+  AddedTokens added_;
+  int64_t base_vocab_size_ = 0;
+  int64_t vocab_size_ = 0;
+  int64_t pad_id_ = 0;
+  int64_t second_type_ = 0;  // the token type of a second segment
+  bool clean_up_spaces_ = true;
+};
+
+}  // namespace moefy::text

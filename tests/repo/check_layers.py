@@ -1,0 +1,112 @@
+"""Every #include keeps to the layers: docs/architecture.md, "Rooms and layers", as a table.
+
+Usage: check_layers.py [ROOT]
+"""
+
+import pathlib
+import re
+import sys
+
+import repo_files
+
+# layer: (layers it may include besides itself, packages it may include)
+LAYERS = {
+    "base": ("", "nlohmann"),
+    "io": ("base", "nlohmann xxhash"),
+    "text": ("base io", "icu"),
+    "task": ("base io text", "nlohmann"),
+    "model": ("base io", "torch"),
+    "record": ("base io model", "torch"),
+    "split": ("base io model record", "torch eigen"),
+    "route": ("base io model record split", "torch eigen"),
+    "runtime": ("base io model split route", "torch hwy openmp"),
+    "eval": ("base io text task model record split route runtime", "torch"),
+    "exporter": ("base io model split route runtime", "nlohmann"),
+    "pipeline": ("base io text task model record split route runtime eval exporter", ""),
+    "apps": ("base io text task model record split route runtime eval exporter pipeline",
+             "cli11 spdlog"),
+}
+
+# package: how the names of its headers begin
+PACKAGES = {
+    "nlohmann": ["nlohmann/"],
+    "xxhash": ["xxhash.h"],
+    "sentencepiece": ["sentencepiece"],
+    "icu": ["unicode/"],
+    "torch": ["ATen/", "c10/", "torch/"],
+    "eigen": ["Eigen/"],
+    "hwy": ["hwy/"],
+    "openmp": ["omp.h"],
+    "cli11": ["CLI/"],
+    "spdlog": ["spdlog/"],
+}
+
+# Headers of the C library and the system, free for all. The C++ library's have no dot.
+SYSTEM = re.compile(r"(sys/\w+|linux/\w+|dirent|dlfcn|errno|fcntl|malloc|pthread|sched|signal|"
+                    r"termios|time|unistd|immintrin|xmmintrin|pmmintrin|arm_neon|cpuid)\.h$")
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+SUFFIXES = {".h", ".cpp"}
+
+
+def layer_of(path):
+    """The layer a file of the tree belongs to, by its path relative to the root."""
+    parts = path.parts
+    if parts[0] == "apps":
+        return "apps"
+    depth = 2 if parts[0] == "include" else 1  # include/moefy/<layer>/, src/<layer>/
+    return parts[depth] if len(parts) > depth + 1 else None
+
+
+def problem_of(root, path, layer, quote, header):
+    """What is wrong with one #include, or None."""
+    may_include, packages = (set(names.split()) for names in LAYERS[layer])
+    parts = header.split("/")
+    if parts[0] == "moefy":
+        if quote == "<":
+            return "our own headers are included with quotes"
+        if not (root / "include" / header).is_file():
+            return "no such header"
+        if parts[1] not in may_include | {layer}:
+            return f"{layer} may not include {parts[1]}"
+        return None
+    if quote == '"':
+        found = [place for place in (root / path.parent / header, root / "src" / header)
+                 if place.is_file()]
+        if not found:
+            return "no such header (packages are included with <...>)"
+        owner = layer_of(found[0].resolve().relative_to(root.resolve()))
+        return None if owner == layer else f"a private header of {owner}, not of {layer}"
+    for package, prefixes in PACKAGES.items():
+        if header.startswith(tuple(prefixes)):
+            return None if package in packages else f"{layer} may not use {package}"
+    if "." not in header and "/" not in header or SYSTEM.match(header):
+        return None
+    return "unknown package: add it to check_layers.py and docs/architecture.md"
+
+
+def check(root):
+    """All problems of the tree at `root`, and the number of files looked at."""
+    problems, num_files = [], 0
+    for top in ("include", "src", "apps"):
+        for file in sorted((root / top).rglob("*")):
+            if file.suffix not in SUFFIXES:
+                continue
+            num_files += 1
+            path = file.relative_to(root)
+            layer = layer_of(path)
+            if layer not in LAYERS:
+                problems.append(f"{path}: lies in no layer of the table")
+                continue
+            text = file.read_text(encoding="utf-8")
+            for match in INCLUDE.finditer(text):
+                problem = problem_of(root, path, layer, *match.groups())
+                if problem:
+                    line = text.count("\n", 0, match.start(2)) + 1
+                    problems.append(f"{path}:{line}: {match.group(2)}: {problem}")
+    return problems, num_files
+
+
+if __name__ == "__main__":
+    tree = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else repo_files.ROOT
+    sys.exit(repo_files.report("layers", *check(tree)))

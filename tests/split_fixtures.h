@@ -1,0 +1,68 @@
+// Split checkpoints made from the committed pico models.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+
+#include "moefy/model/family.h"
+#include "moefy/split/rewrite.h"
+#include "moefy/split/splitter.h"
+#include "shared_data.h"
+
+namespace moefy::tests {
+
+inline std::filesystem::path Pico(const std::string& name) { return TestData() / "pico" / name; }
+
+// A copy of the model alone: config.json and model.safetensors.
+inline void CopyModel(const std::filesystem::path& from, const std::filesystem::path& to) {
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    std::filesystem::copy_file(from / name, to / name);
+    std::filesystem::permissions(to / name, std::filesystem::perms::owner_write,
+                                 std::filesystem::perm_options::add);
+  }
+}
+
+inline std::vector<split::MoeFfn> PlanAll(const io::Checkpoint& dense, const std::string& method,
+                                          int64_t num_experts, uint64_t seed) {
+  std::vector<split::MoeFfn> ffns;
+  for (const model::FfnSpec& spec :
+       model::FfnSpecs(model::ReadModelConfig(dense.directory() / "config.json"))) {
+    const model::FfnWeights weights = model::ReadFfnWeights(dense, spec);
+    ffns.push_back({spec, split::GetSplitter(method).split({weights, num_experts, seed, 2})});
+  }
+  return ffns;
+}
+
+// Splits `dense` into `directory`, which is made.
+inline void SplitInto(const std::filesystem::path& dense, const std::filesystem::path& directory,
+                      int64_t num_experts, const std::string& method = "random",
+                      uint64_t seed = 1) {
+  std::filesystem::create_directory(directory);
+  const io::Checkpoint checkpoint = io::Checkpoint::Open(dense);
+  split::WriteMoeCheckpoint(checkpoint, checkpoint.Fingerprint(),
+                            PlanAll(checkpoint, method, num_experts, seed),
+                            {{"method", method}, {"seed", seed}}, directory);
+}
+
+inline std::string FileBytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Every file's bytes by name.
+inline std::map<std::string, std::string> DirectoryBytes(const std::filesystem::path& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    files[entry.path().filename().string()] = FileBytes(entry.path());
+  }
+  return files;
+}
+
+inline void WriteBytes(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+}  // namespace moefy::tests
