@@ -2,12 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <thread>
 
 #include "moefy/base/error.h"
 #include "moefy/eval/machine.h"
@@ -44,7 +44,8 @@ class ThreadCount {
   // 0 stands for every processor this process may use, which LibTorch's own default need not be: on
   // some virtual machines it takes two cores for one.
   int Set(int count) const {
-    at::set_num_threads(count > 0 ? count : omp_get_num_procs());
+    const auto processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    at::set_num_threads(count > 0 ? count : processors);
     return at::get_num_threads();
   }
 
