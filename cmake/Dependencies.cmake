@@ -14,8 +14,15 @@ if(MOEFY_TORCH)
   include(${CMAKE_CURRENT_LIST_DIR}/MoefyTorch.cmake)
 endif()
 
+# The example's generator trains its vocabulary with the SentencePiece library, and a test compares
+# our segmentation with it where it is there. Nothing that uses it may link LibTorch:
+# docs/decisions/0002-own-sentencepiece.md.
+if(MOEFY_TORCH AND MOEFY_EXAMPLES)
+  pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
+elseif(MOEFY_TESTS)
+  pkg_check_modules(sentencepiece IMPORTED_TARGET sentencepiece)
+endif()
+
 if(MOEFY_TESTS)
   find_package(GTest REQUIRED)
-  # Optional: a test compares our SentencePiece with the library. Never linked with LibTorch.
-  pkg_check_modules(sentencepiece IMPORTED_TARGET sentencepiece)
 endif()

@@ -1,7 +1,6 @@
 #include "moefy/io/checkpoint.h"
 
 #include <algorithm>
-#include <regex>
 #include <set>
 #include <system_error>
 
@@ -31,9 +30,14 @@ bool IsPyTorchWeights(const std::string& name) {
 
 bool IsSafetensorsName(std::string_view name) { return name.ends_with(".safetensors"); }
 
-bool IsShardName(const std::string& name) {
-  static const std::regex pattern(R"(.+-\d{5}-of-\d{5}\.safetensors)");
-  return std::regex_match(name, pattern);
+// "<anything>-00001-of-00002.safetensors"
+bool IsShardName(std::string_view name) {
+  constexpr std::string_view kPattern = "-DDDDD-of-DDDDD.safetensors";
+  if (name.size() <= kPattern.size()) return false;
+  name.remove_prefix(name.size() - kPattern.size());
+  return std::equal(name.begin(), name.end(), kPattern.begin(), [](char c, char wanted) {
+    return wanted == 'D' ? c >= '0' && c <= '9' : c == wanted;
+  });
 }
 
 // Names of what is in a directory, sorted.

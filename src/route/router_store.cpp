@@ -155,9 +155,9 @@ std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t
   }
   const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
   const int64_t experts = ffn.plan.num_experts();
-  return std::make_unique<MlpRouter>(
-      ReadMatrix(moe.extras(), W1Name(ffn.spec.name), experts, ffn.spec.hidden),
-      ReadMatrix(moe.extras(), W2Name(ffn.spec.name), experts, experts));
+  at::Tensor w1 = ReadMatrix(moe.extras(), W1Name(ffn.spec.name), experts, ffn.spec.hidden);
+  at::Tensor w2 = ReadMatrix(moe.extras(), W2Name(ffn.spec.name), experts, experts);
+  return std::make_unique<MlpRouter>(std::move(w1), std::move(w2));
 }
 
 }  // namespace moefy::route

@@ -58,22 +58,17 @@ at::Tensor ReadTokens(const record::ActivationDump& dump, size_t ffn_idx, int64_
   const record::DumpedFfn& ffn = dump.ffns()[ffn_idx];
   const int64_t kept = std::min(ffn.tokens, max_tokens);
   at::Tensor out = at::empty({kept, ffn.hidden}, at::kFloat);
-  int64_t next = 0;  // row of `out`, taken from row next * tokens / kept of the dump
+  const auto row_of = [&](int64_t i) { return i * ffn.tokens / kept; };
+  int64_t done = 0;
   for (int64_t begin = 0; begin < ffn.tokens; begin += kChunk) {
     const int64_t end = std::min(ffn.tokens, begin + kChunk);
     std::vector<int64_t> rows;
-    for (int64_t row; next + static_cast<int64_t>(rows.size()) < kept; rows.push_back(row)) {
-      const auto place = static_cast<double>(next + static_cast<int64_t>(rows.size()));
-      row = static_cast<int64_t>(place * static_cast<double>(ffn.tokens) /
-                                 static_cast<double>(kept)) -
-            begin;
-      if (row >= end - begin) break;
-    }
+    for (int64_t i = done; i < kept && row_of(i) < end; ++i) rows.push_back(row_of(i) - begin);
     if (rows.empty()) continue;
     const auto count = static_cast<int64_t>(rows.size());
     const at::Tensor read = dump.ReadInputs(ffn_idx, begin, end);
-    out.narrow(0, next, count).copy_(read.index_select(0, at::tensor(at::ArrayRef<int64_t>(rows))));
-    next += count;
+    out.narrow(0, done, count).copy_(read.index_select(0, at::tensor(at::ArrayRef<int64_t>(rows))));
+    done += count;
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <numeric>
 #include <queue>
 #include <random>
@@ -256,7 +257,15 @@ KMeansResult BalancedKMeans(std::span<const float> points, int64_t dim,
   const int64_t n = static_cast<int64_t>(points.size()) / dim;
   MOEFY_CHECK(dim > 0 && options.num_clusters > 0 && n % options.num_clusters == 0);
   MOEFY_CHECK(options.restarts > 0);
-  const Matrix products = InnerProducts(points, dim);
+  const Matrix products = [&] {
+    try {
+      return InnerProducts(points, dim);
+    } catch (const std::bad_alloc&) {
+      throw SystemError(0, "k-means of ", n, " neurons needs ",
+                        FormatBytes(4 * static_cast<uint64_t>(n) * static_cast<uint64_t>(n)),
+                        " of memory");
+    }
+  }();
   std::vector<KMeansResult> results(options.restarts);
   at::parallel_for(0, options.restarts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {

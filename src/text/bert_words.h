@@ -12,9 +12,10 @@ namespace moefy::text {
 
 struct BertWordOptions {
   bool lower_case = true;
-  std::optional<bool> strip_accents;  // absent: as lower_case
+  std::optional<bool> strip_accents = std::nullopt;  // absent: as lower_case
   bool split_cjk = true;
-  std::set<std::string, std::less<>> never_split;  // words between spaces that stay as they are
+  std::set<std::string, std::less<>> never_split =
+      {};  // words between spaces that stay as they are
 };
 
 std::vector<std::string> SplitBertWords(std::string_view text, const BertWordOptions& options);

@@ -130,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"t5-relu-tied", "golden_nomask_labels.safetensors", 5},
                     Case{"t5-relu-untied-longbucket", "golden.safetensors", 4},
                     Case{"t5-relu-untied-longbucket", "golden_nomask_labels.safetensors", 5},
-                    Case{"t5-v1_1-gated-gelu-untied", "golden.safetensors", 0},
+                    Case{"t5-v1_1-gated-gelu-untied", "golden.safetensors", 34},
                     Case{"t5-v1_1-gated-gelu-untied", "golden_nomask_labels.safetensors", 5},
                     Case{"bert-cls-gelu", "golden.safetensors", 14},
                     Case{"bert-cls-gelu", "golden_nomask.safetensors", 2},

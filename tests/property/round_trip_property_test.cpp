@@ -2,6 +2,7 @@
 // splitter on every committed pico model.
 #include <gtest/gtest.h>
 
+#include "moefy/base/strings.h"
 #include "split_fixtures.h"
 #include "temp_directory.h"
 
@@ -19,7 +20,7 @@ TEST_P(RoundTrip, IsBitForBit) {
   tests::CopyModel(tests::Pico(pico), dense);
   tests::WriteBytes(dense / "vocab.txt", "a\nb\n");
   const int64_t neurons = model::ReadModelConfig(dense / "config.json").num_neurons;
-  for (const int64_t num_experts : {int64_t{1}, neurons / 8, neurons}) {
+  for (const int64_t num_experts : {int64_t{1}, neurons / 4, neurons}) {
     const std::filesystem::path moe = temp.path() / ("moe" + std::to_string(num_experts));
     tests::SplitInto(dense, moe, num_experts, method, 3);
     const MoeCheckpoint opened = MoeCheckpoint::Open(moe);

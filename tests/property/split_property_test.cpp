@@ -45,7 +45,7 @@ TEST_P(EverySplitter, GivesABalancedPartitionAndTheSameOneAgain) {
 
 TEST_P(EverySplitter, AnotherSeedMayGiveAnotherPlan) {
   const auto& [name, shape] = GetParam();
-  if (shape.experts == 1 || shape.experts == shape.neurons) GTEST_SKIP() << "only one partition";
+  if (shape.experts == 1 || shape.experts == shape.neurons) return;  // only one partition
   const model::FfnWeights ffn = RandomFfn(shape, 1);
   std::set<std::vector<int64_t>> plans;
   for (uint64_t seed = 0; seed < 6; ++seed) {

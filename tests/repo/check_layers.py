@@ -13,7 +13,7 @@ import repo_files
 LAYERS = {
     "base": ("", "nlohmann"),
     "io": ("base", "nlohmann xxhash"),
-    "text": ("base io", "sentencepiece icu"),
+    "text": ("base io", "icu"),
     "task": ("base io text", "nlohmann"),
     "model": ("base io", "torch"),
     "record": ("base io model", "torch"),

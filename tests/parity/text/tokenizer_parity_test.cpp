@@ -2,7 +2,6 @@
 // The recordings lie outside the project (their vocabularies are third-party data).
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 
@@ -10,6 +9,7 @@
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
 #include "moefy/text/tokenizer.h"
+#include "shared_data.h"
 
 namespace moefy::text {
 namespace {
@@ -17,18 +17,11 @@ namespace {
 namespace fs = std::filesystem;
 using Ids = std::vector<int64_t>;
 
-fs::path GoldenDirectory() {
-  const char* shared = std::getenv("MOEFY_SHARED");
-  return fs::path(shared ? shared : MOEFY_SOURCE_DIR "/../shared") / "goldens" / "tokenizers";
-}
-
 class TokenizerParity : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    directory_ = GoldenDirectory() / GetParam();
-    if (!fs::exists(directory_)) {
-      GTEST_SKIP() << "no recorded outputs at " << directory_ << "; set MOEFY_SHARED";
-    }
+    directory_ = tests::SharedData() / "goldens" / "tokenizers" / GetParam();
+    MOEFY_SKIP_WITHOUT(directory_);
     meta_ = ReadJsonFile(directory_ / "meta.json");
     const std::string data_dir = JsonObject(meta_, "meta.json").GetString("data_dir");
     // Either "this directory ..." or a path relative to the golden.

@@ -17,7 +17,7 @@ struct AllKinds {
 
   template <class Visitor>
   void Visit(Visitor& v) {
-    v.Field("method", method, "how");
+    v.Argument("method", method, "how");  // JSON does not know what is positional
     v.Field("num-experts", num_experts, "how many");
     v.Field("tolerance", tolerance, "how near");
     v.Field("exact", is_exact, "whether");

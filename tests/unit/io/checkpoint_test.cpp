@@ -133,6 +133,7 @@ TEST(Fingerprint, DependsOnEverythingElse) {
 
 class Recorder final : public Progress {
  public:
+  void Section(std::string_view) override {}
   void Begin(std::string_view, uint64_t total, std::string_view) override { total_ = total; }
   void Advance(uint64_t num_units) override {
     done_ += num_units;

@@ -67,7 +67,6 @@ TEST_F(Training, LearnsMoreThanSimilarityKnows) {
   EXPECT_NEAR(trained.random.recall, 3.0 / 16, 0.05);  // 20 % of 16 experts is 3
 
   // What is returned is the router that was measured.
-  Learnable other(6000);
   MlpRouter& router = *trained.router;
   const RouterQuality all = MeasureRouter(router, data.ffn, Learnable::kExperts, data.x, 0.2);
   EXPECT_EQ(all.tokens, 6000);

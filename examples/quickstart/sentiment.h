@@ -1,0 +1,20 @@
+// Sentences with an opinion in which the words alone do not tell it: negation turns it round, once
+// or twice, and of several clauses only one decides. Pure function of the random numbers.
+#pragma once
+
+#include <string>
+
+#include "random.h"
+
+namespace moefy::example {
+
+// What a sentence says, in order of strength:
+//   1. a clause after "overall" decides;
+//   2. otherwise what stands under "although" (to the next comma or the end) does not count;
+//   3. of two clauses with "but" between them the second decides;
+//   4. clauses joined by "and" agree.
+// A clause has one word of praise or blame, turned round by each of: not, never, hardly, nothing,
+// nobody, far (from).
+std::string MakeSentence(Random& random, bool positive);
+
+}  // namespace moefy::example

@@ -1,0 +1,102 @@
+// Trains the example's model, or evaluates one that is there:
+//   moefy_example_train OUT [--steps N] [--threads N]
+//   moefy_example_train OUT --evaluate
+#include <ATen/Parallel.h>
+
+#include <charconv>
+#include <cstring>
+#include <iostream>
+
+#include "moefy/base/error.h"
+#include "trainer.h"
+
+namespace moefy::example {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: moefy_example_train OUT [--steps N] [--threads N] [--evaluate]\n"
+    "OUT is a directory that exists; the tasks and the vocabulary are read from "
+    "examples/quickstart.\n";
+
+std::string FormatPercent(double share) { return FormatFixed(100 * share, 1) + " %"; }
+
+std::string FormatResults(const std::vector<TaskResult>& results) {
+  std::string text;
+  for (const TaskResult& result : results) {
+    text += StrCat("  ", result.task, " ", FormatPercent(result.accuracy), " (active");
+    for (const double share : result.active) text += " " + FormatFixed(100 * share, 0);
+    text += " %)";
+  }
+  return text;
+}
+
+void PrintReport(const TrainReport& report) {
+  std::cout << "ffns: " << Join(report.ffn_names) << "\n";
+  for (const TaskResult& result : report.results) {
+    std::cout << result.task << ": accuracy " << FormatPercent(result.accuracy) << ", active";
+    for (const double share : result.active) std::cout << " " << FormatPercent(share);
+    std::cout << "\n";
+  }
+  std::cout << "took " << FormatDuration(report.seconds) << "\n";
+}
+
+int64_t ParseCount(const char* option, const char* text) {
+  int64_t value = 0;
+  const char* end = text + std::strlen(text);
+  if (const auto [stop, error] = std::from_chars(text, end, value);
+      error != std::errc() || stop != end || value < 1) {
+    throw UsageError(option, " is ", Quoted(text), "; expected a whole number above 0");
+  }
+  return value;
+}
+
+int Main(int argc, char** argv) {
+  TrainOptions options;
+  std::string out;
+  bool evaluate = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (argument == "--evaluate") {
+      evaluate = true;
+    } else if (argument == "--steps" && has_value) {
+      options.steps = ParseCount("--steps", argv[++i]);
+    } else if (argument == "--threads" && has_value) {
+      at::set_num_threads(static_cast<int>(ParseCount("--threads", argv[++i])));
+    } else if (out.empty() && !argument.starts_with("-")) {
+      out = argument;
+    } else {
+      throw UsageError("unexpected argument ", Quoted(argument), "\n", kUsage);
+    }
+  }
+  if (out.empty()) throw UsageError(kUsage);
+  if (evaluate) {
+    PrintReport(Evaluate(out, MOEFY_EXAMPLE_DIRECTORY));
+    return 0;
+  }
+  const std::string example = MOEFY_EXAMPLE_DIRECTORY;
+  PrintReport(Train(options, example, example + "/model", out, [&](const TrainProgress& progress) {
+    const double rate = progress.seconds / static_cast<double>(progress.step);
+    std::cerr << "step " << progress.step << "/" << options.steps << "  loss "
+              << FormatFixed(progress.loss, 4) << FormatResults(progress.results) << "  "
+              << FormatDuration(progress.seconds) << ", "
+              << FormatDuration(rate * static_cast<double>(options.steps - progress.step))
+              << " left" << std::endl;
+  }));
+  return 0;
+}
+
+}  // namespace
+}  // namespace moefy::example
+
+int main(int argc, char** argv) {
+  try {
+    return moefy::example::Main(argc, argv);
+  } catch (const moefy::Error& error) {
+    std::cerr << "moefy_example_train: " << error.what() << "\n";
+    return error.kind() == moefy::ErrorKind::kUsage    ? 2
+           : error.kind() == moefy::ErrorKind::kInput  ? 3
+           : error.kind() == moefy::ErrorKind::kSystem ? 4
+                                                       : 70;
+  }
+}

@@ -1,0 +1,229 @@
+#include "trainer.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <malloc.h>
+
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "adam.h"
+#include "lessons.h"
+#include "moefy/base/error.h"
+#include "moefy/base/output.h"
+#include "moefy/base/progress.h"
+#include "moefy/eval/batches.h"
+#include "moefy/io/safetensors.h"
+#include "moefy/model/family.h"
+#include "moefy/task/dataset.h"
+#include "moefy/task/metrics.h"
+#include "penalized_ffn.h"
+#include "prompts.h"
+
+namespace moefy::example {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// glibc gives every large temporary back to the kernel, and denormals cost a hundred times more
+// than numbers: both would dominate.
+void PrepareProcess() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  at::globalContext().setFlushDenormal(true);
+}
+
+model::ModelConfig WriteConfig(const TrainOptions& options, int64_t vocab_size,
+                               const std::filesystem::path& out) {
+  const Json config = {{"model_type", "t5"},
+                       {"architectures", {"T5ForConditionalGeneration"}},
+                       {"vocab_size", vocab_size},
+                       {"d_model", options.hidden},
+                       {"d_kv", options.head_dim},
+                       {"d_ff", options.num_neurons},
+                       {"num_layers", options.num_encoder_layers},
+                       {"num_decoder_layers", options.num_decoder_layers},
+                       {"num_heads", options.num_heads},
+                       {"relative_attention_num_buckets", 32},
+                       {"relative_attention_max_distance", 128},
+                       {"dropout_rate", 0.0},
+                       {"layer_norm_epsilon", 1e-6},
+                       {"initializer_factor", 1.0},
+                       {"feed_forward_proj", "relu"},
+                       {"dense_act_fn", "relu"},
+                       {"is_gated_act", false},
+                       {"is_encoder_decoder", true},
+                       {"tie_word_embeddings", true},
+                       {"use_cache", true},
+                       {"pad_token_id", 0},
+                       {"eos_token_id", 1},
+                       {"decoder_start_token_id", 0},
+                       {"torch_dtype", "float32"}};
+  WriteTextFile(out / "config.json", FormatJson(config), IfExists::kReplace);
+  return model::ReadModelConfig(out / "config.json");
+}
+
+// T5's own initialisation: the attention scale is in the query weights.
+double InitialDeviation(const std::string& name, const model::ModelConfig& config) {
+  const auto hidden = static_cast<double>(config.hidden);
+  const auto head_dim = static_cast<double>(config.head_dim);
+  const auto heads = static_cast<double>(config.num_heads);
+  const auto neurons = static_cast<double>(config.num_neurons);
+  const auto ends_with = [&](const char* suffix) { return name.ends_with(suffix); };
+  if (ends_with("shared.weight")) return 1.0;
+  if (ends_with(".q.weight")) return 1 / std::sqrt(hidden * head_dim);
+  if (ends_with(".o.weight")) return 1 / std::sqrt(heads * head_dim);
+  if (ends_with(".wo.weight")) return 1 / std::sqrt(neurons);
+  return 1 / std::sqrt(hidden);
+}
+
+model::TensorMap InitialParameters(const model::ModelConfig& config, uint64_t seed) {
+  const at::Generator generator = at::detail::createCPUGenerator(seed);
+  model::TensorMap parameters;
+  for (const model::ExpectedTensor& expected : model::ExpectedTensors(config)) {
+    at::Tensor tensor =
+        expected.shape.size() == 1 ? at::ones(expected.shape) : at::empty(expected.shape);
+    if (tensor.dim() > 1) {
+      tensor.normal_(0, InitialDeviation(expected.name, config), generator);
+    }
+    parameters.emplace(expected.name, tensor.requires_grad_());
+  }
+  return parameters;
+}
+
+void WriteParameters(const model::TensorMap& parameters, const std::filesystem::path& path) {
+  std::vector<io::TensorInfo> infos;
+  for (const auto& [name, tensor] : parameters) {
+    io::TensorInfo info;
+    info.name = name;
+    for (const int64_t extent : tensor.sizes()) info.shape.push_back(static_cast<uint64_t>(extent));
+    infos.push_back(std::move(info));
+  }
+  io::SafetensorsWriter writer(path, std::move(infos));
+  for (const auto& [name, tensor] : parameters) {
+    const at::Tensor values = tensor.detach().contiguous();
+    writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
+  }
+  writer.Finish();
+}
+
+void CopyTokenizer(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (std::filesystem::equivalent(from, to)) return;
+  for (const char* name : {"spiece.model", "tokenizer_config.json"}) {
+    WriteTextFile(to / name, ReadTextFile(from / name), IfExists::kReplace);
+  }
+}
+
+std::vector<TaskResult> EvaluateTasks(model::Transformer& model,
+                                      const std::vector<PenalizedFeedForward*>& ffns,
+                                      const std::vector<task::TaskSpec>& specs,
+                                      const text::Tokenizer& tokenizer, int64_t limit) {
+  const at::NoGradGuard no_grad;
+  std::vector<TaskResult> results;
+  for (const task::TaskSpec& spec : specs) {
+    const task::Dataset dataset = task::ReadDataset(spec, "eval", spec.directory, limit);
+    const eval::TaskReader reader(spec, model.config(), tokenizer);
+    for (PenalizedFeedForward* ffn : ffns) ffn->StartCounting();
+    std::vector<int64_t> predictions(dataset.examples.size()), labels(predictions.size());
+    for (const eval::Batch& batch :
+         eval::MakeBatches(reader.Encode(dataset), model.config(), tokenizer.pad_id())) {
+      const at::Tensor best = reader.LabelScores(model.Forward(batch.inputs)).argmax(1);
+      for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
+        const auto idx = static_cast<size_t>(batch.example_idxs[row]);
+        predictions[idx] = best[static_cast<int64_t>(row)].item<int64_t>();
+        labels[idx] = dataset.examples[idx].label_idx;
+      }
+    }
+    TaskResult result{spec.name, task::Accuracy(predictions, labels).value, {}};
+    for (PenalizedFeedForward* ffn : ffns) result.active.push_back(ffn->StopCounting());
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+std::vector<std::string> FfnNames(const model::Transformer& model) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < model.num_ffns(); ++i) names.push_back(model.ffn_spec(i).name);
+  return names;
+}
+
+double LearningRate(const TrainOptions& options, int64_t step) {
+  if (step <= options.warm_up) {
+    return options.learning_rate * static_cast<double>(step) / static_cast<double>(options.warm_up);
+  }
+  const double done = static_cast<double>(step - options.warm_up) /
+                      static_cast<double>(std::max<int64_t>(options.steps - options.warm_up, 1));
+  return options.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
+}
+
+}  // namespace
+
+TrainReport Train(const TrainOptions& options, const std::filesystem::path& task_directory,
+                  const std::filesystem::path& vocabulary, const std::filesystem::path& out,
+                  const std::function<void(const TrainProgress&)>& report) {
+  PrepareProcess();
+  const auto start = Clock::now();
+  const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
+  const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(vocabulary);
+  const model::ModelConfig config = WriteConfig(options, tokenizer->vocab_size(), out);
+
+  const model::TensorMap parameters = InitialParameters(config, options.seed);
+  model::Transformer model(config, parameters);
+  const std::vector<PenalizedFeedForward*> ffns = PenalizeAll(model);
+  std::vector<at::Tensor> trained;
+  for (const auto& [name, tensor] : parameters) trained.push_back(tensor);
+  Adam adam(std::move(trained));
+  Lessons lessons(specs, *tokenizer, config.decoder_start_id, options.tokens_per_batch,
+                  options.seed);
+
+  TrainReport result;
+  double loss_sum = 0;
+  int64_t since_report = 0;
+  for (int64_t step = 1; step <= options.steps; ++step) {
+    ThrowIfInterrupted();
+    const Lesson lesson = lessons.Next();
+    const at::Tensor logits = model.Forward(lesson.inputs).logits;  // [batch, 2, vocab]
+    const at::Tensor loss = at::cross_entropy_loss(logits.flatten(0, 1), lesson.targets.flatten());
+    at::Tensor activity = at::zeros({});
+    for (const PenalizedFeedForward* ffn : ffns) activity = activity + ffn->mean_activation();
+    (loss + activity * options.activity_cost).backward();
+    adam.Step(LearningRate(options, step), /*max_norm=*/1.0);
+
+    loss_sum += loss.item<double>();
+    ++since_report;
+    if (step % options.report_every != 0 && step != options.steps) continue;
+    result.last_loss = loss_sum / static_cast<double>(since_report);
+    if (result.first_loss == 0) result.first_loss = result.last_loss;
+    loss_sum = 0;
+    since_report = 0;
+    report({step, result.last_loss, SecondsSince(start),
+            EvaluateTasks(model, ffns, specs, *tokenizer, options.report_rows)});
+  }
+  WriteParameters(parameters, out / "model.safetensors");
+  CopyTokenizer(vocabulary, out);
+  result.seconds = SecondsSince(start);
+  result.ffn_names = FfnNames(model);
+  result.results = EvaluateTasks(model, ffns, specs, *tokenizer, /*limit=*/0);
+  return result;
+}
+
+TrainReport Evaluate(const std::filesystem::path& checkpoint,
+                     const std::filesystem::path& task_directory) {
+  PrepareProcess();
+  const auto start = Clock::now();
+  const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
+  const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(checkpoint);
+  model::Transformer model = model::LoadTransformer(io::Checkpoint::Open(checkpoint));
+  const std::vector<PenalizedFeedForward*> ffns = PenalizeAll(model);
+  TrainReport result;
+  result.results = EvaluateTasks(model, ffns, specs, *tokenizer, /*limit=*/0);
+  result.ffn_names = FfnNames(model);
+  result.seconds = SecondsSince(start);
+  return result;
+}
+
+}  // namespace moefy::example

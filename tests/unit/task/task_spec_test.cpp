@@ -1,0 +1,147 @@
+#include "moefy/task/task_spec.h"
+
+#include <gtest/gtest.h>
+
+#include "moefy/base/json.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+
+namespace moefy::task {
+namespace {
+
+constexpr const char* kGood = R"({
+  "name": "tiny",
+  "format": "csv",
+  "splits": {
+    "train": {"file": "train.csv", "columns": {"first": "a", "second": "b", "label": "y"}},
+    "eval": {"file": "dev/eval.csv", "columns": {"first": "A", "second": "B", "label": "Y"}}
+  },
+  "inputs": ["first", "second"],
+  "prompt": "tiny: {first} then {second}",
+  "labels": [{"value": "no", "word": "false"}, {"value": "yes", "word": "true"}],
+  "max_tokens": 32
+})";
+
+TaskSpec Read(std::string_view json) {
+  const test::TempDir dir;
+  return ReadTaskSpec(dir.Write("tiny.json", json));
+}
+
+TEST(TaskSpec, ReadsEveryKey) {
+  const test::TempDir dir;
+  const TaskSpec spec = ReadTaskSpec(dir.Write("tiny.json", kGood));
+  EXPECT_EQ(spec.name, "tiny");
+  EXPECT_EQ(spec.description, "");
+  EXPECT_EQ(spec.format, DataFormat::kCsv);
+  ASSERT_EQ(spec.splits.size(), 2u);
+  EXPECT_EQ(spec.splits[0].name, "train");
+  EXPECT_EQ(spec.GetSplit("eval").file, "dev/eval.csv");
+  EXPECT_EQ(spec.GetSplit("eval").columns.at("second"), "B");
+  EXPECT_EQ(spec.inputs, (std::vector<std::string>{"first", "second"}));
+  EXPECT_EQ(spec.prompt, "tiny: {first} then {second}");
+  ASSERT_EQ(spec.labels.size(), 2u);
+  EXPECT_EQ(spec.labels[1].value, "yes");
+  EXPECT_EQ(spec.labels[1].word, "true");
+  EXPECT_EQ(spec.max_tokens, 32);
+  EXPECT_EQ(spec.metric, "accuracy");
+  EXPECT_EQ(spec.directory, dir.path());
+  test::ExpectError(ErrorKind::kUsage, {"no split 'evil'", "did you mean 'eval'", "train, eval"},
+                    [&] { spec.GetSplit("evil"); });
+}
+
+// The good file with one key given another value ("null" removes it).
+struct BadTask {
+  const char* key;
+  const char* value;
+  const char* fragment;
+};
+
+const BadTask kBadTasks[] = {
+    {"name", "null", "name is missing"},
+    {"name", "\"\"", "name is ''"},
+    {"format", "\"tvs\"", "format is 'tvs'; expected one of tsv, csv, jsonl"},
+    {"splits", "{}", "splits is empty"},
+    {"splits", "[]", "splits: expected an object"},
+    {"splits", R"({"train": {"columns": {"first": "a", "second": "b", "label": "y"}}})",
+     "splits: train: file is missing"},
+    {"splits", R"({"train": {"file": "t"}})", "splits: train: columns is missing"},
+    {"splits", R"({"t": {"file": "/t", "columns": {"first": "a", "second": "b", "label": "y"}}})",
+     "file is '/t'; expected a path relative"},
+    {"splits", R"({"t": {"file": "t", "columns": {"first": "a", "second": "b"}}})",
+     "columns has no field 'label'"},
+    {"splits", R"({"t": {"file": "t", "columns": {"first": "a", "second": "", "label": "y"}}})",
+     "column of 'second' is ''"},
+    {"splits",
+     R"({"t": {"file": "t", "columns": {"first": "a", "second": "b", "label": "y"}},
+         "u": {"file": "u", "columns": {"first": "a", "label": "y"}}})",
+     "splits: u: columns has the fields 'first', 'label'; the other splits have"},
+    {"splits", R"({"t": {"file": "t", "fiel": "u", "columns": {"label": "y"}}})",
+     "unknown key 'fiel' (did you mean 'file'?)"},
+    {"inputs", R"(["first", "secnd"])", "inputs names the field 'secnd' (did you mean 'second'?)"},
+    {"inputs", R"(["label"])", "give the answer away"},
+    {"inputs", R"(["first", "second", "first"])", "inputs has 3 fields"},
+    {"inputs", R"("first")", "inputs is \"first\"; expected an array"},
+    {"prompt", R"("tiny: {frist}")", "prompt names the field 'frist' (did you mean 'first'?)"},
+    {"prompt", R"("tiny: {first")", "prompt: '{' at byte 7 is not closed"},
+    {"prompt", R"("tiny")", "no {field}"},
+    {"labels", R"([{"value": "no", "word": "false"}])", "labels has 1; expected at least two"},
+    {"labels", R"([{"value": "a", "word": "x"}, {"value": "a", "word": "y"}])",
+     "'a' is there twice"},
+    {"labels", R"([{"value": "a", "word": "x"}, {"value": "b", "word": "x"}])",
+     "'x' is there twice"},
+    {"labels", R"([{"value": "a", "word": "x"}, {"value": "b"}])", "'b' has no word"},
+    {"labels", R"([{"value": 0}, {"value": 1}])", "labels[0]: value is 0; expected a string"},
+    {"labels", R"([{"value": "a", "wrod": "x"}])", "did you mean 'word'"},
+    {"max_tokens", "0", "max_tokens is 0; expected a whole number from 4"},
+    {"max_tokens", "\"64\"", "max_tokens is \"64\""},
+    {"metric", "\"f1\"", "metric is 'f1'; expected one of accuracy"},
+    {"promt", "\"a\"", "unknown key 'promt' (did you mean 'prompt'?)"},
+};
+
+TEST(TaskSpec, RefusesBadFiles) {
+  EXPECT_NO_THROW(Read(kGood));
+  for (const BadTask& bad : kBadTasks) {
+    SCOPED_TRACE(std::string(bad.key) + ": " + bad.value);
+    Json json = ParseJson(kGood);
+    json[bad.key] = ParseJson(bad.value);
+    test::ExpectError(ErrorKind::kUsage, {"tiny.json", bad.fragment},
+                      [&] { Read(FormatJson(json)); });
+  }
+  test::ExpectError(ErrorKind::kUsage, {"tiny.json", "not valid JSON"}, [] { Read("{"); });
+  test::ExpectError(ErrorKind::kUsage, {"absent.json", "no such file"},
+                    [] { ReadTaskSpec("absent.json"); });
+}
+
+TEST(TaskSpec, NamesAllProblemsAtOnce) {
+  Json json = ParseJson(kGood);
+  json["metric"] = "f1";
+  json["prompt"] = "{one} {two}";
+  test::ExpectError(ErrorKind::kUsage, {"3 problems", "'f1'", "'one'", "'two'"},
+                    [&] { Read(FormatJson(json)); });
+}
+
+TEST(TaskSpec, NeedsInputsOrPrompt) {
+  Json json = ParseJson(kGood);
+  json.erase("inputs");
+  EXPECT_NO_THROW(Read(FormatJson(json)));
+  json.erase("prompt");
+  test::ExpectError(ErrorKind::kUsage, {"neither inputs"}, [&] { Read(FormatJson(json)); });
+  json["inputs"] = {"first"};
+  json["labels"] = ParseJson(R"([{"value": "a"}, {"value": "b"}])");
+  EXPECT_EQ(Read(FormatJson(json)).labels[0].word, "");
+}
+
+TEST(TaskSpec, CommittedTasksAreGood) {
+  for (const char* name : {"sst2", "imdb"}) {
+    const std::filesystem::path path = std::filesystem::path(MOEFY_SOURCE_DIR) / "configs" /
+                                       "tasks" / (std::string(name) + ".json");
+    const TaskSpec spec = ReadTaskSpec(path);
+    EXPECT_EQ(spec.name, name);
+    EXPECT_EQ(spec.labels[1].word, "positive");
+    EXPECT_NO_THROW(spec.GetSplit("train"));
+    EXPECT_NO_THROW(spec.GetSplit("eval"));
+  }
+}
+
+}  // namespace
+}  // namespace moefy::task

@@ -1,0 +1,122 @@
+#include "text/wordpiece_tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+#include "tiny_models.h"
+
+namespace moefy::text {
+namespace {
+
+using Ids = std::vector<int64_t>;
+
+std::unique_ptr<Tokenizer> Load(std::string_view vocabulary, std::string_view config = "{}") {
+  const test::TempDir dir;
+  dir.Write("vocab.txt", vocabulary);
+  dir.Write("tokenizer_config.json", config);
+  return LoadTokenizer(dir.path());
+}
+
+TEST(WordPiece, TakesTheLongestPieces) {
+  const auto tokenizer = Load(kTinyVocabulary);
+  EXPECT_EQ(tokenizer->Encode("Unaffable cats!").ids, (Ids{2, 5, 6, 7, 9, 10, 12, 3}));
+  EXPECT_EQ(tokenizer->Encode("catx Café", {.add_special_tokens = false}).ids, (Ids{1, 13}));
+  EXPECT_EQ(tokenizer->Encode("").ids, (Ids{2, 3}));
+  EXPECT_EQ(tokenizer->vocab_size(), 17);
+  EXPECT_EQ(tokenizer->pad_id(), 0);
+  EXPECT_EQ(tokenizer->eos_id(), std::nullopt);
+}
+
+TEST(WordPiece, LongWordsAreUnknown) {
+  std::string word = "t";
+  const auto tokenizer = Load(std::string(kTinyVocabulary) + "##t\n");
+  word.append(99, 't');
+  EXPECT_EQ(tokenizer->Encode(word).ids.size(), 102u);
+  word += 't';
+  EXPECT_EQ(tokenizer->Encode(word).ids, (Ids{2, 1, 3}));
+}
+
+TEST(WordPiece, SpecialTokensInText) {
+  const auto tokenizer = Load(kTinyVocabulary);
+  EXPECT_EQ(tokenizer->Encode("cat[MASK] the[SEP]", {.add_special_tokens = false}).ids,
+            (Ids{9, 4, 8, 3}));
+  EXPECT_EQ(tokenizer->Encode("[mask]", {.add_special_tokens = false}).ids, (Ids{1, 1, 1}));
+}
+
+TEST(WordPiece, PairsAndTruncation) {
+  const auto tokenizer = Load(kTinyVocabulary);
+  const Encoding pair = tokenizer->EncodePair("the cat", "cats");
+  EXPECT_EQ(pair.ids, (Ids{2, 8, 9, 3, 9, 10, 3}));
+  EXPECT_EQ(pair.token_type_ids, (Ids{0, 0, 0, 0, 1, 1, 1}));
+  // Of equals the second gives way, then the longer.
+  EXPECT_EQ(tokenizer->EncodePair("the cat", "cats", {.max_tokens = 6}).ids,
+            (Ids{2, 8, 9, 3, 9, 3}));
+  EXPECT_EQ(tokenizer->EncodePair("the cat", "cats", {.max_tokens = 5}).ids, (Ids{2, 8, 3, 9, 3}));
+  EXPECT_EQ(
+      tokenizer
+          ->EncodePair("the cat", "cats", {.max_tokens = 5, .truncation = Truncation::kOnlySecond})
+          .ids,
+      (Ids{2, 8, 9, 3, 3}));
+  EXPECT_EQ(tokenizer->Encode("the cat", {.max_tokens = 3}).ids, (Ids{2, 8, 3}));
+  const Encoding bare = tokenizer->EncodePair("the", "cat", {.add_special_tokens = false});
+  EXPECT_EQ(bare.ids, (Ids{8, 9}));
+  EXPECT_EQ(bare.token_type_ids, (Ids{0, 1}));
+  test::ExpectError(ErrorKind::kUsage, {"at most 1", "2 special"},
+                    [&] { tokenizer->Encode("the", {.max_tokens = 1}); });
+  test::ExpectError(ErrorKind::kUsage, {"first segment of 2"}, [&] {
+    tokenizer->EncodePair("the cat", "the",
+                          {.max_tokens = 4, .truncation = Truncation::kOnlySecond});
+  });
+}
+
+TEST(WordPiece, Decodes) {
+  const auto tokenizer = Load(kTinyVocabulary);
+  const Ids ids = tokenizer->Encode("unaffable, cats!").ids;
+  EXPECT_EQ(tokenizer->Decode(ids), "unaffable, cats!");
+  EXPECT_EQ(tokenizer->Decode(ids, false), "[CLS] unaffable , cats ! [SEP]");
+  EXPECT_EQ(Load(kTinyVocabulary, R"({"clean_up_tokenization_spaces": false})")->Decode(ids),
+            "unaffable , cats !");
+  test::ExpectError(ErrorKind::kInput, {"token id 17 is not in 0..16"},
+                    [&] { tokenizer->Decode({17}); });
+  test::ExpectError(ErrorKind::kInput, {"token id -1"}, [&] { tokenizer->Decode({-1}); });
+}
+
+TEST(WordPiece, Options) {
+  const auto ids = [](const char* config, std::string_view text) {
+    return Load(std::string(kTinyVocabulary) + "The\ncat!\n", config)
+        ->Encode(text, {.add_special_tokens = false})
+        .ids;
+  };
+  EXPECT_EQ(ids("{}", "The cat!"), (Ids{8, 9, 12}));
+  EXPECT_EQ(ids(R"({"do_lower_case": false})", "The cat!"), (Ids{17, 9, 12}));
+  EXPECT_EQ(ids(R"({"never_split": ["cat!"]})", "the cat!"), (Ids{8, 18}));
+  EXPECT_EQ(ids(R"({"do_basic_tokenize": false})", "the cat!"), (Ids{8, 18}));
+  // Added later, at the end of the vocabulary or where the configuration says.
+  EXPECT_EQ(ids(R"({"additional_special_tokens": ["<x>"]})", "the<x>"), (Ids{8, 19}));
+  EXPECT_EQ(
+      ids(R"({"added_tokens_decoder": {"40": {"content": "<y>", "special": true}}})", "the<y>"),
+      (Ids{8, 40}));
+}
+
+TEST(WordPiece, WindowsLineEnds) {
+  EXPECT_EQ(Load("[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\nthe\r\n")->Encode("the").ids, (Ids{2, 4, 3}));
+}
+
+TEST(WordPiece, RefusesBadVocabularies) {
+  struct Bad {
+    const char* vocabulary;
+    const char* fragment;
+  };
+  for (const Bad& bad :
+       {Bad{"", "is empty"}, Bad{"[PAD]\n[CLS]\n[SEP]\na\n", "lacks unk_token '[UNK]'"},
+        Bad{"a\n", "unk_token '[UNK]', sep_token '[SEP]', pad_token '[PAD]'"},
+        Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\na\n", "line 7: token 'a' stands on line 5"},
+        Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", "line 5 is not valid UTF-8"}}) {
+    test::ExpectError(ErrorKind::kInput, {"vocab.txt", bad.fragment},
+                      [&] { Load(bad.vocabulary); });
+  }
+}
+
+}  // namespace
+}  // namespace moefy::text
