@@ -24,7 +24,7 @@ std::pair<size_t, int64_t> Count(const Dataset& dataset) {
 }
 
 TEST(TaskData, Sst2) {
-  const std::filesystem::path data = tests::SharedData() / "data" / "sst2";
+  const std::filesystem::path data = tests::SharedData() / "data";
   MOEFY_SKIP_WITHOUT(data);
   const TaskSpec spec = CommittedTask("sst2");
   const Dataset eval = ReadDataset(spec, "eval", data);
@@ -47,7 +47,7 @@ TEST(TaskData, Sst2PromptsBecomeTheRecordedIds) {
   const std::filesystem::path model = tests::SharedData() / "checkpoints" / "t5-relu-reviews";
   MOEFY_SKIP_WITHOUT(model);
   const TaskSpec spec = CommittedTask("sst2");
-  const Dataset eval = ReadDataset(spec, "eval", tests::SharedData() / "data" / "sst2", 8);
+  const Dataset eval = ReadDataset(spec, "eval", tests::SharedData() / "data", 8);
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(model);
   std::vector<std::vector<int64_t>> rows;
   size_t longest = 0;
@@ -72,7 +72,7 @@ TEST(TaskData, Sst2PromptsBecomeTheRecordedIds) {
 }
 
 TEST(TaskData, Imdb) {
-  const std::filesystem::path data = tests::SharedData() / "data" / "imdb";
+  const std::filesystem::path data = tests::SharedData() / "data";
   MOEFY_SKIP_WITHOUT(data);
   const TaskSpec spec = CommittedTask("imdb");
   const Dataset eval = ReadDataset(spec, "eval", data);
