@@ -20,13 +20,14 @@ uint64_t HashOf(const std::string& text) {
   return hash;
 }
 
-std::vector<std::string> DrawSentiment(Random& random, size_t label_idx) {
-  return {MakeSentence(random, label_idx == 1), label_idx == 1 ? "positive" : "negative"};
+Row DrawSentiment(Random& random, size_t label_idx) {
+  const Told told = MakeSentence(random, label_idx == 1);
+  return {{told.text, label_idx == 1 ? "positive" : "negative"}, told.hints};
 }
 
-std::vector<std::string> DrawStory(Random& random, size_t label_idx) {
+Row DrawStory(Random& random, size_t label_idx) {
   const Story story = MakeStory(random, label_idx);
-  return {story.text, story.question, kPlaces[label_idx]};
+  return {{story.text, story.question, kPlaces[label_idx]}, story.hints};
 }
 
 }  // namespace
@@ -45,11 +46,10 @@ Subset SubsetOf(const std::vector<std::string>& row) {
   return (HashOf(row.front()) >> 32) % 8 == 0 ? Subset::kEval : Subset::kTrain;
 }
 
-std::vector<std::string> DrawRow(const Corpus& corpus, Subset subset, size_t label_idx,
-                                 Random& random) {
+Row DrawRow(const Corpus& corpus, Subset subset, size_t label_idx, Random& random) {
   for (;;) {
-    std::vector<std::string> row = corpus.draw(random, label_idx);
-    if (SubsetOf(row) == subset) return row;
+    Row row = corpus.draw(random, label_idx);
+    if (SubsetOf(row.cells) == subset) return row;
   }
 }
 
@@ -60,7 +60,7 @@ std::vector<std::vector<std::string>> MakeRows(const Corpus& corpus, Subset subs
   std::set<std::string> seen;
   while (rows.size() < num_rows) {
     std::vector<std::string> row =
-        DrawRow(corpus, subset, rows.size() % corpus.labels.size(), random);
+        DrawRow(corpus, subset, rows.size() % corpus.labels.size(), random).cells;
     if (seen.insert(row.front()).second) rows.push_back(std::move(row));
   }
   random.Shuffle(rows);

@@ -6,18 +6,24 @@
 #include <string>
 #include <vector>
 
+#include "hint.h"
 #include "random.h"
 
 namespace moefy::example {
 
 enum class Subset { kTrain, kEval };
 
+struct Row {
+  std::vector<std::string> cells;  // one per column
+  std::vector<Hint> hints;
+};
+
 struct Corpus {
   std::string name;                 // "sentiment": the task file's and the data files' name
   std::vector<std::string> header;  // columns; the last one is the label
   std::vector<std::string> labels;  // as they stand in the label column
   // One row whose label is labels[label_idx], of either subset.
-  std::vector<std::string> (*draw)(Random& random, size_t label_idx);
+  Row (*draw)(Random& random, size_t label_idx);
 };
 
 const std::vector<Corpus>& Corpora();
@@ -26,10 +32,9 @@ const std::vector<Corpus>& Corpora();
 Subset SubsetOf(const std::vector<std::string>& row);
 
 // Draws until the row is of the wanted subset.
-std::vector<std::string> DrawRow(const Corpus& corpus, Subset subset, size_t label_idx,
-                                 Random& random);
+Row DrawRow(const Corpus& corpus, Subset subset, size_t label_idx, Random& random);
 
-// `num_rows` different rows, every label equally often, in random order.
+// The cells of `num_rows` different rows, every label equally often, in random order.
 std::vector<std::vector<std::string>> MakeRows(const Corpus& corpus, Subset subset, size_t num_rows,
                                                uint64_t seed);
 

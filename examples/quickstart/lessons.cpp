@@ -1,10 +1,14 @@
 #include "lessons.h"
 
+#include <algorithm>
+
 #include "moefy/base/error.h"
 #include "prompts.h"
 
 namespace moefy::example {
 namespace {
+
+constexpr int64_t kIgnored = -100;  // as cross_entropy_loss has it
 
 // A label's word must be one piece, or its first piece would not tell it from all others.
 int64_t IdOf(const std::string& word, const text::Tokenizer& tokenizer) {
@@ -29,27 +33,30 @@ Lessons::Lessons(const std::vector<task::TaskSpec>& specs, const text::Tokenizer
       tokenizer_(tokenizer),
       decoder_start_id_(decoder_start_id),
       tokens_per_batch_(tokens_per_batch),
-      random_(seed) {
-  for (size_t i = 0; i < specs.size(); ++i) {
-    std::vector<int64_t> ids;
-    for (const std::string& label : Corpora()[i].labels) {
-      ids.push_back(IdOf(WordOf(specs[i], label), tokenizer));
-    }
-    answer_ids_.push_back(std::move(ids));
-  }
-}
+      random_(seed) {}
 
 Lessons::Prompt Lessons::DrawPrompt(int64_t num_candidates) {
   const size_t corpus_idx = random_.Below(specs_.size());
   const Corpus& corpus = Corpora()[corpus_idx];
   const size_t label_idx = random_.Below(corpus.labels.size());
-  std::vector<std::string> row;
+  Row row;
   for (int64_t i = 0; i < num_candidates; ++i) {
-    auto candidate = DrawRow(corpus, Subset::kTrain, label_idx, random_);
-    if (row.empty() || candidate.front().size() < row.front().size()) row = std::move(candidate);
+    Row candidate = DrawRow(corpus, Subset::kTrain, label_idx, random_);
+    if (i == 0 || candidate.cells.front().size() < row.cells.front().size()) {
+      row = std::move(candidate);
+    }
   }
-  return {tokenizer_.Encode(PromptOf(specs_[corpus_idx], corpus, row)).ids,
-          answer_ids_[corpus_idx][label_idx]};
+  const task::TaskSpec& spec = specs_[corpus_idx];
+  Prompt prompt;
+  prompt.ids = tokenizer_.Encode(PromptOf(spec, corpus, row.cells)).ids;
+  prompt.decoder_ids = {decoder_start_id_};
+  prompt.targets = {IdOf(WordOf(spec, corpus.labels[label_idx]), tokenizer_)};
+  random_.Shuffle(row.hints);
+  for (const Hint& hint : row.hints) {
+    prompt.decoder_ids.push_back(IdOf(hint.about, tokenizer_));
+    prompt.targets.push_back(IdOf(WordOf(spec, hint.answer), tokenizer_));
+  }
+  return prompt;
 }
 
 Lesson Lessons::Next(int64_t num_candidates) {
@@ -66,11 +73,16 @@ Lesson Lessons::Next(int64_t num_candidates) {
 }
 
 Lesson Lessons::ToLesson(const std::vector<Prompt>& prompts) const {
+  size_t longest = 0;
+  for (const Prompt& prompt : prompts) longest = std::max(longest, prompt.targets.size());
   std::vector<int64_t> ids, decoder_ids, targets;
   for (const Prompt& prompt : prompts) {
+    const size_t padding = longest - prompt.targets.size();
     ids.insert(ids.end(), prompt.ids.begin(), prompt.ids.end());
-    decoder_ids.insert(decoder_ids.end(), {decoder_start_id_, prompt.answer_id});
-    targets.insert(targets.end(), {prompt.answer_id, *tokenizer_.eos_id()});
+    decoder_ids.insert(decoder_ids.end(), prompt.decoder_ids.begin(), prompt.decoder_ids.end());
+    decoder_ids.insert(decoder_ids.end(), padding, decoder_start_id_);
+    targets.insert(targets.end(), prompt.targets.begin(), prompt.targets.end());
+    targets.insert(targets.end(), padding, kIgnored);
   }
   const auto rows = static_cast<int64_t>(prompts.size());
   Lesson lesson;

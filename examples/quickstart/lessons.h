@@ -12,9 +12,11 @@
 
 namespace moefy::example {
 
+// The decoder is asked for the answer, then for each hint's: start, about, about, ... -> answer,
+// hint, hint, ...
 struct Lesson {
-  model::ForwardInputs inputs;  // decoder_input_ids: start, answer  [batch, 2]
-  at::Tensor targets;           // answer, end                       [batch, 2]
+  model::ForwardInputs inputs;  // decoder_input_ids [batch, 1 + hints]
+  at::Tensor targets;           // [batch, 1 + hints]; -100 where a text has fewer hints
 };
 
 class Lessons {
@@ -29,7 +31,8 @@ class Lessons {
  private:
   struct Prompt {
     std::vector<int64_t> ids;
-    int64_t answer_id;
+    std::vector<int64_t> decoder_ids;
+    std::vector<int64_t> targets;
   };
 
   Prompt DrawPrompt(int64_t num_candidates);
@@ -40,7 +43,6 @@ class Lessons {
   int64_t decoder_start_id_;
   int64_t tokens_per_batch_;
   Random random_;
-  std::vector<std::vector<int64_t>> answer_ids_;     // per corpus and label
   std::map<size_t, std::vector<Prompt>> by_length_;  // not yet enough for a batch
 };
 

@@ -1,15 +1,17 @@
 #include "sentiment.h"
 
 #include <array>
+#include <initializer_list>
+#include <optional>
 
 namespace moefy::example {
 namespace {
 
 using Words = std::array<const char*, 12>;
 
-constexpr std::array<const char*, 14> kAspects = {
-    "plot",  "acting", "ending", "music", "dialogue", "story", "cast",
-    "humor", "film",   "finale", "score", "script",   "hero",  "camera work"};
+constexpr std::array<const char*, 14> kAspects = {"plot",  "acting", "ending", "music", "dialogue",
+                                                  "story", "cast",   "humor",  "film",  "finale",
+                                                  "score", "script", "hero",   "camera"};
 constexpr Words kPraise = {"good",   "great",     "wonderful", "funny",  "moving", "clever",
                            "lovely", "brilliant", "charming",  "superb", "fresh",  "gripping"};
 constexpr Words kBlame = {"bad",  "awful",    "dull",  "boring", "clumsy",  "silly",
@@ -30,15 +32,10 @@ std::string Adjective(Random& random, bool praise, bool plain) {
   return !plain && random.Chance(30) ? random.Pick(kIntensifiers) + word : word;
 }
 
-std::string Aspect(Random& random) {
-  return random.Chance(12) ? "it" : std::string("the ") + random.Pick(kAspects);
-}
-
 // "the plot was hardly dull": what was said of an aspect, turned round `num_negations` times.
-std::string Judgement(Random& random, bool positive, int num_negations) {
+std::string Judgement(Random& random, const std::string& aspect, bool positive, int num_negations) {
   const std::string adjective =
       Adjective(random, positive == (num_negations % 2 == 0), num_negations > 0);
-  const std::string aspect = Aspect(random);
   const std::string negation = random.Pick(kNegations);
   switch (num_negations) {
     case 0:
@@ -67,9 +64,8 @@ std::string Judgement(Random& random, bool positive, int num_negations) {
 }
 
 // "we did not enjoy the ending": what somebody felt, turned round `num_negations` times.
-std::string Feeling(Random& random, bool positive, int num_negations) {
+std::string Feeling(Random& random, const std::string& aspect, bool positive, int num_negations) {
   const bool liking = positive == (num_negations % 2 == 0);
-  const std::string aspect = Aspect(random);
   const std::string viewer = random.Pick(kViewers);
   const std::string before = random.Pick(liking ? kLikedBefore : kDislikedBefore);
   const std::string plain = random.Pick(liking ? kLike : kDislike);
@@ -93,39 +89,56 @@ std::string Feeling(Random& random, bool positive, int num_negations) {
   }
 }
 
-std::string Clause(Random& random, bool positive) {
-  const int percent = static_cast<int>(random.Below(100));
-  const int num_negations = percent < 45 ? 0 : percent < 85 ? 1 : 2;
-  return random.Chance(65) ? Judgement(random, positive, num_negations)
-                           : Feeling(random, positive, num_negations);
+struct Clause {
+  std::string text;
+  std::optional<Hint> hint;  // none of an "it"
+};
+
+Clause MakeClause(Random& random, bool positive) {
+  const auto percent = random.Below(100);
+  const int num_negations = percent < 55 ? 0 : percent < 96 ? 1 : 2;
+  const bool named = !random.Chance(12);
+  const std::string word = random.Pick(kAspects);
+  const std::string aspect = named ? "the " + word : "it";
+  Clause clause;
+  clause.text = random.Chance(65) ? Judgement(random, aspect, positive, num_negations)
+                                  : Feeling(random, aspect, positive, num_negations);
+  if (named) clause.hint = {word, positive ? "positive" : "negative"};
+  return clause;
+}
+
+Told Tell(const std::string& text, std::initializer_list<Clause> clauses) {
+  Told told{text, {}};
+  for (const Clause& clause : clauses) {
+    if (clause.hint) told.hints.push_back(*clause.hint);
+  }
+  // Two clauses about one thing: what is said of it is not one answer.
+  if (told.hints.size() == 2 && told.hints[0].about == told.hints[1].about) told.hints.clear();
+  return told;
 }
 
 }  // namespace
 
-std::string MakeSentence(Random& random, bool positive) {
-  const std::string decides = Clause(random, positive);
+Told MakeSentence(Random& random, bool positive) {
+  const Clause decides = MakeClause(random, positive);
   // Drawn always, so that one seed gives sentences that differ only where the form does.
-  const std::string agrees = Clause(random, positive);
-  const std::string other = Clause(random, random.Chance(50));
-  const std::string third = Clause(random, random.Chance(50));
-  switch (random.Below(9)) {
+  const Clause agrees = MakeClause(random, positive);
+  const Clause other = MakeClause(random, random.Chance(50));
+  switch (random.Below(8)) {
     case 0:
-      return decides + " .";
     case 1:
-      return agrees + " and " + decides + " .";
+      return Tell(decides.text + " .", {decides});
     case 2:
+      return Tell(agrees.text + " and " + decides.text + " .", {agrees, decides});
     case 3:
-      return other + " but " + decides + " .";
     case 4:
-      return "although " + other + " , " + decides + " .";
+      return Tell(other.text + " but " + decides.text + " .", {other, decides});
     case 5:
-      return decides + " , although " + other + " .";
+      return Tell("although " + other.text + " , " + decides.text + " .", {other, decides});
     case 6:
-      return other + " but " + third + " , and overall " + decides + " .";
-    case 7:
-      return "although " + other + " , " + third + " , but overall " + decides + " .";
+      return Tell(decides.text + " , although " + other.text + " .", {other, decides});
     default:
-      return "overall " + decides + " , although " + other + " .";
+      return Tell("overall " + decides.text + " , although " + other.text + " .", {other, decides});
   }
 }
 

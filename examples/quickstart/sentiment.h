@@ -4,17 +4,18 @@
 
 #include <string>
 
+#include "hint.h"
 #include "random.h"
 
 namespace moefy::example {
 
 // What a sentence says, in order of strength:
-//   1. a clause after "overall" decides;
-//   2. otherwise what stands under "although" (to the next comma or the end) does not count;
-//   3. of two clauses with "but" between them the second decides;
-//   4. clauses joined by "and" agree.
+//   1. what stands under "although" (to the next comma or the end) does not count;
+//   2. of two clauses with "but" between them the second decides;
+//   3. clauses joined by "and" agree.
 // A clause has one word of praise or blame, turned round by each of: not, never, hardly, nothing,
 // nobody, far (from).
-std::string MakeSentence(Random& random, bool positive);
+// Its hints: what each clause says of its aspect.
+Told MakeSentence(Random& random, bool positive);
 
 }  // namespace moefy::example

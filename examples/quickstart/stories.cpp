@@ -15,9 +15,7 @@ constexpr std::array<const char*, 8> kThings = {"apple", "ball", "book", "key",
 constexpr std::array<const char*, 3> kPut = {" put the ", " left the ", " hid the "};
 constexpr std::array<const char*, 3> kCarried = {" carried the ", " moved the ", " brought the "};
 constexpr std::array<const char*, 3> kWent = {" went to the ", " walked to the ", " ran to the "};
-constexpr std::array<const char*, 2> kTook = {" took the ", " picked up the "};
 
-constexpr size_t kNobody = kPeople.size();
 constexpr size_t kNowhere = kPlaces.size();
 
 // The world while a story is told. Places are indices until the end, so that the story can be
@@ -30,39 +28,22 @@ class Narrator {
     random_.Shuffle(things);
     people_.assign(people.begin(), people.begin() + 2 + static_cast<long>(random_.Below(2)));
     things_.assign(things.begin(), things.begin() + 2 + static_cast<long>(random_.Below(2)));
-    holder_.fill(kNobody);
   }
 
   void TellSentence() {
-    const size_t person = OneOf(people_);
-    const std::optional<size_t> held = HeldBy(person);
-    const size_t thing = held ? *held : OneOf(things_);  // one thing at a time
+    const std::string name = kPeople[OneOf(people_)];
+    const size_t thing = OneOf(things_);
     const size_t place = random_.Below(kPlaces.size());
-    const size_t another = (place + 1 + random_.Below(kPlaces.size() - 1)) % kPlaces.size();
-    const std::string name = kPeople[person], the_thing = kThings[thing];
-    const int percent = static_cast<int>(random_.Below(100));
-    if (!held && (holder_[thing] != kNobody || percent < 20)) {
-      Say(name + random_.Pick(kWent), place);  // what somebody else holds cannot be touched
-    } else if (held && percent < 60) {
-      Say(name + random_.Pick(kWent), place);
-      place_[thing] = place;
-    } else if (percent < 50) {
-      Say(name + random_.Pick(kPut) + the_thing + " in the ", place);
-      Put(thing, place);
+    const std::string the_thing = kThings[thing];
+    const auto percent = random_.Below(100);
+    if (percent < 25) {
+      Say(name + random_.Pick(kWent), place);  // moves no thing
     } else if (percent < 65) {
-      Say(name + random_.Pick(kCarried) + the_thing + " to the ", place);
-      Put(thing, place);
-    } else if (held || percent < 75) {
-      Say(name + " wanted to leave the " + the_thing + " in the ", another);
-      Say(" but put it in the ", place);
-      Put(thing, place);
-    } else if (percent < 85) {
-      Say(name + random_.Pick(kTook) + the_thing);
-      Say(std::string(" and") + random_.Pick(kWent), place);
-      Take(thing, person, place);
+      Say(name + random_.Pick(kPut) + the_thing + " in the ", place);
+      place_[thing] = place;
     } else {
-      Say(name + random_.Pick(kTook) + the_thing);
-      Take(thing, person, std::nullopt);  // nobody has said where this is
+      Say(name + random_.Pick(kCarried) + the_thing + " to the ", place);
+      place_[thing] = place;
     }
     Say(" . ");
   }
@@ -83,17 +64,23 @@ class Narrator {
     for (const Part& part : parts_) {
       story.text += part.text;
       if (part.place == kNowhere) continue;
-      const size_t place = part.place == answer      ? place_idx
-                           : part.place == place_idx ? answer
-                                                     : part.place;
-      story.text += kPlaces[place];
+      story.text += kPlaces[Exchanged(part.place, answer, place_idx)];
     }
     story.text.pop_back();  // the space after the last sentence
+    for (const size_t other : things_) {
+      if (!place_[other]) continue;
+      story.hints.push_back(
+          {kThings[other], kPlaces[Exchanged(*place_[other], answer, place_idx)]});
+    }
     story.question = std::string("where is the ") + kThings[thing] + " ?";
     return story;
   }
 
  private:
+  static size_t Exchanged(size_t place, size_t a, size_t b) {
+    return place == a ? b : place == b ? a : place;
+  }
+
   struct Part {
     std::string text;
     size_t place;  // told after it, unless kNowhere
@@ -108,25 +95,11 @@ class Narrator {
     return choices[random_.Below(choices.size())];
   }
 
-  std::optional<size_t> HeldBy(size_t person) const {
-    const auto found = std::find(holder_.begin(), holder_.end(), person);
-    if (found == holder_.end()) return std::nullopt;
-    return static_cast<size_t>(found - holder_.begin());
-  }
-  void Put(size_t thing, size_t place) {
-    place_[thing] = place;
-    holder_[thing] = kNobody;
-  }
-  void Take(size_t thing, size_t person, std::optional<size_t> place) {
-    place_[thing] = place;
-    holder_[thing] = person;
-  }
   void Say(const std::string& text, size_t place = kNowhere) { parts_.push_back({text, place}); }
 
   Random& random_;
   std::vector<size_t> people_, things_;
   std::array<std::optional<size_t>, kThings.size()> place_;
-  std::array<size_t, kThings.size()> holder_;
   std::vector<Part> parts_;
 };
 
@@ -135,7 +108,7 @@ class Narrator {
 Story MakeStory(Random& random, size_t place_idx) {
   for (;;) {
     Narrator narrator(random);
-    const size_t num_sentences = 2 + random.Below(5);
+    const size_t num_sentences = 1 + random.Below(5);
     for (size_t i = 0; i < num_sentences; ++i) narrator.TellSentence();
     if (const auto thing = narrator.ThingToAskFor()) return narrator.Finish(*thing, place_idx);
   }

@@ -1,10 +1,11 @@
-// Short stories of people who carry things about, with a question where one of the things is now.
-// Pure function of the random numbers.
+// Short stories of people who put and carry things about, with a question where one of the things
+// is now. Pure function of the random numbers.
 #pragma once
 
 #include <array>
 #include <string>
 
+#include "hint.h"
 #include "random.h"
 
 namespace moefy::example {
@@ -16,10 +17,11 @@ inline constexpr std::array<const char*, 8> kPlaces = {"kitchen",  "garden",  "o
 struct Story {
   std::string text;
   std::string question;
+  std::vector<Hint> hints;  // where each thing is in the end
 };
 
-// A story that leaves the thing asked for in kPlaces[place_idx]. What counts is where it was put
-// last; a thing somebody took and did not put down goes where that person goes.
+// A story of one to five sentences that leaves the thing asked for in kPlaces[place_idx]. What
+// counts is where it was put or carried last; people also walk about without it.
 Story MakeStory(Random& random, size_t place_idx);
 
 }  // namespace moefy::example

@@ -203,7 +203,7 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
   for (int64_t step = 1; step <= options.steps; ++step) {
     ThrowIfInterrupted();
     const Lesson lesson = lessons.Next(NumCandidates(options, step));
-    const at::Tensor logits = model.Forward(lesson.inputs).logits;  // [batch, 2, vocab]
+    const at::Tensor logits = model.Forward(lesson.inputs).logits;  // [batch, 1 + hints, vocab]
     const at::Tensor loss = at::cross_entropy_loss(logits.flatten(0, 1), lesson.targets.flatten());
     at::Tensor activity = at::zeros({});
     for (const PenalizedFeedForward* ffn : ffns) activity = activity + ffn->mean_activation();

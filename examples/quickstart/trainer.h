@@ -22,7 +22,7 @@ struct TrainOptions {
   int64_t num_heads = 4;
   int64_t head_dim = 24;
   int64_t num_encoder_layers = 3;
-  int64_t num_decoder_layers = 1;
+  int64_t num_decoder_layers = 2;
   int64_t report_every = 250;
   int64_t report_rows = 250;
   int64_t threads = 2;
