@@ -1,6 +1,5 @@
 // The program: parses the command line, runs one command, prints its outcome, turns errors into
 // exit codes. Nothing else in the project prints, exits or reads argv.
-#include <ATen/Parallel.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -87,7 +86,7 @@ void ApplyThreads(int64_t threads) {
   if (threads < 0 || threads > kMaxThreads) {
     throw UsageError("--threads is ", threads, "; expected 0 (all) to ", kMaxThreads);
   }
-  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  eval::UseThreads(static_cast<int>(threads));  // LibTorch's own default may be one
 }
 
 void Print(const Command& command, const Context& context, Outcome outcome) {

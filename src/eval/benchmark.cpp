@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <chrono>
@@ -44,7 +43,7 @@ class ThreadCount {
   // 0 stands for every processor this process may use, which LibTorch's own default need not be: on
   // some virtual machines it takes two cores for one.
   int Set(int count) const {
-    at::set_num_threads(count > 0 ? count : omp_get_num_procs());
+    UseThreads(count);
     return at::get_num_threads();
   }
 

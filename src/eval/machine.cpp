@@ -1,10 +1,12 @@
 #include "moefy/eval/machine.h"
 
+#include <ATen/Parallel.h>
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "moefy/base/strings.h"
 
@@ -62,6 +64,11 @@ std::string BlasWarning() {
     if (provider.find(fast) != std::string::npos) return "";
   }
   return StrCat("LibTorch multiplies through the slow reference BLAS (", provider, ")", hint);
+}
+
+void UseThreads(int count) {
+  at::set_num_threads(
+      count > 0 ? count : static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
 }
 
 }  // namespace moefy::eval

@@ -41,7 +41,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   result.neurons_per_expert = config.num_neurons / num_experts;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   progress.End(StrCat(result.num_ffns, " FFNs into ", num_experts, " experts of ",
-                      result.neurons_per_expert, " neurons, ", FormatDuration(result.seconds)));
+                      result.neurons_per_expert, " neurons"));
 
   progress.Begin("writing the split checkpoint", dense.TotalBytes(), "B");
   Json recorded = {{"method", options.method},

@@ -39,12 +39,13 @@ struct Matrix {
   int64_t row, column;
 };
 
-// [rows][width] -> `to` [columns][width], through blocks that stay in the cache.
-void Transpose(const Matrix& from, int64_t first_row, int64_t width, int64_t columns, float* to) {
-  for (int64_t begin = 0; begin < columns; begin += 16) {
-    const int64_t end = std::min(columns, begin + 16);
-    for (int64_t n = 0; n < width; ++n) {
-      for (int64_t i = begin; i < end; ++i) to[i * width + n] = from(first_row + n, i);
+// `width` rows -> blocks of kBlockNeurons columns each, `columns` long.
+void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
+                     float* to) {
+  for (int64_t end = first_row + width; first_row < end; first_row += kBlockNeurons) {
+    const int64_t block = std::min(kBlockNeurons, end - first_row);
+    for (int64_t i = 0; i < columns; ++i) {
+      for (int64_t n = 0; n < block; ++n) *to++ = from(first_row + n, i);
     }
   }
 }
@@ -115,8 +116,8 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts) {
       const int64_t end = (expert + 1) * packed.neurons_per_expert;
       for (int64_t n = expert * packed.neurons_per_expert; n < end; n += kTileNeurons) {
         const int64_t width = std::min(kTileNeurons, end - n);
-        Transpose(w_in, n, width, hidden, floats + in_offset + n * hidden);
-        if (gated) Transpose(w_gate, n, width, hidden, floats + gate_offset + n * hidden);
+        TransposeBlocks(w_in, n, width, hidden, floats + in_offset + n * hidden);
+        if (gated) TransposeBlocks(w_gate, n, width, hidden, floats + gate_offset + n * hidden);
         CopyPanels(w_out, n, width, hidden, packed.padded_hidden,
                    floats + out_offset + n * packed.padded_hidden);
       }

@@ -2,6 +2,8 @@
 // Chebyshev nodes, the form of Abramowitz & Stegun 7.1.26 (relative error below 3e-8).
 #include "runtime/kernels.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 
 #include "moefy/runtime/expert_weights.h"
@@ -22,63 +24,99 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Tag = hn::CappedTag<float, 16>;
 using Vector = hn::Vec<Tag>;
 constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(Tag()));
-// Rows that are multiplied together: as many as leave every accumulator in a register.
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kMaxRows = 12;  // 32 registers
-constexpr int kOutRows = 3;
-constexpr int kOutVectors = 8;
+// The accumulators of the two products, rows x vectors: as many as registers hold beside operands.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kInRows = 12, kInVectors = 2;  // 32 registers; two blocks of neurons at a time
+constexpr int kOutRows = 3, kOutVectors = 8;
+#elif HWY_TARGET == HWY_NEON
+constexpr int kInRows = 6, kInVectors = 4;
+constexpr int kOutRows = 3, kOutVectors = 8;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kInRows = 6, kInVectors = 2;  // 16 registers
+constexpr int kOutRows = 3, kOutVectors = 4;
 #else
-constexpr int kMaxRows = 6;  // 16 registers
-constexpr int kOutRows = 3;
-constexpr int kOutVectors = 4;
+constexpr int kInRows = 3, kInVectors = 4;
+constexpr int kOutRows = 3, kOutVectors = 4;
 #endif
+constexpr int64_t kPrefetchBytes = 2048;  // how far ahead of the first product
 
-// out[row][0, vectors) = x[row] W over `hidden`, where W's rows are `width` apart.
+// out[row][0, vectors) = x[row] W over `hidden`. Vector v of W's row i is at w + i * width +
+// v * kLanes, or a block further where vectors are as wide as blocks.
 template <int kRows, int kVectors>
 HWY_INLINE void Multiply(const float* const* x, const float* w, int64_t width, int64_t hidden,
                          float* out) {
   const Tag d;
+  const int64_t next_vector = kLanes == kBlockNeurons ? hidden * kBlockNeurons : kLanes;
   Vector sum[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d);
   }
   const float* row[kRows];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) row[r] = x[r];
-  for (int64_t i = 0; i < hidden; ++i, w += width) {
+  for (int64_t i = 0; i < hidden; ++i) {
+    // Both blocks have full width when there are two.
+    const float* first = w + i * width;
     Vector weights[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) weights[v] = hn::LoadU(d, w + v * kLanes);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      weights[v] = hn::LoadU(d, first + v * next_vector);
+    }
+    hwy::Prefetch(reinterpret_cast<const char*>(first) + kPrefetchBytes);
+    if (kLanes == kBlockNeurons && kVectors > 1) {
+      hwy::Prefetch(reinterpret_cast<const char*>(first + next_vector) + kPrefetchBytes);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const Vector value = hn::Set(d, row[r][i]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::MulAdd(value, weights[v], sum[r][v]);
     }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       hn::StoreU(sum[r][v], d, out + r * kTileNeurons + v * kLanes);
     }
   }
 }
 
-// As above for a number of rows known only now, all columns of the tile.
+// `count` columns of a block whose rows are `width` apart, as many vectors together as allowed.
+template <int kRows, int kVectors>
+HWY_INLINE void MultiplyBlock(const float* const* x, const float* w, int64_t width, int64_t count,
+                              int64_t hidden, float* out) {
+  if constexpr (kVectors > 1) {
+    if (count <= kVectors / 2 * kLanes) {
+      return MultiplyBlock<kRows, kVectors / 2>(x, w, width, count, hidden, out);
+    }
+  }
+  constexpr int64_t kColumns = kVectors * kLanes;
+  Multiply<kRows, kVectors>(x, w, width, hidden, out);
+  if (count > kColumns) {
+    MultiplyBlock<kRows, kVectors>(x, w + kColumns, width, count - kColumns, hidden,
+                                   out + kColumns);
+  }
+}
+
+// All columns of the tile for a number of rows known only now.
 template <int kRows>
 HWY_INLINE void MultiplyTile(int64_t rows, const float* const* x, const float* w, int64_t width,
                              int64_t hidden, float* out) {
   if constexpr (kRows > 1) {
     if (rows < kRows) return MultiplyTile<kRows - 1>(rows, x, w, width, hidden, out);
   }
-  int64_t column = 0;
-  for (; column + kLanes < width; column += 2 * kLanes) {
-    Multiply<kRows, 2>(x, w + column, width, hidden, out + column);
+  if (kLanes == kBlockNeurons && width == kTileNeurons) {
+    Multiply<kRows, 2>(x, w, kBlockNeurons, hidden, out);
+    return;
   }
-  if (column < width) Multiply<kRows, 1>(x, w + column, width, hidden, out + column);
+  constexpr int kVectors = kLanes == kBlockNeurons ? 1 : kInVectors;
+  for (int64_t n = 0; n < width; n += kBlockNeurons) {
+    const int64_t block = std::min(kBlockNeurons, width - n);
+    MultiplyBlock<kRows, kVectors>(x, w + n * hidden, block, block, hidden, out + n);
+  }
 }
 
 HWY_INLINE Vector Sigmoid(Tag d, Vector x) {
@@ -123,15 +161,15 @@ HWY_INLINE Vector Activate(Tag d, model::Activation activation, Vector x) {
 void FirstProduct(const FirstProductArgs& args) {
   const Tag d;
   const uint32_t all = args.width == 32 ? ~uint32_t{0} : (uint32_t{1} << args.width) - 1;
-  alignas(64) float gate[kMaxRows * kTileNeurons];
-  for (int64_t begin = 0; begin < args.num_tokens; begin += kMaxRows) {
-    const int64_t rows = std::min<int64_t>(kMaxRows, args.num_tokens - begin);
-    const float* x[kMaxRows];
+  alignas(64) float gate[kInRows * kTileNeurons];
+  for (int64_t begin = 0; begin < args.num_tokens; begin += kInRows) {
+    const int64_t rows = std::min<int64_t>(kInRows, args.num_tokens - begin);
+    const float* x[kInRows];
     for (int64_t r = 0; r < rows; ++r) x[r] = args.x + args.tokens[begin + r] * args.x_stride;
     float* h = args.h + begin * kTileNeurons;
-    MultiplyTile<kMaxRows>(rows, x, args.w_in, args.width, args.hidden, h);
+    MultiplyTile<kInRows>(rows, x, args.w_in, args.width, args.hidden, h);
     if (args.w_gate) {
-      MultiplyTile<kMaxRows>(rows, x, args.w_gate, args.width, args.hidden, gate);
+      MultiplyTile<kInRows>(rows, x, args.w_gate, args.width, args.hidden, gate);
     }
     for (int64_t r = 0; r < rows; ++r, h += kTileNeurons) {
       uint64_t live = 0;
@@ -180,13 +218,13 @@ HWY_INLINE void AddLive(const float* h, uint32_t live, const float* w, int64_t c
 // kVectors columns of kRows tokens, all neurons.
 template <int kRows, int kVectors>
 HWY_INLINE void AddAll(const float* h, int64_t width, const float* w, int64_t columns,
-                       float* const* y) {
+                       int64_t column, float* const* y) {
   const Tag d;
   Vector sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::LoadU(d, y[r] + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::LoadU(d, y[r] + column + v * kLanes);
   }
   for (int64_t n = 0; n < width; ++n, w += columns) {
     Vector value[kRows];
@@ -202,42 +240,53 @@ HWY_INLINE void AddAll(const float* h, int64_t width, const float* w, int64_t co
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, y[r] + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, y[r] + column + v * kLanes);
   }
 }
 
 // One strip of kVectors columns after the other, as wide as the columns that are left allow.
 template <int kVectors>
-HWY_INLINE void AddPanel(const SecondProductArgs& args, int64_t column) {
-  constexpr int64_t kStrip = kVectors * kLanes;
-  for (; column + kStrip <= args.columns; column += kStrip) {
-    const float* w = args.w_out + column;
-    const float* h = args.h;
-    int64_t i = 0;
-    if (!args.sparse) {
-      for (; i + kOutRows <= args.num_tokens; i += kOutRows, h += kOutRows * kTileNeurons) {
-        float* y[kOutRows];
-        for (int r = 0; r < kOutRows; ++r) {
-          y[r] = args.y + args.tokens[i + r] * kPanelColumns + column;
-        }
-        AddAll<kOutRows, kVectors>(h, args.width, w, args.columns, y);
-      }
-    }
-    for (; i < args.num_tokens; ++i, h += kTileNeurons) {
-      float* y = args.y + args.tokens[i] * kPanelColumns + column;
-      if (args.sparse) {
-        AddLive<kVectors>(h, args.live[i], w, args.columns, y);
-      } else {
-        AddAll<1, kVectors>(h, args.width, w, args.columns, &y);
-      }
-    }
+HWY_INLINE void AddLivePanel(const SecondProductArgs& args, const float* h, uint32_t live, float* y,
+                             int64_t column) {
+  for (; column + kVectors * kLanes <= args.columns; column += kVectors * kLanes) {
+    AddLive<kVectors>(h, live, args.w_out + column, args.columns, y + column);
   }
   if constexpr (kVectors > 1) {
-    if (column < args.columns) AddPanel<kVectors / 2>(args, column);
+    if (column < args.columns) AddLivePanel<kVectors / 2>(args, h, live, y, column);
   }
 }
 
-void SecondProduct(const SecondProductArgs& args) { AddPanel<kOutVectors>(args, 0); }
+template <int kRows, int kVectors>
+HWY_INLINE void AddAllPanel(const SecondProductArgs& args, const float* h, float** y,
+                            int64_t column) {
+  for (; column + kVectors * kLanes <= args.columns; column += kVectors * kLanes) {
+    AddAll<kRows, kVectors>(h, args.width, args.w_out + column, args.columns, column, y);
+  }
+  if constexpr (kVectors > 1) {
+    if (column < args.columns) AddAllPanel<kRows, kVectors / 2>(args, h, y, column);
+  }
+}
+
+void SecondProduct(const SecondProductArgs& args) {
+  const auto y_row = [&](int64_t i) HWY_ATTR { return args.y + args.tokens[i] * kPanelColumns; };
+  const float* h = args.h;
+  if (args.sparse) {
+    for (int64_t i = 0; i < args.num_tokens; ++i, h += kTileNeurons) {
+      AddLivePanel<kOutVectors>(args, h, args.live[i], y_row(i), 0);
+    }
+    return;
+  }
+  int64_t i = 0;
+  for (; i + kOutRows <= args.num_tokens; i += kOutRows, h += kOutRows * kTileNeurons) {
+    float* y[kOutRows];
+    for (int r = 0; r < kOutRows; ++r) y[r] = y_row(i + r);
+    AddAllPanel<kOutRows, kOutVectors>(args, h, y, 0);
+  }
+  for (; i < args.num_tokens; ++i, h += kTileNeurons) {
+    float* y = y_row(i);
+    AddAllPanel<1, kOutVectors>(args, h, &y, 0);
+  }
+}
 
 const char* ChosenInstructionSet() { return hwy::TargetName(HWY_TARGET); }
 

@@ -18,9 +18,9 @@ struct FirstProductArgs {
   int64_t num_tokens = 0;
   int64_t hidden = 0;
   int64_t width = 0;              // neurons of the tile
-  const float* w_in = nullptr;    // [hidden][width]; readable 64 bytes past its end, as b_in is
+  const float* w_in = nullptr;    // [blocks][hidden][block width]; readable 128 bytes past its end
   const float* w_gate = nullptr;  // as w_in, or null
-  const float* b_in = nullptr;    // [width] or null
+  const float* b_in = nullptr;    // [width] or null; readable likewise
   model::Activation activation = model::Activation::kRelu;
   float* h = nullptr;        // [num_tokens][kTileNeurons]
   uint32_t* live = nullptr;  // [num_tokens], bit n: neuron n is not zero; always set unless ReLU

@@ -19,8 +19,11 @@ namespace {
 
 // More tokens than this are run in chunks, which bounds the scratch memory.
 constexpr int64_t kChunkTokens = 512;
-// Up to so many tokens a thread reads an expert's panels one after the other.
-constexpr int64_t kFewTokens = 8;
+// Up to so many tokens reading weights is what costs, and a thread reads all it needs of an expert
+// in one run; with more, sums that stay in the cache are worth more, one panel after the other.
+constexpr int64_t kStreamTokens = 128;
+// From so many tokens on, rows of x that share cache lines' places are in each other's way.
+constexpr int64_t kCopyTokens = 12;
 // Below this much work starting threads costs more than it gives.
 constexpr double kSerialFlops = 1e6;
 
@@ -69,13 +72,13 @@ class Run {
     const double flops = 4.0 * static_cast<double>(slots * kTileNeurons * experts_.hidden);
     const int threads = flops < kSerialFlops ? 1 : max_threads;
     const int64_t panels = (experts_.padded_hidden + kPanelColumns - 1) / kPanelColumns;
-    panels_per_item_ = num_tokens_ <= kFewTokens ? (panels + threads - 1) / threads : 1;
+    panels_per_item_ = num_tokens_ <= kStreamTokens ? (panels + threads - 1) / threads : 1;
     num_column_items_ = (panels + panels_per_item_ - 1) / panels_per_item_;
     GrowTo(scratch_.h, slots * kTileNeurons);
     GrowTo(scratch_.live, slots);
     GrowTo(scratch_.y, threads * panels_per_item_ * num_tokens_ * kPanelColumns);
     // Rows a multiple of 4 KB apart would share the same few cache lines' places.
-    const bool copy = num_tokens_ > kFewTokens && experts_.hidden % 256 == 0;
+    const bool copy = num_tokens_ > kCopyTokens && experts_.hidden % 256 == 0;
     const float* from = x_;
     if (copy) {
       x_stride_ = experts_.hidden + 16;

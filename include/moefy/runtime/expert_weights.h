@@ -15,13 +15,15 @@ namespace moefy::runtime {
 
 // The neurons of an expert are processed in tiles of at most so many, the last one narrower.
 inline constexpr int64_t kTileNeurons = 32;
+// A tile's rows of W_in are stored transposed, in blocks of so many: a cache line of F32.
+inline constexpr int64_t kBlockNeurons = 16;
 // W_out is processed in panels of so many columns, the last one narrower.
 inline constexpr int64_t kPanelColumns = 128;
 
-// With `width` the neurons of a tile and `columns` those of a panel:
-//   w_in, w_gate  [experts][tiles][hidden][width]
+// With `block` the neurons of a block, `width` those of a tile and `columns` those of a panel:
+//   w_in, w_gate  [experts][tiles][blocks][hidden][block]
 //   w_out         [experts][tiles][panels][width][columns]
-// so that one expert is one contiguous run of each, and a plain FFN reads nothing else.
+// so that one expert is one contiguous run of each, read from its beginning to its end.
 struct ExpertWeights {
   int64_t num_experts = 0;
   int64_t neurons_per_expert = 0;

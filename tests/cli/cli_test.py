@@ -1,0 +1,323 @@
+"""The program from outside: exit codes, one JSON document, what stderr says, no stray files.
+
+usage: cli_test.py MOEFY SOURCE_DIR [CLASS...]
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+MOEFY = pathlib.Path(sys.argv[1])
+SOURCE = pathlib.Path(sys.argv[2])
+PICO = SOURCE / "tests/data/pico"
+EXAMPLE = SOURCE / "examples/quickstart"
+SHARED = pathlib.Path(os.environ.get("MOEFY_SHARED", SOURCE / "../shared"))
+
+
+def run(*args, **kwargs):
+    return subprocess.run([MOEFY, *map(str, args)], capture_output=True, text=True, timeout=600,
+                          **kwargs)
+
+
+def read_safetensors(path):
+    """Header and raw bytes of each tensor."""
+    data = pathlib.Path(path).read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    return {name: (info["shape"], data[8 + size + info["data_offsets"][0]:
+                                       8 + size + info["data_offsets"][1]])
+            for name, info in header.items()}
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="moefy-cli-"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def succeed(self, *args):
+        result = run(*args)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result
+
+    def json(self, *args):
+        """Exactly one JSON document on stdout, with its schema and the version."""
+        document = json.loads(self.succeed(*args, "--json", "--quiet").stdout)
+        self.assertEqual(document["schema"], f"moefy/{args[0]}/1")
+        self.assertRegex(document["moefy_version"], r"^\d+\.\d+\.\d+$")
+        return document
+
+    def refuse(self, exit_code, fragments, *args):
+        """One clear message, nothing on stdout, nothing left behind."""
+        before = sorted(self.dir.rglob("*"))
+        result = run(*args)
+        self.assertEqual(result.returncode, exit_code, result.stderr)
+        self.assertEqual(result.stdout, "")
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        self.assertEqual(len(errors), 1, result.stderr)
+        for fragment in [fragments] if isinstance(fragments, str) else fragments:
+            self.assertIn(fragment, result.stderr)
+        self.assertEqual(sorted(self.dir.rglob("*")), before)
+
+    def copy_pico(self, name="t5-relu-tied"):
+        target = self.dir / name
+        target.mkdir()
+        for file in ("config.json", "model.safetensors"):
+            shutil.copy(PICO / name / file, target / file)
+        return target
+
+    def edit_config(self, checkpoint, **changes):
+        path = checkpoint / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        return checkpoint
+
+
+class Usage(Case):
+    def test_help_and_version(self):
+        self.assertIn("Examples:", self.succeed("--help").stdout)
+        self.assertRegex(self.succeed("--version").stdout, r"^moefy \d")
+        self.assertIn("moefy split", self.succeed("split", "--help").stdout)
+
+    def test_typos_name_the_nearest(self):
+        self.refuse(2, ["unknown command 'splitt'", "did you mean 'split'"], "splitt")
+        self.refuse(2, "--methd", "split", PICO / "t5-relu-tied", "--methd", "kmeans")
+        self.refuse(2, ["unknown split method 'kmean'", "did you mean 'kmeans'"], "split",
+                    PICO / "t5-relu-tied", "--method", "kmean", "--experts", 4, "--out",
+                    self.dir / "out")
+
+    def test_config_file_below_flags(self):
+        config = self.dir / "split.json"
+        config.write_text('{"experts": 4, "method": "random"}')
+        out = self.json("split", PICO / "t5-relu-tied", "--config", config, "--experts", 8, "--out",
+                        self.dir / "out")
+        self.assertEqual((out["num_experts"], out["method"]), (8, "random"))
+        config.write_text('{"expert": 4}')
+        self.refuse(2, ["unknown key 'expert'", "did you mean 'experts'"], "split",
+                    PICO / "t5-relu-tied", "--config", config, "--out", self.dir / "out2")
+
+    def test_families(self):
+        names = [family["name"] for family in self.json("families")["families"]]
+        self.assertEqual(names, ["t5", "bert"])
+
+    def test_every_recipe_and_task_parses(self):
+        for recipe in [*SOURCE.glob("configs/recipes/*.json"), EXAMPLE / "recipe.json"]:
+            self.succeed("convert", recipe, "--model", EXAMPLE / "model", "--dry-run", "--out",
+                         self.dir / "out")
+            document = json.loads(recipe.read_text())
+            for stage in ("record", "eval"):
+                for task in document[stage]["task"]:
+                    self.assertTrue((recipe.parent / task).exists(), f"{recipe}: {task}")
+
+    def test_cli_docs_are_fresh(self):
+        self.assertEqual(self.succeed("--help-markdown").stdout,
+                         (SOURCE / "docs/cli.md").read_text(),
+                         "run: moefy --help-markdown > docs/cli.md")
+
+
+class Pipeline(Case):
+    def test_inspect_reads_headers_only(self):
+        document = self.json("inspect", EXAMPLE / "model")
+        self.assertEqual(document["family"], "t5")
+        self.assertGreater(document["ffn_parameters"], 0)
+
+    def test_split_verify_merge_round_trip(self):
+        dense, moe, back = self.copy_pico(), self.dir / "moe", self.dir / "back"
+        self.succeed("split", dense, "--expert-size", 8, "--out", moe)
+        self.assertTrue(self.json("verify", dense, moe)["equal"])
+        self.succeed("merge", moe, "--out", back)
+        for file in dense.iterdir():
+            self.assertEqual(file.read_bytes(), (back / file.name).read_bytes(), file.name)
+
+    def test_split_is_deterministic(self):
+        dense = self.copy_pico()
+        for name in ("a", "b"):
+            self.succeed("split", dense, "--expert-size", 8, "--seed", 3, "--out", self.dir / name)
+        for file in (self.dir / "a").iterdir():
+            self.assertEqual(file.read_bytes(), (self.dir / "b" / file.name).read_bytes())
+
+    def test_verify_says_no(self):
+        dense, moe = self.copy_pico(), self.dir / "moe"
+        self.succeed("split", dense, "--expert-size", 8, "--out", moe)
+        path = moe / "model.safetensors"
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        result = run("verify", dense, moe)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("different", result.stdout)
+
+    def test_run_tensors_equals_the_recording(self):
+        for name in ("t5-relu-tied", "bert-cls-gelu", "bert-qa-gelu"):
+            out = self.dir / f"{name}.safetensors"
+            golden = read_safetensors(PICO / name / "golden.safetensors")
+            self.succeed("run", PICO / name, "--tensors", PICO / name / "golden.safetensors",
+                         "--hidden-states", "--ffn-taps", "--out", out)
+            got = read_safetensors(out)
+            # Values are compared in tests/parity; here: every recorded name, in its shape.
+            inputs = {"input_ids", "attention_mask", "token_type_ids", "decoder_input_ids",
+                      "decoder_attention_mask"}
+            for tensor in golden.keys() - inputs:
+                self.assertEqual(got[tensor][0], golden[tensor][0], f"{name}: {tensor}")
+
+    def test_existing_output_needs_force(self):
+        dense, moe = self.copy_pico(), self.dir / "moe"
+        self.succeed("split", dense, "--experts", 4, "--out", moe)
+        self.refuse(2, ["exists", "--force"], "split", dense, "--experts", 4, "--out", moe)
+        self.succeed("split", dense, "--experts", 8, "--out", moe, "--force")
+        self.assertEqual(sorted(p.name for p in self.dir.iterdir()), ["moe", "t5-relu-tied"])
+
+    def test_stage_by_stage_and_convert_agree(self):
+        recipe = self.dir / "recipe.json"
+        task = str(EXAMPLE / "sentiment.json")
+        recipe.write_text(json.dumps({
+            "model": str(EXAMPLE / "model"),
+            "record": {"task": [task], "limit": 60},
+            "split": [{"expert_size": 32}],
+            "route": {"epochs": 2},
+            "eval": {"task": [task], "limit": 40, "ffn_ratio": [0.25, 1.0],
+                     "selection": ["mlp", "oracle"]}}))
+        out = self.dir / "out"
+        plan = self.json("convert", recipe, "--out", out, "--dry-run")["conversions"][0]
+        self.assertFalse(out.exists())
+        self.assertIn("eval", plan["stages"])
+        document = self.json("convert", recipe, "--out", out)["conversions"][0]
+        rows = {(r["selection"], r["ffn_ratio"]): r for r in document["reports"][0]["rows"]}
+        self.assertEqual(rows["mlp", 1.0]["agreement_with_dense"], 1)
+        self.assertAlmostEqual(rows["mlp", 0.25]["measured_ffn_ratio"], 0.25)
+        self.assertLess(rows["mlp", 1.0]["kl_from_dense"]["value"], 1e-6)
+        self.assertTrue(self.json("verify", EXAMPLE / "model", out / "moe-kmeans")["equal"])
+        again = self.json("convert", recipe, "--out", out)["conversions"][0]
+        self.assertTrue(all(stage["kept"] for stage in again["stages"]))
+        self.assertEqual(again["reports"], document["reports"])
+        # A changed option redoes its stage and what depends on it, and nothing else.
+        recipe.write_text(recipe.read_text().replace('"epochs": 2', '"epochs": 1'))
+        third = self.json("convert", recipe, "--out", out)["conversions"][0]
+        self.assertEqual([stage["name"] for stage in third["stages"] if not stage["kept"]],
+                         ["route-train kmeans", "eval"])
+
+
+class BadInput(Case):
+    def test_missing_and_truncated_files(self):
+        out = self.dir / "out"
+        self.refuse(3, "nowhere", "inspect", self.dir / "nowhere")
+        self.refuse(3, "model.safetensors", "inspect", EXAMPLE / "data")
+        pico = self.copy_pico()
+        data = (pico / "model.safetensors").read_bytes()
+        (pico / "model.safetensors").write_bytes(data[:-100])
+        self.refuse(3, ["model.safetensors", "100"], "split", pico, "--experts", 4, "--out", out)
+        (pico / "config.json").unlink()
+        (pico / "model.safetensors").write_bytes(data)
+        self.refuse(3, ["config.json", "no such file"], "split", pico, "--experts", 4, "--out", out)
+
+    def test_wrong_shapes(self):
+        pico = self.edit_config(self.copy_pico(), d_ff=64)
+        self.refuse(3, ["[112, 48]", "[64, 48]", "DenseReluDense.wi"], "inspect", pico)
+
+    def test_unknown_family_and_activation(self):
+        self.refuse(3, ["model_type", "'t6'", "supported"], "inspect",
+                    self.edit_config(self.copy_pico(), model_type="t6"))
+        pico = self.edit_config(self.copy_pico("bert-cls-relu"), hidden_act="tanhh")
+        self.refuse(3, ["hidden_act", "'tanhh'", "supported"], "inspect", pico)
+
+    def test_experts_that_do_not_divide(self):
+        self.refuse(2, ["112", "30", "28"], "split", self.copy_pico(), "--experts", 30, "--out",
+                    self.dir / "out")
+
+    def test_dump_of_another_model(self):
+        dump, moe = self.dir / "dump", self.dir / "moe"
+        self.succeed("record", EXAMPLE / "model", "--task", EXAMPLE / "sentiment.json", "--limit",
+                     10, "--out", dump)
+        self.succeed("split", PICO / "t5-relu-tied", "--experts", 4, "--out", moe)
+        self.refuse(3, "another model", "route-train", moe, "--dump", dump)
+
+    def test_bad_tasks(self):
+        task = self.dir / "task.json"
+        spec = json.loads((EXAMPLE / "sentiment.json").read_text())
+        spec["splits"]["eval"]["file"] = "eval.tsv"
+        spec["splits"].pop("train", None)
+        task.write_text(json.dumps(spec))
+        data = self.dir / "eval.tsv"
+
+        def evaluate(exit_code, fragments, text):
+            data.write_text(text)
+            self.refuse(exit_code, fragments, "eval", EXAMPLE / "model", "--task", task)
+
+        evaluate(3, "eval.tsv", "")
+        evaluate(3, "eval.tsv", "sentence\tlabel\n")
+        evaluate(3, ["line 3", "'maybe'"], "sentence\tlabel\nfine .\tpositive\nso .\tmaybe\n")
+        evaluate(3, "'label'", "sentence\tlable\nfine .\tpositive\n")
+        spec["labels"][0]["word"] = "Łukasiewicz"
+        task.write_text(json.dumps(spec))
+        evaluate(3, ["Łukasiewicz", "vocabulary"], "sentence\tlabel\nfine .\tpositive\n")
+
+    def test_no_routers_yet(self):
+        moe = self.dir / "moe"
+        self.succeed("split", EXAMPLE / "model", "--expert-size", 32, "--out", moe)
+        self.refuse(2, ["no routers", "route-train"], "eval", moe, "--task",
+                    EXAMPLE / "sentiment.json", "--limit", 5)
+
+    @unittest.skipUnless(shutil.which("bash"), "needs bash")
+    def test_full_disk(self):
+        # A file size limit stands for a full disk: the write fails, the message names the file.
+        command = f"ulimit -f 16; exec '{MOEFY}' split '{EXAMPLE}/model' --expert-size 32 --out '{self.dir}/out'"
+        result = subprocess.run(["bash", "-c", command], capture_output=True, text=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+        self.assertEqual(result.returncode, 4, result.stderr)
+        self.assertEqual(list(self.dir.iterdir()), [])
+
+
+class Interruption(Case):
+    def test_killed_while_it_works_leaves_nothing_or_all(self):
+        recipe_args = ["record", EXAMPLE / "model", "--task", EXAMPLE / "stories.json", "--limit", 0,
+                       "--out", self.dir / "dump"]
+        process = subprocess.Popen([MOEFY, *map(str, recipe_args)], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        time.sleep(1.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        self.assertIn(process.returncode, (0, 130), errors)
+        left = [path.name for path in self.dir.iterdir()]
+        self.assertEqual(left, ["dump"] if process.returncode == 0 else [], errors)
+
+
+class Reviews(Case):
+    """The recipe for the real model, short."""
+
+    def test_conversion_of_the_real_model(self):
+        recipe = json.loads((SOURCE / "configs/recipes/reviews.json").read_text())
+        tasks = [str(SOURCE / "configs/tasks/sst2.json")]
+        recipe["record"].update(task=tasks, limit=500)
+        recipe["route"]["epochs"] = 10
+        recipe["eval"].update(task=tasks, ffn_ratio=[0.1, 0.2, 1.0])
+        path = self.dir / "recipe.json"
+        path.write_text(json.dumps(recipe))
+        model = SHARED / "checkpoints/t5-relu-reviews"
+        document = self.json("convert", path, "--model", model, "--data", SHARED / "data", "--out",
+                             self.dir / "out")["conversions"][0]
+        rows = {(r["model"], r["selection"], r["ffn_ratio"]): r
+                for r in document["reports"][0]["rows"]}
+        dense = rows["", "dense", 1]
+        self.assertAlmostEqual(dense["accuracy"]["value"], 0.7695, places=3)
+        for model_name in ("moe-kmeans", "moe-random"):
+            for selection in ("mlp", "oracle"):
+                full = rows[model_name, selection, 1.0]
+                self.assertEqual(full["agreement_with_dense"], 1)
+                self.assertLess(full["kl_from_dense"]["value"], 1e-6)
+        kl = {key: row["kl_from_dense"]["value"] for key, row in rows.items()}
+        for ratio in (0.1, 0.2):
+            self.assertLess(kl["moe-kmeans", "mlp", ratio], kl["moe-random", "mlp", ratio])
+        self.assertTrue(self.json("verify", model, self.dir / "out/moe-kmeans")["equal"])
+
+
+if __name__ == "__main__":
+    if sys.argv[3:] == ["Reviews"] and not (SHARED / "checkpoints/t5-relu-reviews").exists():
+        print(f"skipped: needs {SHARED}/checkpoints/t5-relu-reviews (set MOEFY_SHARED to find it)")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
