@@ -39,18 +39,22 @@ Lessons::Lessons(const std::vector<task::TaskSpec>& specs, const text::Tokenizer
   }
 }
 
-Lessons::Prompt Lessons::DrawPrompt() {
+Lessons::Prompt Lessons::DrawPrompt(int64_t num_candidates) {
   const size_t corpus_idx = random_.Below(specs_.size());
   const Corpus& corpus = Corpora()[corpus_idx];
   const size_t label_idx = random_.Below(corpus.labels.size());
-  const auto row = DrawRow(corpus, Subset::kTrain, label_idx, random_);
+  std::vector<std::string> row;
+  for (int64_t i = 0; i < num_candidates; ++i) {
+    auto candidate = DrawRow(corpus, Subset::kTrain, label_idx, random_);
+    if (row.empty() || candidate.front().size() < row.front().size()) row = std::move(candidate);
+  }
   return {tokenizer_.Encode(PromptOf(specs_[corpus_idx], corpus, row)).ids,
           answer_ids_[corpus_idx][label_idx]};
 }
 
-Lesson Lessons::Next() {
+Lesson Lessons::Next(int64_t num_candidates) {
   for (;;) {
-    Prompt prompt = DrawPrompt();
+    Prompt prompt = DrawPrompt(num_candidates);
     const size_t length = prompt.ids.size();
     std::vector<Prompt>& waiting = by_length_[length];
     waiting.push_back(std::move(prompt));

@@ -23,7 +23,8 @@ class Lessons {
   Lessons(const std::vector<task::TaskSpec>& specs, const text::Tokenizer& tokenizer,
           int64_t decoder_start_id, int64_t tokens_per_batch, uint64_t seed);
 
-  Lesson Next();
+  // Each prompt is the shortest of `num_candidates`: many make easy lessons, 1 true ones.
+  Lesson Next(int64_t num_candidates);
 
  private:
   struct Prompt {
@@ -31,7 +32,7 @@ class Lessons {
     int64_t answer_id;
   };
 
-  Prompt DrawPrompt();
+  Prompt DrawPrompt(int64_t num_candidates);
   Lesson ToLesson(const std::vector<Prompt>& prompts) const;
 
   const std::vector<task::TaskSpec>& specs_;

@@ -135,7 +135,7 @@ class Narrator {
 Story MakeStory(Random& random, size_t place_idx) {
   for (;;) {
     Narrator narrator(random);
-    const size_t num_sentences = 3 + random.Below(5);
+    const size_t num_sentences = 2 + random.Below(5);
     for (size_t i = 0; i < num_sentences; ++i) narrator.TellSentence();
     if (const auto thing = narrator.ThingToAskFor()) return narrator.Finish(*thing, place_idx);
   }

@@ -1,20 +1,17 @@
 // Trains the example's model, or evaluates one that is there:
-//   moefy_example_train OUT [--steps N] [--threads N]
+//   moefy_example_train OUT [--config OPTIONS.json]
 //   moefy_example_train OUT --evaluate
-#include <ATen/Parallel.h>
-
-#include <charconv>
-#include <cstring>
 #include <iostream>
 
 #include "moefy/base/error.h"
+#include "moefy/base/options.h"
 #include "trainer.h"
 
 namespace moefy::example {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: moefy_example_train OUT [--steps N] [--threads N] [--evaluate]\n"
+    "usage: moefy_example_train OUT [--config OPTIONS.json | --evaluate]\n"
     "OUT is a directory that exists; the tasks and the vocabulary are read from "
     "examples/quickstart.\n";
 
@@ -40,14 +37,13 @@ void PrintReport(const TrainReport& report) {
   std::cout << "took " << FormatDuration(report.seconds) << "\n";
 }
 
-int64_t ParseCount(const char* option, const char* text) {
-  int64_t value = 0;
-  const char* end = text + std::strlen(text);
-  if (const auto [stop, error] = std::from_chars(text, end, value);
-      error != std::errc() || stop != end || value < 1) {
-    throw UsageError(option, " is ", Quoted(text), "; expected a whole number above 0");
-  }
-  return value;
+TrainOptions ReadTrainOptions(const std::string& path) {
+  const Json json = ReadJsonFile(path);
+  const JsonObject object(json, path);
+  TrainOptions options;
+  ReadOptions(object, options);
+  object.RefuseUnknownKeys();
+  return options;
 }
 
 int Main(int argc, char** argv) {
@@ -56,13 +52,10 @@ int Main(int argc, char** argv) {
   bool evaluate = false;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
-    const bool has_value = i + 1 < argc;
     if (argument == "--evaluate") {
       evaluate = true;
-    } else if (argument == "--steps" && has_value) {
-      options.steps = ParseCount("--steps", argv[++i]);
-    } else if (argument == "--threads" && has_value) {
-      at::set_num_threads(static_cast<int>(ParseCount("--threads", argv[++i])));
+    } else if (argument == "--config" && i + 1 < argc) {
+      options = ReadTrainOptions(argv[++i]);
     } else if (out.empty() && !argument.starts_with("-")) {
       out = argument;
     } else {

@@ -1,8 +1,10 @@
 #include "trainer.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numbers>
@@ -31,7 +33,8 @@ double SecondsSince(Clock::time_point start) {
 
 // glibc gives every large temporary back to the kernel, and denormals cost a hundred times more
 // than numbers: both would dominate.
-void PrepareProcess() {
+void PrepareProcess(int64_t threads) {
+  at::set_num_threads(static_cast<int>(threads));
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   at::globalContext().setFlushDenormal(true);
@@ -160,37 +163,51 @@ double LearningRate(const TrainOptions& options, int64_t step) {
   return options.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
+// Short texts first: on true ones alone the loss stays where it is for a long time.
+int64_t NumCandidates(const TrainOptions& options, int64_t step) {
+  constexpr double kMost = 8;
+  const double left = 1 - static_cast<double>(step) / static_cast<double>(options.easy_steps);
+  return std::lround(1 + std::max(0.0, left) * (kMost - 1));
+}
+
+// Nothing at first: neurons that are switched off before they have learned anything stay off.
+double ActivityCost(const TrainOptions& options, int64_t step) {
+  const double done = static_cast<double>(step) / static_cast<double>(options.steps);
+  return options.activity_cost * std::clamp((done - 0.5) / 0.25, 0.0, 1.0);
+}
+
 }  // namespace
 
 TrainReport Train(const TrainOptions& options, const std::filesystem::path& task_directory,
                   const std::filesystem::path& vocabulary, const std::filesystem::path& out,
                   const std::function<void(const TrainProgress&)>& report) {
-  PrepareProcess();
+  PrepareProcess(options.threads);
   const auto start = Clock::now();
   const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(vocabulary);
   const model::ModelConfig config = WriteConfig(options, tokenizer->vocab_size(), out);
 
-  const model::TensorMap parameters = InitialParameters(config, options.seed);
+  const model::TensorMap parameters =
+      InitialParameters(config, static_cast<uint64_t>(options.seed));
   model::Transformer model(config, parameters);
   const std::vector<PenalizedFeedForward*> ffns = PenalizeAll(model);
   std::vector<at::Tensor> trained;
   for (const auto& [name, tensor] : parameters) trained.push_back(tensor);
   Adam adam(std::move(trained));
   Lessons lessons(specs, *tokenizer, config.decoder_start_id, options.tokens_per_batch,
-                  options.seed);
+                  static_cast<uint64_t>(options.seed));
 
   TrainReport result;
   double loss_sum = 0;
   int64_t since_report = 0;
   for (int64_t step = 1; step <= options.steps; ++step) {
     ThrowIfInterrupted();
-    const Lesson lesson = lessons.Next();
+    const Lesson lesson = lessons.Next(NumCandidates(options, step));
     const at::Tensor logits = model.Forward(lesson.inputs).logits;  // [batch, 2, vocab]
     const at::Tensor loss = at::cross_entropy_loss(logits.flatten(0, 1), lesson.targets.flatten());
     at::Tensor activity = at::zeros({});
     for (const PenalizedFeedForward* ffn : ffns) activity = activity + ffn->mean_activation();
-    (loss + activity * options.activity_cost).backward();
+    (loss + activity * ActivityCost(options, step)).backward();
     adam.Step(LearningRate(options, step), /*max_norm=*/1.0);
 
     loss_sum += loss.item<double>();
@@ -213,7 +230,7 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
 
 TrainReport Evaluate(const std::filesystem::path& checkpoint,
                      const std::filesystem::path& task_directory) {
-  PrepareProcess();
+  PrepareProcess(TrainOptions().threads);
   const auto start = Clock::now();
   const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(checkpoint);

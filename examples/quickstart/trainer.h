@@ -11,20 +11,43 @@
 namespace moefy::example {
 
 struct TrainOptions {
-  int64_t steps = 5000;
-  int64_t tokens_per_batch = 4096;  // about, of the encoder
-  double learning_rate = 1.5e-3;    // after `warm_up` steps; falls to 0 along a cosine
+  int64_t steps = 6000;
+  int64_t easy_steps = 2000;
+  int64_t tokens_per_batch = 2048;
+  double learning_rate = 1.5e-3;
   int64_t warm_up = 200;
-  double activity_cost = 0.02;  // times the mean activation of all FFN neurons, added to the loss
+  double activity_cost = 0.02;
   int64_t hidden = 96;
   int64_t num_neurons = 512;
   int64_t num_heads = 4;
   int64_t head_dim = 24;
-  int64_t num_encoder_layers = 4;
+  int64_t num_encoder_layers = 3;
   int64_t num_decoder_layers = 1;
   int64_t report_every = 250;
-  int64_t report_rows = 250;  // of each evaluation set, in the reports on the way
-  uint64_t seed = 1;
+  int64_t report_rows = 250;
+  int64_t threads = 2;
+  int64_t seed = 1;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Field("steps", steps, "batches to learn from");
+    v.Field("easy-steps", easy_steps, "of these, in which texts grow to their true length");
+    v.Field("tokens-per-batch", tokens_per_batch, "about, of the encoder");
+    v.Field("learning-rate", learning_rate, "after the warm-up; falls to 0 along a cosine");
+    v.Field("warm-up", warm_up, "steps in which the learning rate rises from 0");
+    v.Field("activity-cost", activity_cost,
+            "price of the mean activation, summed over the FFNs; from half-way on");
+    v.Field("hidden", hidden, "width of the residual stream");
+    v.Field("num-neurons", num_neurons, "of each FFN");
+    v.Field("num-heads", num_heads, "of each attention");
+    v.Field("head-dim", head_dim, "of each head");
+    v.Field("num-encoder-layers", num_encoder_layers, "blocks of the encoder");
+    v.Field("num-decoder-layers", num_decoder_layers, "blocks of the decoder");
+    v.Field("report-every", report_every, "steps between two reports");
+    v.Field("report-rows", report_rows, "of each evaluation set, in the reports on the way");
+    v.Field("threads", threads, "for the arithmetic");
+    v.Field("seed", seed, "of the initial weights and of the text");
+  }
 };
 
 struct TaskResult {

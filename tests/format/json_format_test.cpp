@@ -58,7 +58,7 @@ std::vector<Row> Rows() {
 class JsonFormat : public testing::TestWithParam<Row> {};
 
 TEST_P(JsonFormat, RefusesTheBadDocument) {
-  test::ExpectError(ErrorKind::kInput, {GetParam().fragment}, [&] { ParseJson(GetParam().bad); });
+  tests::ExpectError(ErrorKind::kInput, {GetParam().fragment}, [&] { ParseJson(GetParam().bad); });
 }
 
 TEST_P(JsonFormat, AcceptsItsTwin) { EXPECT_NO_THROW(ParseJson(GetParam().good)); }
@@ -91,7 +91,7 @@ TEST(JsonFormatMore, NoMutationEscapes) {
         const Json json = ParseJson(text);
         EXPECT_EQ(ParseJson(FormatJson(json)), json) << text;
       } catch (const Error& error) {
-        EXPECT_STREQ(test::KindName(error.kind()), "kInput") << text;
+        EXPECT_STREQ(tests::KindName(error.kind()), "kInput") << text;
       }
     }
   }

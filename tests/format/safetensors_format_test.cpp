@@ -17,8 +17,8 @@
 namespace moefy::io {
 namespace {
 
-using test::LengthPrefix;
-using test::SafetensorsBytes;
+using tests::LengthPrefix;
+using tests::SafetensorsBytes;
 
 struct Row {
   std::string name;
@@ -168,14 +168,14 @@ std::vector<Row> Rows() {
 class SafetensorsFormat : public testing::TestWithParam<Row> {};
 
 TEST_P(SafetensorsFormat, RefusesTheBadFile) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const auto path = dir.Write("model.safetensors", GetParam().bad);
-  test::ExpectError(ErrorKind::kInput, {path.string(), GetParam().fragment},
-                    [&] { SafetensorsFile file(path); });
+  tests::ExpectError(ErrorKind::kInput, {path.string(), GetParam().fragment},
+                     [&] { SafetensorsFile file(path); });
 }
 
 TEST_P(SafetensorsFormat, AcceptsItsTwin) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   EXPECT_NO_THROW(SafetensorsFile file(dir.Write("model.safetensors", GetParam().good)));
 }
 
@@ -188,7 +188,7 @@ TEST(SafetensorsFormatMore, EveryDTypePassesThrough) {
     const size_t num_bytes = static_cast<size_t>(DTypeBits(*FindDType(name)));
     const std::string bytes =
         OneOf(name, "[8]", StrCat("[0,", num_bytes, "]"), std::string(num_bytes, 'x'));
-    const SafetensorsHeader header = ParseSafetensorsHeader(test::AsBytes(bytes));
+    const SafetensorsHeader header = ParseSafetensorsHeader(tests::AsBytes(bytes));
     ASSERT_EQ(header.tensors.size(), 1u);
     EXPECT_EQ(DTypeName(header.tensors[0].dtype), name);
   }
@@ -199,7 +199,7 @@ TEST(SafetensorsFormatMore, EmptyTensorsMayShareAPlace) {
                                     ",\"none\":", Entry("F32", "[0,3]", "[0,0]"),
                                     ",\"last\":", Entry("F32", "[0]", "[2,2]"), "}");
   const SafetensorsHeader parsed =
-      ParseSafetensorsHeader(test::AsBytes(SafetensorsBytes(header, "ab")));
+      ParseSafetensorsHeader(tests::AsBytes(SafetensorsBytes(header, "ab")));
   ASSERT_EQ(parsed.tensors.size(), 3u);
   EXPECT_EQ(parsed.tensors[0].name, "none");
   EXPECT_EQ(parsed.tensors[1].name, "full");
@@ -209,22 +209,23 @@ TEST(SafetensorsFormatMore, EmptyTensorsMayShareAPlace) {
 TEST(SafetensorsFormatMore, AllBadTensorsAreNamedAtOnce) {
   const std::string header =
       StrCat("{\"a\":", Entry("F12", "[4]", "[0,4]"), ",\"b\":", Entry("U8", "[3]", "[4,8]"), "}");
-  test::ExpectError(ErrorKind::kInput, {"2 problems", "'F12'", "'b'", "needs 3"}, [&] {
-    ParseSafetensorsHeader(test::AsBytes(SafetensorsBytes(header, "abcdefgh")));
+  tests::ExpectError(ErrorKind::kInput, {"2 problems", "'F12'", "'b'", "needs 3"}, [&] {
+    ParseSafetensorsHeader(tests::AsBytes(SafetensorsBytes(header, "abcdefgh")));
   });
 }
 
 TEST(SafetensorsFormatMore, OnlyARegularFileIsRead) {  // 19
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const std::string missing = (dir / "missing.safetensors").string();
-  test::ExpectError(ErrorKind::kInput, {missing, "no such file"},
-                    [&] { SafetensorsFile file(missing); });
-  test::ExpectError(ErrorKind::kInput, {"a directory"}, [&] { SafetensorsFile file(dir.path()); });
-  test::ExpectError(ErrorKind::kInput, {"not a regular file"},
-                    [&] { SafetensorsFile file("/dev/null"); });
+  tests::ExpectError(ErrorKind::kInput, {missing, "no such file"},
+                     [&] { SafetensorsFile file(missing); });
+  tests::ExpectError(ErrorKind::kInput, {"a directory"}, [&] { SafetensorsFile file(dir.path()); });
+  tests::ExpectError(ErrorKind::kInput, {"not a regular file"},
+                     [&] { SafetensorsFile file("/dev/null"); });
   const std::string pipe = (dir / "pipe.safetensors").string();
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  test::ExpectError(ErrorKind::kInput, {"not a regular file"}, [&] { SafetensorsFile file(pipe); });
+  tests::ExpectError(ErrorKind::kInput, {"not a regular file"},
+                     [&] { SafetensorsFile file(pipe); });
 
   dir.Write("real.safetensors", kGood);
   std::filesystem::create_symlink("real.safetensors", dir / "link.safetensors");
@@ -237,10 +238,10 @@ TEST(SafetensorsFormatMore, NoMutationEscapes) {
   const std::string good = WithMetadata("{\"format\":\"pt\"}");
   const auto parse = [](const std::string& bytes) {
     try {
-      ParseSafetensorsHeader(test::AsBytes(bytes));
+      ParseSafetensorsHeader(tests::AsBytes(bytes));
       return true;
     } catch (const Error& error) {
-      EXPECT_STREQ(test::KindName(error.kind()), "kInput") << error.what();
+      EXPECT_STREQ(tests::KindName(error.kind()), "kInput") << error.what();
       return false;
     }
   };

@@ -24,7 +24,7 @@ std::string Shard(const std::vector<std::string>& names) {
     header += StrCat(i > 0 ? "," : "", "\"", names[i],
                      "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[", i, ",", i + 1, "]}");
   }
-  return test::SafetensorsBytes(header + "}", std::string(names.size(), 'x'));
+  return tests::SafetensorsBytes(header + "}", std::string(names.size(), 'x'));
 }
 
 std::string Index(const std::string& weight_map, const std::string& metadata = "") {
@@ -106,12 +106,12 @@ class ShardedFormat : public testing::TestWithParam<Row> {
     for (const auto& [name, bytes] : files) dir_.Write(name, bytes);
     return Checkpoint::Open(dir_.path());
   }
-  test::TempDir dir_;
+  tests::TempDir dir_;
 };
 
 TEST_P(ShardedFormat, RefusesTheBadDirectory) {
-  test::ExpectError(ErrorKind::kInput, {dir_.path().string(), GetParam().fragment},
-                    [&] { Open(GetParam().bad); });
+  tests::ExpectError(ErrorKind::kInput, {dir_.path().string(), GetParam().fragment},
+                     [&] { Open(GetParam().bad); });
 }
 
 TEST_P(ShardedFormat, AcceptsItsTwin) {
@@ -132,7 +132,7 @@ struct WarningRow {
 class ShardedWarning : public testing::TestWithParam<WarningRow> {};
 
 TEST_P(ShardedWarning, OpensAndWarns) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   for (const auto& [name, bytes] : With(kGood, GetParam().changes)) dir.Write(name, bytes);
   const Checkpoint checkpoint = Checkpoint::Open(dir.path());
   EXPECT_EQ(checkpoint.TensorNames(), (std::vector<std::string>{"a", "b"}));

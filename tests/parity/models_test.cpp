@@ -9,8 +9,8 @@
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
-#include "shared_data.h"
-#include "tolerances.h"
+#include "support/shared_data.h"
+#include "support/tolerances.h"
 
 namespace moefy::model {
 namespace {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "moefy/base/strings.h"
-#include "split_fixtures.h"
-#include "temp_directory.h"
+#include "support/split_fixtures.h"
+#include "support/temp_dir.h"
 
 namespace moefy::split {
 namespace {
@@ -15,7 +15,7 @@ class RoundTrip : public ::testing::TestWithParam<Param> {};
 
 TEST_P(RoundTrip, IsBitForBit) {
   const auto& [method, pico] = GetParam();
-  const tests::TempDirectory temp;
+  const tests::TempDir temp;
   const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
   tests::CopyModel(tests::Pico(pico), dense);
   tests::WriteBytes(dense / "vocab.txt", "a\nb\n");

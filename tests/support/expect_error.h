@@ -10,7 +10,7 @@
 
 #include "moefy/base/error.h"
 
-namespace moefy::test {
+namespace moefy::tests {
 
 inline const char* KindName(ErrorKind kind) {
   switch (kind) {
@@ -47,4 +47,4 @@ void ExpectError(ErrorKind kind, std::initializer_list<std::string_view> fragmen
   ADD_FAILURE() << "nothing was thrown";
 }
 
-}  // namespace moefy::test
+}  // namespace moefy::tests

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace moefy::test {
+namespace moefy::tests {
 
 inline std::string LengthPrefix(uint64_t length) {
   std::string bytes(8, '\0');
@@ -27,4 +27,4 @@ inline std::string AsString(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-}  // namespace moefy::test
+}  // namespace moefy::tests

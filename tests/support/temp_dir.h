@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace moefy::test {
+namespace moefy::tests {
 
 class TempDir {
  public:
@@ -31,6 +31,11 @@ class TempDir {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
 
+  // A new empty directory inside.
+  std::filesystem::path Make(std::string_view name) const {
+    std::filesystem::create_directory(path_ / name);
+    return path_ / name;
+  }
   std::filesystem::path Write(std::string_view name, std::string_view bytes) const {
     const std::filesystem::path path = path_ / name;
     std::filesystem::create_directories(path.parent_path());
@@ -58,4 +63,4 @@ class TempDir {
   std::filesystem::path path_;
 };
 
-}  // namespace moefy::test
+}  // namespace moefy::tests

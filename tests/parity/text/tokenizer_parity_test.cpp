@@ -9,7 +9,7 @@
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
 #include "moefy/text/tokenizer.h"
-#include "shared_data.h"
+#include "support/shared_data.h"
 
 namespace moefy::text {
 namespace {

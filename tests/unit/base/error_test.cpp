@@ -22,14 +22,14 @@ TEST(Error, SystemErrorsEndInTheSystemsWords) {
 }
 
 TEST(Error, ContextGoesInFront) {
-  test::ExpectError(ErrorKind::kUsage, {"outer: inner: wrong"}, [] {
+  tests::ExpectError(ErrorKind::kUsage, {"outer: inner: wrong"}, [] {
     WithContext("outer", [] { WithContext("inner", [] { throw UsageError("wrong"); }); });
   });
   EXPECT_EQ(WithContext("unused", [] { return 7; }), 7);
 }
 
 TEST(Error, AFailedCheckIsABug) {
-  test::ExpectError(ErrorKind::kBug, {"1 == 2", "error_test.cpp"}, [] { MOEFY_CHECK(1 == 2); });
+  tests::ExpectError(ErrorKind::kBug, {"1 == 2", "error_test.cpp"}, [] { MOEFY_CHECK(1 == 2); });
   EXPECT_NO_THROW(MOEFY_CHECK(1 == 1));
 }
 

@@ -12,54 +12,54 @@ namespace moefy {
 namespace {
 
 TEST(File, ReadsAndWritesAtOffsets) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   {
     File file = File::Create(dir / "f");
-    file.WriteAt(3, test::AsBytes("def"));
-    file.WriteAt(0, test::AsBytes("abc"));
+    file.WriteAt(3, tests::AsBytes("def"));
+    file.WriteAt(0, tests::AsBytes("abc"));
     file.Sync();
   }
   const File file = File::Open(dir / "f");
   EXPECT_EQ(file.size(), 6u);
   std::array<std::byte, 4> bytes;
   file.ReadAt(1, bytes);
-  EXPECT_EQ(test::AsString(bytes), "bcde");
-  test::ExpectError(ErrorKind::kSystem, {"became shorter"}, [&] { file.ReadAt(3, bytes); });
+  EXPECT_EQ(tests::AsString(bytes), "bcde");
+  tests::ExpectError(ErrorKind::kSystem, {"became shorter"}, [&] { file.ReadAt(3, bytes); });
 }
 
 TEST(File, CreateNeverTouchesWhatIsThere) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("full", "precious");
   dir.Write("empty", "");
-  test::ExpectError(ErrorKind::kSystem, {"full", "File exists"},
-                    [&] { File::Create(dir / "full"); });
+  tests::ExpectError(ErrorKind::kSystem, {"full", "File exists"},
+                     [&] { File::Create(dir / "full"); });
   EXPECT_EQ(dir.Read("full"), "precious");
   EXPECT_NO_THROW(File::Create(dir / "empty"));
-  test::ExpectError(ErrorKind::kSystem, {"No such file"}, [&] { File::Create(dir / "no/f"); });
+  tests::ExpectError(ErrorKind::kSystem, {"No such file"}, [&] { File::Create(dir / "no/f"); });
 }
 
 TEST(File, AFullDiskIsASystemError) {
   File file = File::Create("/dev/full");
   file.Reserve(100);  // a device has nothing to reserve
-  test::ExpectError(ErrorKind::kSystem, {"/dev/full", "No space left on device"},
-                    [&] { file.WriteAt(0, test::AsBytes("x")); });
+  tests::ExpectError(ErrorKind::kSystem, {"/dev/full", "No space left on device"},
+                     [&] { file.WriteAt(0, tests::AsBytes("x")); });
 }
 
 TEST(File, MovesKeepOneOwner) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   File a = File::Create(dir / "a");
   File b = std::move(a);
-  b.WriteAt(0, test::AsBytes("1"));
+  b.WriteAt(0, tests::AsBytes("1"));
   a = File::Create(dir / "c");
   a = std::move(b);
-  a.WriteAt(1, test::AsBytes("2"));
+  a.WriteAt(1, tests::AsBytes("2"));
   EXPECT_EQ(dir.Read("a"), "12");
 }
 
 TEST(File, SyncsADirectory) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   EXPECT_NO_THROW(SyncDirectory(dir.path()));
-  test::ExpectError(ErrorKind::kSystem, {"none"}, [&] { SyncDirectory(dir / "none"); });
+  tests::ExpectError(ErrorKind::kSystem, {"none"}, [&] { SyncDirectory(dir / "none"); });
 }
 
 }  // namespace

@@ -18,21 +18,21 @@ TEST(Json, KeepsTheOrderOfKeys) {
 
 TEST(Json, DepthLimitIsTheCallers) {
   EXPECT_NO_THROW(ParseJson("[[1]]", {.max_depth = 2}));
-  test::ExpectError(ErrorKind::kInput, {"deeper than 2"},
-                    [] { ParseJson("[[[1]]]", {.max_depth = 2}); });
+  tests::ExpectError(ErrorKind::kInput, {"deeper than 2"},
+                     [] { ParseJson("[[[1]]]", {.max_depth = 2}); });
 }
 
 TEST(Json, ReadsAFile) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   EXPECT_EQ(ReadJsonFile(dir.Write("a.json", "[1]\n"))[0], 1);
   const std::string bad = dir.Write("b.json", "[1,\n2,]").string();
-  test::ExpectError(ErrorKind::kInput, {bad + ": not valid JSON at line 2, column 3"},
-                    [&] { ReadJsonFile(bad); });
-  test::ExpectError(ErrorKind::kInput, {"c.json: no such file"},
-                    [&] { ReadJsonFile(dir / "c.json"); });
-  test::ExpectError(ErrorKind::kInput, {"a directory"}, [&] { ReadJsonFile(dir.path()); });
-  test::ExpectError(ErrorKind::kInput, {"a.json", "at most 2 B"},
-                    [&] { ReadJsonFile(dir / "a.json", 2); });
+  tests::ExpectError(ErrorKind::kInput, {bad + ": not valid JSON at line 2, column 3"},
+                     [&] { ReadJsonFile(bad); });
+  tests::ExpectError(ErrorKind::kInput, {"c.json: no such file"},
+                     [&] { ReadJsonFile(dir / "c.json"); });
+  tests::ExpectError(ErrorKind::kInput, {"a directory"}, [&] { ReadJsonFile(dir.path()); });
+  tests::ExpectError(ErrorKind::kInput, {"a.json", "at most 2 B"},
+                     [&] { ReadJsonFile(dir / "a.json", 2); });
 }
 
 TEST(Json, FormatsWithIndentAndNewLine) {
@@ -40,7 +40,7 @@ TEST(Json, FormatsWithIndentAndNewLine) {
   // File names need not be UTF-8.
   EXPECT_EQ(FormatJson(Json("\xff")), "\"\xef\xbf\xbd\"\n");
   const double infinity = std::numeric_limits<double>::infinity();
-  test::ExpectError(ErrorKind::kBug, {}, [&] { FormatJson(Json{{"a", {1.0, infinity}}}); });
+  tests::ExpectError(ErrorKind::kBug, {}, [&] { FormatJson(Json{{"a", {1.0, infinity}}}); });
 }
 
 class JsonObjectTest : public testing::Test {
@@ -59,33 +59,34 @@ TEST_F(JsonObjectTest, IntegersAreNotSqueezed) {
   EXPECT_EQ(object_.GetInt("negative", -3, 10), -3);
   EXPECT_EQ(object_.GetInt("max", 0, kMax), kMax);
   for (const char* key : {"fraction", "whole", "big", "over", "text", "yes"}) {
-    test::ExpectError(ErrorKind::kInput, {StrCat("f.json: ", key, " is "), "a whole number"},
-                      [&] { object_.GetInt(key, kMin, kMax); });
+    tests::ExpectError(ErrorKind::kInput, {StrCat("f.json: ", key, " is "), "a whole number"},
+                       [&] { object_.GetInt(key, kMin, kMax); });
   }
-  test::ExpectError(ErrorKind::kInput, {"is 7; expected a whole number from 8 to 9"},
-                    [&] { object_.GetInt("int", 8, 9); });
-  test::ExpectError(ErrorKind::kInput, {"from 1 to 6"}, [&] { object_.GetInt("int", 1, 6); });
+  tests::ExpectError(ErrorKind::kInput, {"is 7; expected a whole number from 8 to 9"},
+                     [&] { object_.GetInt("int", 8, 9); });
+  tests::ExpectError(ErrorKind::kInput, {"from 1 to 6"}, [&] { object_.GetInt("int", 1, 6); });
   EXPECT_EQ(object_.GetInts("ints", -5, 5), (std::vector<int64_t>{1, -2}));
-  test::ExpectError(ErrorKind::kInput, {"bad_ints[1] is 9223372036854775808"},
-                    [&] { object_.GetInts("bad_ints", kMin, kMax); });
+  tests::ExpectError(ErrorKind::kInput, {"bad_ints[1] is 9223372036854775808"},
+                     [&] { object_.GetInts("bad_ints", kMin, kMax); });
 }
 
 TEST_F(JsonObjectTest, NumbersTextsAndTruths) {
   EXPECT_EQ(object_.GetNumber("fraction", 0, 10), 3.7);
   EXPECT_EQ(object_.GetNumber("int", 0, 10), 7);
-  test::ExpectError(ErrorKind::kInput, {"fraction is 3.7"},
-                    [&] { object_.GetNumber("fraction", 0, 1); });
-  test::ExpectError(ErrorKind::kInput, {"text is \"x\""}, [&] { object_.GetNumber("text", 0, 1); });
+  tests::ExpectError(ErrorKind::kInput, {"fraction is 3.7"},
+                     [&] { object_.GetNumber("fraction", 0, 1); });
+  tests::ExpectError(ErrorKind::kInput, {"text is \"x\""},
+                     [&] { object_.GetNumber("text", 0, 1); });
   EXPECT_EQ(object_.GetNumbers("numbers"), (std::vector<double>{1, 2.5}));
-  test::ExpectError(ErrorKind::kInput, {"texts[0]"}, [&] { object_.GetNumbers("texts"); });
+  tests::ExpectError(ErrorKind::kInput, {"texts[0]"}, [&] { object_.GetNumbers("texts"); });
   EXPECT_TRUE(object_.GetBool("yes"));
-  test::ExpectError(ErrorKind::kInput, {"int is 7; expected true or false"},
-                    [&] { object_.GetBool("int"); });
+  tests::ExpectError(ErrorKind::kInput, {"int is 7; expected true or false"},
+                     [&] { object_.GetBool("int"); });
   EXPECT_EQ(object_.GetString("text"), "x");
-  test::ExpectError(ErrorKind::kInput, {"expected a string"}, [&] { object_.GetString("int"); });
+  tests::ExpectError(ErrorKind::kInput, {"expected a string"}, [&] { object_.GetString("int"); });
   EXPECT_EQ(object_.GetStrings("texts"), (std::vector<std::string>{"a", "b"}));
-  test::ExpectError(ErrorKind::kInput, {"mixed[1] is 1"}, [&] { object_.GetStrings("mixed"); });
-  test::ExpectError(ErrorKind::kInput, {"expected an array"}, [&] { object_.GetStrings("text"); });
+  tests::ExpectError(ErrorKind::kInput, {"mixed[1] is 1"}, [&] { object_.GetStrings("mixed"); });
+  tests::ExpectError(ErrorKind::kInput, {"expected an array"}, [&] { object_.GetStrings("text"); });
 }
 
 TEST_F(JsonObjectTest, NullIsAbsent) {
@@ -96,22 +97,22 @@ TEST_F(JsonObjectTest, NullIsAbsent) {
   EXPECT_EQ(object_.GetNumber("none", 0, 1, 0.5), 0.5);
   EXPECT_EQ(object_.GetString("none", "d"), "d");
   EXPECT_TRUE(object_.GetBool("null", true));
-  test::ExpectError(ErrorKind::kInput, {"f.json: tex is missing", "did you mean 'text'?"},
-                    [&] { object_.GetString("tex"); });
+  tests::ExpectError(ErrorKind::kInput, {"f.json: tex is missing", "did you mean 'text'?"},
+                     [&] { object_.GetString("tex"); });
   // A default does not excuse a wrong value.
-  test::ExpectError(ErrorKind::kInput, {"text is"}, [&] { object_.GetInt("text", 0, 1, 42); });
+  tests::ExpectError(ErrorKind::kInput, {"text is"}, [&] { object_.GetInt("text", 0, 1, 42); });
 }
 
 TEST_F(JsonObjectTest, NestedObjectsAreNamedByPath) {
   EXPECT_EQ(object_.GetObject("object").GetInt("inner", 0, 1), 1);
-  test::ExpectError(ErrorKind::kInput, {"f.json: object: inner is 1"},
-                    [&] { object_.GetObject("object").GetString("inner"); });
+  tests::ExpectError(ErrorKind::kInput, {"f.json: object: inner is 1"},
+                     [&] { object_.GetObject("object").GetString("inner"); });
   const auto objects = object_.GetObjects("objects");
   ASSERT_EQ(objects.size(), 2u);
-  test::ExpectError(ErrorKind::kInput, {"f.json: objects[1]: k is missing"},
-                    [&] { objects[1].GetInt("k", 0, 1); });
-  test::ExpectError(ErrorKind::kInput, {"int: expected an object, found 7"},
-                    [&] { object_.GetObject("int"); });
+  tests::ExpectError(ErrorKind::kInput, {"f.json: objects[1]: k is missing"},
+                     [&] { objects[1].GetInt("k", 0, 1); });
+  tests::ExpectError(ErrorKind::kInput, {"int: expected an object, found 7"},
+                     [&] { object_.GetObject("int"); });
 }
 
 TEST(JsonObject, RefusesKeysNobodyAskedFor) {
@@ -119,9 +120,9 @@ TEST(JsonObject, RefusesKeysNobodyAskedFor) {
   const JsonObject object(json, "r.json");
   object.GetInt("experts", 0, 9);
   object.Has("seeds");
-  test::ExpectError(ErrorKind::kInput,
-                    {"r.json: unknown keys 'expert' (did you mean 'experts'?), 'seed'"},
-                    [&] { object.RefuseUnknownKeys(); });
+  tests::ExpectError(ErrorKind::kInput,
+                     {"r.json: unknown keys 'expert' (did you mean 'experts'?), 'seed'"},
+                     [&] { object.RefuseUnknownKeys(); });
   object.Has("expert");
   object.Has("seed");
   EXPECT_NO_THROW(object.RefuseUnknownKeys());

@@ -52,11 +52,11 @@ TEST(Options, UnknownKeysAndWrongTypesAreRefused) {
   const JsonObject object(unknown, "o.json");
   AllKinds options;
   ReadOptions(object, options);
-  test::ExpectError(ErrorKind::kInput, {"unknown key 'num-experts' (did you mean 'num_experts'?)"},
-                    [&] { object.RefuseUnknownKeys(); });
+  tests::ExpectError(ErrorKind::kInput, {"unknown key 'num-experts' (did you mean 'num_experts'?)"},
+                     [&] { object.RefuseUnknownKeys(); });
   const Json wrong = ParseJson(R"({"num_experts":"8"})");
-  test::ExpectError(ErrorKind::kInput, {"o.json: num_experts is \"8\""},
-                    [&] { ReadOptions(JsonObject(wrong, "o.json"), options); });
+  tests::ExpectError(ErrorKind::kInput, {"o.json: num_experts is \"8\""},
+                     [&] { ReadOptions(JsonObject(wrong, "o.json"), options); });
 }
 
 }  // namespace

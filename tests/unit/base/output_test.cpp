@@ -21,7 +21,7 @@ void Put(const fs::path& path, std::string_view text) {
 }
 
 TEST(StagedDirectory, AppearsWholeAtCommit) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   StagedDirectory staged(dir / "out", IfExists::kRefuse);
   EXPECT_EQ(staged.target(), dir / "out");
   EXPECT_EQ(staged.path().parent_path(), dir.path());
@@ -37,7 +37,7 @@ TEST(StagedDirectory, AppearsWholeAtCommit) {
 }
 
 TEST(StagedDirectory, LeavesNothingWithoutCommit) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   try {
     const StagedDirectory staged(dir / "out", IfExists::kRefuse);
     Put(staged.path() / "a", "1");
@@ -48,7 +48,7 @@ TEST(StagedDirectory, LeavesNothingWithoutCommit) {
 }
 
 TEST(StagedDirectory, LeavesNothingWhenTheProcessExitsUnderIt) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const pid_t child = ::fork();
   if (child == 0) {
     const StagedDirectory staged(dir / "out", IfExists::kRefuse);
@@ -62,10 +62,10 @@ TEST(StagedDirectory, LeavesNothingWhenTheProcessExitsUnderIt) {
 }
 
 TEST(StagedDirectory, RefusesOrReplacesWhatIsThere) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("out/old", "1");
-  test::ExpectError(ErrorKind::kUsage, {"out", "exists already", "--force"},
-                    [&] { StagedDirectory staged(dir / "out", IfExists::kRefuse); });
+  tests::ExpectError(ErrorKind::kUsage, {"out", "exists already", "--force"},
+                     [&] { StagedDirectory staged(dir / "out", IfExists::kRefuse); });
   {
     StagedDirectory staged(dir / "out", IfExists::kReplace);
     Put(staged.path() / "new", "2");
@@ -78,17 +78,17 @@ TEST(StagedDirectory, RefusesOrReplacesWhatIsThere) {
 }
 
 TEST(StagedDirectory, DoesNotOverwriteALatecomer) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   {
     StagedDirectory staged(dir / "out", IfExists::kRefuse);
     fs::create_directory(dir / "out");  // empty: rename() alone would replace it
-    test::ExpectError(ErrorKind::kUsage, {"exists already"}, [&] { staged.Commit(); });
+    tests::ExpectError(ErrorKind::kUsage, {"exists already"}, [&] { staged.Commit(); });
   }
   EXPECT_EQ(dir.Names(), Names{"out"});
 }
 
 TEST(StagedDirectory, PutsTheOldBackOnFailure) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("out/old", "1");
   {
     StagedDirectory staged(dir / "out", IfExists::kReplace);
@@ -100,17 +100,17 @@ TEST(StagedDirectory, PutsTheOldBackOnFailure) {
 }
 
 TEST(StagedDirectory, TargetMustHaveAPlace) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("file", "x");
-  test::ExpectError(ErrorKind::kUsage, {"'" + (dir / "no").string() + "' does not exist"},
-                    [&] { StagedDirectory staged(dir / "no/out", IfExists::kRefuse); });
-  test::ExpectError(ErrorKind::kUsage, {"file' is not a directory"},
-                    [&] { StagedDirectory staged(dir / "file/out", IfExists::kRefuse); });
-  test::ExpectError(ErrorKind::kUsage, {"file exists and is not a directory"},
-                    [&] { StagedDirectory staged(dir / "file", IfExists::kReplace); });
+  tests::ExpectError(ErrorKind::kUsage, {"'" + (dir / "no").string() + "' does not exist"},
+                     [&] { StagedDirectory staged(dir / "no/out", IfExists::kRefuse); });
+  tests::ExpectError(ErrorKind::kUsage, {"file' is not a directory"},
+                     [&] { StagedDirectory staged(dir / "file/out", IfExists::kRefuse); });
+  tests::ExpectError(ErrorKind::kUsage, {"file exists and is not a directory"},
+                     [&] { StagedDirectory staged(dir / "file", IfExists::kReplace); });
   for (const char* bad : {"", ".", "..", "/", "./", "a/..", "../.."}) {
-    test::ExpectError(ErrorKind::kUsage, {"does not name"},
-                      [&] { StagedDirectory staged(bad, IfExists::kReplace); });
+    tests::ExpectError(ErrorKind::kUsage, {"does not name"},
+                       [&] { StagedDirectory staged(bad, IfExists::kReplace); });
   }
   // A slash at the end is common with tab completion.
   StagedDirectory(dir.path().string() + "/out/", IfExists::kRefuse).Commit();
@@ -118,20 +118,20 @@ TEST(StagedDirectory, TargetMustHaveAPlace) {
 }
 
 TEST(StagedDirectory, NeverReplacesTheWorkingDirectory) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("here/sub/x", "1");
   const fs::path before = fs::current_path();
   fs::current_path(dir / "here/sub");
   for (const char* target : {"here", "here/sub"}) {
-    test::ExpectError(ErrorKind::kUsage, {"working directory"},
-                      [&] { StagedDirectory staged(dir / target, IfExists::kReplace); });
+    tests::ExpectError(ErrorKind::kUsage, {"working directory"},
+                       [&] { StagedDirectory staged(dir / target, IfExists::kReplace); });
   }
   fs::current_path(before);
   EXPECT_NO_THROW(StagedDirectory(dir / "here", IfExists::kReplace));
 }
 
 TEST(StagedDirectory, KeepsTheUmaskAndTakesLongNames) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const mode_t before = ::umask(027);
   const std::string long_name(255, 'n');
   StagedDirectory staged(dir / long_name, IfExists::kRefuse);
@@ -142,15 +142,15 @@ TEST(StagedDirectory, KeepsTheUmaskAndTakesLongNames) {
 
 TEST(StagedDirectory, PermissionIsASystemError) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
-  const test::TempDir dir;
+  const tests::TempDir dir;
   fs::permissions(dir.path(), fs::perms::owner_read | fs::perms::owner_exec);
-  test::ExpectError(ErrorKind::kSystem, {"Permission denied"},
-                    [&] { StagedDirectory staged(dir / "out", IfExists::kRefuse); });
+  tests::ExpectError(ErrorKind::kSystem, {"Permission denied"},
+                     [&] { StagedDirectory staged(dir / "out", IfExists::kRefuse); });
   fs::permissions(dir.path(), fs::perms::owner_all);
 }
 
 TEST(StagedFile, CommitsRefusesAndReplaces) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   {
     StagedFile staged(dir / "f", IfExists::kRefuse);
     EXPECT_TRUE(fs::exists(staged.path()));
@@ -158,8 +158,8 @@ TEST(StagedFile, CommitsRefusesAndReplaces) {
   }
   EXPECT_EQ(dir.Names(), Names{});
   WriteTextFile(dir / "f", "one", IfExists::kRefuse);
-  test::ExpectError(ErrorKind::kUsage, {"exists already", "--force"},
-                    [&] { WriteTextFile(dir / "f", "two", IfExists::kRefuse); });
+  tests::ExpectError(ErrorKind::kUsage, {"exists already", "--force"},
+                     [&] { WriteTextFile(dir / "f", "two", IfExists::kRefuse); });
   EXPECT_EQ(dir.Read("f"), "one");
   WriteTextFile(dir / "f", "three", IfExists::kReplace);
   EXPECT_EQ(dir.Read("f"), "three");
@@ -167,45 +167,45 @@ TEST(StagedFile, CommitsRefusesAndReplaces) {
 }
 
 TEST(StagedFile, DoesNotOverwriteALatecomer) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   StagedFile staged(dir / "f", IfExists::kRefuse);
   dir.Write("f", "theirs");
-  test::ExpectError(ErrorKind::kUsage, {"exists already"}, [&] { staged.Commit(); });
+  tests::ExpectError(ErrorKind::kUsage, {"exists already"}, [&] { staged.Commit(); });
   EXPECT_EQ(dir.Read("f"), "theirs");
 }
 
 TEST(StagedFile, ReplacesFilesOnly) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   fs::create_directory(dir / "d");
-  test::ExpectError(ErrorKind::kUsage, {"is not a file"},
-                    [&] { StagedFile staged(dir / "d", IfExists::kReplace); });
-  test::ExpectError(ErrorKind::kUsage, {"is not a file"},
-                    [&] { StagedFile staged("/dev/null", IfExists::kReplace); });
+  tests::ExpectError(ErrorKind::kUsage, {"is not a file"},
+                     [&] { StagedFile staged(dir / "d", IfExists::kReplace); });
+  tests::ExpectError(ErrorKind::kUsage, {"is not a file"},
+                     [&] { StagedFile staged("/dev/null", IfExists::kReplace); });
   EXPECT_TRUE(fs::is_directory(dir / "d"));
 }
 
 TEST(Output, CheckSaysWhatConstructorsWouldAndCreatesNothing) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("f", "x");
   EXPECT_NO_THROW(CheckOutput(dir / "new", IfExists::kRefuse));
   EXPECT_NO_THROW(CheckOutput(dir / "f", IfExists::kReplace));
-  test::ExpectError(ErrorKind::kUsage, {"--force"},
-                    [&] { CheckOutput(dir / "f", IfExists::kRefuse); });
-  test::ExpectError(ErrorKind::kUsage, {"does not exist"},
-                    [&] { CheckOutput(dir / "no/f", IfExists::kReplace); });
+  tests::ExpectError(ErrorKind::kUsage, {"--force"},
+                     [&] { CheckOutput(dir / "f", IfExists::kRefuse); });
+  tests::ExpectError(ErrorKind::kUsage, {"does not exist"},
+                     [&] { CheckOutput(dir / "no/f", IfExists::kReplace); });
   EXPECT_EQ(dir.Names(), Names{"f"});
 }
 
 TEST(Output, ReadTextFileIsBounded) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const std::string text("a\0b\n", 4);
   dir.Write("f", text);
   EXPECT_EQ(ReadTextFile(dir / "f"), text);
   EXPECT_EQ(ReadTextFile(dir.Write("empty", "")), "");
   EXPECT_EQ(ReadTextFile(dir / "f", 4), text);
-  test::ExpectError(ErrorKind::kInput, {"f: has 4 B; at most 3 B"},
-                    [&] { ReadTextFile(dir / "f", 3); });
-  test::ExpectError(ErrorKind::kInput, {"no such file"}, [&] { ReadTextFile(dir / "none"); });
+  tests::ExpectError(ErrorKind::kInput, {"f: has 4 B; at most 3 B"},
+                     [&] { ReadTextFile(dir / "f", 3); });
+  tests::ExpectError(ErrorKind::kInput, {"no such file"}, [&] { ReadTextFile(dir / "none"); });
 }
 
 }  // namespace

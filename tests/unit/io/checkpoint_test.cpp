@@ -24,17 +24,17 @@ void WriteFile(const std::filesystem::path& path, const std::vector<Tensor>& ten
   std::vector<TensorInfo> infos;
   for (const Tensor& tensor : tensors) infos.push_back(tensor.info);
   SafetensorsWriter writer(path, infos);
-  for (const Tensor& tensor : tensors) writer.Write(tensor.info.name, test::AsBytes(tensor.bytes));
+  for (const Tensor& tensor : tensors) writer.Write(tensor.info.name, tests::AsBytes(tensor.bytes));
   writer.Finish();
 }
 
 std::string FingerprintOf(const std::vector<Tensor>& tensors) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   WriteFile(dir / "model.safetensors", tensors);
   return Checkpoint::Open(dir.path()).Fingerprint();
 }
 
-void WriteSharded(const test::TempDir& dir) {
+void WriteSharded(const tests::TempDir& dir) {
   WriteFile(dir / "one.safetensors", {kC, kA});
   WriteFile(dir / "two.safetensors", {kB});
   dir.Write(
@@ -43,24 +43,24 @@ void WriteSharded(const test::TempDir& dir) {
 }
 
 TEST(Checkpoint, OpensADirectoryWithOneFile) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   WriteFile(dir / "model.safetensors", {kA, kB});
   const Checkpoint checkpoint = Checkpoint::Open(dir.path());
   EXPECT_EQ(checkpoint.directory(), dir.path());
   EXPECT_FALSE(checkpoint.is_sharded());
   EXPECT_EQ(checkpoint.TensorNames(), (Names{"a", "b"}));
   EXPECT_EQ(checkpoint.TotalBytes(), 11u);
-  EXPECT_EQ(test::AsString(checkpoint.Bytes("b")), "bbb");
+  EXPECT_EQ(tests::AsString(checkpoint.Bytes("b")), "bbb");
   EXPECT_EQ(checkpoint.Get("a").shape, std::vector<uint64_t>{2});
   EXPECT_EQ(checkpoint.Find("c"), nullptr);
-  test::ExpectError(ErrorKind::kInput, {"no tensor 'A'", "did you mean 'a'?"},
-                    [&] { checkpoint.Get("A"); });
-  test::ExpectError(ErrorKind::kInput, {"no tensor 'completely.else'"},
-                    [&] { checkpoint.Bytes("completely.else"); });
+  tests::ExpectError(ErrorKind::kInput, {"no tensor 'A'", "did you mean 'a'?"},
+                     [&] { checkpoint.Get("A"); });
+  tests::ExpectError(ErrorKind::kInput, {"no tensor 'completely.else'"},
+                     [&] { checkpoint.Bytes("completely.else"); });
 }
 
 TEST(Checkpoint, OpensAFileOfAnyName) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   WriteFile(dir / "weights.safetensors", {kA});
   const Checkpoint checkpoint = Checkpoint::Open(dir / "weights.safetensors");
   EXPECT_EQ(checkpoint.directory(), dir.path());
@@ -68,9 +68,9 @@ TEST(Checkpoint, OpensAFileOfAnyName) {
 }
 
 TEST(Checkpoint, OpensShardsThatAreLinks) {
-  const test::TempDir store;
+  const tests::TempDir store;
   WriteSharded(store);
-  const test::TempDir dir;  // the layout of a download cache
+  const tests::TempDir dir;  // the layout of a download cache
   for (const std::string& name : store.Names()) {
     std::filesystem::create_symlink(store / name, dir / name);
   }
@@ -79,32 +79,32 @@ TEST(Checkpoint, OpensShardsThatAreLinks) {
   EXPECT_EQ(checkpoint.index_name(), "model.safetensors.index.json");
   EXPECT_EQ(checkpoint.files().size(), 2u);
   EXPECT_EQ(checkpoint.TensorNames(), (Names{"a", "b", "c"}));
-  EXPECT_EQ(test::AsString(checkpoint.Bytes("c")), "cc");
+  EXPECT_EQ(tests::AsString(checkpoint.Bytes("c")), "cc");
 }
 
 TEST(Checkpoint, StaysWholeWhenMoved) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   WriteSharded(dir);
   Checkpoint first = Checkpoint::Open(dir.path());
   const Checkpoint second = std::move(first);
-  EXPECT_EQ(test::AsString(second.Bytes("a")), "aaaaAAAA");
+  EXPECT_EQ(tests::AsString(second.Bytes("a")), "aaaaAAAA");
   EXPECT_EQ(second.Get("b").name, "b");
 }
 
 TEST(Checkpoint, SaysWhatItCannotOpen) {
-  const test::TempDir dir;
-  test::ExpectError(ErrorKind::kInput, {"none: no such file"},
-                    [&] { Checkpoint::Open(dir / "none"); });
-  test::ExpectError(ErrorKind::kInput, {"save_pretrained"},
-                    [&] { Checkpoint::Open(dir.Write("model.pt", "x")); });
-  test::ExpectError(ErrorKind::kInput, {"expected a directory or a file"},
-                    [&] { Checkpoint::Open(dir.Write("model.txt", "x")); });
-  test::ExpectError(ErrorKind::kInput, {"name the directory"},
-                    [&] { Checkpoint::Open(dir.Write("model.safetensors.index.json", "{}")); });
+  const tests::TempDir dir;
+  tests::ExpectError(ErrorKind::kInput, {"none: no such file"},
+                     [&] { Checkpoint::Open(dir / "none"); });
+  tests::ExpectError(ErrorKind::kInput, {"save_pretrained"},
+                     [&] { Checkpoint::Open(dir.Write("model.pt", "x")); });
+  tests::ExpectError(ErrorKind::kInput, {"expected a directory or a file"},
+                     [&] { Checkpoint::Open(dir.Write("model.txt", "x")); });
+  tests::ExpectError(ErrorKind::kInput, {"name the directory"},
+                     [&] { Checkpoint::Open(dir.Write("model.safetensors.index.json", "{}")); });
 }
 
 TEST(Fingerprint, DoesNotDependOnSharding) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   WriteSharded(dir);
   const std::string sharded = Checkpoint::Open(dir.path()).Fingerprint();
   EXPECT_EQ(sharded, FingerprintOf({kA, kB, kC}));
@@ -146,7 +146,7 @@ class Recorder final : public Progress {
 };
 
 TEST(Fingerprint, ReportsProgressAndStops) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const Tensor large = {{"large", DType::kU8, {20'000'000}}, std::string(20'000'000, 'x')};
   WriteFile(dir / "model.safetensors", {kA, kB, large});
   const Checkpoint checkpoint = Checkpoint::Open(dir.path());
@@ -158,8 +158,8 @@ TEST(Fingerprint, ReportsProgressAndStops) {
 
   Recorder interrupted;
   interrupted.limit_ = 100;
-  test::ExpectError(ErrorKind::kInterrupted, {"stop"},
-                    [&] { checkpoint.Fingerprint(interrupted); });
+  tests::ExpectError(ErrorKind::kInterrupted, {"stop"},
+                     [&] { checkpoint.Fingerprint(interrupted); });
   EXPECT_LT(interrupted.done_, checkpoint.TotalBytes());
 }
 

@@ -10,47 +10,47 @@ namespace moefy::io {
 namespace {
 
 TEST(MappedFile, ShowsTheBytes) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const MappedFile file(dir.Write("f", "hello"));
-  EXPECT_EQ(test::AsString(file.bytes()), "hello");
+  EXPECT_EQ(tests::AsString(file.bytes()), "hello");
   EXPECT_EQ(file.path(), dir / "f");
 }
 
 TEST(MappedFile, AnEmptyFileHasNoBytes) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   EXPECT_TRUE(MappedFile(dir.Write("f", "")).bytes().empty());
 }
 
 TEST(MappedFile, BytesStayWhereTheyAreWhenMoved) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   MappedFile first(dir.Write("a", "one"));
   const std::byte* address = first.bytes().data();
   MappedFile second = std::move(first);
   EXPECT_EQ(second.bytes().data(), address);
   MappedFile third(dir.Write("b", "two"));
   third = std::move(second);
-  EXPECT_EQ(test::AsString(third.bytes()), "one");
+  EXPECT_EQ(tests::AsString(third.bytes()), "one");
   EXPECT_EQ(third.path(), dir / "a");
 }
 
 TEST(MappedFile, SurvivesTheFilesReplacement) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const MappedFile file(dir.Write("f", "old"));
   std::filesystem::remove(dir / "f");
   dir.Write("f", "new");
-  EXPECT_EQ(test::AsString(file.bytes()), "old");
+  EXPECT_EQ(tests::AsString(file.bytes()), "old");
 }
 
 TEST(MappedFile, NamesWhatIsNoFile) {
-  const test::TempDir dir;
-  test::ExpectError(ErrorKind::kInput, {"none: no such file"}, [&] { MappedFile(dir / "none"); });
+  const tests::TempDir dir;
+  tests::ExpectError(ErrorKind::kInput, {"none: no such file"}, [&] { MappedFile(dir / "none"); });
   dir.Write("f", "x");
-  test::ExpectError(ErrorKind::kInput, {"no such file"}, [&] { MappedFile(dir / "f/under"); });
-  test::ExpectError(ErrorKind::kInput, {"a directory"}, [&] { MappedFile(dir.path()); });
-  test::ExpectError(ErrorKind::kInput, {"not a regular file"}, [&] { MappedFile("/dev/zero"); });
+  tests::ExpectError(ErrorKind::kInput, {"no such file"}, [&] { MappedFile(dir / "f/under"); });
+  tests::ExpectError(ErrorKind::kInput, {"a directory"}, [&] { MappedFile(dir.path()); });
+  tests::ExpectError(ErrorKind::kInput, {"not a regular file"}, [&] { MappedFile("/dev/zero"); });
   std::filesystem::create_symlink("loop", dir / "loop");
-  test::ExpectError(ErrorKind::kSystem, {"loop: cannot be opened"},
-                    [&] { MappedFile(dir / "loop"); });
+  tests::ExpectError(ErrorKind::kSystem, {"loop: cannot be opened"},
+                     [&] { MappedFile(dir / "loop"); });
 }
 
 }  // namespace

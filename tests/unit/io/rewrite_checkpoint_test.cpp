@@ -13,14 +13,14 @@ namespace {
 using Names = std::vector<std::string>;
 
 // Valid, but nothing our writer would write: order, spaces, no padding, odd offsets.
-const std::string kOdd = test::SafetensorsBytes(
+const std::string kOdd = tests::SafetensorsBytes(
     R"( { "z" : {"data_offsets":[0,3],"shape":[3],"dtype":"U8"} , "__metadata__":null,)"
     R"("a":{"dtype":"F32","shape":[1],"data_offsets":[3,7]}, "e":{"dtype":"F32",)"
     R"("shape":[0],"data_offsets":[3,3]} })"
     "\n",
     "123abcd");
 const std::string kOther =
-    test::SafetensorsBytes(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "yz");
+    tests::SafetensorsBytes(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "yz");
 
 std::span<const std::byte> Identity(const TensorInfo&, std::span<const std::byte> bytes,
                                     std::vector<std::byte>&) {
@@ -34,7 +34,7 @@ std::span<const std::byte> Reverse(const TensorInfo&, std::span<const std::byte>
 }
 
 TEST(RewriteCheckpoint, IdentityGivesTheSameFile) {
-  const test::TempDir source, target;
+  const tests::TempDir source, target;
   source.Write("model.safetensors", kOdd);
   RewriteCheckpoint(Checkpoint::Open(source.path()), target.path(), Identity);
   EXPECT_EQ(target.Names(), Names{"model.safetensors"});
@@ -42,7 +42,7 @@ TEST(RewriteCheckpoint, IdentityGivesTheSameFile) {
 }
 
 TEST(RewriteCheckpoint, KeepsShardsAndIndex) {
-  const test::TempDir source, target;
+  const tests::TempDir source, target;
   const std::string index =
       "{ \"metadata\": {\"total_size\": 9, \"x\": [1]},\r\n \"weight_map\": {\"z\": "
       "\"odd.safetensors\", \"b\": \"other.safetensors\", \"a\": \"odd.safetensors\", \"e\": "
@@ -56,7 +56,7 @@ TEST(RewriteCheckpoint, KeepsShardsAndIndex) {
 }
 
 TEST(RewriteCheckpoint, TransformsEveryTensorOnce) {
-  const test::TempDir source, target, back;
+  const tests::TempDir source, target, back;
   source.Write("model.safetensors", kOdd);
   Names seen;
   RewriteCheckpoint(Checkpoint::Open(source.path()), target.path(),
@@ -67,14 +67,14 @@ TEST(RewriteCheckpoint, TransformsEveryTensorOnce) {
                     });
   EXPECT_EQ(seen, (Names{"z", "e", "a"})) << "the order in the file";
   const Checkpoint rewritten = Checkpoint::Open(target.path());
-  EXPECT_EQ(test::AsString(rewritten.Bytes("z")), "321");
-  EXPECT_EQ(test::AsString(rewritten.Bytes("a")), "dcba");
+  EXPECT_EQ(tests::AsString(rewritten.Bytes("z")), "321");
+  EXPECT_EQ(tests::AsString(rewritten.Bytes("a")), "dcba");
   RewriteCheckpoint(rewritten, back.path(), Reverse);
   EXPECT_EQ(back.Read("model.safetensors"), kOdd);
 }
 
 TEST(RewriteCheckpoint, ASingleFileBecomesADirectorysModel) {
-  const test::TempDir source, target;
+  const tests::TempDir source, target;
   RewriteCheckpoint(Checkpoint::Open(source.Write("weights.safetensors", kOther)), target.path(),
                     Identity);
   EXPECT_EQ(target.Names(), Names{"model.safetensors"});
@@ -82,28 +82,28 @@ TEST(RewriteCheckpoint, ASingleFileBecomesADirectorysModel) {
 }
 
 TEST(RewriteCheckpoint, NeverWritesOverItsSource) {
-  const test::TempDir source;
+  const tests::TempDir source;
   source.Write("model.safetensors", kOdd);
   const Checkpoint checkpoint = Checkpoint::Open(source.path());
-  test::ExpectError(ErrorKind::kSystem, {"File exists"},
-                    [&] { RewriteCheckpoint(checkpoint, source.path(), Reverse); });
+  tests::ExpectError(ErrorKind::kSystem, {"File exists"},
+                     [&] { RewriteCheckpoint(checkpoint, source.path(), Reverse); });
   EXPECT_EQ(source.Read("model.safetensors"), kOdd);
 }
 
 TEST(RewriteCheckpoint, AFullDiskIsASystemError) {
-  const test::TempDir source, target;
+  const tests::TempDir source, target;
   source.Write("model.safetensors", kOdd);
   std::filesystem::create_symlink("/dev/full", target / "model.safetensors");
   const Checkpoint checkpoint = Checkpoint::Open(source.path());
-  test::ExpectError(ErrorKind::kSystem, {"model.safetensors", "No space left on device"},
-                    [&] { RewriteCheckpoint(checkpoint, target.path(), Identity); });
+  tests::ExpectError(ErrorKind::kSystem, {"model.safetensors", "No space left on device"},
+                     [&] { RewriteCheckpoint(checkpoint, target.path(), Identity); });
 }
 
 TEST(RewriteCheckpoint, AWrongSizeIsABug) {
-  const test::TempDir source, target;
+  const tests::TempDir source, target;
   source.Write("model.safetensors", kOdd);
   const Checkpoint checkpoint = Checkpoint::Open(source.path());
-  test::ExpectError(ErrorKind::kBug, {}, [&] {
+  tests::ExpectError(ErrorKind::kBug, {}, [&] {
     RewriteCheckpoint(checkpoint, target.path(),
                       [](const TensorInfo&, std::span<const std::byte> bytes,
                          std::vector<std::byte>&) { return bytes.first(bytes.size() / 2); });

@@ -9,17 +9,17 @@
 namespace moefy::io {
 namespace {
 
-using test::AsBytes;
-using test::AsString;
+using tests::AsBytes;
+using tests::AsString;
 
 TEST(SafetensorsFile, FindsTensorsByName) {
-  const test::TempDir dir;
-  const SafetensorsFile file(
-      dir.Write("f.safetensors",
-                test::SafetensorsBytes(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
-                                       R"("__metadata__":{"format":"pt","x":""},)"
-                                       R"("a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]}})",
-                                       "abcdef")));
+  const tests::TempDir dir;
+  const SafetensorsFile file(dir.Write(
+      "f.safetensors",
+      tests::SafetensorsBytes(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
+                              R"("__metadata__":{"format":"pt","x":""},)"
+                              R"("a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]}})",
+                              "abcdef")));
   ASSERT_EQ(file.tensors().size(), 2u);
   EXPECT_EQ(file.tensors()[0].name, "a");
   EXPECT_EQ(file.tensors()[0].dtype, DType::kF16);
@@ -33,13 +33,13 @@ TEST(SafetensorsFile, FindsTensorsByName) {
 }
 
 TEST(SafetensorsFile, RefusesInfoOfAnotherFile) {
-  const test::TempDir dir;
-  const SafetensorsFile file(dir.Write("f.safetensors", test::SafetensorsBytes("{}")));
-  test::ExpectError(ErrorKind::kBug, {}, [&] { file.Bytes({"a", DType::kU8, {1}, 0, 1}); });
+  const tests::TempDir dir;
+  const SafetensorsFile file(dir.Write("f.safetensors", tests::SafetensorsBytes("{}")));
+  tests::ExpectError(ErrorKind::kBug, {}, [&] { file.Bytes({"a", DType::kU8, {1}, 0, 1}); });
 }
 
 TEST(SafetensorsWriter, WritesTheCanonicalFile) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   SafetensorsWriter writer(dir / "f.safetensors", {{"z", DType::kF32, {}},
                                                    {"byte", DType::kU8, {3}},
                                                    {"a", DType::kF32, {1, 1}},
@@ -59,11 +59,11 @@ TEST(SafetensorsWriter, WritesTheCanonicalFile) {
                        R"("none":{"dtype":"BF16","shape":[0,7],"data_offsets":[16,16]},)"
                        R"("byte":{"dtype":"U8","shape":[3],"data_offsets":[16,19]}})";
   header.resize((header.size() + 7) / 8 * 8, ' ');
-  EXPECT_EQ(dir.Read("f.safetensors"), test::SafetensorsBytes(header, "LLLLLLLLaaaazzzzxyz"));
+  EXPECT_EQ(dir.Read("f.safetensors"), tests::SafetensorsBytes(header, "LLLLLLLLaaaazzzzxyz"));
 }
 
 TEST(SafetensorsWriter, EscapesNamesAndMetadata) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const std::string name = "a\"b\\c\xc3\xa9";
   SafetensorsWriter writer(dir / "f.safetensors", {{name, DType::kU8, {0}}},
                            {{"note", "two\nlines"}});
@@ -75,26 +75,26 @@ TEST(SafetensorsWriter, EscapesNamesAndMetadata) {
 }
 
 TEST(SafetensorsWriter, AnEmptyFileIsAFile) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   SafetensorsWriter writer(dir / "f.safetensors", {}, {});
   writer.Finish();
-  EXPECT_EQ(dir.Read("f.safetensors"), test::SafetensorsBytes("{}      "));
+  EXPECT_EQ(dir.Read("f.safetensors"), tests::SafetensorsBytes("{}      "));
 }
 
 TEST(SafetensorsWriter, AnUnfinishedFileIsNotValid) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   {
     SafetensorsWriter writer(dir / "f.safetensors", {{"a", DType::kU8, {2}}});
     writer.Write("a", AsBytes("xy"));
   }
-  test::ExpectError(ErrorKind::kInput, {}, [&] { SafetensorsFile file(dir / "f.safetensors"); });
+  tests::ExpectError(ErrorKind::kInput, {}, [&] { SafetensorsFile file(dir / "f.safetensors"); });
 }
 
 TEST(SafetensorsWriter, MistakesOfOursAreBugs) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   SafetensorsWriter writer(dir / "f.safetensors", {{"a", DType::kU8, {2}}, {"b", DType::kU8, {1}}});
   const auto bug = [](const std::function<void()>& body) {
-    test::ExpectError(ErrorKind::kBug, {}, body);
+    tests::ExpectError(ErrorKind::kBug, {}, body);
   };
   bug([&] { writer.Write("c", AsBytes("x")); });
   bug([&] { writer.Write("a", AsBytes("x")); });
@@ -110,23 +110,23 @@ TEST(SafetensorsWriter, MistakesOfOursAreBugs) {
 
 TEST(SafetensorsWriter, AFullDiskIsASystemError) {
   SafetensorsWriter writer("/dev/full", {{"a", DType::kU8, {1}}});
-  test::ExpectError(ErrorKind::kSystem, {"/dev/full", "No space left on device"},
-                    [&] { writer.Write("a", AsBytes("x")); });
+  tests::ExpectError(ErrorKind::kSystem, {"/dev/full", "No space left on device"},
+                     [&] { writer.Write("a", AsBytes("x")); });
 }
 
 TEST(SafetensorsWriter, NeverTruncatesAMappedFile) {
-  const test::TempDir dir;
-  dir.Write("f.safetensors", test::SafetensorsBytes("{}"));
+  const tests::TempDir dir;
+  dir.Write("f.safetensors", tests::SafetensorsBytes("{}"));
   const SafetensorsFile mapped(dir / "f.safetensors");
-  test::ExpectError(ErrorKind::kSystem, {"File exists"}, [&] {
+  tests::ExpectError(ErrorKind::kSystem, {"File exists"}, [&] {
     SafetensorsWriter writer(dir / "f.safetensors", {{"a", DType::kU8, {1}}});
   });
-  EXPECT_EQ(dir.Read("f.safetensors"), test::SafetensorsBytes("{}"));
+  EXPECT_EQ(dir.Read("f.safetensors"), tests::SafetensorsBytes("{}"));
 }
 
 // A header as large as real checkpoints have. Quadratic parsing would run into the time limit.
 TEST(Safetensors, ManyTensors) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   constexpr size_t kNumTensors = 20'000;
   std::vector<TensorInfo> infos;
   for (size_t i = 0; i < kNumTensors; ++i) {

@@ -3,14 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "shared_data.h"
 #include "support/expect_error.h"
+#include "support/shared_data.h"
 
 namespace moefy::model {
 namespace {
 
-using test::ExpectError;
 using testing::ElementsAre;
+using tests::ExpectError;
 
 Json PicoConfig(const std::string& name) {
   return ReadJsonFile(tests::TestData() / "pico" / name / "config.json");
@@ -47,8 +47,7 @@ TEST(Family, ConfigsThatLieAreRefusedWithFieldAndValue) {
     Json config = PicoConfig(lie.model);
     EXPECT_NO_THROW(ParseModelConfig(config, "config.json"));  // the truthful twin
     config[lie.key] = lie.value;
-    ExpectError(ErrorKind::kInput, lie.fragments,
-                [&] { ParseModelConfig(config, "config.json"); });
+    ExpectError(ErrorKind::kInput, lie.fragments, [&] { ParseModelConfig(config, "config.json"); });
   }
 }
 
@@ -75,7 +74,8 @@ TEST(Family, FfnsAreListedInExecutionOrder) {
 }
 
 TEST(Family, EveryExpectedTensorIsInThePicoModels) {
-  for (const char* name : {"t5-relu-tied", "t5-v1_1-gated-gelu-untied", "bert-cls-gelu", "bert-qa-gelu"}) {
+  for (const char* name :
+       {"t5-relu-tied", "t5-v1_1-gated-gelu-untied", "bert-cls-gelu", "bert-qa-gelu"}) {
     SCOPED_TRACE(name);
     const io::Checkpoint checkpoint = io::Checkpoint::Open(tests::TestData() / "pico" / name);
     std::vector<std::string> expected;

@@ -11,7 +11,7 @@ at::Tensor Row(std::vector<float> values) { return at::tensor(values).unsqueeze(
 
 TEST(Ffn, ComputesWhatItsFormulaSays) {
   FfnWeights ffn;
-  ffn.w_in = at::tensor({1.f, 0.f, 0.f, 1.f, 1.f, 1.f}).view({3, 2});   // [neurons, hidden]
+  ffn.w_in = at::tensor({1.f, 0.f, 0.f, 1.f, 1.f, 1.f}).view({3, 2});  // [neurons, hidden]
   ffn.b_in = at::tensor({0.f, -1.f, 0.5f});
   ffn.w_out = at::tensor({1.f, 2.f, 3.f, 4.f, 5.f, 6.f}).view({3, 2});  // [neurons, hidden]
   ffn.b_out = at::tensor({10.f, 20.f});

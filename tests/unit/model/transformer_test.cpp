@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "moefy/model/family.h"
-#include "shared_data.h"
 #include "support/expect_error.h"
+#include "support/shared_data.h"
 
 namespace moefy::model {
 namespace {
 
-using test::ExpectError;
+using tests::ExpectError;
 
 Transformer LoadPico(const std::string& name) {
   return LoadTransformer(io::Checkpoint::Open(tests::TestData() / "pico" / name));
@@ -70,7 +70,7 @@ TEST(Transformer, GradientsReachEveryParameter) {
 }
 
 TEST(Transformer, BadInputsAreRefused) {
-  Transformer t5 = LoadPico("t5-relu-tied");   // 203 tokens
+  Transformer t5 = LoadPico("t5-relu-tied");     // 203 tokens
   Transformer bert = LoadPico("bert-cls-relu");  // 64 positions, 3 token types
   ForwardInputs inputs;
   inputs.input_ids = Ids({5, 203});

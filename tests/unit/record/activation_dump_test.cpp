@@ -10,8 +10,8 @@
 namespace moefy::record {
 namespace {
 
-using test::ExpectError;
-using test::TempDir;
+using tests::ExpectError;
+using tests::TempDir;
 
 DumpInfo Info() { return {"t5", "0123456789abcdef0123456789abcdef", "sst2/train 2"}; }
 
@@ -32,7 +32,8 @@ TEST(ActivationDump, GivesBackWhatWasAppended) {
   EXPECT_EQ(dump.info().model_fingerprint, Info().model_fingerprint);
   ASSERT_EQ(dump.ffns().size(), 2u);
   EXPECT_EQ(dump.GetFfn("decoder.ffn.0"), 1u);
-  const at::Tensor want = at::cat({at::arange(12, at::kFloat).view({4, 3}), at::full({1, 3}, 100.f)});
+  const at::Tensor want =
+      at::cat({at::arange(12, at::kFloat).view({4, 3}), at::full({1, 3}, 100.f)});
   EXPECT_TRUE(at::equal(dump.ReadInputs(0, 0, 5), want));
   EXPECT_TRUE(at::equal(dump.ReadInputs(0, 2, 5), want.narrow(0, 2, 3)));
   EXPECT_EQ(dump.ReadInputs(1, 0, 0).sizes(), at::IntArrayRef({0, 3}));

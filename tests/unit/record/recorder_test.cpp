@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "shared_data.h"
+#include "support/shared_data.h"
 #include "support/temp_dir.h"
 
 namespace moefy::record {
@@ -20,10 +20,11 @@ TEST(Recorder, KeepsWhatEntersEachFfnWithoutPaddingAndLeavesTheModelAsItWas) {
   model::Transformer model =
       model::LoadTransformer(io::Checkpoint::Open(tests::TestData() / "pico" / "bert-cls-relu"));
   std::map<std::string, at::Tensor> seen;
-  model.Forward(PaddedBatch(), [&](const std::string& name, const at::Tensor& x) { seen[name] = x; });
+  model.Forward(PaddedBatch(),
+                [&](const std::string& name, const at::Tensor& x) { seen[name] = x; });
   const model::FeedForward* before = &model.feed_forward(0);
 
-  const test::TempDir dir;
+  const tests::TempDir dir;
   DumpWriter writer(dir.path(), {"bert", "f", "c"}, FfnsToRecord(model), 1000);
   int batches_left = 2;
   const int64_t num_examples = RecordActivations(
@@ -49,7 +50,7 @@ TEST(Recorder, StopsWhenTheDumpIsFull) {
   const at::NoGradGuard no_grad;
   model::Transformer model =
       model::LoadTransformer(io::Checkpoint::Open(tests::TestData() / "pico" / "bert-cls-relu"));
-  const test::TempDir dir;
+  const tests::TempDir dir;
   DumpWriter writer(dir.path(), {"bert", "f", "c"}, FfnsToRecord(model), 10);
   EXPECT_EQ(RecordActivations(
                 model, [] { return std::optional(PaddedBatch()); }, writer, SilentProgress()),

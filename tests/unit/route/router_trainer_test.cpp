@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "expect_error.h"
 #include "moefy/route/selection.h"
-#include "split_fixtures.h"
-#include "temp_directory.h"
+#include "support/expect_error.h"
+#include "support/split_fixtures.h"
+#include "support/temp_dir.h"
 
 namespace moefy::route {
 namespace {
@@ -47,7 +47,7 @@ struct Learnable {
 
 class Training : public ::testing::Test {
  protected:
-  tests::TempDirectory temp_;
+  tests::TempDir temp_;
 };
 
 TEST_F(Training, LearnsMoreThanSimilarityKnows) {
@@ -141,12 +141,12 @@ TEST_F(Training, RefusesDumpsItCannotLearnFrom) {
     const auto dump = WriteDump(temp_.path() / name, {{"ffn.0", x}});
     TrainMlpRouter(data.ffn, 16, dump, 0, {});
   };
-  tests::ExpectError([&] { train(data.x.narrow(0, 0, 0), "empty"); }, ErrorKind::kInput,
-                     "holds no token of 'ffn.0'");
-  tests::ExpectError([&] { train(data.x.narrow(1, 0, 7).contiguous(), "narrow"); },
-                     ErrorKind::kInput, "'ffn.0' is 7 wide; the FFN's inputs are 24");
+  tests::ExpectError(ErrorKind::kInput, {"holds no token of 'ffn.0'"},
+                     [&] { train(data.x.narrow(0, 0, 0), "empty"); });
+  tests::ExpectError(ErrorKind::kInput, {"'ffn.0' is 7 wide; the FFN's inputs are 24"},
+                     [&] { train(data.x.narrow(1, 0, 7).contiguous(), "narrow"); });
   data.x[3][2] = std::numeric_limits<float>::infinity();
-  tests::ExpectError([&] { train(data.x, "infinite"); }, ErrorKind::kInput, "not finite");
+  tests::ExpectError(ErrorKind::kInput, {"not finite"}, [&] { train(data.x, "infinite"); });
 }
 
 class Store : public ::testing::Test {
@@ -178,7 +178,7 @@ class Store : public ::testing::Test {
     return routers;
   }
 
-  tests::TempDirectory temp_;
+  tests::TempDir temp_;
   std::filesystem::path dense_, moe_;
 };
 
@@ -188,7 +188,7 @@ TEST_F(Store, RoutersComeBackAsTrained) {
   CheckDumpMatches(moe, dump);
   const auto routers = Train(moe, dump);
   EXPECT_FALSE(HasRouters(moe));
-  tests::ExpectError([&] { ReadMlpRouter(moe, 0); }, ErrorKind::kUsage, "`moefy route-train`");
+  tests::ExpectError(ErrorKind::kUsage, {"`moefy route-train`"}, [&] { ReadMlpRouter(moe, 0); });
 
   WriteRouters(moe, routers, {{"kind", "mlp"}}, temp_.Make("routed"));
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
@@ -219,25 +219,26 @@ TEST_F(Store, AMissingRouterTensorIsNamed) {
   tests::WriteBytes(moe_ / "moefy.json",
                     ReplaceAll(manifest, "\"router\": null", "\"router\": {}"));
   const auto lying = split::MoeCheckpoint::Open(moe_);
-  tests::ExpectError([&] { ReadMlpRouter(lying, 0); }, ErrorKind::kInput,
-                     "expected a tensor 'encoder.ffn.0.router.w1', F32 [8, ");
+  tests::ExpectError(ErrorKind::kInput, {"expected a tensor 'encoder.ffn.0.router.w1', F32 [8, "},
+                     [&] { ReadMlpRouter(lying, 0); });
 }
 
 TEST_F(Store, ADumpOfAnotherModelIsRefusedWithEveryDifference) {
   const auto moe = split::MoeCheckpoint::Open(moe_);
   EXPECT_NO_THROW(CheckDumpMatches(moe, Dump(moe, "unknown", "")));
   tests::ExpectError(
-      [&] { CheckDumpMatches(moe, Dump(moe, "other", "0123")); }, ErrorKind::kInput,
-      "it was recorded from 0123; the split checkpoint's source is " + moe.source_fingerprint());
+      ErrorKind::kInput,
+      {"it was recorded from 0123; the split checkpoint's source is " + moe.source_fingerprint()},
+      [&] { CheckDumpMatches(moe, Dump(moe, "other", "0123")); });
   const auto dump = WriteDump(temp_.path() / "shapes",
                               {{"encoder.ffn.0", at::zeros({1, 3})}, {"ffn.7", at::zeros({1, 4})}},
                               moe.source_fingerprint());
-  tests::ExpectError([&] { CheckDumpMatches(moe, dump); }, ErrorKind::kInput,
-                     "its 'encoder.ffn.0' is 3 wide; expected ");
-  tests::ExpectError([&] { CheckDumpMatches(moe, dump); }, ErrorKind::kInput,
-                     "it holds nothing of 'decoder.ffn.0'");
-  tests::ExpectError([&] { CheckDumpMatches(moe, dump); }, ErrorKind::kInput,
-                     "it holds 'ffn.7', which the model lacks");
+  tests::ExpectError(ErrorKind::kInput, {"its 'encoder.ffn.0' is 3 wide; expected "},
+                     [&] { CheckDumpMatches(moe, dump); });
+  tests::ExpectError(ErrorKind::kInput, {"it holds nothing of 'decoder.ffn.0'"},
+                     [&] { CheckDumpMatches(moe, dump); });
+  tests::ExpectError(ErrorKind::kInput, {"it holds 'ffn.7', which the model lacks"},
+                     [&] { CheckDumpMatches(moe, dump); });
 }
 
 }  // namespace

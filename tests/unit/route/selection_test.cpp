@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "expect_error.h"
+#include "support/expect_error.h"
 
 namespace moefy::route {
 namespace {
@@ -27,8 +27,8 @@ TEST(NumSelected, RoundsAndKeepsAtLeastOne) {
 
 TEST(NumSelected, RefusesWhatIsNoShare) {
   for (const double ratio : {0.0, -0.1, 1.001, std::numeric_limits<double>::quiet_NaN()}) {
-    tests::ExpectError([&] { NumSelected(ratio, 8); }, ErrorKind::kUsage,
-                       "expected a share above 0 and at most 1");
+    tests::ExpectError(ErrorKind::kUsage, {"expected a share above 0 and at most 1"},
+                       [&] { NumSelected(ratio, 8); });
   }
 }
 

@@ -5,7 +5,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/runtime/sparse_ffn.h"
-#include "tolerances.h"
+#include "support/tolerances.h"
 #include "unit/runtime/reference.h"
 
 namespace moefy::runtime {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "moefy/model/feed_forward.h"
-#include "tolerances.h"
+#include "support/tolerances.h"
 #include "unit/runtime/reference.h"
 
 namespace moefy::runtime {

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "expect_error.h"
 #include "moefy/base/json.h"
+#include "support/expect_error.h"
 
 namespace moefy::split {
 namespace {
@@ -35,17 +35,18 @@ TEST(AddMoefyKey, LooksLikeTheRest) {
 }
 
 TEST(AddMoefyKey, RefusesWhatItCannotExtend) {
-  tests::ExpectError([] { AddMoefyKey("[1]"); }, ErrorKind::kInput, "expected an object");
-  tests::ExpectError([] { AddMoefyKey("{\"a\": }"); }, ErrorKind::kInput, "config.json: not valid");
-  tests::ExpectError([] { AddMoefyKey("{\"moefy\": {}}"); }, ErrorKind::kInput,
-                     "has a key 'moefy' already, but there is no moefy.json");
+  tests::ExpectError(ErrorKind::kInput, {"expected an object"}, [] { AddMoefyKey("[1]"); });
+  tests::ExpectError(ErrorKind::kInput, {"config.json: not valid"},
+                     [] { AddMoefyKey("{\"a\": }"); });
+  tests::ExpectError(ErrorKind::kInput, {"has a key 'moefy' already, but there is no moefy.json"},
+                     [] { AddMoefyKey("{\"moefy\": {}}"); });
 }
 
 TEST(RemoveMoefyKey, RefusesWhatWasEditedSince) {
   for (const std::string config : {"{\"a\": 1}", "{\"moefy\": {\"format\": 1}, \"a\": 1}",
                                    "{\"moefy\": {\"format\":1}}", "}", ""}) {
-    tests::ExpectError([&] { RemoveMoefyKey(config); }, ErrorKind::kInput,
-                       "changed after the split");
+    tests::ExpectError(ErrorKind::kInput, {"changed after the split"},
+                       [&] { RemoveMoefyKey(config); });
   }
 }
 

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "expect_error.h"
+#include "support/expect_error.h"
 
 namespace moefy::split {
 namespace {
@@ -24,37 +24,27 @@ TEST(ExpertPlan, FromAssignmentKeepsNeuronsInOrderWithinAnExpert) {
 }
 
 TEST(ExpertPlan, RefusesWhatIsNoPartition) {
-  tests::ExpectError(
-      [] {
-        ExpertPlan({0, 1, 2}, 2);
-      },
-      ErrorKind::kInput, "2 experts do not divide 3 neurons");
-  tests::ExpectError([] { ExpertPlan({0, 1}, 0); }, ErrorKind::kInput, "0 experts");
-  tests::ExpectError([] { ExpertPlan({}, 1); }, ErrorKind::kInput, "0 neurons");
-  tests::ExpectError(
-      [] {
-        ExpertPlan({0, 4, 1, 2}, 2);
-      },
-      ErrorKind::kInput, "position 1 holds neuron 4; expected 0 to 3");
-  tests::ExpectError([] { ExpertPlan({0, -1}, 1); }, ErrorKind::kInput, "holds neuron -1");
-  tests::ExpectError(
-      [] {
-        ExpertPlan({0, 1, 1, 2}, 2);
-      },
-      ErrorKind::kInput, "neuron 1 appears twice, again at position 2");
+  tests::ExpectError(ErrorKind::kInput, {"2 experts do not divide 3 neurons"}, [] {
+    ExpertPlan({0, 1, 2}, 2);
+  });
+  tests::ExpectError(ErrorKind::kInput, {"0 experts"}, [] { ExpertPlan({0, 1}, 0); });
+  tests::ExpectError(ErrorKind::kInput, {"0 neurons"}, [] { ExpertPlan({}, 1); });
+  tests::ExpectError(ErrorKind::kInput, {"position 1 holds neuron 4; expected 0 to 3"}, [] {
+    ExpertPlan({0, 4, 1, 2}, 2);
+  });
+  tests::ExpectError(ErrorKind::kInput, {"holds neuron -1"}, [] { ExpertPlan({0, -1}, 1); });
+  tests::ExpectError(ErrorKind::kInput, {"neuron 1 appears twice, again at position 2"}, [] {
+    ExpertPlan({0, 1, 1, 2}, 2);
+  });
 }
 
 TEST(ExpertPlan, RefusesAnUnbalancedAssignment) {
-  tests::ExpectError(
-      [] {
-        ExpertPlan::FromAssignment({0, 0, 0, 1}, 2);
-      },
-      ErrorKind::kInput, "expert 0 has 3 neurons");
-  tests::ExpectError(
-      [] {
-        ExpertPlan::FromAssignment({0, 2}, 2);
-      },
-      ErrorKind::kInput, "neuron 1 is in expert 2; expected 0 to 1");
+  tests::ExpectError(ErrorKind::kInput, {"expert 0 has 3 neurons"}, [] {
+    ExpertPlan::FromAssignment({0, 0, 0, 1}, 2);
+  });
+  tests::ExpectError(ErrorKind::kInput, {"neuron 1 is in expert 2; expected 0 to 1"}, [] {
+    ExpertPlan::FromAssignment({0, 2}, 2);
+  });
 }
 
 }  // namespace

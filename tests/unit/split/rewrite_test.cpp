@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "expect_error.h"
 #include "moefy/base/version.h"
 #include "split/permute.h"
-#include "split_fixtures.h"
-#include "temp_directory.h"
+#include "support/expect_error.h"
+#include "support/split_fixtures.h"
+#include "support/temp_dir.h"
 
 namespace moefy::split {
 namespace {
@@ -27,7 +27,7 @@ class Rewrite : public ::testing::Test {
     tests::WriteBytes(moe_ / file, ReplaceAll(text, from, to));
   }
 
-  tests::TempDirectory temp_;
+  tests::TempDir temp_;
   std::filesystem::path dense_, moe_;
 };
 
@@ -83,8 +83,8 @@ TEST_F(Rewrite, IsTheSameEveryTime) {
 
 TEST_F(Rewrite, RefusesToSplitTwice) {
   tests::SplitInto(dense_, moe_, 8);
-  tests::ExpectError([&] { tests::SplitInto(moe_, temp_.path() / "twice", 8); }, ErrorKind::kUsage,
-                     "is split already");
+  tests::ExpectError(ErrorKind::kUsage, {"is split already"},
+                     [&] { tests::SplitInto(moe_, temp_.path() / "twice", 8); });
 }
 
 TEST_F(Rewrite, NamesFilesTooLargeToCopy) {
@@ -129,10 +129,10 @@ TEST_F(Rewrite, VerifyAcceptsTheSplitAndNothingElse) {
 
 TEST_F(Rewrite, OpenSaysWhatIsWrong) {
   const auto expect = [&](const std::string& fragment) {
-    tests::ExpectError([&] { MoeCheckpoint::Open(moe_); }, ErrorKind::kInput, fragment);
+    tests::ExpectError(ErrorKind::kInput, {fragment}, [&] { MoeCheckpoint::Open(moe_); });
   };
-  tests::ExpectError([&] { MoeCheckpoint::Open(dense_); }, ErrorKind::kInput,
-                     "is not a split checkpoint: it has no moefy.json");
+  tests::ExpectError(ErrorKind::kInput, {"is not a split checkpoint: it has no moefy.json"},
+                     [&] { MoeCheckpoint::Open(dense_); });
   tests::SplitInto(dense_, moe_, 8);
   const auto good = tests::DirectoryBytes(moe_);
   const auto restore = [&] {
@@ -180,8 +180,8 @@ TEST_F(Rewrite, OpenSaysWhatIsWrong) {
 TEST_F(Rewrite, MergeRefusesAnEditedConfig) {
   tests::SplitInto(dense_, moe_, 8);
   Edit("config.json", "{\"format\": 1}", "{\"format\":1}");
-  tests::ExpectError([&] { MergeMoe(MoeCheckpoint::Open(moe_), temp_.Make("merged")); },
-                     ErrorKind::kInput, "changed after the split");
+  tests::ExpectError(ErrorKind::kInput, {"changed after the split"},
+                     [&] { MergeMoe(MoeCheckpoint::Open(moe_), temp_.Make("merged")); });
 }
 
 TEST(Permute, MovesNeuronsOfEveryWidth) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "expect_error.h"
+#include "support/expect_error.h"
 
 namespace moefy::split {
 namespace {
@@ -16,8 +16,9 @@ model::FfnWeights Ffn(const at::Tensor& w_in) {
 
 TEST(Splitters, UnknownNameListsTheNamesAndTheNearest) {
   tests::ExpectError(
-      [] { GetSplitter("kmean"); }, ErrorKind::kUsage,
-      "unknown split method 'kmean'; there are kmeans, random (did you mean 'kmeans'?)");
+      ErrorKind::kUsage,
+      {"unknown split method 'kmean'; there are kmeans, random (did you mean 'kmeans'?)"},
+      [] { GetSplitter("kmean"); });
 }
 
 TEST(Splitters, KMeansGroupsByDirectionNotLength) {
@@ -41,11 +42,9 @@ TEST(Splitters, KMeansRefusesWeightsThatAreNotFinite) {
   at::Tensor w_in = at::ones({4, 2});
   w_in[2][1] = std::numeric_limits<float>::quiet_NaN();
   const model::FfnWeights ffn = Ffn(w_in);
-  tests::ExpectError(
-      [&] {
-        GetSplitter("kmeans").split({ffn, 2, 0, 2});
-      },
-      ErrorKind::kInput, "neuron 2");
+  tests::ExpectError(ErrorKind::kInput, {"neuron 2"}, [&] {
+    GetSplitter("kmeans").split({ffn, 2, 0, 2});
+  });
 }
 
 TEST(Splitters, RandomIsNotContiguous) {
@@ -64,17 +63,19 @@ TEST(ResolveNumExperts, TakesEitherWayOfAsking) {
 
 TEST(ResolveNumExperts, NamesTheNearestThatDivide) {
   tests::ExpectError(
-      [] { ResolveNumExperts(3072, 100, 0); }, ErrorKind::kUsage,
-      "100 experts do not divide the 3072 neurons of an FFN; the nearest that divide: 96 or "
-      "128");
+      ErrorKind::kUsage,
+      {"100 experts do not divide the 3072 neurons of an FFN; the nearest that divide: 96 or "
+       "128"},
+      [] { ResolveNumExperts(3072, 100, 0); });
   tests::ExpectError(
-      [] { ResolveNumExperts(37, 0, 5); }, ErrorKind::kUsage,
-      "expert size 5 does not divide the 37 neurons of an FFN; the nearest that divide: 1 or 37");
-  tests::ExpectError([] { ResolveNumExperts(64, 1000, 0); }, ErrorKind::kUsage, "divide: 64");
-  tests::ExpectError([] { ResolveNumExperts(64, -4, 0); }, ErrorKind::kUsage, "divide: 1");
-  tests::ExpectError([] { ResolveNumExperts(64, 0, 0); }, ErrorKind::kUsage, "neither is given");
-  tests::ExpectError([] { ResolveNumExperts(64, 8, 8); }, ErrorKind::kUsage,
-                     "8 experts and size 8");
+      ErrorKind::kUsage,
+      {"expert size 5 does not divide the 37 neurons of an FFN; the nearest that divide: 1 or 37"},
+      [] { ResolveNumExperts(37, 0, 5); });
+  tests::ExpectError(ErrorKind::kUsage, {"divide: 64"}, [] { ResolveNumExperts(64, 1000, 0); });
+  tests::ExpectError(ErrorKind::kUsage, {"divide: 1"}, [] { ResolveNumExperts(64, -4, 0); });
+  tests::ExpectError(ErrorKind::kUsage, {"neither is given"}, [] { ResolveNumExperts(64, 0, 0); });
+  tests::ExpectError(ErrorKind::kUsage, {"8 experts and size 8"},
+                     [] { ResolveNumExperts(64, 8, 8); });
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ TaskSpec Spec(DataFormat format) {
 }
 
 std::vector<Example> Read(DataFormat format, std::string_view bytes, int64_t limit = 0) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("data", bytes);
   return ReadDataset(Spec(format), "train", dir.path(), limit).examples;
 }
@@ -150,8 +150,8 @@ TEST(Dataset, RefusesBadData) {
   for (const BadData& bad : kBadData) {
     SCOPED_TRACE(bad.name);
     for (const char* fragment : bad.fragments) {
-      test::ExpectError(ErrorKind::kInput, {"/data: ", fragment},
-                        [&] { Read(bad.format, bad.bytes); });
+      tests::ExpectError(ErrorKind::kInput, {"/data: ", fragment},
+                         [&] { Read(bad.format, bad.bytes); });
     }
   }
 }
@@ -159,37 +159,38 @@ TEST(Dataset, RefusesBadData) {
 TEST(Dataset, NamesSeveralProblemsAndStops) {
   std::string bytes = "label\tsentence\n";
   bytes += "2\ta\n1\tb\tc\n";
-  test::ExpectError(ErrorKind::kInput, {"2 problems:", "line 2:", "line 3:"},
-                    [&] { Read(DataFormat::kTsv, bytes); });
+  tests::ExpectError(ErrorKind::kInput, {"2 problems:", "line 2:", "line 3:"},
+                     [&] { Read(DataFormat::kTsv, bytes); });
   for (int i = 0; i < 10; ++i) bytes += "2\ta\n";
-  test::ExpectError(ErrorKind::kInput, {"5 problems (the rest was not read)", "line 6:"},
-                    [&] { Read(DataFormat::kTsv, bytes); });
+  tests::ExpectError(ErrorKind::kInput, {"5 problems (the rest was not read)", "line 6:"},
+                     [&] { Read(DataFormat::kTsv, bytes); });
 }
 
 TEST(Dataset, LimitKeepsTheFirst) {
   const std::string bytes = "label\tsentence\n1\ta\n0\tb\n7\tc\n";
   EXPECT_EQ(Shown(Read(DataFormat::kTsv, bytes, 2)), "1:a|0:b");
   EXPECT_EQ(Shown(Read(DataFormat::kTsv, bytes, 1)), "1:a");
-  test::ExpectError(ErrorKind::kUsage, {"limit on examples is -1"},
-                    [&] { Read(DataFormat::kTsv, bytes, -1); });
+  tests::ExpectError(ErrorKind::kUsage, {"limit on examples is -1"},
+                     [&] { Read(DataFormat::kTsv, bytes, -1); });
 }
 
 TEST(Dataset, FindsTheFile) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("data", "label\tsentence\n1\ta\n");
   TaskSpec spec = Spec(DataFormat::kTsv);
   spec.directory = dir.path();
   EXPECT_EQ(ReadDataset(spec, "train", {}).file, dir / "data");  // beside the task file
-  test::ExpectError(ErrorKind::kInput, {"/absent/data", "no such file"},
-                    [&] { ReadDataset(spec, "train", dir / "absent"); });
-  test::ExpectError(ErrorKind::kUsage, {"no split 'test'"}, [&] { ReadDataset(spec, "test", {}); });
+  tests::ExpectError(ErrorKind::kInput, {"/absent/data", "no such file"},
+                     [&] { ReadDataset(spec, "train", dir / "absent"); });
+  tests::ExpectError(ErrorKind::kUsage, {"no split 'test'"},
+                     [&] { ReadDataset(spec, "test", {}); });
 }
 
 TEST(Dataset, RefusesHugeFiles) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   std::filesystem::resize_file(dir.Write("data", "x"), 2'000'000'001);  // sparse
-  test::ExpectError(ErrorKind::kInput, {"/data", "2.00 GB"},
-                    [&] { ReadDataset(Spec(DataFormat::kTsv), "train", dir.path()); });
+  tests::ExpectError(ErrorKind::kInput, {"/data", "2.00 GB"},
+                     [&] { ReadDataset(Spec(DataFormat::kTsv), "train", dir.path()); });
 }
 
 TEST(Dataset, FormatsPrompts) {

@@ -24,11 +24,12 @@ TEST(Prompt, FieldsAndBraces) {
 }
 
 TEST(Prompt, RefusesLoneBraces) {
-  test::ExpectError(ErrorKind::kUsage, {"'{' at byte 3 is not closed"},
-                    [] { ParsePrompt("a {b"); });
-  test::ExpectError(ErrorKind::kUsage, {"'{' at byte 1"}, [] { ParsePrompt("{a{b}}"); });
-  test::ExpectError(ErrorKind::kUsage, {"'}' at byte 2 closes nothing"}, [] { ParsePrompt("b}"); });
-  test::ExpectError(ErrorKind::kUsage, {"names no field"}, [] { ParsePrompt("{}"); });
+  tests::ExpectError(ErrorKind::kUsage, {"'{' at byte 3 is not closed"},
+                     [] { ParsePrompt("a {b"); });
+  tests::ExpectError(ErrorKind::kUsage, {"'{' at byte 1"}, [] { ParsePrompt("{a{b}}"); });
+  tests::ExpectError(ErrorKind::kUsage, {"'}' at byte 2 closes nothing"},
+                     [] { ParsePrompt("b}"); });
+  tests::ExpectError(ErrorKind::kUsage, {"names no field"}, [] { ParsePrompt("{}"); });
 }
 
 }  // namespace

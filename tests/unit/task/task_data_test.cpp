@@ -6,7 +6,7 @@
 #include "moefy/io/safetensors.h"
 #include "moefy/task/dataset.h"
 #include "moefy/text/tokenizer.h"
-#include "shared_data.h"
+#include "support/shared_data.h"
 
 namespace moefy::task {
 namespace {

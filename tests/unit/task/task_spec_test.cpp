@@ -23,12 +23,12 @@ constexpr const char* kGood = R"({
 })";
 
 TaskSpec Read(std::string_view json) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   return ReadTaskSpec(dir.Write("tiny.json", json));
 }
 
 TEST(TaskSpec, ReadsEveryKey) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   const TaskSpec spec = ReadTaskSpec(dir.Write("tiny.json", kGood));
   EXPECT_EQ(spec.name, "tiny");
   EXPECT_EQ(spec.description, "");
@@ -45,8 +45,8 @@ TEST(TaskSpec, ReadsEveryKey) {
   EXPECT_EQ(spec.max_tokens, 32);
   EXPECT_EQ(spec.metric, "accuracy");
   EXPECT_EQ(spec.directory, dir.path());
-  test::ExpectError(ErrorKind::kUsage, {"no split 'evil'", "did you mean 'eval'", "train, eval"},
-                    [&] { spec.GetSplit("evil"); });
+  tests::ExpectError(ErrorKind::kUsage, {"no split 'evil'", "did you mean 'eval'", "train, eval"},
+                     [&] { spec.GetSplit("evil"); });
 }
 
 // The good file with one key given another value ("null" removes it).
@@ -104,20 +104,20 @@ TEST(TaskSpec, RefusesBadFiles) {
     SCOPED_TRACE(std::string(bad.key) + ": " + bad.value);
     Json json = ParseJson(kGood);
     json[bad.key] = ParseJson(bad.value);
-    test::ExpectError(ErrorKind::kUsage, {"tiny.json", bad.fragment},
-                      [&] { Read(FormatJson(json)); });
+    tests::ExpectError(ErrorKind::kUsage, {"tiny.json", bad.fragment},
+                       [&] { Read(FormatJson(json)); });
   }
-  test::ExpectError(ErrorKind::kUsage, {"tiny.json", "not valid JSON"}, [] { Read("{"); });
-  test::ExpectError(ErrorKind::kUsage, {"absent.json", "no such file"},
-                    [] { ReadTaskSpec("absent.json"); });
+  tests::ExpectError(ErrorKind::kUsage, {"tiny.json", "not valid JSON"}, [] { Read("{"); });
+  tests::ExpectError(ErrorKind::kUsage, {"absent.json", "no such file"},
+                     [] { ReadTaskSpec("absent.json"); });
 }
 
 TEST(TaskSpec, NamesAllProblemsAtOnce) {
   Json json = ParseJson(kGood);
   json["metric"] = "f1";
   json["prompt"] = "{one} {two}";
-  test::ExpectError(ErrorKind::kUsage, {"3 problems", "'f1'", "'one'", "'two'"},
-                    [&] { Read(FormatJson(json)); });
+  tests::ExpectError(ErrorKind::kUsage, {"3 problems", "'f1'", "'one'", "'two'"},
+                     [&] { Read(FormatJson(json)); });
 }
 
 TEST(TaskSpec, NeedsInputsOrPrompt) {
@@ -125,7 +125,7 @@ TEST(TaskSpec, NeedsInputsOrPrompt) {
   json.erase("inputs");
   EXPECT_NO_THROW(Read(FormatJson(json)));
   json.erase("prompt");
-  test::ExpectError(ErrorKind::kUsage, {"neither inputs"}, [&] { Read(FormatJson(json)); });
+  tests::ExpectError(ErrorKind::kUsage, {"neither inputs"}, [&] { Read(FormatJson(json)); });
   json["inputs"] = {"first"};
   json["labels"] = ParseJson(R"([{"value": "a"}, {"value": "b"}])");
   EXPECT_EQ(Read(FormatJson(json)).labels[0].word, "");

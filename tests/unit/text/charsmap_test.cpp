@@ -23,11 +23,12 @@ TEST(Charsmap, EmptyMapFindsNothing) { EXPECT_EQ(Charsmap("").FindPrefix("A").nu
 
 TEST(Charsmap, RefusesDamagedBlobs) {
   const std::string good = TinyCharsmap();
-  test::ExpectError(ErrorKind::kInput, {"cut short"}, [&] { Charsmap(good.substr(0, 3)); });
-  test::ExpectError(ErrorKind::kInput, {"2048"}, [&] { Charsmap(good.substr(0, 1000)); });
-  test::ExpectError(ErrorKind::kInput, {"NUL"}, [&] { Charsmap(good.substr(0, good.size() - 1)); });
-  test::ExpectError(ErrorKind::kInput, {"multiple of 4"},
-                    [&] { Charsmap(std::string("\x03\0\0\0abcdefgh", 12)); });
+  tests::ExpectError(ErrorKind::kInput, {"cut short"}, [&] { Charsmap(good.substr(0, 3)); });
+  tests::ExpectError(ErrorKind::kInput, {"2048"}, [&] { Charsmap(good.substr(0, 1000)); });
+  tests::ExpectError(ErrorKind::kInput, {"NUL"},
+                     [&] { Charsmap(good.substr(0, good.size() - 1)); });
+  tests::ExpectError(ErrorKind::kInput, {"multiple of 4"},
+                     [&] { Charsmap(std::string("\x03\0\0\0abcdefgh", 12)); });
 }
 
 // Whatever the units say, no step leads outside (AddressSanitizer watches).

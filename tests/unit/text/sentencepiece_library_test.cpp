@@ -10,7 +10,7 @@
 
 #include "moefy/base/output.h"
 #include "moefy/base/strings.h"
-#include "shared_data.h"
+#include "support/shared_data.h"
 #include "text/sentencepiece.h"
 #include "text/unicode.h"
 #include "tiny_models.h"

@@ -95,8 +95,8 @@ TEST(SentencePieceModel, RefusesBadModels) {
   EXPECT_NO_THROW(ParseSentencePieceModel(WithTrainerField(3, 1)));
   for (const BadModel& bad : kBadModels) {
     SCOPED_TRACE(bad.name);
-    test::ExpectError(ErrorKind::kInput, {bad.fragment},
-                      [&] { ParseSentencePieceModel(bad.bytes()); });
+    tests::ExpectError(ErrorKind::kInput, {bad.fragment},
+                       [&] { ParseSentencePieceModel(bad.bytes()); });
   }
 }
 

@@ -15,7 +15,7 @@ constexpr const char* kNotLegacy = R"({"extra_ids": 2, "legacy": false})";
 
 std::unique_ptr<Tokenizer> Load(std::string_view config = kTwoSentinels,
                                 const SentencePieceModel& model = TinyModel()) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("spiece.model", FormatSentencePieceModel(model));
   dir.Write("tokenizer_config.json", config);
   return LoadTokenizer(dir.path());
@@ -80,7 +80,7 @@ TEST(T5Tokenizer, RefusesBadConfigurations) {
         Bad{R"({"added_tokens_decoder": {"x": {"content": "a"}}})", "'x' is not a token id"},
         Bad{R"({"additional_special_tokens": "a"})", "expected an array"},
         Bad{"[]", "expected an object"}}) {
-    test::ExpectError(ErrorKind::kInput, {bad.fragment}, [&] { Load(bad.config); });
+    tests::ExpectError(ErrorKind::kInput, {bad.fragment}, [&] { Load(bad.config); });
   }
 }
 

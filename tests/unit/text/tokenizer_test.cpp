@@ -12,38 +12,38 @@ namespace moefy::text {
 namespace {
 
 TEST(LoadTokenizer, RecognisesWhatLiesThere) {
-  const test::TempDir t5, bert, config;
+  const tests::TempDir t5, bert, config;
   t5.Write("spiece.model", FormatSentencePieceModel(TinyModel()));
   bert.Write("vocab.txt", kTinyVocabulary);
   config.Write("tokenizer_config.json", R"({"tokenizer_class": "BertTokenizerFast"})");
   EXPECT_TRUE(LoadTokenizer(t5.path())->eos_id());
   EXPECT_FALSE(LoadTokenizer(bert.path())->eos_id());
   EXPECT_FALSE(LoadTokenizer(config.path(), bert.path())->eos_id());  // vocabulary elsewhere
-  test::ExpectError(ErrorKind::kInput,
-                    {"tokenizer_config.json", "'BertTokenizer' is not supported with spiece.model",
-                     "T5Tokenizer"},
-                    [&] { LoadTokenizer(config.path(), t5.path()); });
+  tests::ExpectError(ErrorKind::kInput,
+                     {"tokenizer_config.json", "'BertTokenizer' is not supported with spiece.model",
+                      "T5Tokenizer"},
+                     [&] { LoadTokenizer(config.path(), t5.path()); });
 }
 
 TEST(LoadTokenizer, SaysWhatItLookedFor) {
-  const test::TempDir dir;
-  test::ExpectError(ErrorKind::kInput, {"looked for", "spiece.model", "vocab.txt"},
-                    [&] { LoadTokenizer(dir.path()); });
-  test::ExpectError(ErrorKind::kInput, {"looked for"}, [&] { LoadTokenizer(dir / "absent"); });
+  const tests::TempDir dir;
+  tests::ExpectError(ErrorKind::kInput, {"looked for", "spiece.model", "vocab.txt"},
+                     [&] { LoadTokenizer(dir.path()); });
+  tests::ExpectError(ErrorKind::kInput, {"looked for"}, [&] { LoadTokenizer(dir / "absent"); });
 }
 
 TEST(LoadTokenizer, NamesTheFileAtFault) {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("spiece.model", "garbage");
-  test::ExpectError(ErrorKind::kInput, {(dir / "spiece.model").string()},
-                    [&] { LoadTokenizer(dir.path()); });
+  tests::ExpectError(ErrorKind::kInput, {(dir / "spiece.model").string()},
+                     [&] { LoadTokenizer(dir.path()); });
   dir.Write("spiece.model", FormatSentencePieceModel(TinyModel()));
   dir.Write("added_tokens.json", R"({"<new>": 20})");
   EXPECT_EQ(LoadTokenizer(dir.path())->Encode("<new>", {.add_special_tokens = false}).ids,
             std::vector<int64_t>{20});
   dir.Write("added_tokens.json", R"({"<new>": -20})");
-  test::ExpectError(ErrorKind::kInput, {"added_tokens.json", "-20"},
-                    [&] { LoadTokenizer(dir.path()); });
+  tests::ExpectError(ErrorKind::kInput, {"added_tokens.json", "-20"},
+                     [&] { LoadTokenizer(dir.path()); });
 }
 
 TEST(TokenizerFileNames, HasWhatWeRead) {

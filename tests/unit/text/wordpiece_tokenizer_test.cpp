@@ -12,7 +12,7 @@ namespace {
 using Ids = std::vector<int64_t>;
 
 std::unique_ptr<Tokenizer> Load(std::string_view vocabulary, std::string_view config = "{}") {
-  const test::TempDir dir;
+  const tests::TempDir dir;
   dir.Write("vocab.txt", vocabulary);
   dir.Write("tokenizer_config.json", config);
   return LoadTokenizer(dir.path());
@@ -62,9 +62,9 @@ TEST(WordPiece, PairsAndTruncation) {
   const Encoding bare = tokenizer->EncodePair("the", "cat", {.add_special_tokens = false});
   EXPECT_EQ(bare.ids, (Ids{8, 9}));
   EXPECT_EQ(bare.token_type_ids, (Ids{0, 1}));
-  test::ExpectError(ErrorKind::kUsage, {"at most 1", "2 special"},
-                    [&] { tokenizer->Encode("the", {.max_tokens = 1}); });
-  test::ExpectError(ErrorKind::kUsage, {"first segment of 2"}, [&] {
+  tests::ExpectError(ErrorKind::kUsage, {"at most 1", "2 special"},
+                     [&] { tokenizer->Encode("the", {.max_tokens = 1}); });
+  tests::ExpectError(ErrorKind::kUsage, {"first segment of 2"}, [&] {
     tokenizer->EncodePair("the cat", "the",
                           {.max_tokens = 4, .truncation = Truncation::kOnlySecond});
   });
@@ -77,9 +77,9 @@ TEST(WordPiece, Decodes) {
   EXPECT_EQ(tokenizer->Decode(ids, false), "[CLS] unaffable , cats ! [SEP]");
   EXPECT_EQ(Load(kTinyVocabulary, R"({"clean_up_tokenization_spaces": false})")->Decode(ids),
             "unaffable , cats !");
-  test::ExpectError(ErrorKind::kInput, {"token id 17 is not in 0..16"},
-                    [&] { tokenizer->Decode({17}); });
-  test::ExpectError(ErrorKind::kInput, {"token id -1"}, [&] { tokenizer->Decode({-1}); });
+  tests::ExpectError(ErrorKind::kInput, {"token id 17 is not in 0..16"},
+                     [&] { tokenizer->Decode({17}); });
+  tests::ExpectError(ErrorKind::kInput, {"token id -1"}, [&] { tokenizer->Decode({-1}); });
 }
 
 TEST(WordPiece, Options) {
@@ -113,8 +113,8 @@ TEST(WordPiece, RefusesBadVocabularies) {
         Bad{"a\n", "unk_token '[UNK]', sep_token '[SEP]', pad_token '[PAD]'"},
         Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\na\n", "line 7: token 'a' stands on line 5"},
         Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", "line 5 is not valid UTF-8"}}) {
-    test::ExpectError(ErrorKind::kInput, {"vocab.txt", bad.fragment},
-                      [&] { Load(bad.vocabulary); });
+    tests::ExpectError(ErrorKind::kInput, {"vocab.txt", bad.fragment},
+                       [&] { Load(bad.vocabulary); });
   }
 }
 

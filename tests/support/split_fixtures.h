@@ -10,7 +10,7 @@
 #include "moefy/model/family.h"
 #include "moefy/split/rewrite.h"
 #include "moefy/split/splitter.h"
-#include "shared_data.h"
+#include "support/shared_data.h"
 
 namespace moefy::tests {
 

@@ -1,0 +1,120 @@
+#include "moefy/eval/batches.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+#include "support/word_tokenizer.h"
+
+namespace moefy::eval {
+namespace {
+
+using testing::ElementsAre;
+using tests::ExpectError;
+
+text::Encoding OfLength(int64_t length) {
+  return {std::vector<int64_t>(static_cast<size_t>(length), length),
+          std::vector<int64_t>(static_cast<size_t>(length), 0)};
+}
+
+model::ModelConfig T5() {
+  model::ModelConfig config;
+  config.family = "t5";
+  config.architecture = model::Architecture::kEncoderDecoder;
+  config.head = model::Head::kLanguageModel;
+  config.decoder_start_id = 0;
+  return config;
+}
+
+model::ModelConfig BertClassifier(int64_t num_labels) {
+  model::ModelConfig config;
+  config.family = "bert";
+  config.head = model::Head::kSequenceClassification;
+  config.num_labels = num_labels;
+  config.num_token_types = 2;
+  return config;
+}
+
+task::TaskSpec Sentiment() {
+  task::TaskSpec spec;
+  spec.name = "sentiment";
+  spec.inputs = {"text"};
+  spec.prompt = "say {text}";
+  spec.labels = {{"0", "bad"}, {"1", "good"}};
+  return spec;
+}
+
+TEST(MakeBatches, EveryExampleOnceSortedByLengthWithinTheBudget) {
+  const std::vector<text::Encoding> encodings = {OfLength(2), OfLength(5), OfLength(3), OfLength(5),
+                                                 OfLength(20)};
+  const std::vector<Batch> batches = MakeBatches(encodings, T5(), /*pad_id=*/0, 10);
+  ASSERT_EQ(batches.size(), 3u);
+  EXPECT_THAT(batches[0].example_idxs, ElementsAre(4));  // one example always fits
+  EXPECT_THAT(batches[1].example_idxs, ElementsAre(1, 3));
+  EXPECT_THAT(batches[2].example_idxs, ElementsAre(2, 0));
+  const model::ForwardInputs& last = batches[2].inputs;
+  EXPECT_TRUE(at::equal(last.input_ids, at::tensor({3, 3, 3, 2, 2, 0}, at::kLong).view({2, 3})));
+  EXPECT_TRUE(
+      at::equal(last.attention_mask, at::tensor({1, 1, 1, 1, 1, 0}, at::kLong).view({2, 3})));
+  EXPECT_EQ(last.decoder_input_ids.sizes(), at::IntArrayRef({2, 1}));
+  EXPECT_FALSE(last.token_type_ids.defined());
+}
+
+TEST(TaskReader, ReadsTextToTextByTheFirstTokenOfEachLabelWord) {
+  const tests::WordTokenizer tokenizer({"say", "fine", "bad", "good"});
+  const task::TaskSpec spec = Sentiment();
+  const model::ModelConfig config = T5();
+  const TaskReader reader(spec, config, tokenizer);
+  task::Dataset dataset;
+  dataset.examples.push_back({{{"text", "fine"}}, 1});
+  EXPECT_THAT(reader.Encode(dataset)[0].ids, ElementsAre(3, 4, 1));
+  model::ForwardOutputs outputs;
+  outputs.logits = at::arange(14, at::kFloat).view({1, 2, 7});  // two decoder steps
+  EXPECT_TRUE(at::equal(reader.LabelScores(outputs), at::tensor({5.f, 6.f}).view({1, 2})));
+}
+
+TEST(TaskReader, ReadsAClassificationHeadAsItIs) {
+  const tests::WordTokenizer tokenizer({"fine"});
+  const task::TaskSpec spec = Sentiment();
+  const model::ModelConfig config = BertClassifier(2);
+  const TaskReader reader(spec, config, tokenizer);
+  task::Dataset dataset;
+  dataset.examples.push_back({{{"text", "fine"}}, 1});
+  EXPECT_THAT(reader.Encode(dataset)[0].ids, ElementsAre(3, 1));
+  model::ForwardOutputs outputs;
+  outputs.logits = at::tensor({0.5f, 0.25f}).view({1, 2});
+  EXPECT_TRUE(at::equal(reader.LabelScores(outputs), outputs.logits));
+}
+
+TEST(TaskReader, TasksThatDoNotFitTheModelAreRefused) {
+  const tests::WordTokenizer tokenizer({"say", "good"});
+  const model::ModelConfig t5 = T5(), bert = BertClassifier(3);
+  task::TaskSpec spec = Sentiment();
+  ExpectError(ErrorKind::kInput, {"'bad'", "label '0'", "not in the model's vocabulary"},
+              [&] { TaskReader(spec, t5, tokenizer); });
+  ExpectError(ErrorKind::kInput, {"2 labels", "3"}, [&] { TaskReader(spec, bert, tokenizer); });
+  spec.labels = {{"0", "good"}, {"1", "good say"}};
+  ExpectError(ErrorKind::kInput, {"'good'", "'good say'", "same token"},
+              [&] { TaskReader(spec, t5, tokenizer); });
+  spec = Sentiment();
+  spec.prompt = "";
+  ExpectError(ErrorKind::kInput, {"no prompt"}, [&] { TaskReader(spec, t5, tokenizer); });
+  model::ModelConfig spans = bert;
+  spans.head = model::Head::kQuestionAnswering;
+  ExpectError(ErrorKind::kInput, {"question answering head"},
+              [&] { TaskReader(spec, spans, tokenizer); });
+}
+
+TEST(EncodeTextFile, OneExampleALine) {
+  const tests::TempDir dir;
+  const tests::WordTokenizer tokenizer({"a", "b"});
+  const auto path = dir.Write("text.txt", "a b\n\n  \nb\na\n");
+  EXPECT_EQ(EncodeTextFile(path, tokenizer, 10, 0).size(), 3u);
+  EXPECT_EQ(EncodeTextFile(path, tokenizer, 10, 2).size(), 2u);
+  ExpectError(ErrorKind::kInput, {"empty.txt", "no text"},
+              [&] { EncodeTextFile(dir.Write("empty.txt", "\n\n"), tokenizer, 10, 0); });
+}
+
+}  // namespace
+}  // namespace moefy::eval

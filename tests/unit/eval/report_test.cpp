@@ -1,0 +1,44 @@
+#include "moefy/eval/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace moefy::eval {
+namespace {
+
+TEST(FormatTable, ColumnsAreAsWideAsTheirWidestCell) {
+  EXPECT_EQ(FormatTable({"name", "n"}, {{"a", "100"}, {"längst", "7"}}),
+            "name      n\n"
+            "------  ---\n"
+            "a       100\n"
+            "längst    7\n");
+}
+
+TEST(FormatEvaluation, ShowsBoundsWithoutATime) {
+  EvaluationReport report;
+  report.task = "sst2";
+  report.num_examples = 1000;
+  EvaluationRow dense;
+  dense.selection = "dense";
+  dense.accuracy = {0.9, 0.01, 1000};
+  dense.ffn_seconds = 2;
+  EvaluationRow mlp = dense;
+  mlp.model = "moe";
+  mlp.selection = "mlp";
+  mlp.ffn_ratio = 0.2;
+  mlp.accuracy.value = 0.88;
+  mlp.difference = {-0.02, 0.004, 1000};
+  mlp.ffn_seconds = 0.5;
+  EvaluationRow oracle = mlp;
+  oracle.selection = "oracle";
+  report.rows = {dense, mlp, oracle};
+  const std::string text = FormatEvaluation(report);
+  EXPECT_THAT(text, testing::HasSubstr("1,000 examples"));
+  EXPECT_THAT(text, testing::HasSubstr("88.00 ± 1.00"));
+  EXPECT_THAT(text, testing::HasSubstr("-2.00 ± 0.40"));
+  EXPECT_THAT(text, testing::ContainsRegex("moe \\+ mlp .* 4\\.00x\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("moe \\+ oracle .* - +-\n"));
+}
+
+}  // namespace
+}  // namespace moefy::eval

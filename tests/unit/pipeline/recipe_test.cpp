@@ -1,0 +1,66 @@
+#include "moefy/pipeline/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+
+namespace moefy::pipeline {
+namespace {
+
+constexpr const char* kRecipe = R"({
+  "model": "ckpt",
+  "record": {"task": ["t.json"], "limit": 7},
+  "split": [{"expert_size": 16}, {"name": "control", "method": "random", "experts": 4}],
+  "route": {"epochs": 3},
+  "eval": {"task": ["../t.json"], "ffn_ratio": [0.5]}
+})";
+
+TEST(Recipe, ReadsEveryStageAndResolvesPathsFromItsOwnDirectory) {
+  const tests::TempDir dir;
+  const Recipe recipe = ReadRecipe(dir.Write("sub/my.json", kRecipe));
+  EXPECT_EQ(recipe.name, "my");
+  EXPECT_EQ(recipe.model, (dir / "sub/ckpt").string());
+  EXPECT_EQ(recipe.record.tasks, (std::vector<std::string>{(dir / "sub/t.json").string()}));
+  EXPECT_EQ(recipe.record.limit, 7);
+  ASSERT_EQ(recipe.splits.size(), 2u);
+  EXPECT_EQ(recipe.splits[0].name, "kmeans");
+  EXPECT_EQ(recipe.splits[0].options.expert_size, 16);
+  EXPECT_EQ(recipe.splits[1].name, "control");
+  EXPECT_EQ(recipe.splits[1].options.method, "random");
+  EXPECT_EQ(recipe.route.epochs, 3);
+  EXPECT_EQ(recipe.eval.tasks, (std::vector<std::string>{(dir / "t.json").string()}));
+  EXPECT_EQ(recipe.eval.ffn_ratios, (std::vector<double>{0.5}));
+}
+
+TEST(Recipe, MistakesAreNamed) {
+  struct Mistake {
+    const char* from;
+    const char* to;
+    std::initializer_list<std::string_view> fragments;
+  };
+  const Mistake mistakes[] = {
+      {"\"route\"", "\"rout\"", {"unknown key 'rout'", "did you mean 'route'"}},
+      {"\"epochs\"", "\"epoch\"", {"route", "unknown key 'epoch'", "did you mean 'epochs'"}},
+      {"\"limit\": 7", "\"limit\": \"7\"", {"record: limit", "\"7\"", "whole number"}},
+      {"\"limit\": 7", "\"out\": \"x\"", {"record: out", "may not be set here"}},
+      {"\"control\"", "\"kmeans\"", {"split[1]", "'kmeans'", "no other split"}},
+      {"\"control\"", "\"a/b\"", {"split[1]", "'a/b'"}},
+      {"\"eval\"", "\"evil\"", {"eval is missing"}},
+      {"[{\"expert_size\": 16}, {", "[] , \"x\": [{", {"split is empty"}},
+      {"{\n  \"model\"", "{\n \"model\": 1,  \"model\"", {"'model' appears twice"}},
+  };
+  for (const Mistake& mistake : mistakes) {
+    SCOPED_TRACE(mistake.to);
+    const tests::TempDir dir;
+    std::string text = kRecipe;
+    const size_t at = text.find(mistake.from);
+    ASSERT_NE(at, std::string::npos);
+    text.replace(at, std::string(mistake.from).size(), mistake.to);
+    const auto path = dir.Write("r.json", text);
+    tests::ExpectError(ErrorKind::kUsage, mistake.fragments, [&] { ReadRecipe(path); });
+  }
+}
+
+}  // namespace
+}  // namespace moefy::pipeline

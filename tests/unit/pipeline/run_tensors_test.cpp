@@ -1,0 +1,72 @@
+#include "moefy/pipeline/run_tensors.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "moefy/io/safetensors.h"
+#include "support/expect_error.h"
+#include "support/split_fixtures.h"
+#include "support/temp_dir.h"
+
+namespace moefy::pipeline {
+namespace {
+
+std::vector<float> Floats(const io::SafetensorsFile& file, const char* name) {
+  const auto bytes = file.Bytes(*file.Find(name));
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+RunOptions Options(const std::filesystem::path& model, const std::filesystem::path& out) {
+  RunOptions options;
+  options.model = model.string();
+  options.tensors = (tests::Pico("t5-relu-tied") / "golden.safetensors").string();
+  options.out = out.string();
+  return options;
+}
+
+TEST(RunTensors, ASplitModelComputesWhatItsSourceDoes) {
+  const tests::TempDir dir;
+  tests::SplitInto(tests::Pico("t5-relu-tied"), dir / "moe", /*num_experts=*/14);
+  RunTensors(Options(tests::Pico("t5-relu-tied"), dir / "dense.safetensors"), IfExists::kRefuse,
+             SilentProgress());
+  RunTensors(Options(dir / "moe", dir / "moe.safetensors"), IfExists::kRefuse, SilentProgress());
+  RunOptions all = Options(dir / "moe", dir / "all.safetensors");
+  all.selection = "similarity";
+  RunTensors(all, IfExists::kRefuse, SilentProgress());
+  RunOptions few = all;
+  few.out = (dir / "few.safetensors").string();
+  few.ffn_ratio = 0.2;
+  RunTensors(few, IfExists::kRefuse, SilentProgress());
+
+  const auto want = Floats(io::SafetensorsFile(dir / "dense.safetensors"), "logits");
+  const auto largest_difference = [&](const char* name) {
+    const auto got = Floats(io::SafetensorsFile(dir / name), "logits");
+    EXPECT_EQ(got.size(), want.size());
+    float largest = 0;
+    for (size_t i = 0; i < want.size(); ++i)
+      largest = std::max(largest, std::abs(got[i] - want[i]));
+    return largest;
+  };
+  EXPECT_LT(largest_difference("moe.safetensors"), 1e-4);
+  EXPECT_LT(largest_difference("all.safetensors"), 1e-4);
+  EXPECT_GT(largest_difference("few.safetensors"), 1e-2);  // experts were really left out
+}
+
+TEST(RunTensors, BadInputsAreRefused) {
+  const tests::TempDir dir;
+  RunOptions options = Options(tests::Pico("t5-relu-tied"), dir / "out.safetensors");
+  options.tensors = (tests::Pico("t5-relu-tied") / "model.safetensors").string();
+  tests::ExpectError(ErrorKind::kInput, {"no tensor 'input_ids'"},
+                     [&] { RunTensors(options, IfExists::kRefuse, SilentProgress()); });
+  options = Options(tests::Pico("t5-relu-tied"), dir / "out.safetensors");
+  options.selection = "mlp";
+  tests::ExpectError(ErrorKind::kInput, {"moefy.json"},
+                     [&] { RunTensors(options, IfExists::kRefuse, SilentProgress()); });
+  EXPECT_TRUE(dir.Names().empty());
+}
+
+}  // namespace
+}  // namespace moefy::pipeline
