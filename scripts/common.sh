@@ -12,12 +12,13 @@ step() {
   printf '== %s: done in %d s\n\n' "$title" $((SECONDS - begin))
 }
 
-# Settings of the build: one compiler per core, and ccache when it is there. The values of the
+# Settings of the build: one compiler or test per core, and ccache when it is there. The values of the
 # environment win.
 prepare_build() {
   local cores
   cores="$(nproc)"
   export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$cores}"
+  export CTEST_PARALLEL_LEVEL="${CTEST_PARALLEL_LEVEL:-$cores}"
   if command -v ccache > /dev/null; then
     export CMAKE_CXX_COMPILER_LAUNCHER="${CMAKE_CXX_COMPILER_LAUNCHER:-ccache}"
     # Without these, ccache refuses to cache what uses a precompiled header.
