@@ -134,17 +134,24 @@ class CommandOf final : public Command {
     Json given = Json::object();
     for (const std::string& key : flags.given) given[key] = flag_values.at(key);
     const Json file = ReadJsonFile(common_.config);
-    for (const Json* json : {&file, static_cast<const Json*>(&given)}) {
-      const JsonObject object(*json, json == &file ? common_.config : "flags");
-      ReadOptions(object, options_);
-      ReadOptions(object, common_);
-      object.RefuseUnknownKeys();
+    try {
+      Apply(file, common_.config);
+    } catch (const Error& error) {
+      throw UsageError(error.what());  // a wrong configuration, not a wrong input
     }
+    Apply(given, "flags");
   }
 
   Outcome Run(Context& context) override { return run_(options_, context); }
 
  private:
+  void Apply(const Json& json, const std::string& where) {
+    const JsonObject object(json, where);
+    ReadOptions(object, options_);
+    ReadOptions(object, common_);
+    object.RefuseUnknownKeys();
+  }
+
   CLI::App* app_;
   Options options_;
   CommonOptions common_;

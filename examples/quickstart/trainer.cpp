@@ -98,6 +98,13 @@ model::TensorMap InitialParameters(const model::ModelConfig& config, uint64_t se
   return parameters;
 }
 
+model::TensorMap ReadInitial(const std::filesystem::path& checkpoint,
+                             const model::ModelConfig& config) {
+  model::TensorMap parameters = model::ReadParameters(io::Checkpoint::Open(checkpoint), config);
+  for (auto& [name, tensor] : parameters) tensor.requires_grad_();
+  return parameters;
+}
+
 void WriteParameters(const model::TensorMap& parameters, const std::filesystem::path& path) {
   std::vector<io::TensorInfo> infos;
   for (const auto& [name, tensor] : parameters) {
@@ -188,7 +195,8 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
   const model::ModelConfig config = WriteConfig(options, tokenizer->vocab_size(), out);
 
   const model::TensorMap parameters =
-      InitialParameters(config, static_cast<uint64_t>(options.seed));
+      options.initial.empty() ? InitialParameters(config, static_cast<uint64_t>(options.seed))
+                              : ReadInitial(options.initial, config);
   model::Transformer model(config, parameters);
   const std::vector<PenalizedFeedForward*> ffns = PenalizeAll(model);
   std::vector<at::Tensor> trained;

@@ -11,6 +11,7 @@
 namespace moefy::example {
 
 struct TrainOptions {
+  std::string initial;
   int64_t steps = 6000;
   int64_t easy_steps = 2000;
   int64_t tokens_per_batch = 2048;
@@ -30,6 +31,7 @@ struct TrainOptions {
 
   template <class Visitor>
   void Visit(Visitor& v) {
+    v.Field("initial", initial, "checkpoint to go on from, instead of random weights");
     v.Field("steps", steps, "batches to learn from");
     v.Field("easy-steps", easy_steps, "of these, in which texts grow to their true length");
     v.Field("tokens-per-batch", tokens_per_batch, "about, of the encoder");

@@ -26,6 +26,7 @@ TEST(ExampleTrainer, LowersTheLossAndWritesWhatCanBeLoaded) {
   options.num_heads = 2;
   options.head_dim = 8;
   options.num_encoder_layers = 1;
+  options.num_decoder_layers = 1;
   std::vector<int64_t> steps;
   const TrainReport trained =
       Train(options, kExample, kExample / "model", out,
