@@ -9,7 +9,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "adam.h"
 #include "lessons.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
@@ -19,6 +18,7 @@
 #include "moefy/model/family.h"
 #include "moefy/task/dataset.h"
 #include "moefy/task/metrics.h"
+#include "optimizer.h"
 #include "penalized_ffn.h"
 #include "prompts.h"
 
@@ -161,13 +161,13 @@ std::vector<std::string> FfnNames(const model::Transformer& model) {
   return names;
 }
 
-double LearningRate(const TrainOptions& options, int64_t step) {
+double LearningRateShare(const TrainOptions& options, int64_t step) {
   if (step <= options.warm_up) {
-    return options.learning_rate * static_cast<double>(step) / static_cast<double>(options.warm_up);
+    return static_cast<double>(step) / static_cast<double>(options.warm_up);
   }
   const double done = static_cast<double>(step - options.warm_up) /
                       static_cast<double>(std::max<int64_t>(options.steps - options.warm_up, 1));
-  return options.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
+  return 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
 // Short texts first: on true ones alone the loss stays where it is for a long time.
@@ -199,9 +199,7 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
                               : ReadInitial(options.initial, config);
   model::Transformer model(config, parameters);
   const std::vector<PenalizedFeedForward*> ffns = PenalizeAll(model);
-  std::vector<at::Tensor> trained;
-  for (const auto& [name, tensor] : parameters) trained.push_back(tensor);
-  Adam adam(std::move(trained));
+  Optimizer optimizer(parameters);
   Lessons lessons(specs, *tokenizer, config.decoder_start_id, options.tokens_per_batch,
                   static_cast<uint64_t>(options.seed));
 
@@ -216,7 +214,8 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
     at::Tensor activity = at::zeros({});
     for (const PenalizedFeedForward* ffn : ffns) activity = activity + ffn->mean_activation();
     (loss + activity * ActivityCost(options, step)).backward();
-    adam.Step(LearningRate(options, step), /*max_norm=*/1.0);
+    const double share = LearningRateShare(options, step);
+    optimizer.Step(options.matrix_rate * share, options.entry_rate * share, /*max_norm=*/1.0);
 
     loss_sum += loss.item<double>();
     ++since_report;

@@ -15,7 +15,8 @@ struct TrainOptions {
   int64_t steps = 6000;
   int64_t easy_steps = 2000;
   int64_t tokens_per_batch = 2048;
-  double learning_rate = 1.5e-3;
+  double matrix_rate = 0.02;
+  double entry_rate = 0.01;
   int64_t warm_up = 200;
   double activity_cost = 0.02;
   int64_t hidden = 96;
@@ -35,8 +36,9 @@ struct TrainOptions {
     v.Field("steps", steps, "batches to learn from");
     v.Field("easy-steps", easy_steps, "of these, in which texts grow to their true length");
     v.Field("tokens-per-batch", tokens_per_batch, "about, of the encoder");
-    v.Field("learning-rate", learning_rate, "after the warm-up; falls to 0 along a cosine");
-    v.Field("warm-up", warm_up, "steps in which the learning rate rises from 0");
+    v.Field("matrix-rate", matrix_rate, "Muon's step after the warm-up; falls to 0 along a cosine");
+    v.Field("entry-rate", entry_rate, "Adam's step for embeddings, position tables and norms, likewise");
+    v.Field("warm-up", warm_up, "steps in which both rates rise from 0");
     v.Field("activity-cost", activity_cost,
             "price of the mean activation, summed over the FFNs; from half-way on");
     v.Field("hidden", hidden, "width of the residual stream");
