@@ -66,6 +66,11 @@ Head ReadHead(const JsonObject& config, const std::vector<Head>& supported) {
                    "; moefy runs models of this type with one of these heads: ", Join(known));
 }
 
+void ReadDecoderHead(const JsonObject& json, ModelConfig& config) {
+  config.head = ReadHead(json, {Head::kLanguageModel, Head::kSequenceClassification});
+  if (config.head == Head::kSequenceClassification) ReadLabels(json, config);
+}
+
 void ReadLabels(const JsonObject& config, ModelConfig& out) {
   constexpr int64_t kMaxLabels = 1 << 16;
   out.num_labels = config.GetInt("num_labels", 1, kMaxLabels, 2);

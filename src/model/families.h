@@ -41,6 +41,9 @@ Activation ReadActivation(const JsonObject& json, const std::string& key,
 // The head that the first of "architectures" names; Error{kInput} unless it is one of `supported`.
 Head ReadHead(const JsonObject& config, const std::vector<Head>& supported);
 
+// For decoders: language modelling, or sequence classification with its labels.
+void ReadDecoderHead(const JsonObject& json, ModelConfig& config);
+
 // num_labels from id2label or num_labels (2 when neither is there), and the labels' names.
 void ReadLabels(const JsonObject& config, ModelConfig& out);
 

@@ -56,8 +56,8 @@ void CheckStack(const JsonObject& json, const ConfigKeys& all_keys, const StackK
   }
   if (stack.num_heads % stack.num_kv_heads != 0) {
     throw InputError(json.PathOf(keys.heads.key), " is ", stack.num_heads,
-                     ", which does not divide into ", stack.num_kv_heads, " key heads (",
-                     keys.kv_heads.key, ")");
+                     ", which does not divide into ", stack.num_kv_heads, " key heads",
+                     keys.kv_heads.key.empty() ? "" : StrCat(" (", keys.kv_heads.key, ")"));
   }
   if (config.position == PositionKind::kRotary &&
       (config.rotary.dims < 2 || config.rotary.dims % 2 != 0 ||
@@ -113,38 +113,19 @@ ModelConfig ReadModelConfig(const std::filesystem::path& config_file) {
   return ParseModelConfig(ReadJsonFile(config_file), config_file.string());
 }
 
-namespace {
-
-size_t NumFound(const io::Checkpoint& checkpoint, const std::vector<ExpectedTensor>& tensors) {
-  return static_cast<size_t>(std::count_if(
-      tensors.begin(), tensors.end(),
-      [&](const ExpectedTensor& tensor) { return checkpoint.Find(tensor.name) != nullptr; }));
-}
-
-}  // namespace
-
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings) {
   ModelConfig config = ReadModelConfig(checkpoint.directory() / "config.json");
   const Family& family = GetFamily(config.family);
   const auto warn = [&](const std::string& what) {
     if (warnings) warnings->push_back(StrCat(checkpoint.directory(), ": ", what));
   };
-  const std::vector<ExpectedTensor> tensors = ExpectedTensors(config);
-  size_t most = NumFound(checkpoint, tensors);
-  if (most < tensors.size()) {  // of the ways to call them, the one that finds most
-    const ModelConfig usual = config;
-    for (const bool gamma_beta : {false, true}) {
-      for (const bool bare : {false, true}) {
-        ModelConfig candidate = usual;
-        candidate.gamma_beta = gamma_beta;
-        if (bare) candidate.missing_prefix = family.base_prefix;
-        const size_t found = NumFound(checkpoint, ExpectedTensors(candidate));
-        if (found <= most) continue;
-        most = found;
-        config = candidate;
-      }
-    }
+  const std::vector<std::string> stored = checkpoint.TensorNames();
+  const auto is_based = [&](const auto& name) { return name.starts_with(family.base_prefix); };
+  if (std::none_of(stored.begin(), stored.end(), is_based)) {
+    config.missing_prefix = family.base_prefix;
   }
+  config.gamma_beta = std::any_of(stored.begin(), stored.end(),
+                                  [](const auto& name) { return name.ends_with(".gamma"); });
   if (!config.missing_prefix.empty()) {
     warn(StrCat("tensor names lack the prefix ", Quoted(config.missing_prefix),
                 ", as in old checkpoints; read as if they had it"));

@@ -7,7 +7,7 @@ namespace moefy::model {
 namespace {
 
 void ReadConfig(const JsonObject& json, ModelConfig& config) {
-  config.head = ReadHead(json, {Head::kLanguageModel});
+  ReadDecoderHead(json, config);
   config.activation = ReadActivation(json, "activation", "gelu");
   const bool biases = json.GetBool("bias", false);
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = biases;
@@ -54,6 +54,7 @@ ModelNames Names(const ModelConfig& config) {
   stack.w_in = layer + "mlp.dense_h_to_4h";
   stack.w_out = layer + "mlp.dense_4h_to_h";
   stack.final_norm = "transformer.ln_f";
+  names.classifier = "score";
   names.language_model_head = "lm_head";
   return names;
 }

@@ -6,7 +6,7 @@ namespace moefy::model {
 namespace {
 
 void ReadConfig(const JsonObject& json, ModelConfig& config) {
-  config.head = ReadHead(json, {Head::kLanguageModel});
+  ReadDecoderHead(json, config);
   config.activation = ReadActivation(json, "activation_function", "gelu_new");
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = true;
   config.qkv = QkvLayout::kStacked;
@@ -36,6 +36,7 @@ ModelNames Names(const ModelConfig&) {
   stack.w_in = layer + "mlp.c_fc";
   stack.w_out = layer + "mlp.c_proj";
   stack.final_norm = "transformer.ln_f";
+  names.classifier = "score";
   names.language_model_head = "lm_head";
   return names;
 }

@@ -6,7 +6,7 @@ namespace moefy::model {
 namespace {
 
 void ReadConfig(const JsonObject& json, ModelConfig& config) {
-  config.head = ReadHead(json, {Head::kLanguageModel});
+  ReadDecoderHead(json, config);
   config.activation = ReadActivation(json, "hidden_act", "gelu");
   config.qkv_bias = config.attention_output_bias = json.GetBool("attention_bias", true);
   config.ffn_bias = true;
@@ -39,6 +39,7 @@ ModelNames Names(const ModelConfig&) {
   stack.w_in = layer + "mlp.dense_h_to_4h";
   stack.w_out = layer + "mlp.dense_4h_to_h";
   stack.final_norm = "gpt_neox.final_layer_norm";
+  names.classifier = "score";
   names.language_model_head = "embed_out";
   return names;
 }

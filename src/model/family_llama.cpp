@@ -10,7 +10,7 @@ namespace moefy::model {
 namespace {
 
 void ReadCommon(const JsonObject& json, ModelConfig& config) {
-  config.head = ReadHead(json, {Head::kLanguageModel});
+  ReadDecoderHead(json, config);
   config.gated = true;
   config.norm = NormKind::kRmsNorm;
   config.norm_epsilon = json.GetNumber("rms_norm_eps", 0, 1, 1e-6);
@@ -74,6 +74,7 @@ ModelNames Names(const ModelConfig&) {
   stack.w_gate = layer + "mlp.gate_proj";
   stack.w_out = layer + "mlp.down_proj";
   stack.final_norm = "model.norm";
+  names.classifier = "score";
   names.language_model_head = "lm_head";
   return names;
 }

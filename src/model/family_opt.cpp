@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kPositionOffset = 2;
 
 void ReadConfig(const JsonObject& json, ModelConfig& config) {
-  config.head = ReadHead(json, {Head::kLanguageModel});
+  ReadDecoderHead(json, config);
   config.activation = ReadActivation(json, "activation_function", "relu");
   const bool biases = json.GetBool("enable_bias", true);
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = biases;
@@ -48,6 +48,7 @@ ModelNames Names(const ModelConfig& config) {
     stack.project_in = base + "project_in";
     stack.project_out = base + "project_out";
   }
+  names.classifier = "score";
   names.language_model_head = "lm_head";
   return names;
 }

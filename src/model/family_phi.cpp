@@ -6,7 +6,7 @@ namespace moefy::model {
 namespace {
 
 void ReadConfig(const JsonObject& json, ModelConfig& config) {
-  config.head = ReadHead(json, {Head::kLanguageModel});
+  ReadDecoderHead(json, config);
   config.activation = ReadActivation(json, "hidden_act", "gelu_new");
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = config.head_bias = true;
   config.norm = NormKind::kLayerNorm;
@@ -37,6 +37,7 @@ ModelNames Names(const ModelConfig&) {
   stack.w_in = layer + "mlp.fc1";
   stack.w_out = layer + "mlp.fc2";
   stack.final_norm = "model.final_layernorm";
+  names.classifier = "score";
   names.language_model_head = "lm_head";
   return names;
 }

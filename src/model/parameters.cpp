@@ -1,4 +1,5 @@
 // Tensors of a checkpoint as the model wants them: all there, of the right shape, in F32.
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -41,6 +42,17 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
 }
 
 namespace {
+
+// Tensors that older checkpoints hold though they follow from the rest: tied copies of the
+// embeddings, masks, position tables.
+bool IsSuperfluous(const std::string& name) {
+  static const std::vector<std::string> kEndings = {
+      "lm_head.weight", "embed_out.weight", "encoder.embed_tokens.weight",
+      "attn.bias",      "attention.bias",   "decoder.embed_tokens.weight",
+      "masked_bias",    "inv_freq",         "position_ids"};
+  return std::any_of(kEndings.begin(), kEndings.end(),
+                     [&](const std::string& ending) { return name.ends_with(ending); });
+}
 
 // "" or what config.json says of the extents that disagree: " (d_model 48)".
 std::string Because(const ExpectedTensor& want, const io::TensorInfo& found) {
@@ -85,7 +97,7 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
   if (!warnings) return;
   std::vector<std::string> unused;
   for (const std::string& name : checkpoint.TensorNames()) {
-    if (!expected_names.contains(name)) unused.push_back(Quoted(name));
+    if (!expected_names.contains(name) && !IsSuperfluous(name)) unused.push_back(Quoted(name));
   }
   if (unused.empty()) return;
   const size_t count = unused.size();

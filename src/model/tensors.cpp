@@ -123,7 +123,8 @@ class Collector {
         break;
       case Head::kSequenceClassification:
         Linear(names.pooler, hidden_, hidden_, true);
-        Linear(names.classifier, labels, hidden_, config_.head_bias);
+        // Those without a pooler are decoders' and have no bias.
+        Linear(names.classifier, labels, {config_.embedding_width, ""}, !names.pooler.empty());
         break;
       case Head::kQuestionAnswering:
         Linear(names.span_head, {2, "a start and an end"}, hidden_, true);

@@ -161,6 +161,19 @@ struct Transformer::Impl {
     return logits_bias.defined() ? logits + logits_bias : logits;
   }
 
+  // x [batch, tokens, width] -> [batch, labels]: from the first token through the pooler, or from
+  // the last real one where there is no pooler.
+  at::Tensor Classify(const at::Tensor& x, const at::Tensor& mask) const {
+    if (pooler.weight.defined()) {
+      const at::Tensor pooled = pooler(x.select(1, 0));
+      return classifier(config.relu_pooler ? at::relu(pooled) : at::tanh(pooled));
+    }
+    const int64_t tokens = x.size(1);
+    if (!mask.defined()) return classifier(x.select(1, tokens - 1));
+    const at::Tensor last = ((mask != 0) * at::arange(tokens, at::kLong)).argmax(1);  // [batch]
+    return classifier(x.take_along_dim(last.view({-1, 1, 1}), 1).squeeze(1));
+  }
+
   void CheckLength(int64_t tokens) const {
     const int64_t positions = config.max_positions - config.position_offset;
     if (config.position == PositionKind::kLearned && tokens > positions) {
@@ -253,11 +266,9 @@ ForwardOutputs Transformer::Forward(const ForwardInputs& inputs, const StateSink
   }
   ForwardOutputs outputs;
   switch (m.config.head) {
-    case Head::kSequenceClassification: {
-      const at::Tensor pooled = m.pooler(packing.Unpack(x).select(1, 0));  // [batch, hidden]
-      outputs.logits = m.classifier(m.config.relu_pooler ? at::relu(pooled) : at::tanh(pooled));
+    case Head::kSequenceClassification:
+      outputs.logits = m.Classify(packing.Unpack(x), inputs.attention_mask);
       break;
-    }
     case Head::kQuestionAnswering: {
       const at::Tensor spans = packing.Unpack(m.span_head(x));  // [batch, tokens, 2]
       outputs.start_logits = spans.select(2, 0);

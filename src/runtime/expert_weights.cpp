@@ -80,6 +80,7 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts) {
     throw InputError("cannot split ", neurons, " neurons into ", num_experts,
                      " experts of equal size");
   }
+  if (ffn.b_gate.defined()) throw InputError("FFNs with biased gates do not run sparsely yet");
   CheckShape("W_out", ffn.w_out, {neurons, hidden});
   CheckShape("W_gate", ffn.w_gate, {neurons, hidden});
   CheckShape("b_in", ffn.b_in, {neurons});

@@ -143,6 +143,38 @@ TEST(Transformer, ASlidingWindowHidesWhatIsBeforeIt) {
   }
 }
 
+// A decoder classifies by its last real token, whichever side the padding is on.
+TEST(Transformer, DecodersClassifyByTheLastToken) {
+  const at::NoGradGuard no_grad;
+  const std::filesystem::path directory = tests::TestData() / "pico" / "gpt2-relu-ninner";
+  const io::Checkpoint checkpoint = io::Checkpoint::Open(directory);
+  Json json = ReadJsonFile(directory / "config.json");
+  const ModelConfig language_model = ParseModelConfig(json, "c");
+  json["architectures"] = {"GPT2ForSequenceClassification"};
+  json["id2label"] = {{"0", "no"}, {"1", "yes"}, {"2", "perhaps"}};
+  const ModelConfig config = ParseModelConfig(json, "c");
+  TensorMap parameters = ReadParameters(checkpoint, language_model);
+  const at::Tensor score = at::arange(120, at::kFloat).sin().view({3, 40});
+  parameters["score.weight"] = score;
+  Transformer model(config, parameters);
+  at::Tensor last;  // hidden states of the last token
+  ForwardInputs alone;
+  alone.input_ids = Ids({5, 6, 7});
+  const at::Tensor logits = model
+                                .Forward(alone,
+                                         [&](const auto& name, const at::Tensor& states) {
+                                           if (name == "hidden_states.2") last = states[0][2];
+                                         })
+                                .logits;
+  EXPECT_TRUE(at::allclose(logits[0], at::mv(score, last)));
+  ForwardInputs padded;
+  padded.input_ids = at::cat({Ids({5, 6, 7, 0}), Ids({0, 5, 6, 7})});
+  padded.attention_mask = at::cat({Ids({1, 1, 1, 0}), Ids({0, 1, 1, 1})});
+  const at::Tensor both = model.Forward(padded).logits;
+  EXPECT_TRUE(at::allclose(both[0], logits[0], 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(both[1], logits[0], 1e-5, 1e-6));
+}
+
 TEST(Transformer, ADisagreeingShapeNamesTensorAndField) {
   const auto disagree = [](const char* pico, const char* key, const Json& value,
                            std::initializer_list<std::string_view> fragments) {
