@@ -1,0 +1,41 @@
+// A model to run, dense or split, under one name.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moefy/io/checkpoint.h"
+#include "moefy/model/transformer.h"
+#include "moefy/pipeline/run.h"
+#include "moefy/runtime/sparse_model.h"
+#include "moefy/split/moe_checkpoint.h"
+
+namespace moefy::pipeline {
+
+class RunnableModel {
+ public:
+  // Sparse if the options name a selection. Throws as the readers do.
+  explicit RunnableModel(const RunOptions& options, std::vector<std::string>* warnings = nullptr)
+      : checkpoint_(io::Checkpoint::Open(options.model)) {
+    if (options.selection.empty()) {
+      dense_ = std::make_unique<model::Transformer>(model::LoadTransformer(checkpoint_, warnings));
+      return;
+    }
+    moe_ = std::make_unique<split::MoeCheckpoint>(split::MoeCheckpoint::Open(options.model));
+    sparse_ = std::make_unique<runtime::SparseModel>(*moe_, static_cast<uint64_t>(options.seed));
+    sparse_->Install(options.selection, options.ffn_ratio);
+  }
+
+  const io::Checkpoint& checkpoint() const { return checkpoint_; }
+  model::Transformer& transformer() { return sparse_ ? sparse_->transformer() : *dense_; }
+  double FfnRatio() const { return sparse_ ? sparse_->Counters().FfnRatio() : 1; }
+
+ private:
+  io::Checkpoint checkpoint_;
+  std::unique_ptr<split::MoeCheckpoint> moe_;
+  std::unique_ptr<runtime::SparseModel> sparse_;
+  std::unique_ptr<model::Transformer> dense_;
+};
+
+}  // namespace moefy::pipeline
