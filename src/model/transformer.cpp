@@ -75,8 +75,8 @@ class Builder {
     const auto tensor = [&](const std::string& name) {
       return name.empty() ? at::Tensor() : parameters_.at(name);
     };
-    return {tensor(spec.w_in),      tensor(spec.b_in),  tensor(spec.w_gate),
-            tensor(spec.w_out).t(), tensor(spec.b_out), spec.activation};
+    return {tensor(spec.w_in),  tensor(spec.b_in), tensor(spec.w_gate), tensor(spec.w_out).t(),
+            tensor(spec.b_out), spec.activation,   tensor(spec.b_gate)};
   }
 
  private:

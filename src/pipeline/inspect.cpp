@@ -2,6 +2,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
 #include "moefy/route/router_trainer.h"
 #include "moefy/split/moe_checkpoint.h"
@@ -21,7 +22,7 @@ std::vector<int64_t> ExpertSizes(int64_t num_neurons) {
 }  // namespace
 
 Inspection Inspect(const std::filesystem::path& path) {
-  const io::Checkpoint checkpoint = io::Checkpoint::Open(path);
+  const io::Checkpoint checkpoint = model::OpenCheckpoint(path);
   Inspection out;
   out.path = path;
   out.config = model::ReadModelConfig(checkpoint.directory() / "config.json");

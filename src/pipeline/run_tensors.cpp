@@ -8,6 +8,7 @@
 #include "moefy/base/error.h"
 #include "moefy/io/safetensors.h"
 #include "moefy/model/family.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/runtime/sparse_model.h"
 #include "moefy/split/moe_checkpoint.h"
 
@@ -91,7 +92,7 @@ RunResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& pr
   StagedFile staged(options.out, if_exists);
   const io::SafetensorsFile file(options.tensors);
   const model::ForwardInputs inputs = ReadInputs(file);
-  const io::Checkpoint checkpoint = io::Checkpoint::Open(options.model);
+  const io::Checkpoint checkpoint = model::OpenCheckpoint(options.model);
 
   std::optional<split::MoeCheckpoint> moe;
   std::optional<runtime::SparseModel> sparse;

@@ -16,6 +16,8 @@ enum class PositionKind { kLearned, kRelativeBias };
 enum class Activation { kRelu, kGelu, kGeluTanh, kSilu };
 
 std::string ActivationName(Activation activation);  // "relu", "gelu", "gelu_tanh", "silu"
+// By the names that config.json files use. Throws Error{kInput} beginning with `where`.
+Activation ParseActivation(const std::string& name, const std::string& where);
 
 struct ModelConfig {
   std::string family;      // "t5", "bert": the row of the family table
