@@ -15,7 +15,7 @@ namespace {
 std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
                                      std::vector<std::string>& warnings) {
   if (!options.ffn.empty()) return split::FindNamedFfns(dense, options.ffn, warnings);
-  const model::ModelConfig config = model::ReadModelConfig(dense.directory() / "config.json");
+  const model::ModelConfig config = model::ReadModelConfig(dense);
   model::CheckParameters(dense, config);
   return model::FfnSpecs(config);
 }

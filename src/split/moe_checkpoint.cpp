@@ -129,15 +129,16 @@ MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
   const std::string fingerprint = source.GetString("fingerprint");
   const std::vector<ListedFfn> listed = ReadListedFfns(manifest);
 
+  io::Checkpoint weights = io::Checkpoint::Open(directory);
   const std::string family = source.GetString("family");
   const bool named = family == kNamedFamily;
   model::ModelConfig config;
   if (named) {
     config.family = kNamedFamily;
   } else {
-    config = model::ReadModelConfig(directory / "config.json");
+    config = model::ReadModelConfig(weights);
   }
-  MoeCheckpoint moe(io::Checkpoint::Open(directory), std::move(config));
+  MoeCheckpoint moe(std::move(weights), std::move(config));
   if (family != moe.config_.family) {
     throw InputError(source.PathOf("family"), " is ", Quoted(family), "; config.json says ",
                      Quoted(moe.config_.family));

@@ -83,9 +83,8 @@ Json Manifest(const io::Checkpoint& dense, const std::string& fingerprint,
     if (source == FfnSource::kNamed) ffn.update(NamedTensors(spec));
     listed.push_back(std::move(ffn));
   }
-  const std::string family = source == FfnSource::kNamed
-                                 ? kNamedFamily
-                                 : model::ReadModelConfig(dense.directory() / kConfig).family;
+  const std::string family =
+      source == FfnSource::kNamed ? kNamedFamily : model::ReadModelConfig(dense).family;
   return {{"format", kMoeFormat},
           {"moefy_version", kVersion},
           {"source",
