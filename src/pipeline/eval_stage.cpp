@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "moefy/base/error.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/stages.h"
 #include "pipeline/task_data.h"
 
@@ -52,7 +53,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& p
   std::vector<eval::NamedModel> models;
   for (size_t i = 0; i < checkpoints.size(); ++i) models.push_back({names[i], &checkpoints[i]});
   const io::Checkpoint dense =
-      io::Checkpoint::Open(options.dense.empty() ? options.models.front() : options.dense);
+      model::OpenCheckpoint(options.dense.empty() ? options.models.front() : options.dense);
 
   std::vector<eval::EvaluationReport> reports;
   for (const auto& [spec, dataset] : tasks) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moefy/io/checkpoint.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
 #include "moefy/pipeline/run.h"
 #include "moefy/runtime/sparse_model.h"
@@ -17,7 +18,7 @@ class RunnableModel {
  public:
   // Sparse if the options name a selection. Throws as the readers do.
   explicit RunnableModel(const RunOptions& options, std::vector<std::string>* warnings = nullptr)
-      : checkpoint_(io::Checkpoint::Open(options.model)) {
+      : checkpoint_(model::OpenCheckpoint(options.model)) {
     if (options.selection.empty()) {
       dense_ = std::make_unique<model::Transformer>(model::LoadTransformer(checkpoint_, warnings));
       return;
