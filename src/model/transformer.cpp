@@ -233,7 +233,9 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
   }
   m.specs = FfnSpecs(config);
   for (const FfnSpec& spec : m.specs) {
-    m.ffns.push_back(std::make_unique<DenseFeedForward>(build.MakeFfn(spec)));
+    m.ffns.push_back(parameters.contains(spec.w_in)
+                         ? std::make_unique<DenseFeedForward>(build.MakeFfn(spec))
+                         : nullptr);
   }
   m.config = std::move(config);
 }

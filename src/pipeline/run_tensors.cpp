@@ -87,6 +87,10 @@ RunResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& pr
     throw UsageError("run needs --tensors: a safetensors file with input_ids");
   }
   if (options.out.empty()) throw UsageError("run needs --out: where should the results go?");
+  const runtime::WeightFormat format = runtime::ParseWeightFormat(options.weights);
+  if (options.selection.empty() && format != runtime::WeightFormat::kF32) {
+    throw UsageError("--weights ", options.weights, " needs --selection: a dense run is F32");
+  }
   const at::NoGradGuard no_grad;
   StagedFile staged(options.out, if_exists);
   const io::SafetensorsFile file(options.tensors);
@@ -100,7 +104,7 @@ RunResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& pr
     dense.emplace(model::LoadTransformer(checkpoint));
   } else {
     moe.emplace(split::MoeCheckpoint::Open(options.model));
-    sparse.emplace(*moe, static_cast<uint64_t>(options.seed));
+    sparse.emplace(*moe, static_cast<uint64_t>(options.seed), format, progress);
     sparse->Install(options.selection, options.ffn_ratio);
   }
   model::Transformer& transformer = sparse ? sparse->transformer() : *dense;

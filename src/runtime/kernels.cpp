@@ -226,6 +226,7 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
         if (args.w_gate) {
           Vector gate_value = hn::LoadU(d, gate + r * kTileNeurons + n);
           if (args.gate_scale) gate_value = hn::Mul(gate_value, hn::LoadU(d, args.gate_scale + n));
+          if (args.b_gate) gate_value = hn::Add(gate_value, hn::LoadU(d, args.b_gate + n));
           value = hn::Mul(value, Apply(d, args.map, gate_value));
         } else {
           value = Apply(d, args.map, value);

@@ -31,7 +31,8 @@ struct FirstProductArgs {
   const float* in_scale = nullptr;
   const float* gate_scale = nullptr;
   const float* out_scale = nullptr;
-  const float* b_in = nullptr;  // [width] or null; readable likewise
+  const float* b_in = nullptr;    // [width] or null; readable likewise
+  const float* b_gate = nullptr;  // as b_in, or null
   Map map = Map::kRelu;
   float* h = nullptr;  // row of the i-th of `tokens` at h + i * h_stride; whole blocks written
   int64_t h_stride = 0;

@@ -49,12 +49,16 @@ struct ForwardOutputs {
 void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                      std::vector<std::string>* warnings = nullptr);
 
+// Whoever puts FFNs of his own in need not have the dense ones in memory.
+enum class Parts { kAll, kWithoutFfns };
+
 // Checks, then reads every tensor the family expects, as F32.
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                         std::vector<std::string>* warnings = nullptr);
+                         std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll);
 
 class Transformer {
  public:
+  // FFNs whose tensors are not among the parameters must be put in before anything runs.
   Transformer(ModelConfig config, const TensorMap& parameters);
   ~Transformer();
   Transformer(Transformer&&) noexcept;
@@ -79,7 +83,8 @@ class Transformer {
 
 // config.json and weights of a directory, ready to run.
 Transformer LoadTransformer(const io::Checkpoint& checkpoint,
-                            std::vector<std::string>* warnings = nullptr);
+                            std::vector<std::string>* warnings = nullptr,
+                            Parts parts = Parts::kAll);
 
 // Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on.
 at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name);

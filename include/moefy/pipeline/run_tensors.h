@@ -19,6 +19,7 @@ struct RunOptions {
   bool ffn_taps = false;
   std::string selection;
   double ffn_ratio = 1.0;
+  std::string weights = "f32";
   int64_t seed = 0;
 
   template <class Visitor>
@@ -31,6 +32,8 @@ struct RunOptions {
     v.Field("selection", selection,
             "run a split model sparsely: mlp, similarity, random or oracle (default: dense)");
     v.Field("ffn-ratio", ffn_ratio, "share of the neurons to run with --selection");
+    v.Field("weights", weights,
+            "with --selection, how weights are kept in memory: f32, bf16, f16 or int8");
     v.Field("seed", seed, "of the random selection");
   }
 };

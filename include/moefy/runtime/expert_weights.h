@@ -41,6 +41,7 @@ struct ExpertWeights {
   const float* gate_scale = nullptr;
   const float* out_scale = nullptr;
   const float* b_in = nullptr;          // [experts, neurons_per_expert] or null
+  const float* b_gate = nullptr;        // as b_in, or null
   const float* b_out = nullptr;         // [padded_hidden] or null
   const float* compensation = nullptr;  // [experts, padded_hidden] or null
   std::shared_ptr<void> storage;        // keeps the above alive; 64-byte aligned
