@@ -75,8 +75,9 @@ eval::BenchmarkShape ChooseShape(const BenchOptions& options) {
   } else {
     const pipeline::Inspection inspection = pipeline::Inspect(options.model);
     const model::ModelConfig& config = inspection.config;
-    shape = {options.model,     config.hidden, config.num_neurons, inspection.num_experts,
-             config.activation, config.gated,  config.biases};
+    shape = {options.model,          config.hidden,     config.last_stack().num_neurons,
+             inspection.num_experts, config.activation, config.gated,
+             config.ffn_bias};
     if (shape.num_experts == 0 && options.experts == 0 && options.expert_size == 0) {
       throw UsageError(options.model, " is not split; give --experts or --expert-size");
     }

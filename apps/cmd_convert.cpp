@@ -26,9 +26,9 @@ struct ConvertOptions {
 
 std::string DescribePlan(const pipeline::ConvertPlan& plan) {
   const model::ModelConfig& config = plan.model.config;
-  std::string out =
-      StrCat("model    ", config.family, ", ", plan.model.ffns.size(), " FFNs of ",
-             config.num_neurons, " neurons, ", FormatBytes(plan.model.num_bytes), "\n");
+  std::string out = StrCat("model    ", config.family, ", ", plan.model.ffns.size(), " FFNs of ",
+                           config.last_stack().num_neurons, " neurons, ",
+                           FormatBytes(plan.model.num_bytes), "\n");
   out += StrCat("stages   ", Join(plan.stages), "\n");
   out += StrCat("memory   at most about ", FormatBytes(plan.peak_memory_bytes), "\n");
   for (const auto& output : plan.outputs) {

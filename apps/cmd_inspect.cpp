@@ -9,8 +9,15 @@ namespace {
 std::string Describe(const pipeline::Inspection& inspection) {
   const model::ModelConfig& config = inspection.config;
   const auto count = [](auto value) { return FormatCount(static_cast<uint64_t>(value)); };
-  std::string layers = StrCat(config.num_encoder_layers, " encoder");
-  if (config.num_decoder_layers > 0) layers += StrCat(" + ", config.num_decoder_layers, " decoder");
+  std::vector<std::string> stacks, neurons;
+  for (const auto& [name, stack] :
+       {std::pair{"encoder", config.encoder}, std::pair{"decoder", config.decoder}}) {
+    if (stack.num_layers == 0) continue;
+    stacks.push_back(StrCat(stack.num_layers, " ", name, " layers with ", stack.num_heads,
+                            " heads of ", stack.head_dim));
+    neurons.push_back(count(stack.num_neurons));
+  }
+  if (neurons.size() == 2 && neurons[0] == neurons[1]) neurons.pop_back();
   std::vector<std::string> dtypes;
   for (const auto& [name, bytes] : inspection.bytes_by_dtype) {
     dtypes.push_back(name + " " + FormatBytes(bytes));
@@ -18,11 +25,11 @@ std::string Describe(const pipeline::Inspection& inspection) {
   std::vector<std::string> sizes;
   for (const int64_t size : inspection.expert_sizes) sizes.push_back(std::to_string(size));
   std::string out;
-  out += StrCat("family        ", config.family, ", ", layers, " layers, width ", config.hidden,
-                ", ", config.num_heads, " heads of ", config.head_dim, "\n");
-  out += StrCat("FFNs          ", inspection.ffns.size(), " of ", count(config.num_neurons),
-                " neurons, ", model::ActivationName(config.activation),
-                config.gated ? ", gated" : "", "\n");
+  out += StrCat("family        ", config.family, ", width ", config.hidden, ", ",
+                Join(stacks, " + "), "\n");
+  out +=
+      StrCat("FFNs          ", inspection.ffns.size(), " of ", Join(neurons, " and "), " neurons, ",
+             model::ActivationName(config.activation), config.gated ? ", gated" : "", "\n");
   out += StrCat("parameters    ", count(inspection.num_parameters), ", of which in FFNs ",
                 FormatFixed(100.0 * static_cast<double>(inspection.ffn_parameters) /
                                 static_cast<double>(inspection.num_parameters),

@@ -73,9 +73,9 @@ model::ModelConfig WriteConfig(const TrainOptions& options, int64_t vocab_size,
 // T5's own initialisation: the attention scale is in the query weights.
 double InitialDeviation(const std::string& name, const model::ModelConfig& config) {
   const auto hidden = static_cast<double>(config.hidden);
-  const auto head_dim = static_cast<double>(config.head_dim);
-  const auto heads = static_cast<double>(config.num_heads);
-  const auto neurons = static_cast<double>(config.num_neurons);
+  const auto head_dim = static_cast<double>(config.decoder.head_dim);
+  const auto heads = static_cast<double>(config.decoder.num_heads);
+  const auto neurons = static_cast<double>(config.decoder.num_neurons);
   const auto ends_with = [&](const char* suffix) { return name.ends_with(suffix); };
   if (ends_with("shared.weight")) return 1.0;
   if (ends_with(".q.weight")) return 1 / std::sqrt(hidden * head_dim);

@@ -30,12 +30,15 @@ std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
     at::Tensor ids = at::full({batch_size, tokens}, pad_id, at::kLong);
     at::Tensor mask = at::zeros({batch_size, tokens}, at::kLong);
     at::Tensor types = at::zeros({batch_size, tokens}, at::kLong);
+    // Texts that a decoder goes on with end together: their padding is on the left.
+    const bool left = config.architecture == model::Architecture::kDecoder;
     for (int64_t row = 0; row < batch_size; ++row) {
       const text::Encoding& encoding = encodings[batch.example_idxs[row]];
-      std::copy(encoding.ids.begin(), encoding.ids.end(), ids[row].data_ptr<int64_t>());
+      const int64_t count = length(batch.example_idxs[row]), first = left ? tokens - count : 0;
+      std::copy(encoding.ids.begin(), encoding.ids.end(), ids[row].data_ptr<int64_t>() + first);
       std::copy(encoding.token_type_ids.begin(), encoding.token_type_ids.end(),
-                types[row].data_ptr<int64_t>());
-      mask[row].narrow(0, 0, length(batch.example_idxs[row])).fill_(1);
+                types[row].data_ptr<int64_t>() + first);
+      mask[row].narrow(0, first, count).fill_(1);
     }
     batch.inputs.input_ids = ids;
     batch.inputs.attention_mask = mask;
@@ -129,7 +132,10 @@ std::vector<text::Encoding> TaskReader::Encode(const task::Dataset& dataset) con
 
 at::Tensor TaskReader::LabelScores(const model::ForwardOutputs& outputs) const {
   if (config_.head == Head::kSequenceClassification) return outputs.logits;
-  return outputs.logits.select(1, 0).index_select(1, at::tensor(label_ids_, at::kLong));
+  // What comes after the decoder's start, or after the whole prompt.
+  const bool causal = config_.architecture == model::Architecture::kDecoder;
+  const int64_t column = causal ? outputs.logits.size(1) - 1 : 0;
+  return outputs.logits.select(1, column).index_select(1, at::tensor(label_ids_, at::kLong));
 }
 
 std::vector<text::Encoding> EncodeTextFile(const std::filesystem::path& path,

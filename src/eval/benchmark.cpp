@@ -59,7 +59,7 @@ struct Layer {
   int64_t next_input = 0;
 
   model::FfnWeights weights(Activation activation) const {
-    return {w_in, b_in, w_gate, w_out.t(), b_out, activation};
+    return {w_in, b_in, w_gate, w_out.t(), b_out, activation, {}};
   }
 };
 

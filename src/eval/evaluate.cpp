@@ -153,7 +153,7 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
   }
   for (const task::Label& label : spec.labels) report.labels.push_back(label.value);
 
-  const model::ModelConfig config = model::ReadModelConfig(dense.directory() / "config.json");
+  const model::ModelConfig config = model::ReadModelConfig(dense);
   const TaskReader reader(spec, config, *tokenizer);
   const std::vector<Batch> batches =
       MakeBatches(reader.Encode(dataset), config, tokenizer->pad_id());

@@ -8,7 +8,11 @@
 namespace moefy::model {
 
 const std::vector<Family>& Families() {
-  static const std::vector<Family> families = {T5Family(), BertFamily()};
+  static const std::vector<Family> families = {
+      T5Family(),     BertFamily(),    RobertaFamily(), DistilBertFamily(), Gpt2Family(),
+      OptFamily(),    GptNeoXFamily(), LlamaFamily(),   MistralFamily(),    Qwen2Family(),
+      GemmaFamily(),  PhiFamily(),     FalconFamily(),  BartFamily(),       M2M100Family(),
+      MarianFamily(), PegasusFamily()};
   return families;
 }
 
@@ -22,22 +26,85 @@ const Family& GetFamily(const std::string& name) {
                    "; supported: ", Join(names));
 }
 
-ModelConfig ParseModelConfig(const Json& json, const std::string& where) {
-  const JsonObject config(json, where);
-  const std::string model_type = config.GetString("model_type");
+namespace {
+
+int64_t ReadSize(const JsonObject& json, const SizeKey& key, int64_t max, int64_t derived) {
+  if (key.key.empty()) return derived;
+  return json.GetInt(key.key, 1, max, key.if_absent > 0 ? key.if_absent : derived);
+}
+
+void ReadStack(const JsonObject& json, const StackKeys& keys, int64_t hidden, StackConfig& stack) {
+  if (keys.layers.key.empty()) return;
+  stack.num_layers = ReadSize(json, keys.layers, kMaxLayers, 1);
+  stack.num_heads = ReadSize(json, keys.heads, kMaxWidth, 1);
+  stack.num_kv_heads = ReadSize(json, keys.kv_heads, kMaxWidth, stack.num_heads);
+  stack.head_dim = ReadSize(json, keys.head_dim, kMaxWidth, 0);
+  stack.num_neurons = ReadSize(json, keys.neurons, kMaxWidth, std::min(4 * hidden, kMaxWidth));
+}
+
+// Sizes that must fit each other, whichever key they came from.
+void CheckStack(const JsonObject& json, const ConfigKeys& all_keys, const StackKeys& keys,
+                const ModelConfig& config, StackConfig& stack) {
+  if (stack.num_layers == 0) return;
+  if (stack.head_dim == 0) {
+    if (config.hidden % stack.num_heads != 0) {
+      throw InputError(json.PathOf(all_keys.hidden.key), " is ", config.hidden,
+                       ", which does not divide into ", stack.num_heads, " attention heads (",
+                       keys.heads.key, ")");
+    }
+    stack.head_dim = config.hidden / stack.num_heads;
+  }
+  if (stack.num_heads % stack.num_kv_heads != 0) {
+    throw InputError(json.PathOf(keys.heads.key), " is ", stack.num_heads,
+                     ", which does not divide into ", stack.num_kv_heads, " key heads (",
+                     keys.kv_heads.key, ")");
+  }
+  if (config.position == PositionKind::kRotary &&
+      (config.rotary.dims < 2 || config.rotary.dims % 2 != 0 ||
+       config.rotary.dims > stack.head_dim)) {
+    throw InputError(json.PathOf(keys.heads.key), " is ", stack.num_heads, ": heads of ",
+                     stack.head_dim, " dimensions, of which ", config.rotary.dims,
+                     " are to be rotated; expected an even number of at most ", stack.head_dim);
+  }
+}
+
+void CheckSizes(const JsonObject& json, const ConfigKeys& keys, ModelConfig& config) {
+  CheckStack(json, keys, keys.encoder, config, config.encoder);
+  CheckStack(json, keys, keys.decoder, config, config.decoder);
+  if (config.position == PositionKind::kSinusoidal &&
+      (config.hidden % 2 != 0 || config.sinusoid_steps <= 0)) {
+    throw InputError(json.PathOf(keys.hidden.key), " is ", config.hidden,
+                     "; sinusoidal positions need an even number from 4");
+  }
+}
+
+}  // namespace
+
+ModelConfig ParseModelConfig(const Json& json_text, const std::string& where) {
+  const JsonObject json(json_text, where);
+  const std::string model_type = json.GetString("model_type");
   std::vector<std::string> known;
   for (const Family& family : Families()) {
-    for (const std::string& type : family.model_types) {
-      if (type == model_type) {
-        ModelConfig out = family.read_config(config);
-        out.family = family.name;
-        out.model_type = model_type;
-        return out;
-      }
-      known.push_back(type);
-    }
+    const std::vector<std::string>& types = family.model_types;
+    known.insert(known.end(), types.begin(), types.end());
+    if (std::find(types.begin(), types.end(), model_type) == types.end()) continue;
+    const ConfigKeys& keys = family.keys;
+    ModelConfig config;
+    config.family = family.name;
+    config.model_type = model_type;
+    config.vocab_size = config.input_vocab_size = ReadSize(json, keys.vocab, kMaxVocab, 1);
+    config.hidden = config.embedding_width = ReadSize(json, keys.hidden, kMaxWidth, 1);
+    config.max_positions = ReadSize(json, keys.positions, kMaxVocab, 0);
+    ReadStack(json, keys.encoder, config.hidden, config.encoder);
+    ReadStack(json, keys.decoder, config.hidden, config.decoder);
+    config.architecture = keys.decoder.layers.key.empty()   ? Architecture::kEncoder
+                          : keys.encoder.layers.key.empty() ? Architecture::kDecoder
+                                                            : Architecture::kEncoderDecoder;
+    family.read_config(json, config);
+    CheckSizes(json, keys, config);
+    return config;
   }
-  throw InputError(config.PathOf("model_type"), " is ", Quoted(model_type),
+  throw InputError(json.PathOf("model_type"), " is ", Quoted(model_type),
                    ", a family moefy does not know", DidYouMean(model_type, known),
                    "; supported: ", Join(known));
 }
@@ -46,133 +113,54 @@ ModelConfig ReadModelConfig(const std::filesystem::path& config_file) {
   return ParseModelConfig(ReadJsonFile(config_file), config_file.string());
 }
 
-std::string LayerName(const std::string& name_template, int64_t layer_idx) {
-  return ReplaceAll(name_template, "{}", std::to_string(layer_idx));
-}
-
 namespace {
 
-// Collects the tensors of a model; parts a family does not have are skipped.
-class Collector {
- public:
-  explicit Collector(const ModelConfig& config) : config_(config) {}
-
-  void Weight(const std::string& name, std::vector<int64_t> shape) {
-    if (!name.empty()) tensors_.push_back({name + ".weight", std::move(shape)});
-  }
-  void Linear(const std::string& name, int64_t out, int64_t in, bool bias) {
-    if (name.empty()) return;
-    Weight(name, {out, in});
-    if (bias) tensors_.push_back({name + ".bias", {out}});
-  }
-  void Norm(const std::string& name) {
-    if (name.empty()) return;
-    Weight(name, {config_.hidden});
-    if (config_.norm == NormKind::kLayerNorm)
-      tensors_.push_back({name + ".bias", {config_.hidden}});
-  }
-  void Attention(const AttentionNames& names, int64_t layer_idx) {
-    const int64_t width = config_.num_heads * config_.head_dim;
-    for (const std::string* name : {&names.query, &names.key, &names.value}) {
-      Linear(LayerName(*name, layer_idx), width, config_.hidden, config_.biases);
-    }
-    Linear(LayerName(names.output, layer_idx), config_.hidden, width, config_.biases);
-  }
-  void Stack(const StackNames& names, int64_t num_layers) {
-    for (int64_t layer_idx = 0; layer_idx < num_layers; ++layer_idx) {
-      const auto at_layer = [&](const std::string& name) { return LayerName(name, layer_idx); };
-      Norm(at_layer(names.attention_norm));
-      Attention(names.attention, layer_idx);
-      Norm(at_layer(names.cross_norm));
-      Attention(names.cross, layer_idx);
-      Norm(at_layer(names.ffn_norm));
-      const int64_t neurons = config_.num_neurons;
-      if (config_.gated) {
-        Linear(at_layer(names.gated_gate), neurons, config_.hidden, config_.biases);
-        Linear(at_layer(names.gated_in), neurons, config_.hidden, config_.biases);
-      } else {
-        Linear(at_layer(names.w_in), neurons, config_.hidden, config_.biases);
-      }
-      Linear(at_layer(names.w_out), config_.hidden, neurons, config_.biases);
-    }
-    if (num_layers > 0) {
-      Weight(names.relative_bias, {config_.relative_buckets, config_.num_heads});
-      Norm(names.final_norm);
-    }
-  }
-
-  std::vector<ExpectedTensor> Take() { return std::move(tensors_); }
-
- private:
-  const ModelConfig& config_;
-  std::vector<ExpectedTensor> tensors_;
-};
-
-}  // namespace
-
-std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
-  const ModelNames& names = GetFamily(config.family).names;
-  Collector tensors(config);
-  tensors.Weight(names.token_embedding, {config.vocab_size, config.hidden});
-  if (config.position == PositionKind::kLearned) {
-    tensors.Weight(names.position_embedding, {config.max_positions, config.hidden});
-  }
-  if (config.num_token_types > 0) {
-    tensors.Weight(names.token_type_embedding, {config.num_token_types, config.hidden});
-  }
-  if (config.embedding_norm) tensors.Norm(names.embedding_norm);
-  tensors.Stack(names.encoder, config.num_encoder_layers);
-  tensors.Stack(names.decoder, config.num_decoder_layers);
-  switch (config.head) {
-    case Head::kLanguageModel:
-      if (!config.tied_embeddings) {
-        tensors.Weight(names.language_model_head, {config.vocab_size, config.hidden});
-      }
-      break;
-    case Head::kSequenceClassification:
-      tensors.Linear(names.pooler, config.hidden, config.hidden, true);
-      tensors.Linear(names.classifier, config.num_labels, config.hidden, true);
-      break;
-    case Head::kQuestionAnswering:
-      tensors.Linear(names.span_head, 2, config.hidden, true);
-      break;
-  }
-  return tensors.Take();
-}
-
-namespace {
-
-void AppendFfns(const ModelConfig& config, const StackNames& names, const std::string& prefix,
-                int64_t num_layers, std::vector<FfnSpec>& out) {
-  for (int64_t layer_idx = 0; layer_idx < num_layers; ++layer_idx) {
-    const auto tensor = [&](const std::string& name, const char* suffix) {
-      return LayerName(name, layer_idx) + suffix;
-    };
-    FfnSpec spec;
-    spec.name = StrCat(prefix, "ffn.", layer_idx);
-    spec.w_in = tensor(config.gated ? names.gated_in : names.w_in, ".weight");
-    if (config.gated) spec.w_gate = tensor(names.gated_gate, ".weight");
-    spec.w_out = tensor(names.w_out, ".weight");
-    if (config.biases) {
-      spec.b_in = tensor(config.gated ? names.gated_in : names.w_in, ".bias");
-      spec.b_out = tensor(names.w_out, ".bias");
-    }
-    spec.hidden = config.hidden;
-    spec.num_neurons = config.num_neurons;
-    spec.activation = config.activation;
-    out.push_back(std::move(spec));
-  }
+size_t NumFound(const io::Checkpoint& checkpoint, const std::vector<ExpectedTensor>& tensors) {
+  return static_cast<size_t>(std::count_if(
+      tensors.begin(), tensors.end(),
+      [&](const ExpectedTensor& tensor) { return checkpoint.Find(tensor.name) != nullptr; }));
 }
 
 }  // namespace
 
-std::vector<FfnSpec> FfnSpecs(const ModelConfig& config) {
-  const ModelNames& names = GetFamily(config.family).names;
-  const bool one_stack = config.architecture == Architecture::kEncoder;
-  std::vector<FfnSpec> specs;
-  AppendFfns(config, names.encoder, one_stack ? "" : "encoder.", config.num_encoder_layers, specs);
-  AppendFfns(config, names.decoder, "decoder.", config.num_decoder_layers, specs);
-  return specs;
+ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings) {
+  ModelConfig config = ReadModelConfig(checkpoint.directory() / "config.json");
+  const Family& family = GetFamily(config.family);
+  const auto warn = [&](const std::string& what) {
+    if (warnings) warnings->push_back(StrCat(checkpoint.directory(), ": ", what));
+  };
+  const std::vector<ExpectedTensor> tensors = ExpectedTensors(config);
+  size_t most = NumFound(checkpoint, tensors);
+  if (most < tensors.size()) {  // of the ways to call them, the one that finds most
+    const ModelConfig usual = config;
+    for (const bool gamma_beta : {false, true}) {
+      for (const bool bare : {false, true}) {
+        ModelConfig candidate = usual;
+        candidate.gamma_beta = gamma_beta;
+        if (bare) candidate.missing_prefix = family.base_prefix;
+        const size_t found = NumFound(checkpoint, ExpectedTensors(candidate));
+        if (found <= most) continue;
+        most = found;
+        config = candidate;
+      }
+    }
+  }
+  if (!config.missing_prefix.empty()) {
+    warn(StrCat("tensor names lack the prefix ", Quoted(config.missing_prefix),
+                ", as in old checkpoints; read as if they had it"));
+  }
+  if (config.gamma_beta) {
+    warn("norms are called gamma and beta, as in old checkpoints; read as weight and bias");
+  }
+  const ModelNames names = family.names(config);
+  if (config.architecture == Architecture::kDecoder && config.head == Head::kLanguageModel &&
+      !config.tied_embeddings && !config.head_bias &&
+      !checkpoint.Find(names.language_model_head + ".weight")) {
+    config.tied_embeddings = true;
+    warn(StrCat("has no ", Quoted(names.language_model_head + ".weight"),
+                "; the input embedding is used in its place"));
+  }
+  return config;
 }
 
 }  // namespace moefy::model

@@ -1,5 +1,5 @@
-// T5: v1.0 (ReLU) and v1.1 (gated). Source: Hugging Face transformers 4.44, configuration_t5.py and
-// modeling_t5.py, checked against recorded outputs in tests/parity.
+// T5: v1.0 (ReLU) and v1.1 or Flan (gated). Source: Hugging Face transformers 4.44,
+// configuration_t5.py and modeling_t5.py, checked against recorded outputs in tests/parity.
 #include <cmath>
 
 #include "model/families.h"
@@ -19,18 +19,9 @@ void ReadFeedForward(const JsonObject& json, ModelConfig& config) {
       projection == "gated-gelu" ? Activation::kGeluTanh : ParseActivation(activation, where);
 }
 
-ModelConfig ReadConfig(const JsonObject& json) {
-  ModelConfig config;
-  config.architecture = Architecture::kEncoderDecoder;
+void ReadConfig(const JsonObject& json, ModelConfig& config) {
   config.head = Head::kLanguageModel;
-  config.vocab_size = json.GetInt("vocab_size", 1, kMaxVocab, 32128);
-  config.hidden = json.GetInt("d_model", 1, kMaxWidth, 512);
-  config.head_dim = json.GetInt("d_kv", 1, kMaxWidth, 64);
-  config.num_neurons = json.GetInt("d_ff", 1, kMaxWidth, 2048);
-  config.num_heads = json.GetInt("num_heads", 1, kMaxWidth, 8);
-  config.num_encoder_layers = json.GetInt("num_layers", 1, kMaxLayers, 6);
-  config.num_decoder_layers =
-      json.GetInt("num_decoder_layers", 1, kMaxLayers, config.num_encoder_layers);
+  if (!json.Has("num_decoder_layers")) config.decoder.num_layers = config.encoder.num_layers;
   config.relative_buckets = json.GetInt("relative_attention_num_buckets", 4, kMaxWidth, 32);
   config.relative_max_distance = json.GetInt("relative_attention_max_distance", 4, kMaxWidth, 128);
   if (config.relative_max_distance <= config.relative_buckets / 2) {
@@ -44,32 +35,39 @@ ModelConfig ReadConfig(const JsonObject& json) {
   config.tied_embeddings = json.GetBool("tie_word_embeddings", true);
   config.logits_scale =
       config.tied_embeddings ? 1.0 / std::sqrt(static_cast<double>(config.hidden)) : 1.0;
-  config.pad_id = json.GetInt("pad_token_id", 0, config.vocab_size - 1, 0);
-  config.eos_id = json.GetInt("eos_token_id", 0, config.vocab_size - 1, 1);
-  config.decoder_start_id =
-      json.GetInt("decoder_start_token_id", 0, config.vocab_size - 1, config.pad_id);
-  return config;
+  config.pad_id = ReadTokenId(json, "pad_token_id", config, 0);
+  config.eos_id = ReadTokenId(json, "eos_token_id", config, 1);
+  config.decoder_start_id = json.GetInt("decoder_start_token_id", 0, config.vocab_size - 1,
+                                        std::max<int64_t>(0, config.pad_id));
 }
 
-StackNames Stack(const std::string& stack, int ffn_layer) {
+StackNames Stack(const std::string& stack, int ffn_layer, bool gated) {
   const std::string block = stack + ".block.{}.layer.";
   const std::string self = block + "0.SelfAttention.";
   const std::string ffn = StrCat(block, ffn_layer, ".DenseReluDense.");
   StackNames names;
+  names.token_embedding = "shared";
   names.attention_norm = block + "0.layer_norm";
-  names.attention = {self + "q", self + "k", self + "v", self + "o"};
+  names.attention = {self + "q", self + "k", self + "v", self + "o", ""};
   if (ffn_layer == 2) {
     const std::string cross = block + "1.EncDecAttention.";
     names.cross_norm = block + "1.layer_norm";
-    names.cross = {cross + "q", cross + "k", cross + "v", cross + "o"};
+    names.cross = {cross + "q", cross + "k", cross + "v", cross + "o", ""};
   }
   names.ffn_norm = StrCat(block, ffn_layer, ".layer_norm");
-  names.w_in = ffn + "wi";
-  names.gated_gate = ffn + "wi_0";
-  names.gated_in = ffn + "wi_1";
+  names.w_in = ffn + (gated ? "wi_1" : "wi");
+  if (gated) names.w_gate = ffn + "wi_0";
   names.w_out = ffn + "wo";
   names.relative_bias = stack + ".block.0.layer.0.SelfAttention.relative_attention_bias";
   names.final_norm = stack + ".final_layer_norm";
+  return names;
+}
+
+ModelNames Names(const ModelConfig& config) {
+  ModelNames names;
+  names.encoder = Stack("encoder", 1, config.gated);
+  names.decoder = Stack("decoder", 2, config.gated);
+  names.language_model_head = "lm_head";
   return names;
 }
 
@@ -81,11 +79,11 @@ Family T5Family() {
   family.model_types = {"t5"};
   family.description = "encoder-decoder, relative position bias; FFN ReLU (v1.0) or gated (v1.1)";
   family.source = "recorded outputs of transformers 4.44 (T5ForConditionalGeneration)";
+  const StackKeys stack = {{"num_layers", 6}, {"num_heads", 8}, {}, {"d_kv", 64}, {"d_ff", 2048}};
+  family.keys = {{"vocab_size", 32128}, {"d_model", 512}, {}, stack, stack};
+  family.keys.decoder.layers = {"num_decoder_layers", 6};
   family.read_config = ReadConfig;
-  family.names.token_embedding = "shared";
-  family.names.encoder = Stack("encoder", 1);
-  family.names.decoder = Stack("decoder", 2);
-  family.names.language_model_head = "lm_head";
+  family.names = Names;
   return family;
 }
 

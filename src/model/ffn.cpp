@@ -22,11 +22,17 @@ at::Tensor ReadShaped(const io::Checkpoint& checkpoint, const std::string& name,
 
 FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec) {
   const int64_t neurons = spec.num_neurons, hidden = spec.hidden;
+  const auto matrix = [&](const std::string& name, bool neurons_first) -> at::Tensor {
+    if (name.empty()) return {};
+    return neurons_first ? ReadShaped(checkpoint, name, {neurons, hidden})
+                         : ReadShaped(checkpoint, name, {hidden, neurons}).t();
+  };
   FfnWeights ffn;
-  ffn.w_in = ReadShaped(checkpoint, spec.w_in, {neurons, hidden});
+  ffn.w_in = matrix(spec.w_in, !spec.transposed);
   ffn.b_in = ReadShaped(checkpoint, spec.b_in, {neurons});
-  ffn.w_gate = ReadShaped(checkpoint, spec.w_gate, {neurons, hidden});
-  ffn.w_out = ReadShaped(checkpoint, spec.w_out, {hidden, neurons}).t();
+  ffn.w_gate = matrix(spec.w_gate, !spec.transposed);
+  ffn.b_gate = ReadShaped(checkpoint, spec.b_gate, {neurons});
+  ffn.w_out = matrix(spec.w_out, spec.transposed);
   ffn.b_out = ReadShaped(checkpoint, spec.b_out, {hidden});
   ffn.activation = spec.activation;
   return ffn;
@@ -47,10 +53,21 @@ at::Tensor Activate(Activation activation, const at::Tensor& x) {
   return {};
 }
 
-at::Tensor NeuronActivations(const FfnWeights& ffn, const at::Tensor& x) {
+FfnSteps RunFfnSteps(const FfnWeights& ffn, const at::Tensor& x) {
+  FfnSteps steps;
   const at::Tensor in = at::linear(x, ffn.w_in, ffn.b_in);  // [tokens, neurons]
-  if (!ffn.w_gate.defined()) return Activate(ffn.activation, in);
-  return Activate(ffn.activation, at::linear(x, ffn.w_gate)) * in;
+  if (!ffn.w_gate.defined()) {
+    steps.act = steps.down_in = Activate(ffn.activation, in);
+    return steps;
+  }
+  steps.up = in;
+  steps.act = Activate(ffn.activation, at::linear(x, ffn.w_gate, ffn.b_gate));
+  steps.down_in = steps.act * in;
+  return steps;
+}
+
+at::Tensor NeuronActivations(const FfnWeights& ffn, const at::Tensor& x) {
+  return RunFfnSteps(ffn, x).down_in;
 }
 
 DenseFeedForward::DenseFeedForward(FfnWeights weights) : weights_(std::move(weights)) {}

@@ -1,15 +1,6 @@
 #include "model/layers.h"
 
-#include <cmath>
-#include <limits>
-
 namespace moefy::model {
-namespace {
-
-// Not minus infinity: a row of nothing but -inf softmaxes to NaN, and its gradient with it.
-constexpr float kLowest = std::numeric_limits<float>::lowest();
-
-}  // namespace
 
 at::Tensor Norm::operator()(const at::Tensor& x) const {
   if (bias.defined()) return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
@@ -23,7 +14,7 @@ Packing::Packing(int64_t batch, int64_t tokens, const at::Tensor& mask)
   if (real.all().item<bool>()) return;
   rows_ = real.flatten().nonzero().flatten();
   key_bias_ = at::zeros({batch, 1, 1, tokens})
-                  .masked_fill_(real.logical_not().view({batch, 1, 1, tokens}), kLowest);
+                  .masked_fill_(real.logical_not().view({batch, 1, 1, tokens}), kLowestScore);
 }
 
 at::Tensor Packing::Pack(const at::Tensor& padded) const {
@@ -39,65 +30,55 @@ at::Tensor Packing::Unpack(const at::Tensor& packed) const {
       .view({batch_, tokens_, width});
 }
 
-at::Tensor Packing::Positions() const {
-  if (rows_.defined()) return at::remainder(rows_, tokens_);
-  return at::arange(tokens_, at::kLong).repeat({batch_});
+namespace {
+
+// [rows, heads * head_dim] -> [batch, heads, tokens, head_dim]
+at::Tensor ToHeads(const at::Tensor& packed, int64_t num_heads, const Packing& packing) {
+  return packing.Unpack(packed)
+      .view({packing.batch(), packing.tokens(), num_heads, -1})
+      .transpose(1, 2);
 }
 
-at::Tensor Attention::operator()(const at::Tensor& x, const Packing& x_packing,
-                                 const at::Tensor& memory, const Packing& memory_packing,
-                                 const at::Tensor& bias) const {
-  // [rows, heads * head_dim] -> [batch, heads, tokens, head_dim]
-  const auto heads = [this](const at::Tensor& packed, const Packing& packing) {
-    return packing.Unpack(packed)
-        .view({packing.batch(), packing.tokens(), num_heads, -1})
-        .transpose(1, 2);
-  };
-  at::Tensor q = heads(query(x), x_packing);
-  const at::Tensor k = heads(key(memory), memory_packing);
-  const at::Tensor v = heads(value(memory), memory_packing);
-  if (scale != 1.0) q = q * scale;
-  at::Tensor scores = at::matmul(q, k.transpose(2, 3));  // [batch, heads, queries, keys]
-  if (bias.defined()) scores = scores + bias;
-  const at::Tensor mixed = at::matmul(at::softmax(scores, -1), v);  // [batch, heads, queries, dim]
-  return output(x_packing.Pack(mixed.transpose(1, 2).flatten(2)));
+at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotation& rotation) {
+  if (!rotation.cos.defined()) return packed;
+  return Rotate(packed.view({packed.size(0), num_heads, -1}), rotation).flatten(1);
 }
 
-at::Tensor RelativeBias(const at::Tensor& table, int64_t query_tokens, int64_t key_tokens,
-                        bool bidirectional, int64_t max_distance) {
-  int64_t num_buckets = table.size(0);
-  // Key position minus query position, [queries, keys].
-  const at::Tensor relative = at::arange(key_tokens, at::kLong).unsqueeze(0) -
-                              at::arange(query_tokens, at::kLong).unsqueeze(1);
-  at::Tensor bucket = at::zeros_like(relative);
-  at::Tensor distance;
-  if (bidirectional) {
-    num_buckets /= 2;
-    bucket = (relative > 0).to(at::kLong) * num_buckets;
-    distance = relative.abs();
-  } else {
-    distance = (-relative).clamp_min(0);
+}  // namespace
+
+KeysValues Attention::Project(const at::Tensor& x, const Packing& packing,
+                              const Rotation& rotation) const {
+  if (!fused.kernel) {
+    return {ToHeads(RotateRows(key(x), num_kv_heads, rotation), num_kv_heads, packing),
+            ToHeads(value(x), num_kv_heads, packing)};
   }
-  // Half of the buckets are for exact distances, the other half grow logarithmically.
-  const int64_t max_exact = num_buckets / 2;
-  const at::Tensor logarithmic =
-      max_exact + (at::log(distance.to(at::kFloat) / static_cast<double>(max_exact)) /
-                   std::log(static_cast<double>(max_distance) / static_cast<double>(max_exact)) *
-                   static_cast<double>(num_buckets - max_exact))
-                      .clamp_min(0)  // distance 0 gives -inf, and is not used
-                      .to(at::kLong);
-  bucket =
-      bucket + at::where(distance < max_exact, distance, logarithmic.clamp_max(num_buckets - 1));
-  return at::embedding(table, bucket).permute({2, 0, 1}).unsqueeze(0);
+  const at::Tensor all = fused(x);
+  const int64_t queries = num_heads * head_dim, keys = num_kv_heads * head_dim;
+  return {ToHeads(RotateRows(all.narrow(1, queries, keys), num_kv_heads, rotation), num_kv_heads,
+                  packing),
+          ToHeads(all.narrow(1, queries + keys, keys), num_kv_heads, packing),
+          all.narrow(1, 0, queries)};
 }
 
-at::Tensor CausalBias(int64_t tokens) {
-  return at::full({tokens, tokens}, kLowest).triu(1).view({1, 1, tokens, tokens});
-}
-
-at::Tensor AddBias(const at::Tensor& a, const at::Tensor& b) {
-  if (!a.defined()) return b;
-  return b.defined() ? a + b : a;
+at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
+                                 const Rotation& rotation, const KeysValues& memory,
+                                 const at::Tensor& bias) const {
+  const at::Tensor queries = memory.queries.defined() ? memory.queries : query(x);
+  at::Tensor q = ToHeads(RotateRows(queries, num_heads, rotation), num_heads, packing);
+  if (scale != 1.0) q = q * scale;
+  const int64_t batch = q.size(0), tokens = q.size(2), keys = memory.keys.size(2);
+  // The query heads of one key head are further queries to it: nothing is repeated.
+  if (num_kv_heads != num_heads) q = q.reshape({batch, num_kv_heads, -1, q.size(3)});
+  at::Tensor scores = at::matmul(q, memory.keys.transpose(2, 3));
+  scores = scores.view({batch, num_heads, tokens, keys});
+  if (bias.defined()) {
+    scores = at::GradMode::is_enabled() ? scores + bias : scores.add_(bias);
+  }
+  at::Tensor weights = at::softmax(scores, -1);
+  if (num_kv_heads != num_heads) weights = weights.view({batch, num_kv_heads, -1, keys});
+  at::Tensor mixed = at::matmul(weights, memory.values);
+  if (num_kv_heads != num_heads) mixed = mixed.view({batch, num_heads, tokens, -1});
+  return output(packing.Pack(mixed.transpose(1, 2).flatten(2)));
 }
 
 }  // namespace moefy::model

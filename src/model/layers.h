@@ -4,14 +4,21 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
+
+#include "model/positions.h"
 #include "moefy/model/config.h"
+#include "moefy/model/linear.h"
 
 namespace moefy::model {
 
 struct Linear {
-  at::Tensor weight;  // [out, in]
+  at::Tensor weight;  // [out, in]; undefined: there is none
   at::Tensor bias;    // [out] or undefined
-  at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+  std::shared_ptr<const LinearKernel> kernel = nullptr;  // does it instead; no weight then
+  at::Tensor operator()(const at::Tensor& x) const {
+    return kernel ? kernel->Forward(x) : at::linear(x, weight, bias);
+  }
 };
 
 struct Norm {
@@ -34,8 +41,6 @@ class Packing {
   at::Tensor Pack(const at::Tensor& padded) const;
   // [rows, width] -> [batch, tokens, width], zero at padding.
   at::Tensor Unpack(const at::Tensor& packed) const;
-  // Column of each row, I64 [rows].
-  at::Tensor Positions() const;
   // To be added to attention scores: [batch, 1, 1, tokens], 0 or the lowest float; undefined
   // without padding.
   at::Tensor KeyBias() const { return key_bias_; }
@@ -47,26 +52,26 @@ class Packing {
   at::Tensor key_bias_;
 };
 
-struct Attention {
-  Linear query, key, value, output;
-  int64_t num_heads = 0;
-  double scale = 1.0;
-
-  // x [query rows, hidden], memory [key rows, hidden]; `bias` is added to the scores and
-  // broadcasts to [batch, heads, query tokens, key tokens]; undefined for none.
-  at::Tensor operator()(const at::Tensor& x, const Packing& x_packing, const at::Tensor& memory,
-                        const Packing& memory_packing, const at::Tensor& bias) const;
+// What attention reads, padded: [batch, kv_heads, tokens, head_dim].
+struct KeysValues {
+  at::Tensor keys, values;
+  at::Tensor queries = {};  // [rows, heads * head_dim] where they were computed with the others
 };
 
-// T5's relative position bias, [1, heads, query tokens, key tokens], from the table
-// [buckets, heads]. Source: modeling_t5.py, _relative_position_bucket.
-at::Tensor RelativeBias(const at::Tensor& table, int64_t query_tokens, int64_t key_tokens,
-                        bool bidirectional, int64_t max_distance);
+struct Attention {
+  Linear query, key, value, output;
+  Linear fused;  // query, key and value one below the other, in place of the three
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;  // of `fused`
+  double scale = 1.0;
 
-// 0 on and below the diagonal, the lowest float above: [1, 1, tokens, tokens].
-at::Tensor CausalBias(int64_t tokens);
-
-// The sum of two score biases, either of which may be undefined.
-at::Tensor AddBias(const at::Tensor& a, const at::Tensor& b);
+  // x [key rows, hidden]
+  KeysValues Project(const at::Tensor& x, const Packing& packing, const Rotation& rotation) const;
+  // x [query rows, hidden]; `bias` is added to the scores and broadcasts to [batch, heads, query
+  // tokens, key tokens]; undefined for none.
+  at::Tensor operator()(const at::Tensor& x, const Packing& packing, const Rotation& rotation,
+                        const KeysValues& memory, const at::Tensor& bias) const;
+};
 
 }  // namespace moefy::model

@@ -42,6 +42,21 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
   return tensor.to(at::kFloat);
 }
 
+namespace {
+
+// "" or what config.json says of the extents that disagree: " (d_model 48)".
+std::string Because(const ExpectedTensor& want, const io::TensorInfo& found) {
+  std::vector<std::string> reasons;
+  for (size_t i = 0; i < want.shape.size(); ++i) {
+    const bool agrees = found.shape.size() == want.shape.size() &&
+                        found.shape[i] == static_cast<uint64_t>(want.shape[i]);
+    if (!agrees && !want.extents[i].empty()) reasons.push_back(want.extents[i]);
+  }
+  return reasons.empty() ? "" : StrCat(" (", Join(reasons), ")");
+}
+
+}  // namespace
+
 void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                      std::vector<std::string>* warnings) {
   constexpr size_t kShown = 8;
@@ -52,13 +67,16 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
     if (problems.size() > kShown) break;  // the nearest-name search is not free
     const io::TensorInfo* found = checkpoint.Find(want.name);
     if (!found) {
+      if (!want.required) continue;
       problems.push_back(StrCat("tensor ", Quoted(want.name), " ", FormatShape(want.shape),
-                                " is missing", DidYouMean(want.name, checkpoint.TensorNames())));
+                                " is missing", want.layers.empty() ? "" : " (", want.layers,
+                                want.layers.empty() ? "" : ")",
+                                DidYouMean(want.name, checkpoint.TensorNames())));
     } else if (!std::equal(found->shape.begin(), found->shape.end(), want.shape.begin(),
                            want.shape.end())) {
       problems.push_back(StrCat("tensor ", Quoted(want.name), " has shape ",
                                 FormatShape(found->shape), "; config.json implies ",
-                                FormatShape(want.shape)));
+                                FormatShape(want.shape), Because(want, *found)));
     }
   }
   if (!problems.empty()) {
@@ -85,12 +103,13 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
   std::set<std::string> left_out;
   if (parts == Parts::kWithoutFfns) {
     for (const FfnSpec& spec : FfnSpecs(config)) {
-      left_out.insert({spec.w_in, spec.b_in, spec.w_gate, spec.w_out, spec.b_out});
+      left_out.insert({spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out, spec.b_out});
     }
   }
   TensorMap parameters;
   for (const ExpectedTensor& want : ExpectedTensors(config)) {
     if (left_out.contains(want.name)) continue;
+    if (!checkpoint.Find(want.name)) continue;  // not required
     parameters.emplace(want.name, ReadTensor(checkpoint, want.name));
   }
   return parameters;
@@ -98,7 +117,7 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
 
 Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
                             Parts parts) {
-  const ModelConfig config = ReadModelConfig(checkpoint.directory() / "config.json");
+  const ModelConfig config = ReadModelConfig(checkpoint, warnings);
   return Transformer(config, ReadParameters(checkpoint, config, warnings, parts));
 }
 

@@ -1,88 +1,11 @@
 #include "moefy/model/transformer.h"
 
-#include <cmath>
-
-#include "model/layers.h"
+#include "model/decoding_state.h"
+#include "model/stack.h"
 #include "moefy/base/error.h"
-#include "moefy/model/family.h"
 
 namespace moefy::model {
 namespace {
-
-struct Block {
-  Norm attention_norm;
-  Attention attention;
-  Norm cross_norm;
-  std::optional<Attention> cross;
-  Norm ffn_norm;
-};
-
-struct Stack {
-  std::string prefix;  // of hidden state names: "", "encoder.", "decoder."
-  bool causal = false;
-  std::vector<Block> blocks;
-  at::Tensor relative_bias;  // [buckets, heads] or undefined
-  Norm final_norm;
-  size_t first_ffn_idx = 0;
-};
-
-// Looks parameters up by the family's names; "" and absent biases give undefined tensors.
-class Builder {
- public:
-  Builder(const ModelConfig& config, const TensorMap& parameters)
-      : config_(config), parameters_(parameters) {}
-
-  at::Tensor Weight(const std::string& name) const {
-    if (name.empty()) return {};
-    const auto found = parameters_.find(name + ".weight");
-    MOEFY_CHECK(found != parameters_.end());  // ReadParameters has reported missing ones
-    return found->second;
-  }
-  at::Tensor Bias(const std::string& name) const {
-    const auto found = parameters_.find(name + ".bias");
-    return found == parameters_.end() ? at::Tensor() : found->second;
-  }
-  Linear MakeLinear(const std::string& name) const { return {Weight(name), Bias(name)}; }
-  Norm MakeNorm(const std::string& name) const {
-    return {Weight(name), Bias(name), config_.norm_epsilon};
-  }
-  Attention MakeAttention(const AttentionNames& names, int64_t layer_idx) const {
-    const auto linear = [&](const std::string& name) {
-      return MakeLinear(LayerName(name, layer_idx));
-    };
-    const double scale =
-        config_.scale_attention ? 1.0 / std::sqrt(static_cast<double>(config_.head_dim)) : 1.0;
-    return {linear(names.query),  linear(names.key), linear(names.value),
-            linear(names.output), config_.num_heads, scale};
-  }
-  Stack MakeStack(const StackNames& names, int64_t num_layers, const std::string& prefix) const {
-    Stack stack;
-    stack.prefix = prefix;
-    for (int64_t layer_idx = 0; layer_idx < num_layers; ++layer_idx) {
-      Block block;
-      block.attention_norm = MakeNorm(LayerName(names.attention_norm, layer_idx));
-      block.attention = MakeAttention(names.attention, layer_idx);
-      block.cross_norm = MakeNorm(LayerName(names.cross_norm, layer_idx));
-      if (!names.cross.query.empty()) block.cross = MakeAttention(names.cross, layer_idx);
-      block.ffn_norm = MakeNorm(LayerName(names.ffn_norm, layer_idx));
-      stack.blocks.push_back(std::move(block));
-    }
-    stack.relative_bias = Weight(names.relative_bias);
-    stack.final_norm = MakeNorm(names.final_norm);
-    return stack;
-  }
-  FfnWeights MakeFfn(const FfnSpec& spec) const {
-    const auto tensor = [&](const std::string& name) {
-      return name.empty() ? at::Tensor() : parameters_.at(name);
-    };
-    return {tensor(spec.w_in),      tensor(spec.b_in),  tensor(spec.w_gate),
-            tensor(spec.w_out).t(), tensor(spec.b_out), spec.activation};
-  }
-
- private:
-  const ModelConfig& config_;
-  const TensorMap& parameters_;
-};
 
 void CheckIds(const at::Tensor& ids, int64_t limit, const char* what) {
   if (ids.dim() != 2 || ids.scalar_type() != at::kLong) {
@@ -108,92 +31,166 @@ void CheckSameShape(const at::Tensor& tensor, const at::Tensor& ids, const char*
 
 struct Transformer::Impl {
   ModelConfig config;
-  at::Tensor token_embedding;       // [vocab, hidden]
-  at::Tensor position_embedding;    // [positions, hidden] or undefined
-  at::Tensor token_type_embedding;  // [types, hidden] or undefined
-  Norm embedding_norm;
   Stack encoder;
   Stack decoder;
-  at::Tensor output_embedding;  // [vocab, hidden], language models
+  Linear output;  // [vocab, embedding width], language models
+  at::Tensor logits_bias;
   Linear pooler, classifier, span_head;
   std::vector<FfnSpec> specs;
   std::vector<std::unique_ptr<FeedForward>> ffns;
 
-  // Packed embeddings of a padded batch of ids.
-  at::Tensor Embed(const at::Tensor& ids, const at::Tensor& token_types,
-                   const Packing& packing) const {
-    at::Tensor x = at::embedding(token_embedding, packing.Pack(ids));  // [rows, hidden]
-    if (position_embedding.defined()) {
-      x = x + at::embedding(position_embedding, packing.Positions());
+  // Packed embeddings of a padded batch of ids; `positions` [rows].
+  at::Tensor Embed(const Stack& stack, const at::Tensor& ids, const at::Tensor& token_types,
+                   const Packing& packing, const at::Tensor& positions) const {
+    at::Tensor x = at::embedding(stack.token_embedding, packing.Pack(ids));  // [rows, width]
+    if (config.embedding_scale != 1.0) x = x * config.embedding_scale;
+    if (stack.project_in.weight.defined()) x = stack.project_in(x);
+    if (stack.position_embedding.defined()) {
+      x = x + at::embedding(stack.position_embedding, positions);
+    } else if (config.position == PositionKind::kSinusoidal) {
+      const at::Tensor sinusoids = Sinusoids(positions, config.hidden, config.sinusoid_steps);
+      // The padding id is before the first position, and gets zeros.
+      x = x + sinusoids * (positions >= config.position_offset).unsqueeze(1);
     }
-    if (token_type_embedding.defined()) {
+    if (stack.token_type_embedding.defined()) {
       x = x + (token_types.defined()
-                   ? at::embedding(token_type_embedding, packing.Pack(token_types))
-                   : token_type_embedding[0]);
+                   ? at::embedding(stack.token_type_embedding, packing.Pack(token_types))
+                   : stack.token_type_embedding[0]);
     }
-    return embedding_norm.weight.defined() ? embedding_norm(x) : x;
+    return stack.embedding_norm.weight.defined() ? stack.embedding_norm(x) : x;
   }
 
-  // x [rows, hidden] through a stack. `memory` is the encoder's output for a decoder.
-  at::Tensor Run(const Stack& stack, at::Tensor x, const Packing& packing, const at::Tensor& memory,
-                 const Packing& memory_packing, const StateSink& sink) {
-    const bool pre_norm = config.norm_place == NormPlace::kPre;
-    const int64_t tokens = packing.tokens();
+  // What is added to the scores of self-attention.
+  at::Tensor SelfBias(const Stack& stack, const Packing& packing, DecodingState* state) const {
+    const int64_t tokens = packing.tokens(), before = state ? state->length : 0;
     at::Tensor bias = packing.KeyBias();
-    if (stack.causal) bias = AddBias(bias, CausalBias(tokens));
-    if (stack.relative_bias.defined()) {
-      bias = AddBias(bias, RelativeBias(stack.relative_bias, tokens, tokens, !stack.causal,
-                                        config.relative_max_distance));
+    if (state) {
+      if (bias.defined() && !state->key_bias.defined()) {
+        state->key_bias = at::zeros({packing.batch(), 1, 1, before});
+      }
+      if (state->key_bias.defined()) {
+        if (!bias.defined()) bias = at::zeros({packing.batch(), 1, 1, tokens});
+        bias = state->key_bias = at::cat({state->key_bias, bias}, 3);
+      }
     }
+    if (stack.causal) {
+      bias = AddBias(bias, CausalBias(before, tokens, before + tokens, config.sliding_window));
+    }
+    if (stack.relative_bias.defined()) {
+      bias = AddBias(bias, RelativeBias(stack.relative_bias, before, tokens, before + tokens,
+                                        !stack.causal, config.relative_max_distance));
+    }
+    return bias;
+  }
+
+  // A padded batch through a stack -> [rows, width]. `memory` is the encoder's output for a
+  // decoder; `state` holds what came before, and takes what is new.
+  at::Tensor Run(const Stack& stack, const at::Tensor& ids, const at::Tensor& token_types,
+                 const at::Tensor& mask, const Packing& packing, const at::Tensor& memory,
+                 const Packing& memory_packing, DecodingState* state, const StateSink& sink) {
+    const at::Tensor padded_positions = TokenPositions(config, ids, mask, state ? state->length : 0,
+                                                       state ? state->counts : at::Tensor());
+    const at::Tensor positions = packing.Pack(padded_positions);  // [rows]
+    at::Tensor x = Embed(stack, ids, token_types, packing, positions);
+    Rotation rotation;
+    if (config.position == PositionKind::kRotary) {
+      rotation = MakeRotation(config.rotary, positions);
+    }
+    const at::Tensor bias = SelfBias(stack, packing, state);
     const at::Tensor memory_bias = memory_packing.KeyBias();
-    // One sub-layer with its norm and residual sum.
-    const auto residual = [&](const at::Tensor& in, const Norm& norm, const auto& sub_layer) {
-      return pre_norm ? in + sub_layer(norm(in)) : norm(in + sub_layer(in));
-    };
     const auto report = [&](const std::string& name, const at::Tensor& states) {
       if (sink) sink(stack.prefix + name, packing.Unpack(states));
+    };
+    const auto self_attention = [&](size_t i, const at::Tensor& in) {
+      const Attention& attention = stack.blocks[i].attention;
+      KeysValues keys_values = attention.Project(in, packing, rotation);
+      if (state) {
+        const at::Tensor queries = keys_values.queries;
+        keys_values = state->Append(i, keys_values);
+        keys_values.queries = queries;
+      }
+      return attention(in, packing, rotation, keys_values, bias);
+    };
+    const auto cross_attention = [&](size_t i, const at::Tensor& in) {
+      const Attention& attention = *stack.blocks[i].cross;
+      if (!state) {
+        return attention(in, packing, {}, attention.Project(memory, memory_packing, {}),
+                         memory_bias);
+      }
+      if (state->cross.size() == i) {
+        state->cross.push_back(attention.Project(memory, memory_packing, {}));
+      }
+      return attention(in, packing, {}, state->cross[i], memory_bias);
+    };
+    const auto feed_forward = [&](size_t i, const at::Tensor& in) {
+      report(StrCat("ffn.", i, ".input"), in);
+      const at::Tensor out = ffns[stack.first_ffn_idx + i]->Forward(in);
+      report(StrCat("ffn.", i, ".output"), out);
+      return out;
+    };
+    // One sub-layer with its norm and residual sum.
+    const bool pre_norm = config.norm_place == NormPlace::kPre;
+    const auto residual = [&](const Norm& norm, const auto& sub_layer, size_t i) {
+      x = pre_norm ? x + sub_layer(i, norm(x)) : norm(x + sub_layer(i, x));
     };
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
       report(StrCat("hidden_states.", i), x);
       const Block& block = stack.blocks[i];
-      x = residual(x, block.attention_norm, [&](const at::Tensor& in) {
-        return block.attention(in, packing, in, packing, bias);
-      });
-      if (block.cross) {
-        x = residual(x, block.cross_norm, [&](const at::Tensor& in) {
-          return (*block.cross)(in, packing, memory, memory_packing, memory_bias);
-        });
+      if (config.norm_place == NormPlace::kParallel) {
+        const at::Tensor in = block.attention_norm(x);
+        const at::Tensor ffn_in = block.ffn_norm.weight.defined() ? block.ffn_norm(x) : in;
+        x = x + self_attention(i, in) + feed_forward(i, ffn_in.contiguous());
+        continue;
       }
-      x = residual(x, block.ffn_norm, [&](const at::Tensor& in) {
-        report(StrCat("ffn.", i, ".input"), in);
-        const at::Tensor out = ffns[stack.first_ffn_idx + i]->Forward(in);
-        report(StrCat("ffn.", i, ".output"), out);
-        return out;
-      });
+      residual(block.attention_norm, self_attention, i);
+      if (block.cross) residual(block.cross_norm, cross_attention, i);
+      residual(block.ffn_norm, feed_forward, i);
     }
     if (stack.final_norm.weight.defined()) x = stack.final_norm(x);
+    if (stack.project_out.weight.defined()) x = stack.project_out(x);
     report(StrCat("hidden_states.", stack.blocks.size()), x);
+    if (state) {
+      const at::Tensor counted = CountedTokens(config, ids, mask);
+      if (counted.defined()) {
+        state->counts = state->counts.defined() ? state->counts + counted : counted;
+      }
+      state->length += packing.tokens();
+    }
     return x;
   }
 
-  void Check(const ForwardInputs& inputs) const {
-    CheckIds(inputs.input_ids, config.vocab_size, "input_ids");
+  // x [rows, width] -> [rows, vocab]
+  at::Tensor Logits(const at::Tensor& x) const {
+    const at::Tensor logits = output(config.logits_scale != 1.0 ? x * config.logits_scale : x);
+    return logits_bias.defined() ? logits + logits_bias : logits;
+  }
+
+  void CheckLength(int64_t tokens) const {
+    const int64_t positions = config.max_positions - config.position_offset;
+    if (config.position == PositionKind::kLearned && tokens > positions) {
+      throw InputError("the input is ", tokens, " tokens long; this model has ", positions,
+                       " positions");
+    }
+  }
+
+  void CheckFirst(const ForwardInputs& inputs) const {
+    CheckIds(inputs.input_ids, config.input_vocab_size, "input_ids");
     CheckSameShape(inputs.attention_mask, inputs.input_ids, "attention_mask");
     CheckSameShape(inputs.token_type_ids, inputs.input_ids, "token_type_ids");
     if (inputs.token_type_ids.defined() && config.num_token_types > 0) {
       CheckIds(inputs.token_type_ids, config.num_token_types, "token_type_ids");
     }
-    if (position_embedding.defined() && inputs.input_ids.size(1) > config.max_positions) {
-      throw InputError("the input is ", inputs.input_ids.size(1), " tokens long; this model has ",
-                       config.max_positions, " positions");
-    }
-    if (config.architecture != Architecture::kEncoderDecoder) return;
+    CheckLength(inputs.input_ids.size(1));
+  }
+
+  void CheckDecoder(const ForwardInputs& inputs) const {
     if (!inputs.decoder_input_ids.defined()) {
       throw InputError("decoder_input_ids are missing; a ", config.family, " model needs them");
     }
     CheckIds(inputs.decoder_input_ids, config.vocab_size, "decoder_input_ids");
     CheckSameShape(inputs.decoder_attention_mask, inputs.decoder_input_ids,
                    "decoder_attention_mask");
+    CheckLength(inputs.decoder_input_ids.size(1));
     if (inputs.decoder_input_ids.size(0) != inputs.input_ids.size(0)) {
       throw InputError("decoder_input_ids have a batch of ", inputs.decoder_input_ids.size(0),
                        ", input_ids of ", inputs.input_ids.size(0));
@@ -203,25 +200,22 @@ struct Transformer::Impl {
 
 Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
     : impl_(std::make_unique<Impl>()) {
-  const ModelNames& names = GetFamily(config.family).names;
+  const ModelNames names = GetFamily(config.family).names(config);
   const Builder build(config, parameters);
-  const bool one_stack = config.architecture == Architecture::kEncoder;
   Impl& m = *impl_;
-  m.token_embedding = build.Weight(names.token_embedding);
-  m.position_embedding = build.Weight(names.position_embedding);
-  m.token_type_embedding = build.Weight(names.token_type_embedding);
-  m.embedding_norm = build.MakeNorm(names.embedding_norm);
-  m.encoder =
-      build.MakeStack(names.encoder, config.num_encoder_layers, one_stack ? "" : "encoder.");
-  if (!one_stack) {
-    m.decoder = build.MakeStack(names.decoder, config.num_decoder_layers, "decoder.");
-    m.decoder.causal = true;
-    m.decoder.first_ffn_idx = m.encoder.blocks.size();
+  m.encoder = build.MakeStack(names.encoder, config.encoder);
+  m.decoder = build.MakeStack(names.decoder, config.decoder);
+  m.decoder.causal = true;
+  m.decoder.first_ffn_idx = m.encoder.blocks.size();
+  if (config.architecture == Architecture::kEncoderDecoder) {
+    m.encoder.prefix = "encoder.";
+    m.decoder.prefix = "decoder.";
   }
   switch (config.head) {
     case Head::kLanguageModel:
-      m.output_embedding =
-          config.tied_embeddings ? m.token_embedding : build.Weight(names.language_model_head);
+      m.output = config.tied_embeddings ? Linear{m.decoder.token_embedding, {}}
+                                        : build.MakeLinear(names.language_model_head);
+      m.logits_bias = build.MakeLogitsBias(names.logits_bias);
       break;
     case Head::kSequenceClassification:
       m.pooler = build.MakeLinear(names.pooler);
@@ -246,42 +240,106 @@ Transformer& Transformer::operator=(Transformer&&) noexcept = default;
 
 ForwardOutputs Transformer::Forward(const ForwardInputs& inputs, const StateSink& sink) {
   Impl& m = *impl_;
-  m.Check(inputs);
+  m.CheckFirst(inputs);
+  const bool two_stacks = m.config.architecture == Architecture::kEncoderDecoder;
+  if (two_stacks) m.CheckDecoder(inputs);
   const at::Tensor& ids = inputs.input_ids;
-  const Packing packing(ids.size(0), ids.size(1), inputs.attention_mask);
-  at::Tensor x =
-      m.Run(m.encoder, m.Embed(ids, inputs.token_type_ids, packing), packing, {}, {}, sink);
+  Packing packing(ids.size(0), ids.size(1), inputs.attention_mask);
+  const Stack& first = m.config.architecture == Architecture::kDecoder ? m.decoder : m.encoder;
+  at::Tensor x = m.Run(first, ids, inputs.token_type_ids, inputs.attention_mask, packing, {}, {},
+                       nullptr, sink);
+  if (two_stacks) {
+    if (sink) sink("encoder.last_hidden_state", packing.Unpack(x));
+    const at::Tensor& decoder_ids = inputs.decoder_input_ids;
+    const Packing decoder_packing(decoder_ids.size(0), decoder_ids.size(1),
+                                  inputs.decoder_attention_mask);
+    x = m.Run(m.decoder, decoder_ids, {}, inputs.decoder_attention_mask, decoder_packing, x,
+              packing, nullptr, sink);
+    packing = decoder_packing;
+  }
   ForwardOutputs outputs;
   switch (m.config.head) {
     case Head::kSequenceClassification: {
-      const at::Tensor first = packing.Unpack(x).select(1, 0);  // [batch, hidden]
-      outputs.logits = m.classifier(at::tanh(m.pooler(first)));
-      return outputs;
+      const at::Tensor pooled = m.pooler(packing.Unpack(x).select(1, 0));  // [batch, hidden]
+      outputs.logits = m.classifier(m.config.relu_pooler ? at::relu(pooled) : at::tanh(pooled));
+      break;
     }
     case Head::kQuestionAnswering: {
       const at::Tensor spans = packing.Unpack(m.span_head(x));  // [batch, tokens, 2]
       outputs.start_logits = spans.select(2, 0);
       outputs.end_logits = spans.select(2, 1);
-      return outputs;
+      break;
     }
     case Head::kLanguageModel:
+      outputs.logits = packing.Unpack(m.Logits(x));
       break;
   }
-  if (sink) sink("encoder.last_hidden_state", packing.Unpack(x));
-  const at::Tensor& decoder_ids = inputs.decoder_input_ids;
-  const Packing decoder_packing(decoder_ids.size(0), decoder_ids.size(1),
-                                inputs.decoder_attention_mask);
-  x = m.Run(m.decoder, m.Embed(decoder_ids, {}, decoder_packing), decoder_packing, x, packing,
-            sink);
-  if (m.config.logits_scale != 1.0) x = x * m.config.logits_scale;
-  outputs.logits = decoder_packing.Unpack(at::linear(x, m.output_embedding));
   return outputs;
+}
+
+std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& inputs) {
+  Impl& m = *impl_;
+  MOEFY_CHECK(m.config.head == Head::kLanguageModel);
+  auto state = std::make_shared<DecodingState>();
+  if (m.config.architecture != Architecture::kEncoderDecoder) return state;
+  m.CheckFirst(inputs);
+  const at::Tensor& ids = inputs.input_ids;
+  state->memory_packing = Packing(ids.size(0), ids.size(1), inputs.attention_mask);
+  state->memory = m.Run(m.encoder, ids, inputs.token_type_ids, inputs.attention_mask,
+                        state->memory_packing, {}, {}, nullptr, nullptr);
+  return state;
+}
+
+at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
+                               const at::Tensor& mask) {
+  Impl& m = *impl_;
+  CheckIds(ids, m.config.vocab_size, "decoder_input_ids");
+  CheckSameShape(mask, ids, "decoder_attention_mask");
+  m.CheckLength(state.length + ids.size(1));
+  const Packing packing(ids.size(0), ids.size(1), mask);
+  const at::Tensor x =
+      m.Run(m.decoder, ids, {}, mask, packing, state.memory, state.memory_packing, &state, nullptr);
+  state.memory = at::Tensor();
+  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1));
 }
 
 const ModelConfig& Transformer::config() const { return impl_->config; }
 size_t Transformer::num_ffns() const { return impl_->ffns.size(); }
 const FfnSpec& Transformer::ffn_spec(size_t ffn_idx) const { return impl_->specs.at(ffn_idx); }
 FeedForward& Transformer::feed_forward(size_t ffn_idx) { return *impl_->ffns.at(ffn_idx); }
+
+void Transformer::ExchangeLinears(const LinearMaker& make) {
+  const auto exchange = [&](Linear& linear) {
+    if (!linear.weight.defined()) return;
+    linear.kernel = make(linear.weight, linear.bias);
+    linear.weight = linear.bias = at::Tensor();
+  };
+  const auto stacked = [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    return q.defined() && k.defined() && v.defined() ? at::cat({q, k, v}) : at::Tensor();
+  };
+  for (Stack* stack : {&impl_->encoder, &impl_->decoder}) {
+    for (Block& block : stack->blocks) {
+      Attention& self = block.attention;
+      Linear &q = self.query, &k = self.key, &v = self.value;
+      const bool same_biases =
+          q.bias.defined() == k.bias.defined() && k.bias.defined() == v.bias.defined();
+      if (q.weight.defined() && same_biases) {
+        self.head_dim = q.weight.size(0) / self.num_heads;
+        self.fused.weight = stacked(q.weight, k.weight, v.weight);
+        self.fused.bias = stacked(q.bias, k.bias, v.bias);
+        q = k = v = Linear();
+        exchange(self.fused);
+      }
+      for (Linear* linear : {&q, &k, &v, &self.output}) exchange(*linear);
+      if (!block.cross) continue;
+      Attention& cross = *block.cross;
+      for (Linear* linear : {&cross.query, &cross.key, &cross.value, &cross.output}) {
+        exchange(*linear);
+      }
+    }
+  }
+  exchange(impl_->output);
+}
 
 std::unique_ptr<FeedForward> Transformer::ExchangeFeedForward(size_t ffn_idx,
                                                               std::unique_ptr<FeedForward> ffn) {

@@ -215,7 +215,7 @@ ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) 
                           num_ffns * static_cast<uint64_t>(recipe.record.max_tokens) * row_bytes});
   for (const RecipeSplit& split : recipe.splits) {
     const int64_t num_experts = split::ResolveNumExperts(
-        config.num_neurons, split.options.num_experts, split.options.expert_size);
+        config.last_stack().num_neurons, split.options.num_experts, split.options.expert_size);
     const auto experts = static_cast<uint64_t>(num_experts);
     const uint64_t router_bytes =
         num_ffns * experts * (static_cast<uint64_t>(config.hidden) + experts) * sizeof(float);

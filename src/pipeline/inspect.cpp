@@ -1,5 +1,7 @@
 #include "moefy/pipeline/inspect.h"
 
+#include <numeric>
+
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
@@ -9,8 +11,10 @@
 namespace moefy::pipeline {
 namespace {
 
-// Expert sizes worth trying: powers of two and the nearest divisors, at least two experts.
-std::vector<int64_t> ExpertSizes(int64_t num_neurons) {
+// Expert sizes worth trying: those that divide every FFN, at least two experts.
+std::vector<int64_t> ExpertSizes(const std::vector<model::FfnSpec>& ffns) {
+  int64_t num_neurons = 0;
+  for (const model::FfnSpec& spec : ffns) num_neurons = std::gcd(num_neurons, spec.num_neurons);
   std::vector<int64_t> sizes;
   for (int64_t size = 4; size <= std::min<int64_t>(256, num_neurons / 2); ++size) {
     if (num_neurons % size == 0) sizes.push_back(size);
@@ -24,7 +28,7 @@ Inspection Inspect(const std::filesystem::path& path) {
   const io::Checkpoint checkpoint = io::Checkpoint::Open(path);
   Inspection out;
   out.path = path;
-  out.config = model::ReadModelConfig(checkpoint.directory() / "config.json");
+  out.config = model::ReadModelConfig(checkpoint, &out.warnings);
   model::CheckParameters(checkpoint, out.config, &out.warnings);
   out.ffns = model::FfnSpecs(out.config);
   out.num_files = static_cast<int64_t>(checkpoint.files().size());
@@ -37,13 +41,13 @@ Inspection Inspect(const std::filesystem::path& path) {
   }
   for (const model::FfnSpec& spec : out.ffns) {
     for (const std::string* name :
-         {&spec.w_in, &spec.b_in, &spec.w_gate, &spec.w_out, &spec.b_out}) {
+         {&spec.w_in, &spec.b_in, &spec.w_gate, &spec.b_gate, &spec.w_out, &spec.b_out}) {
       if (!name->empty()) {
         out.ffn_parameters += io::NumElements(checkpoint.Get(*name).shape).value_or(0);
       }
     }
   }
-  out.expert_sizes = ExpertSizes(out.config.num_neurons);
+  out.expert_sizes = ExpertSizes(out.ffns);
   if (split::MoeCheckpoint::IsMoe(checkpoint.directory())) {
     const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(checkpoint.directory());
     out.num_experts = moe.ffns().empty() ? 0 : moe.ffns().front().plan.num_experts();
@@ -62,16 +66,17 @@ Json InspectionToJson(const Inspection& inspection) {
                     {"hidden", spec.hidden},
                     {"w_in", spec.w_in},
                     {"w_gate", spec.w_gate},
-                    {"w_out", spec.w_out}});
+                    {"w_out", spec.w_out},
+                    {"transposed", spec.transposed}});
   }
   return {{"path", inspection.path.string()},
           {"family", config.family},
           {"activation", model::ActivationName(config.activation)},
           {"gated", config.gated},
           {"hidden", config.hidden},
-          {"neurons", config.num_neurons},
-          {"encoder_layers", config.num_encoder_layers},
-          {"decoder_layers", config.num_decoder_layers},
+          {"neurons", config.last_stack().num_neurons},
+          {"encoder_layers", config.encoder.num_layers},
+          {"decoder_layers", config.decoder.num_layers},
           {"vocab_size", config.vocab_size},
           {"files", inspection.num_files},
           {"tensors", inspection.num_tensors},

@@ -53,13 +53,11 @@ void AddNeurons(const io::Checkpoint& checkpoint, const std::vector<model::FfnSp
                 TensorMap& results) {
   for (const model::FfnSpec& spec : specs) {
     const model::FfnWeights ffn = model::ReadFfnWeights(checkpoint, spec);
-    const at::Tensor& x = results.at(spec.name + ".input");
-    const at::Tensor in = at::linear(x, ffn.w_in, ffn.b_in);
-    results[spec.name + ".act"] =
-        model::Activate(ffn.activation, spec.gated() ? at::linear(x, ffn.w_gate) : in);
+    const model::FfnSteps steps = model::RunFfnSteps(ffn, results.at(spec.name + ".input"));
+    results[spec.name + ".act"] = steps.act;
     if (!spec.gated()) continue;
-    results[spec.name + ".up"] = in;
-    results[spec.name + ".down_in"] = model::NeuronActivations(ffn, x);
+    results[spec.name + ".up"] = steps.up;
+    results[spec.name + ".down_in"] = steps.down_in;
   }
 }
 
@@ -121,7 +119,9 @@ RunResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& pr
       transformer.Forward(inputs, observe ? model::StateSink(keep) : nullptr);
   RunResult result;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (options.ffn_taps) AddNeurons(checkpoint, model::FfnSpecs(transformer.config()), results);
+  if (options.ffn_taps) {
+    AddNeurons(checkpoint, model::FfnSpecs(transformer.config()), results);
+  }
   const std::pair<const char*, at::Tensor> heads[] = {{"logits", outputs.logits},
                                                       {"start_logits", outputs.start_logits},
                                                       {"end_logits", outputs.end_logits}};

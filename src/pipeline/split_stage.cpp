@@ -20,32 +20,35 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   if (split::MoeCheckpoint::IsMoe(dense.directory())) {
     throw UsageError(dense.directory(), " is split already; `moefy merge` makes it dense again");
   }
-  const model::ModelConfig config = model::ReadModelConfig(dense.directory() / "config.json");
+  const model::ModelConfig config = model::ReadModelConfig(dense);
   model::CheckParameters(dense, config);
-  const int64_t num_experts =
-      split::ResolveNumExperts(config.num_neurons, options.num_experts, options.expert_size);
 
   SplitResult result;
   std::vector<split::MoeFfn> ffns;
   const std::vector<model::FfnSpec> specs = model::FfnSpecs(config);
+  std::vector<int64_t> num_experts;  // per FFN, because encoder and decoder may differ in size
+  for (const model::FfnSpec& spec : specs) {
+    num_experts.push_back(
+        split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
+  }
   progress.Begin(StrCat("splitting by ", options.method), specs.size(), "FFNs");
   for (const model::FfnSpec& spec : specs) {
     const model::FfnWeights ffn = model::ReadFfnWeights(dense, spec);
     // Each FFN has a seed of its own, so that layers are not grouped alike by chance.
     const uint64_t seed = static_cast<uint64_t>(options.seed) * 1000003 + ffns.size();
-    ffns.push_back({spec, splitter.split({ffn, num_experts, seed, options.restarts})});
+    ffns.push_back({spec, splitter.split({ffn, num_experts[ffns.size()], seed, options.restarts})});
     progress.Advance(1);
   }
   result.num_ffns = static_cast<int64_t>(ffns.size());
-  result.num_experts = num_experts;
-  result.neurons_per_expert = config.num_neurons / num_experts;
+  result.num_experts = ffns.back().plan.num_experts();
+  result.neurons_per_expert = ffns.back().plan.neurons_per_expert();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  progress.End(StrCat(result.num_ffns, " FFNs into ", num_experts, " experts of ",
+  progress.End(StrCat(result.num_ffns, " FFNs into ", result.num_experts, " experts of ",
                       result.neurons_per_expert, " neurons"));
 
   progress.Begin("writing the split checkpoint", dense.TotalBytes(), "B");
   Json recorded = {{"method", options.method},
-                   {"num_experts", num_experts},
+                   {"num_experts", result.num_experts},
                    {"neurons_per_expert", result.neurons_per_expert},
                    {"seed", options.seed},
                    {"restarts", options.restarts}};

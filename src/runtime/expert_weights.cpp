@@ -169,7 +169,7 @@ void CopyBias(const at::Tensor& bias, float* to) {
 
 int64_t ExpertWeights::ExpertBytes() const {
   const int64_t scales = in_scale ? num_matrices() : 0;
-  const int64_t floats = scales + (b_in ? 1 : 0);
+  const int64_t floats = scales + (b_in ? 1 : 0) + (b_gate ? 1 : 0);
   return neurons_per_expert *
          (num_matrices() * hidden * BytesPerWeight(format) + floats * int64_t{sizeof(float)});
 }
@@ -183,6 +183,7 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   CheckShape("W_out", ffn.w_out, {neurons, hidden});
   CheckShape("W_gate", ffn.w_gate, {neurons, hidden});
   CheckShape("b_in", ffn.b_in, {neurons});
+  CheckShape("b_gate", ffn.b_gate, {neurons});
   CheckShape("b_out", ffn.b_out, {hidden});
 
   ExpertWeights packed;
@@ -206,6 +207,7 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   const int64_t gate_scale = floats(scaled && gated, neurons);
   const int64_t out_scale = floats(scaled, neurons);
   const int64_t b_in = floats(ffn.b_in.defined(), neurons);
+  const int64_t b_gate = floats(ffn.b_gate.defined(), neurons);
   const int64_t b_out = floats(ffn.b_out.defined(), packed.padded_hidden);
   packed.storage = arena.Create();
   auto* const bytes = static_cast<std::byte*>(packed.storage.get());
@@ -218,8 +220,10 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   packed.gate_scale = float_array(gate_scale);
   packed.out_scale = float_array(out_scale);
   packed.b_in = float_array(b_in);
+  packed.b_gate = float_array(b_gate);
   packed.b_out = float_array(b_out);
   if (packed.b_in) CopyBias(ffn.b_in, float_array(b_in));
+  if (packed.b_gate) CopyBias(ffn.b_gate, float_array(b_gate));
   if (packed.b_out) {
     std::fill_n(float_array(b_out), packed.padded_hidden, 0.0f);
     CopyBias(ffn.b_out, float_array(b_out));

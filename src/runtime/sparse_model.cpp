@@ -5,6 +5,7 @@
 #include "moefy/base/error.h"
 #include "moefy/route/router.h"
 #include "moefy/route/router_trainer.h"
+#include "moefy/runtime/packed_linear.h"
 
 namespace moefy::runtime {
 
@@ -13,6 +14,9 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
     : moe_(moe),
       seed_(seed),
       transformer_(model::LoadTransformer(moe.weights(), nullptr, model::Parts::kWithoutFfns)) {
+  transformer_.ExchangeLinears([&](const at::Tensor& weight, const at::Tensor& bias) {
+    return std::make_shared<const PackedLinear>(weight, bias, format);
+  });
   progress.Begin("packing experts", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {
     experts_.push_back(std::make_shared<const ExpertWeights>(PackExperts(

@@ -101,8 +101,9 @@ MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
   const std::string fingerprint = source.GetString("fingerprint");
   const std::vector<ListedFfn> listed = ReadListedFfns(manifest);
 
-  MoeCheckpoint moe(io::Checkpoint::Open(directory),
-                    model::ReadModelConfig(directory / "config.json"));
+  io::Checkpoint weights = io::Checkpoint::Open(directory);
+  model::ModelConfig config = model::ReadModelConfig(weights);
+  MoeCheckpoint moe(std::move(weights), std::move(config));
   if (const std::string family = source.GetString("family"); family != moe.config_.family) {
     throw InputError(source.PathOf("family"), " is ", Quoted(family), "; config.json says ",
                      Quoted(moe.config_.family));

@@ -75,10 +75,20 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
   };
   for (const auto& [spec, plan] : ffns) {
     MOEFY_CHECK(spec.num_neurons == plan.num_neurons());
-    add(spec.w_in, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan);
+    // A neuron's entries in a matrix [neurons, hidden] or, stored the other way, [hidden, neurons].
+    const auto add_matrix = [&, &spec = spec, &plan = plan](const std::string& name,
+                                                            bool neurons_first) {
+      if (neurons_first) {
+        add(name, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan);
+      } else {
+        add(name, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan);
+      }
+    };
+    add_matrix(spec.w_in, !spec.transposed);
+    add_matrix(spec.w_gate, !spec.transposed);
+    add_matrix(spec.w_out, spec.transposed);
     add(spec.b_in, {spec.num_neurons}, NeuronAxis::kRows, plan);
-    add(spec.w_gate, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan);
-    add(spec.w_out, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan);
+    add(spec.b_gate, {spec.num_neurons}, NeuronAxis::kRows, plan);
   }
   if (!problems.empty()) throw InputError(checkpoint.directory(), ": ", Join(problems, "\n  "));
   return permutations;

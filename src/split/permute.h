@@ -12,7 +12,8 @@
 
 namespace moefy::split {
 
-// The neurons are the rows (w_in, w_gate, b_in) or the columns (w_out) of a tensor.
+// The neurons are the rows (w_in, w_gate, biases) or the columns (w_out) of a tensor; of matrices
+// that are stored transposed the other way round.
 enum class NeuronAxis { kRows, kColumns };
 
 // out[position] = in[order[position]] along the axis.

@@ -61,7 +61,7 @@ Json Manifest(const io::Checkpoint& dense, const std::string& fingerprint,
                       {"num_experts", plan.num_experts()},
                       {"neurons_per_expert", plan.neurons_per_expert()}});
   }
-  const model::ModelConfig config = model::ReadModelConfig(dense.directory() / kConfig);
+  const model::ModelConfig config = model::ReadModelConfig(dense);
   return {{"format", kMoeFormat},
           {"moefy_version", kVersion},
           {"source",

@@ -2,6 +2,8 @@
 // splitter on every committed pico model.
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "moefy/base/strings.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -19,8 +21,10 @@ TEST_P(RoundTrip, IsBitForBit) {
   const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
   tests::CopyModel(tests::Pico(pico), dense);
   tests::WriteBytes(dense / "vocab.txt", "a\nb\n");
-  const int64_t neurons = model::ReadModelConfig(dense / "config.json").num_neurons;
-  for (const int64_t num_experts : {int64_t{1}, neurons / 4, neurons}) {
+  // Encoder and decoder may differ in size; these numbers divide both.
+  const model::ModelConfig config = model::ReadModelConfig(dense / "config.json");
+  const int64_t most = std::gcd(config.encoder.num_neurons, config.decoder.num_neurons);
+  for (const int64_t num_experts : {int64_t{1}, most / 2, most}) {
     const std::filesystem::path moe = temp.path() / ("moe" + std::to_string(num_experts));
     tests::SplitInto(dense, moe, num_experts, method, 3);
     const MoeCheckpoint opened = MoeCheckpoint::Open(moe);

@@ -29,7 +29,7 @@ inline std::vector<split::MoeFfn> PlanAll(const io::Checkpoint& dense, const std
                                           int64_t num_experts, uint64_t seed) {
   std::vector<split::MoeFfn> ffns;
   for (const model::FfnSpec& spec :
-       model::FfnSpecs(model::ReadModelConfig(dense.directory() / "config.json"))) {
+       model::FfnSpecs(model::ReadModelConfig(dense))) {
     const model::FfnWeights weights = model::ReadFfnWeights(dense, spec);
     ffns.push_back({spec, split::GetSplitter(method).split({weights, num_experts, seed, 2})});
   }

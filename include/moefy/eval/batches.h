@@ -23,7 +23,7 @@ struct Batch {
 inline constexpr int64_t kDefaultBatchTokens = 4096;
 
 // Examples sorted by length and grouped so that rows times the longest stays within
-// `batch_tokens` (one example always fits).
+// `batch_tokens` (one example always fits). Padding is on the right; for causal models on the left.
 std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
                                const model::ModelConfig& config, int64_t pad_id,
                                int64_t batch_tokens = kDefaultBatchTokens);
@@ -38,7 +38,7 @@ class TaskReader {
              const text::Tokenizer& tokenizer);
 
   std::vector<text::Encoding> Encode(const task::Dataset& dataset) const;
-  // [batch, labels]: logits of the classes, or of the label words at the first decoder step.
+  // [batch, labels]: logits of the classes, or of the label words as the first generated token.
   at::Tensor LabelScores(const model::ForwardOutputs& outputs) const;
 
  private:

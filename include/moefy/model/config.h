@@ -8,14 +8,43 @@
 
 namespace moefy::model {
 
-enum class Architecture { kEncoder, kEncoderDecoder };
+enum class Architecture { kEncoder, kDecoder, kEncoderDecoder };
 enum class Head { kSequenceClassification, kQuestionAnswering, kLanguageModel };
 enum class NormKind { kLayerNorm, kRmsNorm };
-enum class NormPlace { kPre, kPost };  // before the sub-layer, or after its residual sum
-enum class PositionKind { kLearned, kRelativeBias };
+// Before the sub-layer; after its residual sum; or before both sub-layers, which read the same
+// input: x + attention(norm x) + ffn(norm x).
+enum class NormPlace { kPre, kPost, kParallel };
+enum class PositionKind { kLearned, kSinusoidal, kRelativeBias, kRotary };
+// What a token's position counts: columns of the batch, real tokens before it (by the mask), or
+// tokens before it that are not the padding id.
+enum class PositionCount { kColumns, kReal, kNotPad };
+// How queries, keys and values are stored: three tensors; one, all queries first, then all keys,
+// then all values; or one, per key head its queries, its key and its value.
+enum class QkvLayout { kSeparate, kStacked, kGrouped };
 enum class Activation { kRelu, kGelu, kGeluTanh, kSilu };
 
 std::string ActivationName(Activation activation);  // "relu", "gelu", "gelu_tanh", "silu"
+
+// One stack of blocks; encoder and decoder may differ in all of these.
+struct StackConfig {
+  int64_t num_layers = 0;  // 0: the model has no such stack
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;  // divides num_heads; fewer than those: grouped-query attention
+  int64_t head_dim = 0;      // num_heads * head_dim may differ from hidden (T5, Gemma)
+  int64_t num_neurons = 0;   // d_ff, per FFN
+};
+
+// Rotary positions: Su et al., arXiv 2104.09864, in the half-split form; llama3: the scaling of
+// Llama 3.1, which slows down low frequencies only.
+struct RotaryConfig {
+  int64_t dims = 0;  // of each head that are rotated, the first ones
+  double base = 10000;
+  double factor = 1;  // positions are divided by it
+  bool llama3 = false;
+  double low_frequency_factor = 1;
+  double high_frequency_factor = 4;
+  double original_positions = 8192;
+};
 
 struct ModelConfig {
   std::string family;      // "t5", "bert": the row of the family table
@@ -23,37 +52,62 @@ struct ModelConfig {
   Architecture architecture = Architecture::kEncoder;
   Head head = Head::kSequenceClassification;
 
-  int64_t vocab_size = 0;
-  int64_t hidden = 0;  // width of the residual stream
-  int64_t num_heads = 0;
-  int64_t head_dim = 0;     // num_heads * head_dim may differ from hidden (T5)
-  int64_t num_neurons = 0;  // d_ff, per FFN
-  int64_t num_encoder_layers = 0;
-  int64_t num_decoder_layers = 0;
+  int64_t vocab_size = 0;        // of what comes out, and of what goes in unless they differ
+  int64_t input_vocab_size = 0;  // of input_ids
+  int64_t hidden = 0;            // width of the residual stream
+  int64_t embedding_width = 0;   // differs from hidden where embeddings are projected (OPT 350m)
+  StackConfig encoder;
+  StackConfig decoder;
 
   Activation activation = Activation::kRelu;
   bool gated = false;
-  bool biases = false;  // on attention and FFN projections
+
+  // Which linear maps have biases, and how their weights are stored.
+  bool qkv_bias = false;
+  bool attention_output_bias = false;
+  bool ffn_bias = false;
+  bool head_bias = false;
+  QkvLayout qkv = QkvLayout::kSeparate;
+  bool transposed = false;  // linear maps of the blocks are stored [in, out] (GPT-2's Conv1D)
 
   NormKind norm = NormKind::kRmsNorm;
   NormPlace norm_place = NormPlace::kPre;
   double norm_epsilon = 1e-6;
+  double norm_weight_offset = 0;  // added to the stored weights (Gemma: 1)
+  bool separate_ffn_norm = true;  // kParallel: the FFN has a norm of its own
 
   PositionKind position = PositionKind::kRelativeBias;
+  PositionCount position_count = PositionCount::kColumns;
+  int64_t position_offset = 0;    // position of the first token
   int64_t max_positions = 0;      // learned positions: rows of the table
+  double sinusoid_steps = 0;      // the i-th frequency is 10000^(-i / steps)
   int64_t relative_buckets = 32;  // relative bias (T5)
   int64_t relative_max_distance = 128;
-  int64_t num_token_types = 0;  // 0: no token type embedding
-  bool embedding_norm = false;
-  bool scale_attention = true;   // multiply scores by head_dim^-0.5
-  bool tied_embeddings = false;  // output projection = input embedding
-  double logits_scale = 1.0;     // T5: hidden^-0.5 when tied
+  RotaryConfig rotary;
+  int64_t sliding_window = 0;  // a token sees so many, itself included; 0: all before it
 
-  int64_t num_labels = 0;                // classification heads
+  int64_t num_token_types = 0;  // 0: no token type embedding
+  double embedding_scale = 1.0;
+  bool scale_attention = true;            // multiply scores by head_dim^-0.5
+  bool scale_attention_by_layer = false;  // and by 1 / (layer + 1)
+  bool final_norm = true;                 // after the last block
+  bool tied_embeddings = false;           // output projection = input embedding
+  double logits_scale = 1.0;              // T5: hidden^-0.5 when tied
+
+  int64_t num_labels = 0;                // classification heads; 1: regression
+  bool relu_pooler = false;              // ReLU after the pooler instead of tanh (DistilBERT)
   std::vector<std::string> label_names;  // empty, or num_labels of them
-  int64_t pad_id = 0;
-  int64_t eos_id = -1;            // -1: none
-  int64_t decoder_start_id = -1;  // encoder-decoders
+  int64_t pad_id = 0;                    // -1: none
+  int64_t eos_id = -1;                   // -1: none
+  int64_t decoder_start_id = -1;         // encoder-decoders
+
+  // How the checkpoint's names differ from the family's, see ReadModelConfig().
+  std::string missing_prefix;  // left out by the file
+  bool gamma_beta = false;     // norms are called gamma and beta, not weight and bias
+
+  bool is_regression() const { return head == Head::kSequenceClassification && num_labels == 1; }
+  // The stack whose output the heads read.
+  const StackConfig& last_stack() const { return decoder.num_layers > 0 ? decoder : encoder; }
 };
 
 }  // namespace moefy::model

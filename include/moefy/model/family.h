@@ -1,5 +1,5 @@
 // The table of families: how to read a config.json, and what its tensors are called. Adding a
-// family is one entry here, one pico fixture and one parity row. Thread-safe.
+// family is one entry here, one pico fixture and one parity row (docs/families.md). Thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -7,40 +7,65 @@
 #include <vector>
 
 #include "moefy/base/json.h"
+#include "moefy/io/checkpoint.h"
 #include "moefy/model/config.h"
 #include "moefy/model/ffn.h"
 
 namespace moefy::model {
 
 // Name templates without the ".weight" or ".bias" at the end; "{}" stands for the layer's index.
-// "" means the family has no such part.
+// "" means the model has no such part.
 struct AttentionNames {
-  std::string query, key, value, output;
+  std::string query, key, value;  // QkvLayout::kSeparate, and cross-attention
+  std::string output;
+  std::string qkv;  // the other layouts
 };
 struct StackNames {
+  std::string token_embedding;
+  std::string project_in;
+  std::string position_embedding;
+  std::string token_type_embedding;
+  std::string embedding_norm;
   std::string attention_norm;
   AttentionNames attention;
   std::string cross_norm;
   AttentionNames cross;
   std::string ffn_norm;
-  std::string w_in;        // not gated
-  std::string gated_gate;  // gated: the activated half
-  std::string gated_in;    // gated: the other half
+  std::string w_in;
+  std::string w_gate;  // gated: the activated half
   std::string w_out;
   std::string relative_bias;
   std::string final_norm;
+  std::string project_out;
 };
 struct ModelNames {
-  std::string token_embedding;
-  std::string position_embedding;
-  std::string token_type_embedding;
-  std::string embedding_norm;
   StackNames encoder;
   StackNames decoder;
   std::string language_model_head;  // when not tied
+  std::string logits_bias;          // a whole name; may be absent from the file
   std::string pooler;
   std::string classifier;
   std::string span_head;
+};
+
+// A key of config.json and the reference implementation's default; 0: derived from other sizes.
+struct SizeKey {
+  std::string key;  // "": there is none
+  int64_t if_absent = 0;
+};
+struct StackKeys {
+  SizeKey layers;
+  SizeKey heads;
+  SizeKey kv_heads;  // derived: heads
+  SizeKey head_dim;  // derived: hidden / heads
+  SizeKey neurons;   // derived: 4 * hidden
+};
+struct ConfigKeys {
+  SizeKey vocab;
+  SizeKey hidden;
+  SizeKey positions;
+  StackKeys encoder;
+  StackKeys decoder;
 };
 
 struct Family {
@@ -48,8 +73,11 @@ struct Family {
   std::vector<std::string> model_types;  // values of config.json's "model_type"
   std::string description;               // one line for `moefy families`
   std::string source;                    // what the claim rests on
-  ModelConfig (*read_config)(const JsonObject& config);
-  ModelNames names;
+  std::string base_prefix;               // of tensor names; bare and old checkpoints leave it out
+  ConfigKeys keys;
+  // Everything but the sizes, which `keys` have given already.
+  void (*read_config)(const JsonObject& json, ModelConfig& config);
+  ModelNames (*names)(const ModelConfig& config);
 };
 
 const std::vector<Family>& Families();
@@ -60,10 +88,19 @@ const Family& GetFamily(const std::string& name);
 ModelConfig ReadModelConfig(const std::filesystem::path& config_file);
 ModelConfig ParseModelConfig(const Json& config, const std::string& where);
 
-// A tensor that a model of this config must have.
+// The same for a checkpoint's config.json, and finds out how its tensors' names differ from the
+// family's: without the base prefix, norms with gamma and beta, no language model head of its own.
+// What differs is said in `warnings`.
+ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint,
+                            std::vector<std::string>* warnings = nullptr);
+
+// A tensor that a model of this config has, under the name it has in the file.
 struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;
+  std::vector<std::string> extents;  // what config.json says of each: "d_model 48"
+  std::string layers;                // which field says that there is such a layer: "num_layers 3"
+  bool required = true;
 };
 std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
 

@@ -1,7 +1,7 @@
 // One feed-forward network in one canonical orientation, whatever its checkpoint's layout:
-//   y = act(x W_in^T + b_in) [* (x W_gate^T)] W_out + b_out
+//   y = act(x W_in^T + b_in) W_out + b_out
 // where a neuron is a row of every matrix: W_in, W_gate and W_out are all [neurons, hidden].
-// Gated FFNs: act is applied to the gate row: act(x W_gate^T) * (x W_in^T).
+// Gated FFNs: act is applied to the gate: act(x W_gate^T + b_gate) * (x W_in^T + b_in).
 #pragma once
 
 #include <ATen/ATen.h>
@@ -16,12 +16,14 @@ namespace moefy::model {
 
 // Where an FFN's tensors are in the checkpoint. Names of absent tensors are empty.
 struct FfnSpec {
-  std::string name;    // "encoder.ffn.0", "decoder.ffn.1", or "ffn.0" in one-stack models
-  std::string w_in;    // stored [neurons, hidden]
-  std::string b_in;    // [neurons]
-  std::string w_gate;  // stored [neurons, hidden]
-  std::string w_out;   // stored [hidden, neurons]
-  std::string b_out;   // [hidden]
+  std::string name;         // "encoder.ffn.0", "decoder.ffn.1", or "ffn.0" in one-stack models
+  std::string w_in;         // stored [neurons, hidden]
+  std::string b_in;         // [neurons]
+  std::string w_gate;       // stored [neurons, hidden]
+  std::string b_gate;       // [neurons]
+  std::string w_out;        // stored [hidden, neurons]
+  std::string b_out;        // [hidden]
+  bool transposed = false;  // the matrices are stored the other way round (GPT-2's Conv1D)
   int64_t hidden = 0;
   int64_t num_neurons = 0;
   Activation activation = Activation::kRelu;
@@ -37,6 +39,7 @@ struct FfnWeights {
   at::Tensor w_out;   // [neurons, hidden]
   at::Tensor b_out;   // [hidden]
   Activation activation = Activation::kRelu;
+  at::Tensor b_gate;  // [neurons]
 
   int64_t num_neurons() const { return w_in.size(0); }
   int64_t hidden() const { return w_in.size(1); }
@@ -48,6 +51,14 @@ FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec)
 
 // act(x), element-wise.
 at::Tensor Activate(Activation activation, const at::Tensor& x);
+
+// What happens inside an FFN, for x [tokens, hidden].
+struct FfnSteps {
+  at::Tensor act;      // [tokens, neurons] what the activation gives
+  at::Tensor up;       // [tokens, neurons] gated: x W_in^T + b_in; else undefined
+  at::Tensor down_in;  // [tokens, neurons] what enters W_out: act, or act * up
+};
+FfnSteps RunFfnSteps(const FfnWeights& ffn, const at::Tensor& x);
 
 // What enters W_out: x [tokens, hidden] -> [tokens, neurons].
 at::Tensor NeuronActivations(const FfnWeights& ffn, const at::Tensor& x);

@@ -1,6 +1,6 @@
 // The one Transformer all families run on. No family has code of its own: ModelConfig says which
 // of a handful of choices to take.
-// Thread-safety: one Forward at a time per object. Differentiable unless under at::NoGradGuard.
+// Thread-safety: one call at a time per object. Differentiable unless under at::NoGradGuard.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -16,13 +16,15 @@
 #include "moefy/model/config.h"
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/ffn.h"
+#include "moefy/model/linear.h"
 
 namespace moefy::model {
 
 // Parameters under their checkpoint names, F32.
 using TensorMap = std::map<std::string, at::Tensor>;
 
-// All tensors I64; undefined where the model takes none. A missing mask means no padding.
+// All tensors I64; undefined where the model takes none. A missing mask means no padding; padding
+// may be on either side. Positions follow from ids and mask, as the family counts them.
 struct ForwardInputs {
   at::Tensor input_ids;               // [batch, tokens]
   at::Tensor attention_mask;          // [batch, tokens], 1 for real tokens
@@ -34,7 +36,8 @@ struct ForwardInputs {
 // Receives what a run computes on the way, under the names of the recorded reference outputs:
 // "hidden_states.0" (the embeddings) ... "hidden_states.N" (after the final norm), "ffn.0.input",
 // "ffn.0.output"; encoder-decoders put "encoder." or "decoder." before them and add
-// "encoder.last_hidden_state". Each tensor is [batch, tokens, hidden], zero at padded positions.
+// "encoder.last_hidden_state". Each tensor is [batch, tokens, hidden], zero at padded positions;
+// the last one is narrower where embeddings are.
 using StateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
 
 struct ForwardOutputs {
@@ -42,6 +45,9 @@ struct ForwardOutputs {
   at::Tensor start_logits;  // question answering [batch, tokens]
   at::Tensor end_logits;
 };
+
+// What a decoder remembers between steps: the keys and values of every layer.
+struct DecodingState;
 
 // Compares the checkpoint's headers with what the config implies. Throws Error{kInput} listing all
 // tensors that are missing or of another shape; says in `warnings` which ones the model does not
@@ -68,10 +74,24 @@ class Transformer {
   // longer than the position table.
   ForwardOutputs Forward(const ForwardInputs& inputs, const StateSink& sink = nullptr);
 
+  // Decoding in steps (model/generation.h does it all), for models with a decoder. Nothing is
+  // computed twice: StartDecoding runs the encoder, if there is one, on `inputs`; Decode runs the
+  // decoder on further tokens, ids and mask [batch, tokens] (undefined: all real), and returns the
+  // logits of the last column, [batch, vocab], of no meaning where that is padding. Throws as
+  // Forward.
+  std::shared_ptr<DecodingState> StartDecoding(const ForwardInputs& inputs);
+  at::Tensor Decode(DecodingState& state, const at::Tensor& ids, const at::Tensor& mask = {});
+
   const ModelConfig& config() const;
   size_t num_ffns() const;
   const FfnSpec& ffn_spec(size_t ffn_idx) const;
   FeedForward& feed_forward(size_t ffn_idx);
+  // Puts other implementations of the attention's linear maps and of the output projection in, once;
+  // weight [out, in], bias [out] or undefined. Queries, keys and values of self-attention become
+  // one. Not differentiable afterwards. The old weights are dropped.
+  using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(const at::Tensor& weight,
+                                                                        const at::Tensor& bias)>;
+  void ExchangeLinears(const LinearMaker& make);
   // Puts another implementation in; returns the one that was there.
   std::unique_ptr<FeedForward> ExchangeFeedForward(size_t ffn_idx,
                                                    std::unique_ptr<FeedForward> ffn);

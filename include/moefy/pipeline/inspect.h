@@ -31,7 +31,7 @@ struct Inspection {
   uint64_t ffn_parameters = 0;
   std::map<std::string, uint64_t> bytes_by_dtype;
   std::vector<model::FfnSpec> ffns;
-  std::vector<int64_t> expert_sizes;  // sensible sizes that divide d_ff, smallest first
+  std::vector<int64_t> expert_sizes;  // sensible sizes that divide every FFN, smallest first
   int64_t num_experts = 0;            // 0: not split yet
   bool has_routers = false;
   std::vector<std::string> warnings;

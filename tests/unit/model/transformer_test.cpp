@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include "moefy/io/safetensors.h"
 #include "moefy/model/family.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
+#include "support/temp_dir.h"
 
 namespace moefy::model {
 namespace {
@@ -102,16 +104,105 @@ TEST(Transformer, EveryMissingTensorIsReportedAtOnce) {
   const io::Checkpoint checkpoint =
       io::Checkpoint::Open(tests::TestData() / "pico" / "t5-relu-tied");
   ModelConfig config = ReadModelConfig(checkpoint.directory() / "config.json");
-  config.num_encoder_layers = 4;  // the file has 3
+  config.encoder.num_layers = 4;  // the file has 3
   ExpectError(ErrorKind::kInput,
               {"encoder.block.3.layer.0.SelfAttention.q.weight",
                "encoder.block.3.layer.1.DenseReluDense.wi.weight", "is missing"},
               [&] { ReadParameters(checkpoint, config); });
-  config.num_encoder_layers = 2;  // now there are tensors left over
+  config.encoder.num_layers = 2;  // now there are tensors left over
   std::vector<std::string> warnings;
   ReadParameters(checkpoint, config, &warnings);
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_NE(warnings[0].find("not used"), std::string::npos);
+}
+
+// In one layer a token sees its window and nothing else: cutting off what is before changes
+// nothing.
+TEST(Transformer, ASlidingWindowHidesWhatIsBeforeIt) {
+  const at::NoGradGuard no_grad;
+  const io::Checkpoint checkpoint =
+      io::Checkpoint::Open(tests::TestData() / "pico" / "mistral-gqa");
+  ModelConfig config = ReadModelConfig(checkpoint);
+  config.decoder.num_layers = 1;
+  config.sliding_window = 4;
+  Transformer model(config, ReadParameters(checkpoint, config));
+  const at::Tensor ids = Ids({5, 6, 7, 8, 9, 10, 11, 12, 13});
+  ForwardInputs inputs;
+  inputs.input_ids = ids;
+  const at::Tensor logits = model.Forward(inputs).logits[0];
+  for (int64_t t = 0; t < ids.size(1); ++t) {
+    const int64_t seen = std::min<int64_t>(t + 1, 4);
+    inputs.input_ids = ids.narrow(1, t + 1 - seen, seen);
+    const at::Tensor cut = model.Forward(inputs).logits[0][seen - 1];
+    EXPECT_TRUE(at::allclose(logits[t], cut, 1e-4, 1e-5)) << t;
+    if (t < 4) continue;
+    inputs.input_ids = ids.narrow(1, t - 4, 5);  // one token more would change something
+    config.sliding_window = 5;
+    Transformer wider(config, ReadParameters(checkpoint, config));
+    EXPECT_FALSE(at::allclose(logits[t], wider.Forward(inputs).logits[0][4], 1e-4, 1e-5)) << t;
+  }
+}
+
+TEST(Transformer, ADisagreeingShapeNamesTensorAndField) {
+  const auto disagree = [](const char* pico, const char* key, const Json& value,
+                           std::initializer_list<std::string_view> fragments) {
+    SCOPED_TRACE(key);
+    const std::filesystem::path directory = tests::TestData() / "pico" / pico;
+    const io::Checkpoint checkpoint = io::Checkpoint::Open(directory);
+    Json json = ReadJsonFile(directory / "config.json");
+    EXPECT_NO_THROW(CheckParameters(checkpoint, ParseModelConfig(json, "c")));  // the twin
+    json[key] = value;
+    ExpectError(ErrorKind::kInput, fragments,
+                [&] { CheckParameters(checkpoint, ParseModelConfig(json, "c")); });
+  };
+  disagree("t5-relu-tied", "vocab_size", 204,
+           {"'shared.weight' has shape [203, 48]", "[204, 48]", "(vocab_size 204)"});
+  disagree("t5-relu-tied", "d_ff", 113, {".wi.weight", "[113, 48]", "(d_ff 113)"});
+  disagree("t5-relu-tied", "num_layers", 4, {"encoder.block.3.", "missing", "(num_layers 4)"});
+  disagree("llama-llama3-rope-scaling", "num_key_value_heads", 1,
+           {"k_proj.weight", "[12, 48]", "(num_key_value_heads 1 of 12)"});
+  disagree("gpt2-relu-ninner", "n_inner", 120, {"mlp.c_fc.weight", "[40, 120]", "(n_inner 120)"});
+  disagree("opt-350m-like-postln-proj", "word_embed_proj_dim", 44, {"embed_tokens", "[183, 44]"});
+}
+
+TEST(Transformer, OldNamesAreReadAndReported) {
+  const at::NoGradGuard no_grad;
+  const auto old_names = [](const char* pico, const std::string& from, const std::string& to,
+                            const char* warning) {
+    SCOPED_TRACE(pico);
+    const std::filesystem::path directory = tests::TestData() / "pico" / pico;
+    const tests::TempDir dir;
+    std::filesystem::copy_file(directory / "config.json", dir / "config.json");
+    const io::Checkpoint usual = io::Checkpoint::Open(directory);
+    std::vector<io::TensorInfo> infos;
+    std::map<std::string, std::string> usual_name;
+    for (const std::string& name : usual.TensorNames()) {
+      io::TensorInfo info;
+      info.name = ReplaceAll(ReplaceAll(name, from + ".weight", to + ".gamma"), from + ".bias",
+                             to + ".beta");
+      if (to.empty() && name.starts_with(from)) info.name = name.substr(from.size());
+      info.dtype = usual.Get(name).dtype;
+      info.shape = usual.Get(name).shape;
+      usual_name[info.name] = name;
+      infos.push_back(info);
+    }
+    io::SafetensorsWriter writer(dir / "model.safetensors", infos);
+    for (const auto& [name, was] : usual_name) writer.Write(name, usual.Bytes(was));
+    writer.Finish();
+
+    std::vector<std::string> warnings;
+    const io::Checkpoint old = io::Checkpoint::Open(dir.path());
+    Transformer model = LoadTransformer(old, &warnings);
+    ASSERT_EQ(warnings.size(), 1u);
+    EXPECT_NE(warnings[0].find(warning), std::string::npos) << warnings[0];
+    EXPECT_NE(old.Find(model.ffn_spec(0).w_in), nullptr);
+    ForwardInputs inputs;
+    inputs.input_ids = Ids({5, 6, 7});
+    EXPECT_TRUE(at::equal(model.Forward(inputs).logits, LoadPico(pico).Forward(inputs).logits));
+  };
+  old_names("bert-cls-relu", "LayerNorm", "LayerNorm", "gamma and beta");
+  old_names("gpt2-relu-ninner", "transformer.", "", "'transformer.'");
+  old_names("opt-350m-like-postln-proj", "model.", "", "'model.'");
 }
 
 }  // namespace

@@ -55,6 +55,44 @@ TEST(RunTensors, ASplitModelComputesWhatItsSourceDoes) {
   EXPECT_GT(largest_difference("few.safetensors"), 1e-2);  // experts were really left out
 }
 
+// Dense, split, and sparse with all experts: one function, whatever the family's FFNs look like.
+TEST(RunTensors, EveryFamilyComputesTheSameDenseSplitAndSparse) {
+  for (const auto& entry : std::filesystem::directory_iterator(tests::TestData() / "pico")) {
+    SCOPED_TRACE(entry.path().filename().string());
+    const tests::TempDir dir;
+    tests::SplitInto(entry.path(), dir / "moe", /*num_experts=*/2);
+    const bool left = std::filesystem::exists(entry.path() / "golden_leftpad.safetensors");
+    const auto run = [&](const std::filesystem::path& model, const char* selection,
+                         const char* out) {
+      RunOptions options = Options(model, dir / out);
+      options.tensors =
+          (entry.path() / (left ? "golden_leftpad.safetensors" : "golden.safetensors")).string();
+      options.hidden_states = true;
+      options.ffn_taps = true;
+      options.selection = selection;
+      RunTensors(options, IfExists::kRefuse, SilentProgress());
+      return io::SafetensorsFile(dir / out);
+    };
+    const io::SafetensorsFile dense = run(entry.path(), "", "dense.safetensors");
+    for (const char* selection : {"", "oracle"}) {
+      const io::SafetensorsFile other =
+          run(dir / "moe", selection, StrCat("moe", selection, ".safetensors").c_str());
+      ASSERT_EQ(other.tensors().size(), dense.tensors().size());
+      for (const io::TensorInfo& info : dense.tensors()) {
+        const bool inside = info.name.ends_with(".act") || info.name.ends_with(".up") ||
+                            info.name.ends_with(".down_in");
+        if (inside) continue;  // in another order
+        const auto want = Floats(dense, info.name.c_str());
+        const auto got = Floats(other, info.name.c_str());
+        ASSERT_EQ(got.size(), want.size());
+        for (size_t i = 0; i < want.size(); ++i) {
+          ASSERT_NEAR(got[i], want[i], 1e-4 + 1e-4 * std::abs(want[i])) << info.name << " " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(RunTensors, BadInputsAreRefused) {
   const tests::TempDir dir;
   RunOptions options = Options(tests::Pico("t5-relu-tied"), dir / "out.safetensors");

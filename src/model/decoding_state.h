@@ -1,0 +1,24 @@
+// What a decoder remembers between steps.
+#pragma once
+
+#include <vector>
+
+#include "model/layers.h"
+
+namespace moefy::model {
+
+struct DecodingState {
+  int64_t batch = 0;
+  int64_t length = 0;             // columns decoded so far
+  at::Tensor counts;              // [batch] tokens that positions count; undefined: columns
+  at::Tensor key_bias;            // [batch, 1, 1, length], undefined without padding
+  std::vector<KeysValues> self;   // per layer, with room for more columns
+  std::vector<KeysValues> cross;  // per layer, of the encoder's output; filled when first used
+  at::Tensor memory;              // encoder's output, packed; dropped once `cross` is filled
+  Packing memory_packing;
+
+  // Puts the keys and values of further columns behind a layer's; returns all of them.
+  KeysValues Append(size_t layer_idx, const KeysValues& more);
+};
+
+}  // namespace moefy::model

@@ -1,0 +1,62 @@
+// GPT-2. Source: Hugging Face transformers 4.44, configuration_gpt2.py and modeling_gpt2.py,
+// checked against recorded outputs in tests/parity.
+#include "model/families.h"
+
+namespace moefy::model {
+namespace {
+
+void ReadConfig(const JsonObject& json, ModelConfig& config) {
+  config.head = ReadHead(json, {Head::kLanguageModel});
+  config.activation = ReadActivation(json, "activation_function", "gelu_new");
+  config.qkv_bias = config.attention_output_bias = config.ffn_bias = true;
+  config.qkv = QkvLayout::kStacked;
+  config.transposed = true;
+  config.norm = NormKind::kLayerNorm;
+  config.norm_epsilon = json.GetNumber("layer_norm_epsilon", 0, 1, 1e-5);
+  config.position = PositionKind::kLearned;
+  config.position_count = PositionCount::kReal;
+  config.scale_attention = json.GetBool("scale_attn_weights", true);
+  config.scale_attention_by_layer = json.GetBool("scale_attn_by_inverse_layer_idx", false);
+  RefuseIf(json, "add_cross_attention", true, false);
+  config.tied_embeddings = json.GetBool("tie_word_embeddings", true);
+  config.eos_id = ReadTokenId(json, "eos_token_id", config, 50256);
+  config.pad_id = ReadTokenId(json, "pad_token_id", config);
+}
+
+ModelNames Names(const ModelConfig&) {
+  const std::string layer = "transformer.h.{}.";
+  ModelNames names;
+  StackNames& stack = names.decoder;
+  stack.token_embedding = "transformer.wte";
+  stack.position_embedding = "transformer.wpe";
+  stack.attention_norm = layer + "ln_1";
+  stack.attention.qkv = layer + "attn.c_attn";
+  stack.attention.output = layer + "attn.c_proj";
+  stack.ffn_norm = layer + "ln_2";
+  stack.w_in = layer + "mlp.c_fc";
+  stack.w_out = layer + "mlp.c_proj";
+  stack.final_norm = "transformer.ln_f";
+  names.language_model_head = "lm_head";
+  return names;
+}
+
+}  // namespace
+
+Family Gpt2Family() {
+  Family family;
+  family.name = "gpt2";
+  family.model_types = {"gpt2"};
+  family.description = "decoder, learned positions; FFN matrices stored transposed";
+  family.source = "recorded outputs of transformers 4.44 (GPT2LMHeadModel)";
+  family.base_prefix = "transformer.";
+  family.keys = {{"vocab_size", 50257},
+                 {"n_embd", 768},
+                 {"n_positions", 1024},
+                 {},
+                 {{"n_layer", 12}, {"n_head", 12}, {}, {}, {"n_inner"}}};
+  family.read_config = ReadConfig;
+  family.names = Names;
+  return family;
+}
+
+}  // namespace moefy::model

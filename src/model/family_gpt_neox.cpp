@@ -1,0 +1,69 @@
+// GPT-NeoX and Pythia. Source: Hugging Face transformers 4.44, configuration_gpt_neox.py and
+// modeling_gpt_neox.py, checked against recorded outputs in tests/parity.
+#include "model/families.h"
+
+namespace moefy::model {
+namespace {
+
+void ReadConfig(const JsonObject& json, ModelConfig& config) {
+  config.head = ReadHead(json, {Head::kLanguageModel});
+  config.activation = ReadActivation(json, "hidden_act", "gelu");
+  config.qkv_bias = config.attention_output_bias = json.GetBool("attention_bias", true);
+  config.ffn_bias = true;
+  config.qkv = QkvLayout::kGrouped;
+  config.norm = NormKind::kLayerNorm;
+  config.norm_epsilon = json.GetNumber("layer_norm_eps", 0, 1, 1e-5);
+  config.norm_place =
+      json.GetBool("use_parallel_residual", true) ? NormPlace::kParallel : NormPlace::kPre;
+  config.position = PositionKind::kRotary;
+  config.position_count = PositionCount::kReal;
+  const int64_t head_dim = config.hidden / config.decoder.num_heads;
+  config.rotary.dims = static_cast<int64_t>(static_cast<double>(head_dim) *
+                                            json.GetNumber("rotary_pct", 0, 1, 0.25));
+  config.rotary.base = json.GetNumber("rotary_emb_base", 1, 1e12, 10000);
+  ReadRotaryScaling(json, config.rotary);
+  config.tied_embeddings = json.GetBool("tie_word_embeddings", false);
+  config.eos_id = ReadTokenId(json, "eos_token_id", config, 2);
+  config.pad_id = ReadTokenId(json, "pad_token_id", config);
+}
+
+ModelNames Names(const ModelConfig&) {
+  const std::string layer = "gpt_neox.layers.{}.";
+  ModelNames names;
+  StackNames& stack = names.decoder;
+  stack.token_embedding = "gpt_neox.embed_in";
+  stack.attention_norm = layer + "input_layernorm";
+  stack.attention.qkv = layer + "attention.query_key_value";
+  stack.attention.output = layer + "attention.dense";
+  stack.ffn_norm = layer + "post_attention_layernorm";
+  stack.w_in = layer + "mlp.dense_h_to_4h";
+  stack.w_out = layer + "mlp.dense_4h_to_h";
+  stack.final_norm = "gpt_neox.final_layer_norm";
+  names.language_model_head = "embed_out";
+  return names;
+}
+
+}  // namespace
+
+Family GptNeoXFamily() {
+  Family family;
+  family.name = "gpt_neox";
+  family.model_types = {"gpt_neox"};
+  family.description = "decoder, attention and FFN side by side, partly rotary (Pythia)";
+  family.source = "recorded outputs of transformers 4.44 (GPTNeoXForCausalLM)";
+  family.base_prefix = "gpt_neox.";
+  family.keys = {{"vocab_size", 50432},
+                 {"hidden_size", 6144},
+                 {},
+                 {},
+                 {{"num_hidden_layers", 44},
+                  {"num_attention_heads", 64},
+                  {},
+                  {},
+                  {"intermediate_size", 24576}}};
+  family.read_config = ReadConfig;
+  family.names = Names;
+  return family;
+}
+
+}  // namespace moefy::model

@@ -1,0 +1,67 @@
+// Phi (1, 1.5 and 2). Source: Hugging Face transformers 4.44, configuration_phi.py and
+// modeling_phi.py, checked against recorded outputs in tests/parity.
+#include "model/families.h"
+
+namespace moefy::model {
+namespace {
+
+void ReadConfig(const JsonObject& json, ModelConfig& config) {
+  config.head = ReadHead(json, {Head::kLanguageModel});
+  config.activation = ReadActivation(json, "hidden_act", "gelu_new");
+  config.qkv_bias = config.attention_output_bias = config.ffn_bias = config.head_bias = true;
+  config.norm = NormKind::kLayerNorm;
+  config.norm_epsilon = json.GetNumber("layer_norm_eps", 0, 1, 1e-5);
+  config.norm_place = NormPlace::kParallel;
+  config.separate_ffn_norm = false;
+  config.position = PositionKind::kRotary;
+  config.position_count = PositionCount::kReal;
+  const int64_t head_dim = config.hidden / config.decoder.num_heads;
+  config.rotary.dims = static_cast<int64_t>(json.GetNumber("partial_rotary_factor", 0, 1, 0.5) *
+                                            static_cast<double>(head_dim));
+  config.rotary.base = json.GetNumber("rope_theta", 1, 1e12, 10000);
+  ReadRotaryScaling(json, config.rotary);
+  RefuseIf(json, "qk_layernorm", true, false);
+  RefuseIf(json, "tie_word_embeddings", true, false);
+  config.eos_id = ReadTokenId(json, "eos_token_id", config, 2);
+  config.pad_id = ReadTokenId(json, "pad_token_id", config);
+}
+
+ModelNames Names(const ModelConfig&) {
+  const std::string layer = "model.layers.{}.", attention = layer + "self_attn.";
+  ModelNames names;
+  StackNames& stack = names.decoder;
+  stack.token_embedding = "model.embed_tokens";
+  stack.attention_norm = layer + "input_layernorm";
+  stack.attention = {attention + "q_proj", attention + "k_proj", attention + "v_proj",
+                     attention + "dense", ""};
+  stack.w_in = layer + "mlp.fc1";
+  stack.w_out = layer + "mlp.fc2";
+  stack.final_norm = "model.final_layernorm";
+  names.language_model_head = "lm_head";
+  return names;
+}
+
+}  // namespace
+
+Family PhiFamily() {
+  Family family;
+  family.name = "phi";
+  family.model_types = {"phi"};
+  family.description = "decoder, attention and FFN side by side after one norm, partly rotary";
+  family.source = "recorded outputs of transformers 4.44 (PhiForCausalLM)";
+  family.base_prefix = "model.";
+  family.keys = {{"vocab_size", 51200},
+                 {"hidden_size", 2048},
+                 {},
+                 {},
+                 {{"num_hidden_layers", 24},
+                  {"num_attention_heads", 32},
+                  {"num_key_value_heads"},
+                  {},
+                  {"intermediate_size", 8192}}};
+  family.read_config = ReadConfig;
+  family.names = Names;
+  return family;
+}
+
+}  // namespace moefy::model

@@ -1,0 +1,216 @@
+#include "moefy/model/generation.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "model/sampling.h"
+#include "moefy/base/error.h"
+#include "moefy/base/json.h"
+
+namespace moefy::model {
+namespace {
+
+void CheckId(int64_t id, const ModelConfig& config, const char* what) {
+  if (id < -1 || id >= config.vocab_size) {
+    throw UsageError(what, " is ", id, "; expected a token from 0 to ", config.vocab_size - 1);
+  }
+}
+
+void CheckOptions(const GenerationOptions& options, const ModelConfig& config) {
+  if (config.head != Head::kLanguageModel) {
+    throw UsageError("this ", config.family, " model classifies; it cannot generate text");
+  }
+  if (options.max_new_tokens < 1) {
+    throw UsageError("max-new-tokens is ", options.max_new_tokens, "; expected at least 1");
+  }
+  if (!(options.temperature >= 0) || options.temperature > 1e6) {
+    throw UsageError("temperature is ", options.temperature, "; expected 0 (greedy) or more");
+  }
+  if (options.top_k < 0) throw UsageError("top-k is ", options.top_k, "; expected 0 or more");
+  if (!(options.top_p > 0) || options.top_p > 1) {
+    throw UsageError("top-p is ", options.top_p, "; expected more than 0 and at most 1");
+  }
+  for (const int64_t id : options.eos_ids) CheckId(id, config, "eos token");
+  for (const int64_t id : options.banned_ids) CheckId(id, config, "banned token");
+  CheckId(options.forced_bos_id, config, "forced first token");
+  CheckId(options.forced_eos_id, config, "forced last token");
+  CheckId(options.decoder_start_id, config, "decoder start token");
+}
+
+struct PaddedBatch {
+  at::Tensor ids;   // [batch, tokens]
+  at::Tensor mask;  // likewise; undefined without padding
+};
+
+// Texts that will be continued end together: their padding is on the left.
+PaddedBatch Pad(const std::vector<std::vector<int64_t>>& prompts, int64_t pad_id, bool left) {
+  size_t tokens = 0;
+  bool equal = true;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (prompts[i].empty()) throw InputError("prompt ", i, " has no tokens");
+    equal = equal && prompts[i].size() == prompts[0].size();
+    tokens = std::max(tokens, prompts[i].size());
+  }
+  const auto rows = static_cast<int64_t>(prompts.size());
+  PaddedBatch batch;
+  batch.ids = at::full({rows, static_cast<int64_t>(tokens)}, pad_id, at::kLong);
+  if (!equal) batch.mask = at::zeros_like(batch.ids);
+  for (int64_t row = 0; row < rows; ++row) {
+    const std::vector<int64_t>& prompt = prompts[static_cast<size_t>(row)];
+    const int64_t first = left ? static_cast<int64_t>(tokens - prompt.size()) : 0;
+    std::copy(prompt.begin(), prompt.end(), batch.ids[row].data_ptr<int64_t>() + first);
+    if (!equal) batch.mask[row].narrow(0, first, static_cast<int64_t>(prompt.size())).fill_(1);
+  }
+  return batch;
+}
+
+bool Contains(const std::vector<int64_t>& ids, int64_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+std::vector<std::vector<int64_t>> Generate(Transformer& model,
+                                           const std::vector<std::vector<int64_t>>& prompts,
+                                           const GenerationOptions& options,
+                                           const TokenCallback& callback) {
+  const at::NoGradGuard no_grad;
+  const ModelConfig& config = model.config();
+  CheckOptions(options, config);
+  if (prompts.empty()) return {};
+  const bool encoder_decoder = config.architecture == Architecture::kEncoderDecoder;
+  const auto rows = static_cast<int64_t>(prompts.size());
+
+  const PaddedBatch batch = Pad(prompts, std::max<int64_t>(0, config.pad_id), !encoder_decoder);
+  ForwardInputs inputs;
+  inputs.input_ids = batch.ids;
+  inputs.attention_mask = batch.mask;
+  const std::shared_ptr<DecodingState> state = model.StartDecoding(inputs);
+  at::Tensor ids = batch.ids, mask = batch.mask;
+  if (encoder_decoder) {
+    const int64_t start =
+        options.decoder_start_id >= 0 ? options.decoder_start_id : config.decoder_start_id;
+    if (start < 0) throw UsageError("generation needs a decoder start token; the config has none");
+    ids = at::full({rows, 1}, start, at::kLong);
+    mask = at::Tensor();
+  }
+
+  std::vector<std::mt19937_64> random;  // one per prompt, so that batches do not matter
+  for (int64_t row = 0; row < rows; ++row) {
+    random.emplace_back(options.seed + 0x9E3779B97F4A7C15u * static_cast<uint64_t>(row));
+  }
+  const at::Tensor banned =
+      options.banned_ids.empty() ? at::Tensor() : at::tensor(options.banned_ids, at::kLong);
+  std::vector<std::vector<int64_t>> texts(prompts.size());
+  std::vector<bool> finished(prompts.size());
+  for (int64_t step = 0; step < options.max_new_tokens; ++step) {
+    at::Tensor logits = model.Decode(*state, ids, mask);  // [batch, vocab]
+    if (banned.defined()) {
+      logits = logits.index_fill(1, banned, -std::numeric_limits<float>::infinity());
+    }
+    ids = at::full({rows, 1}, std::max<int64_t>(0, config.pad_id), at::kLong);
+    for (int64_t row = 0; row < rows; ++row) {
+      const auto i = static_cast<size_t>(row);
+      if (finished[i]) continue;
+      int64_t token = -1;
+      if (step == 0) token = options.forced_bos_id;
+      if (token < 0 && step + 1 == options.max_new_tokens) token = options.forced_eos_id;
+      if (token < 0) token = ChooseToken(logits[row], options, random[i]);
+      ids[row][0] = token;
+      texts[i].push_back(token);
+      const bool go_on = !callback || callback(i, token);
+      finished[i] = !go_on || Contains(options.eos_ids, token);
+    }
+    const auto num_finished = std::count(finished.begin(), finished.end(), true);
+    if (num_finished == rows) break;
+    mask = at::Tensor();
+    if (num_finished > 0) {  // finished rows are padding from now on
+      mask = at::ones({rows, 1}, at::kLong);
+      for (int64_t row = 0; row < rows; ++row) {
+        if (finished[static_cast<size_t>(row)]) mask[row][0] = 0;
+      }
+    }
+  }
+  return texts;
+}
+
+namespace {
+
+// The first of the two files that has the key.
+class TokenReader {
+ public:
+  TokenReader(const std::vector<JsonObject>& files, const ModelConfig& config)
+      : files_(files), limit_(config.vocab_size - 1) {}
+
+  std::vector<int64_t> Ids(const std::string& key) const {
+    for (const JsonObject& file : files_) {
+      if (!file.Has(key)) continue;
+      if (file.GetRaw(key).is_array()) return file.GetInts(key, 0, limit_);
+      const int64_t id = file.GetInt(key, -1, limit_);
+      return id < 0 ? std::vector<int64_t>{} : std::vector{id};
+    }
+    return {};
+  }
+  int64_t Id(const std::string& key, int64_t if_absent) const {
+    const std::vector<int64_t> ids = Ids(key);
+    return ids.empty() ? if_absent : ids.front();
+  }
+
+ private:
+  const std::vector<JsonObject>& files_;
+  int64_t limit_;
+};
+
+// "bad_words_ids": [[5], [7, 8]]
+void ReadBanned(const std::vector<JsonObject>& files, const ModelConfig& config,
+                GenerationOptions& options, std::vector<std::string>* warnings) {
+  for (const JsonObject& file : files) {
+    if (!file.Has("bad_words_ids")) continue;
+    const Json& words = file.GetRaw("bad_words_ids");
+    const std::string where = file.PathOf("bad_words_ids");
+    if (!words.is_array()) throw InputError(where, " is not a list of lists of tokens");
+    int64_t longer = 0;
+    for (const Json& word : words) {
+      const Json wrapped = {{"ids", word}};
+      const std::vector<int64_t> ids =
+          JsonObject(wrapped, where).GetInts("ids", 0, config.vocab_size - 1);
+      if (ids.size() == 1) options.banned_ids.push_back(ids.front());
+      longer += ids.size() > 1;
+    }
+    if (longer > 0 && warnings) {
+      warnings->push_back(
+          StrCat(where, ": ", longer, " sequences of several tokens are not banned"));
+    }
+    return;
+  }
+}
+
+}  // namespace
+
+GenerationOptions ReadGenerationOptions(const std::filesystem::path& directory,
+                                        const ModelConfig& config,
+                                        std::vector<std::string>* warnings) {
+  std::vector<Json> json;
+  std::vector<JsonObject> files;
+  const std::filesystem::path paths[] = {directory / "generation_config.json",
+                                         directory / "config.json"};
+  for (const std::filesystem::path& path : paths) {
+    std::error_code ignored;
+    if (std::filesystem::exists(path, ignored))
+      json.push_back(ReadJsonFile(path));
+    else
+      json.emplace_back(Json::object());
+  }
+  for (size_t i = 0; i < json.size(); ++i) files.emplace_back(json[i], paths[i].string());
+  const TokenReader read(files, config);
+  GenerationOptions options;
+  options.eos_ids = read.Ids("eos_token_id");
+  if (options.eos_ids.empty() && config.eos_id >= 0) options.eos_ids = {config.eos_id};
+  options.decoder_start_id = read.Id("decoder_start_token_id", config.decoder_start_id);
+  options.forced_bos_id = read.Id("forced_bos_token_id", -1);
+  options.forced_eos_id = read.Id("forced_eos_token_id", -1);
+  ReadBanned(files, config, options, warnings);
+  return options;
+}
+
+}  // namespace moefy::model

@@ -1,0 +1,49 @@
+// Where tokens are: their positions, and what positions do to embeddings, queries and scores.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+#include "moefy/model/config.h"
+
+namespace moefy::model {
+
+// Added to a score that must not count. Not minus infinity: a row of nothing but -inf softmaxes to
+// NaN, and its gradient with it.
+inline constexpr float kLowestScore = std::numeric_limits<float>::lowest();
+
+// Positions of a batch of ids [batch, tokens], I64 likewise. `mask` may be undefined. The batch
+// continues one of `first_column` columns that held `counts` [batch] counted tokens (undefined: 0).
+// Padding gets the position before the first where PositionCount::kNotPad counts.
+at::Tensor TokenPositions(const ModelConfig& config, const at::Tensor& ids, const at::Tensor& mask,
+                          int64_t first_column, const at::Tensor& counts);
+
+// How many tokens of each row [batch] move the count on; undefined where columns are counted.
+at::Tensor CountedTokens(const ModelConfig& config, const at::Tensor& ids, const at::Tensor& mask);
+
+// Sines, then cosines, of positions [rows] -> [rows, width]; the i-th frequency is
+// 10000^(-i / steps).
+at::Tensor Sinusoids(const at::Tensor& positions, int64_t width, double steps);
+
+// Cosines and sines of the rotation angles, [rows, 1, dims / 2]; undefined: no rotation.
+struct Rotation {
+  at::Tensor cos, sin;
+};
+Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions);
+// x [rows, heads, head_dim]; dimension i < dims / 2 is rotated together with i + dims / 2.
+at::Tensor Rotate(const at::Tensor& x, const Rotation& rotation);
+
+// T5's relative position bias, [1, heads, queries, keys], from the table [buckets, heads]; the
+// queries begin at key `first_query`. Source: modeling_t5.py, _relative_position_bucket.
+at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t num_queries,
+                        int64_t num_keys, bool bidirectional, int64_t max_distance);
+
+// 0 where a query may see a key, the lowest float where not: [1, 1, queries, keys]. A query sees
+// itself and `window` - 1 keys before it, all where `window` is 0. Undefined: all see all.
+at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window);
+
+// The sum of two score biases, either of which may be undefined.
+at::Tensor AddBias(const at::Tensor& a, const at::Tensor& b);
+
+}  // namespace moefy::model

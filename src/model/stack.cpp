@@ -1,0 +1,134 @@
+#include "model/stack.h"
+
+#include <cmath>
+
+#include "model/families.h"
+#include "moefy/base/error.h"
+
+namespace moefy::model {
+
+at::Tensor Builder::Find(const std::string& name) const {
+  const auto found = parameters_.find(StoredName(config_, name));
+  return found == parameters_.end() ? at::Tensor() : found->second;
+}
+
+at::Tensor Builder::Weight(const std::string& name) const {
+  if (name.empty()) return {};
+  const at::Tensor weight = Find(name + ".weight");
+  MOEFY_CHECK(weight.defined());  // ReadParameters has reported missing ones
+  return weight;
+}
+
+Linear Builder::MakeLinear(const std::string& name, bool transposed) const {
+  if (name.empty()) return {};
+  const at::Tensor weight = Weight(name);
+  return {transposed ? weight.t() : weight, Find(name + ".bias")};
+}
+
+Norm Builder::MakeNorm(const std::string& name) const {
+  if (name.empty()) return {};
+  const NormSuffixes suffixes = SuffixesOfNorms(config_);
+  at::Tensor weight = Find(name + suffixes.weight);
+  MOEFY_CHECK(weight.defined());
+  if (config_.norm_weight_offset != 0) weight = weight + config_.norm_weight_offset;
+  return {weight, Find(name + suffixes.bias), config_.norm_epsilon};
+}
+
+// One stored map for queries, keys and values -> three.
+void Builder::TakeApart(const Linear& qkv, const StackConfig& stack, Attention& attention) const {
+  const int64_t heads = stack.num_heads, kv_heads = stack.num_kv_heads, dim = stack.head_dim;
+  // Rows `first`, `first` + 1, ... of every group of `group` heads.
+  const auto part = [&](int64_t num_groups, int64_t first, int64_t count) -> Linear {
+    const auto slice = [&](const at::Tensor& t, at::IntArrayRef tail) -> at::Tensor {
+      if (!t.defined()) return {};
+      std::vector<int64_t> shape = {num_groups, -1, dim};
+      shape.insert(shape.end(), tail.begin(), tail.end());
+      return t.reshape(shape).narrow(1, first, count).flatten(0, 2).contiguous();
+    };
+    return {slice(qkv.weight, {config_.hidden}), slice(qkv.bias, {})};
+  };
+  if (config_.qkv == QkvLayout::kStacked) {
+    attention.query = part(1, 0, heads);
+    attention.key = part(1, heads, kv_heads);
+    attention.value = part(1, heads + kv_heads, kv_heads);
+  } else {
+    const int64_t queries = heads / kv_heads;
+    attention.query = part(kv_heads, 0, queries);
+    attention.key = part(kv_heads, queries, 1);
+    attention.value = part(kv_heads, queries + 1, 1);
+  }
+}
+
+Attention Builder::MakeAttention(const AttentionNames& names, const StackConfig& stack,
+                                 int64_t layer_idx) const {
+  const auto linear = [&](const std::string& name) {
+    return MakeLinear(LayerName(name, layer_idx), config_.transposed);
+  };
+  Attention attention;
+  attention.num_heads = stack.num_heads;
+  attention.num_kv_heads = stack.num_kv_heads;
+  if (names.qkv.empty()) {
+    attention.query = linear(names.query);
+    attention.key = linear(names.key);
+    attention.value = linear(names.value);
+  } else {
+    TakeApart(linear(names.qkv), stack, attention);
+  }
+  attention.output = linear(names.output);
+  if (config_.scale_attention) {
+    attention.scale = 1.0 / std::sqrt(static_cast<double>(stack.head_dim));
+  }
+  if (config_.scale_attention_by_layer) attention.scale /= static_cast<double>(layer_idx + 1);
+  return attention;
+}
+
+Stack Builder::MakeStack(const StackNames& names, const StackConfig& config) const {
+  Stack stack;
+  if (config.num_layers == 0) return stack;
+  stack.token_embedding = Weight(names.token_embedding);
+  stack.project_in = MakeLinear(names.project_in);
+  if (config_.position == PositionKind::kLearned) {
+    stack.position_embedding = Weight(names.position_embedding);
+  }
+  stack.token_type_embedding = Weight(names.token_type_embedding);
+  stack.embedding_norm = MakeNorm(names.embedding_norm);
+  for (int64_t layer_idx = 0; layer_idx < config.num_layers; ++layer_idx) {
+    Block block;
+    block.attention_norm = MakeNorm(LayerName(names.attention_norm, layer_idx));
+    block.attention = MakeAttention(names.attention, config, layer_idx);
+    block.cross_norm = MakeNorm(LayerName(names.cross_norm, layer_idx));
+    if (!names.cross.query.empty()) block.cross = MakeAttention(names.cross, config, layer_idx);
+    block.ffn_norm = MakeNorm(LayerName(names.ffn_norm, layer_idx));
+    stack.blocks.push_back(std::move(block));
+  }
+  stack.relative_bias = Weight(names.relative_bias);
+  stack.final_norm = MakeNorm(names.final_norm);
+  stack.project_out = MakeLinear(names.project_out);
+  return stack;
+}
+
+FfnWeights Builder::MakeFfn(const FfnSpec& spec) const {
+  const auto vector = [&](const std::string& name) {
+    return name.empty() ? at::Tensor() : parameters_.at(name);
+  };
+  const auto matrix = [&](const std::string& name, bool neurons_first) -> at::Tensor {
+    if (name.empty()) return {};
+    return neurons_first ? parameters_.at(name) : parameters_.at(name).t();
+  };
+  FfnWeights ffn;
+  ffn.w_in = matrix(spec.w_in, !spec.transposed);
+  ffn.b_in = vector(spec.b_in);
+  ffn.w_gate = matrix(spec.w_gate, !spec.transposed);
+  ffn.b_gate = vector(spec.b_gate);
+  ffn.w_out = matrix(spec.w_out, spec.transposed);
+  ffn.b_out = vector(spec.b_out);
+  ffn.activation = spec.activation;
+  return ffn;
+}
+
+at::Tensor Builder::MakeLogitsBias(const std::string& name) const {
+  const at::Tensor bias = name.empty() ? at::Tensor() : Find(name);
+  return bias.defined() ? bias.flatten() : bias;
+}
+
+}  // namespace moefy::model

@@ -1,0 +1,62 @@
+// A stack of blocks with its embeddings, made of a checkpoint's parameters.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/layers.h"
+#include "moefy/model/family.h"
+#include "moefy/model/transformer.h"
+
+namespace moefy::model {
+
+struct Block {
+  Norm attention_norm;
+  Attention attention;
+  Norm cross_norm;
+  std::optional<Attention> cross;
+  Norm ffn_norm;
+};
+
+struct Stack {
+  std::string prefix;  // of hidden state names: "", "encoder.", "decoder."
+  bool causal = false;
+  at::Tensor token_embedding;       // [vocab, embedding width]
+  Linear project_in;                // to the residual stream's width
+  at::Tensor position_embedding;    // [positions, hidden] or undefined
+  at::Tensor token_type_embedding;  // [types, hidden] or undefined
+  Norm embedding_norm;
+  std::vector<Block> blocks;
+  at::Tensor relative_bias;  // [buckets, heads] or undefined
+  Norm final_norm;
+  Linear project_out;  // back to the embeddings' width
+  size_t first_ffn_idx = 0;
+};
+
+// Looks parameters up by the family's names, as views in the layout the Transformer computes with;
+// "" and absent biases give undefined tensors.
+class Builder {
+ public:
+  Builder(const ModelConfig& config, const TensorMap& parameters)
+      : config_(config), parameters_(parameters) {}
+
+  Linear MakeLinear(const std::string& name, bool transposed = false) const;
+  Stack MakeStack(const StackNames& names, const StackConfig& stack) const;
+  FfnWeights MakeFfn(const FfnSpec& spec) const;
+  // [vocab] or undefined
+  at::Tensor MakeLogitsBias(const std::string& name) const;
+
+ private:
+  at::Tensor Find(const std::string& name) const;    // undefined when absent
+  at::Tensor Weight(const std::string& name) const;  // "": undefined
+  Norm MakeNorm(const std::string& name) const;
+  Attention MakeAttention(const AttentionNames& names, const StackConfig& stack,
+                          int64_t layer_idx) const;
+  void TakeApart(const Linear& qkv, const StackConfig& stack, Attention& attention) const;
+
+  const ModelConfig& config_;
+  const TensorMap& parameters_;
+};
+
+}  // namespace moefy::model

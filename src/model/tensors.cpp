@@ -1,0 +1,207 @@
+// What a model's tensors are called and shaped, and which of them are FFNs: the family's names and
+// the config's sizes put together.
+#include <set>
+
+#include "model/families.h"
+#include "moefy/base/error.h"
+
+namespace moefy::model {
+namespace {
+
+// A length, and where config.json says so.
+struct Extent {
+  int64_t value = 0;
+  std::string text;
+};
+
+Extent FromKey(const SizeKey& key, int64_t value) {
+  return {value, key.key.empty() ? "" : StrCat(key.key, " ", value)};
+}
+
+// Collects the tensors of a model; parts without a name are skipped, and so are repeated names.
+class Collector {
+ public:
+  Collector(const ModelConfig& config, const Family& family)
+      : config_(config), keys_(family.keys), hidden_(FromKey(keys_.hidden, config.hidden)) {}
+
+  void Add(const std::string& name, const std::vector<Extent>& extents, bool required = true) {
+    ExpectedTensor tensor;
+    tensor.name = StoredName(config_, name);
+    if (!seen_.insert(tensor.name).second) return;
+    for (const Extent& extent : extents) {
+      tensor.shape.push_back(extent.value);
+      tensor.extents.push_back(extent.text);
+    }
+    tensor.layers = layers_;
+    tensor.required = required;
+    tensors_.push_back(std::move(tensor));
+  }
+  void Weight(const std::string& name, const std::vector<Extent>& extents, bool required = true) {
+    if (!name.empty()) Add(name + ".weight", extents, required);
+  }
+  void Linear(const std::string& name, const Extent& out, const Extent& in, bool bias,
+              bool transposed = false) {
+    if (name.empty()) return;
+    Weight(name, transposed ? std::vector{in, out} : std::vector{out, in});
+    if (bias) Add(name + ".bias", {out});
+  }
+  void Norm(const std::string& name) {
+    if (name.empty()) return;
+    const NormSuffixes suffixes = SuffixesOfNorms(config_);
+    Add(name + suffixes.weight, {hidden_});
+    if (config_.norm == NormKind::kLayerNorm) Add(name + suffixes.bias, {hidden_});
+  }
+  void Attention(const AttentionNames& names, int64_t layer_idx, const StackConfig& stack,
+                 const StackKeys& keys) {
+    const auto width = [&](int64_t heads, const std::string& text) {
+      return Extent{heads * stack.head_dim, StrCat(text, " of ", stack.head_dim)};
+    };
+    const std::string heads = StrCat(keys.heads.key, " ", stack.num_heads);
+    const std::string kv_heads =
+        keys.kv_heads.key.empty() ? heads : StrCat(keys.kv_heads.key, " ", stack.num_kv_heads);
+    const Extent queries = width(stack.num_heads, heads);
+    const Extent kv = width(stack.num_kv_heads, kv_heads);
+    const auto linear = [&](const std::string& name, const Extent& out, const Extent& in,
+                            bool bias) {
+      Linear(LayerName(name, layer_idx), out, in, bias, config_.transposed);
+    };
+    linear(names.qkv,
+           width(stack.num_heads + 2 * stack.num_kv_heads,
+                 StrCat(stack.num_heads, " query and 2 x ", stack.num_kv_heads, " key heads")),
+           hidden_, config_.qkv_bias);
+    linear(names.query, queries, hidden_, config_.qkv_bias);
+    linear(names.key, kv, hidden_, config_.qkv_bias);
+    linear(names.value, kv, hidden_, config_.qkv_bias);
+    linear(names.output, hidden_, queries, config_.attention_output_bias);
+  }
+  void Stack(const StackNames& names, const StackConfig& stack, const StackKeys& keys,
+             int64_t vocab_size) {
+    if (stack.num_layers == 0) return;
+    Weight(names.token_embedding,
+           {FromKey(keys_.vocab, vocab_size), {config_.embedding_width, ""}});
+    const Extent embedding{config_.embedding_width, ""};
+    Linear(names.project_in, hidden_, embedding, false);
+    Linear(names.project_out, embedding, hidden_, false);
+    if (config_.position == PositionKind::kLearned ||
+        config_.position == PositionKind::kSinusoidal) {
+      Weight(names.position_embedding, {FromKey(keys_.positions, config_.max_positions), hidden_},
+             config_.position == PositionKind::kLearned);
+    }
+    Weight(names.token_type_embedding, {{config_.num_token_types, "token types"}, hidden_});
+    Norm(names.embedding_norm);
+    for (int64_t layer_idx = 0; layer_idx < stack.num_layers; ++layer_idx) {
+      layers_ = FromKey(keys.layers, stack.num_layers).text;
+      const auto at_layer = [&](const std::string& name) { return LayerName(name, layer_idx); };
+      Norm(at_layer(names.attention_norm));
+      Attention(names.attention, layer_idx, stack, keys);
+      Norm(at_layer(names.cross_norm));
+      Attention(names.cross, layer_idx, stack, keys);
+      Norm(at_layer(names.ffn_norm));
+      const Extent neurons = FromKey(keys.neurons, stack.num_neurons);
+      const auto linear = [&](const std::string& name, const Extent& out, const Extent& in) {
+        Linear(at_layer(name), out, in, config_.ffn_bias, config_.transposed);
+      };
+      linear(names.w_gate, neurons, hidden_);
+      linear(names.w_in, neurons, hidden_);
+      linear(names.w_out, hidden_, neurons);
+    }
+    layers_.clear();
+    Weight(names.relative_bias, {{config_.relative_buckets, "relative_attention_num_buckets"},
+                                 FromKey(keys.heads, stack.num_heads)});
+    Norm(names.final_norm);
+  }
+  void Head(const ModelNames& names) {
+    const Extent vocab = FromKey(keys_.vocab, config_.vocab_size);
+    const Extent labels{config_.num_labels, StrCat("num_labels ", config_.num_labels)};
+    switch (config_.head) {
+      case Head::kLanguageModel:
+        if (!config_.tied_embeddings) {
+          Linear(names.language_model_head, vocab, {config_.embedding_width, ""},
+                 config_.head_bias);
+        }
+        if (!names.logits_bias.empty()) Add(names.logits_bias, {{1, ""}, vocab}, false);
+        break;
+      case Head::kSequenceClassification:
+        Linear(names.pooler, hidden_, hidden_, true);
+        Linear(names.classifier, labels, hidden_, config_.head_bias);
+        break;
+      case Head::kQuestionAnswering:
+        Linear(names.span_head, {2, "a start and an end"}, hidden_, true);
+        break;
+    }
+  }
+
+  std::vector<ExpectedTensor> Take() { return std::move(tensors_); }
+
+ private:
+  using enum moefy::model::Head;
+
+  const ModelConfig& config_;
+  const ConfigKeys& keys_;
+  const Extent hidden_;
+  std::string layers_;
+  std::set<std::string> seen_;
+  std::vector<ExpectedTensor> tensors_;
+};
+
+void AppendFfns(const ModelConfig& config, const StackNames& names, const StackConfig& stack,
+                const std::string& prefix, std::vector<FfnSpec>& out) {
+  for (int64_t layer_idx = 0; layer_idx < stack.num_layers; ++layer_idx) {
+    const auto weight = [&](const std::string& name) {
+      return name.empty() ? "" : StoredName(config, LayerName(name, layer_idx) + ".weight");
+    };
+    const auto bias = [&](const std::string& name) {
+      return name.empty() || !config.ffn_bias
+                 ? ""
+                 : StoredName(config, LayerName(name, layer_idx) + ".bias");
+    };
+    FfnSpec spec;
+    spec.name = StrCat(prefix, "ffn.", layer_idx);
+    spec.w_in = weight(names.w_in);
+    spec.b_in = bias(names.w_in);
+    spec.w_gate = weight(names.w_gate);
+    spec.b_gate = bias(names.w_gate);
+    spec.w_out = weight(names.w_out);
+    spec.b_out = bias(names.w_out);
+    spec.transposed = config.transposed;
+    spec.hidden = config.hidden;
+    spec.num_neurons = stack.num_neurons;
+    spec.activation = config.activation;
+    out.push_back(std::move(spec));
+  }
+}
+
+}  // namespace
+
+std::string LayerName(const std::string& name_template, int64_t layer_idx) {
+  return ReplaceAll(name_template, "{}", std::to_string(layer_idx));
+}
+
+std::string StoredName(const ModelConfig& config, const std::string& name) {
+  return name.starts_with(config.missing_prefix) ? name.substr(config.missing_prefix.size()) : name;
+}
+
+NormSuffixes SuffixesOfNorms(const ModelConfig& config) {
+  return config.gamma_beta ? NormSuffixes{".gamma", ".beta"} : NormSuffixes{".weight", ".bias"};
+}
+
+std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
+  const Family& family = GetFamily(config.family);
+  const ModelNames names = family.names(config);
+  Collector tensors(config, family);
+  tensors.Stack(names.encoder, config.encoder, family.keys.encoder, config.input_vocab_size);
+  tensors.Stack(names.decoder, config.decoder, family.keys.decoder, config.vocab_size);
+  tensors.Head(names);
+  return tensors.Take();
+}
+
+std::vector<FfnSpec> FfnSpecs(const ModelConfig& config) {
+  const ModelNames names = GetFamily(config.family).names(config);
+  const bool two_stacks = config.architecture == Architecture::kEncoderDecoder;
+  std::vector<FfnSpec> specs;
+  AppendFfns(config, names.encoder, config.encoder, two_stacks ? "encoder." : "", specs);
+  AppendFfns(config, names.decoder, config.decoder, two_stacks ? "decoder." : "", specs);
+  return specs;
+}
+
+}  // namespace moefy::model
