@@ -25,6 +25,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& p
   eval::EvaluateOptions evaluate;
   evaluate.ffn_ratios = options.ffn_ratios;
   evaluate.selections = options.selections;
+  evaluate.weights = runtime::ParseWeightFormat(options.weights);
   evaluate.seed = static_cast<uint64_t>(options.seed);
   for (const double ratio : options.ffn_ratios) {
     if (!(ratio > 0 && ratio <= 1)) {

@@ -84,7 +84,7 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
   StagedFile staged(options.out, if_exists);
   const io::SafetensorsFile file(options.tensors);
   const model::ForwardInputs inputs = ReadInputs(file);
-  RunnableModel runnable(options);
+  RunnableModel runnable(options, progress);
   model::Transformer& transformer = runnable.transformer();
 
   TensorMap results;

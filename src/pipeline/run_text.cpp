@@ -202,7 +202,7 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
 
   const at::NoGradGuard no_grad;
   RunTextResult result;
-  RunnableModel runnable(options, &result.warnings);
+  RunnableModel runnable(options, progress, &result.warnings);
   const auto directory = runnable.checkpoint().directory();
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(directory);
   // One text that streams to the terminal is its own progress.

@@ -29,6 +29,7 @@ struct RunOptions {
   int64_t batch_size = 8;
   std::string selection;
   double ffn_ratio = 1.0;
+  std::string weights = "f32";
   int64_t seed = 0;
   std::string tensors;
   bool hidden_states = false;
@@ -51,6 +52,8 @@ struct RunOptions {
     v.Field("selection", selection,
             "run a split model sparsely: mlp, similarity, random or oracle (default: dense)");
     v.Field("ffn-ratio", ffn_ratio, "share of the neurons to run with --selection");
+    v.Field("weights", weights,
+            "with --selection, how weights are kept in memory: f32, bf16, f16 or int8");
     v.Field("seed", seed, "of sampling and of the random selection");
     v.Field("tensors", tensors,
             "run on raw tensors instead: safetensors with input_ids and what else the model takes");

@@ -149,6 +149,7 @@ struct EvalOptions {
   std::string split = "eval";
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
   std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
+  std::string weights = "f32";
   int64_t limit = 0;
   int64_t seed = 0;
 
@@ -161,6 +162,7 @@ struct EvalOptions {
     v.Field("split", split, "which split of the tasks");
     v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run, e.g. 0.1,0.2,1.0");
     v.Field("selection", selections, "how experts are chosen: mlp, similarity, random, oracle");
+    v.Field("weights", weights, "how split models' weights are kept: f32, bf16, f16 or int8");
     v.Field("limit", limit, "only the first examples; 0 for all");
     v.Field("seed", seed, "of the random selection");
   }
