@@ -1,13 +1,18 @@
-// moefy run: raw tensors in, raw tensors out.
+// moefy run: text in, answers out; or raw tensors in and out.
+#include <unistd.h>
+
+#include <cstdio>
+
 #include "command.h"
+#include "moefy/base/error.h"
 #include "moefy/base/strings.h"
-#include "moefy/pipeline/run_tensors.h"
+#include "moefy/pipeline/run.h"
 
 namespace moefy::apps {
 namespace {
 
-Outcome RunRun(const pipeline::RunOptions& options, Context& context) {
-  const pipeline::RunResult result =
+Outcome RunOnTensors(const pipeline::RunOptions& options, Context& context) {
+  const pipeline::RunTensorsResult result =
       pipeline::RunTensors(options, context.if_exists(), *context.progress);
   Outcome outcome;
   outcome.text = Join(result.tensors, "\n") + "\n";
@@ -15,14 +20,82 @@ Outcome RunRun(const pipeline::RunOptions& options, Context& context) {
   return outcome;
 }
 
+// One line for people: the answer first, how sure the model is behind it.
+std::string FormatAnswer(const Json& answer) {
+  const auto percent = [](double share) { return FormatFixed(100 * share, 1) + " %"; };
+  std::string id;
+  if (answer.contains("id")) id = answer["id"].dump() + "\t";
+  if (answer.contains("label")) {
+    const auto label = answer["label"].get<std::string>();
+    return StrCat(id, label, "\t", percent(answer["scores"][label].get<double>()), "\n");
+  }
+  if (answer.contains("answer")) {
+    return StrCat(id, answer["answer"].get<std::string>(), "\t",
+                  percent(answer["score"].get<double>()), "\n");
+  }
+  if (answer.contains("text")) return StrCat(id, answer["text"].get<std::string>(), "\n");
+  return StrCat(id, answer["score"].dump(), "\n");
+}
+
+Outcome RunOnText(const pipeline::RunOptions& options, Context& context) {
+  if (options.hidden_states || options.ffn_taps) {
+    throw UsageError(options.hidden_states ? "--hidden-states" : "--ffn-taps",
+                     " goes with --tensors");
+  }
+  const bool streams = options.out.empty() && !context.common.json && isatty(STDOUT_FILENO) != 0;
+  std::optional<StagedFile> file;
+  if (!options.out.empty()) file.emplace(options.out, context.if_exists());
+  std::string lines, texts;
+  Json answers = Json::array();
+  bool streamed = false;
+  const auto on_answer = [&](size_t, const Json& answer) {
+    if (file) {
+      lines += answer.dump() + "\n";
+    } else if (context.common.json) {
+      answers.push_back(answer);
+    } else if (!streamed) {
+      texts += FormatAnswer(answer);
+    }
+  };
+  const auto on_piece = [&](std::string_view piece) {
+    streamed = true;
+    std::fwrite(piece.data(), 1, piece.size(), stdout);
+    std::fflush(stdout);
+  };
+  const pipeline::RunTextResult result = pipeline::RunText(
+      options, on_answer, streams ? pipeline::PieceSink(on_piece) : nullptr, *context.progress);
+  context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
+  if (file) {
+    WriteTextFile(file->path(), lines, IfExists::kReplace);
+    file->Commit();
+  }
+  Outcome outcome;
+  outcome.text = streamed ? "\n"
+                 : file   ? StrCat(options.out, ": ", result.num_answers, " answers\n")
+                          : texts;
+  outcome.json = {{"answers", file ? Json(result.num_answers) : answers},
+                  {"new_tokens", result.new_tokens},
+                  {"seconds", result.seconds},
+                  {"ffn_ratio", result.ffn_ratio}};
+  if (file) outcome.json["out"] = options.out;
+  return outcome;
+}
+
+Outcome RunRun(const pipeline::RunOptions& options, Context& context) {
+  if (options.model.empty()) throw UsageError("run needs a model: a checkpoint directory");
+  return options.tensors.empty() ? RunOnText(options, context) : RunOnTensors(options, context);
+}
+
 }  // namespace
 
 std::unique_ptr<Command> RunCommand(CLI::App& parent) {
   return MakeCommand<pipeline::RunOptions>(
-      parent, "run", "Run a model on raw tensors, dense or sparse.",
-      "  moefy run CKPT --tensors in.safetensors --out out.safetensors --hidden-states --ffn-taps\n"
-      "  moefy run MOE --selection mlp --ffn-ratio 0.2 --tensors in.safetensors --out "
-      "out.safetensors",
+      parent, "run", "Run a model, dense or sparse: classify, generate, answer; or raw tensors.",
+      "  moefy run CKPT \"Once upon a time\" --max-new-tokens 100\n"
+      "  moefy run MOE --selection mlp --ffn-ratio 0.2 --input reviews.jsonl --out answers.jsonl\n"
+      "  moefy run CKPT --task configs/tasks/sst2.json \"a gripping film\"\n"
+      "  moefy run CKPT --question \"Where is it?\" --context \"It is in Rome.\"\n"
+      "  moefy run CKPT --tensors in.safetensors --out out.safetensors --hidden-states --ffn-taps",
       RunRun);
 }
 

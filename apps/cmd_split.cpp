@@ -9,6 +9,7 @@ namespace {
 Outcome RunSplit(const pipeline::SplitOptions& options, Context& context) {
   const pipeline::SplitResult result =
       pipeline::Split(options, context.if_exists(), *context.progress);
+  context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
   Outcome outcome;
   outcome.text =
       StrCat(result.moe.string(), ": ", result.num_ffns, " FFNs split by ", result.method, " into ",
@@ -30,7 +31,9 @@ std::unique_ptr<Command> SplitCommand(CLI::App& parent) {
   return MakeCommand<pipeline::SplitOptions>(
       parent, "split", "Group each FFN's neurons into experts of equal size.",
       "  moefy split CKPT --expert-size 32 --out MOE\n"
-      "  moefy split CKPT --experts 64 --method random --seed 1 --out CONTROL",
+      "  moefy split CKPT --experts 64 --method random --seed 1 --out CONTROL\n"
+      "  moefy split CKPT --ffn 'layers.{}.mlp.fc1.weight:layers.{}.mlp.fc2.weight' \\\n"
+      "      --experts 16 --out MOE",
       RunSplit);
 }
 

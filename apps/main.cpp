@@ -81,6 +81,27 @@ void RefuseUnknownCommand(const std::string& name,
                    Join(names));
 }
 
+// What CLI11 could not place on a command's line, with the nearest option's name for each.
+Error UnexpectedArguments(const CLI::App& command) {
+  std::vector<std::string> options;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+  }
+  std::vector<std::string> flags, others;
+  for (const std::string& argument : command.remaining()) {
+    const std::string flag = argument.substr(0, argument.find('='));
+    if (flag.starts_with("-")) {
+      flags.push_back(Quoted(flag) + DidYouMean(flag, options));
+    } else {
+      others.push_back(Quoted(argument));
+    }
+  }
+  // The value behind an unknown option is not a mistake of its own.
+  return UsageError(
+      flags.empty() ? "unexpected argument " + Join(others) : "unknown option " + Join(flags),
+      "; see `moefy ", command.get_name(), " --help`");
+}
+
 void ApplyThreads(int64_t threads) {
   constexpr int64_t kMaxThreads = 1024;
   if (threads < 0 || threads > kMaxThreads) {
@@ -122,6 +143,7 @@ int RunProgram(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // help or version
     const auto chosen = app.get_subcommands();
+    if (!chosen.empty() && !chosen[0]->remaining().empty()) throw UnexpectedArguments(*chosen[0]);
     throw UsageError(error.what(), "; see `moefy ",
                      chosen.empty() ? "" : chosen[0]->get_name() + " ", "--help`");
   }

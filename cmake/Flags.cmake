@@ -11,6 +11,6 @@ if(MOEFY_SANITIZE)
                                                -fno-sanitize-recover=all
                                                # g++ 12 cries wolf in the standard library's own
                                                # code (std::function, std::regex) when it sanitizes.
-                                               -Wno-maybe-uninitialized)
+                                               $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(moefy_flags INTERFACE -fsanitize=${MOEFY_SANITIZE})
 endif()

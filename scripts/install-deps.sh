@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what moefy is built and tested with on Debian 12, and selects the OpenMP flavour of
-# OpenBLAS. Does nothing where all is there already.
+# OpenBLAS. Does nothing where all is there already. With --fuzz also what scripts/fuzz.sh needs.
 set -euo pipefail
 
 packages=(
@@ -13,6 +13,10 @@ packages=(
   # Tests and checks.
   libgtest-dev libgmock-dev clang-format python3
 )
+
+if [ "${1:-}" = --fuzz ]; then
+  packages+=(clang-14 libclang-rt-14-dev)
+fi
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then

@@ -22,12 +22,12 @@ uint64_t HashOf(const std::string& text) {
 
 Row DrawSentiment(Random& random, size_t label_idx) {
   const Told told = MakeSentence(random, label_idx == 1);
-  return {{told.text, label_idx == 1 ? "positive" : "negative"}, told.hints};
+  return {{told.text, label_idx == 1 ? "positive" : "negative"}, told.hints, {}};
 }
 
 Row DrawStory(Random& random, size_t label_idx) {
   const Story story = MakeStory(random, label_idx);
-  return {{story.text, story.question, kPlaces[label_idx]}, story.hints};
+  return {{story.text, story.question, kPlaces[label_idx]}, story.hints, story.standings};
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ enum class Subset { kTrain, kEval };
 struct Row {
   std::vector<std::string> cells;  // one per column
   std::vector<Hint> hints;
+  std::vector<Standing> standings;  // of each label's word in the text, in order; or none
 };
 
 struct Corpus {

@@ -1,6 +1,7 @@
 #include "lessons.h"
 
 #include <algorithm>
+#include <set>
 
 #include "moefy/base/error.h"
 #include "prompts.h"
@@ -36,7 +37,7 @@ Lessons::Lessons(const std::vector<task::TaskSpec>& specs, const text::Tokenizer
       random_(seed) {}
 
 Lessons::Prompt Lessons::DrawPrompt(int64_t num_candidates) {
-  const size_t corpus_idx = random_.Below(specs_.size());
+  const size_t corpus_idx = random_.Below(3) == 0 ? 0 : 1;  // stories are harder to learn
   const Corpus& corpus = Corpora()[corpus_idx];
   const size_t label_idx = random_.Below(corpus.labels.size());
   Row row;
@@ -49,6 +50,7 @@ Lessons::Prompt Lessons::DrawPrompt(int64_t num_candidates) {
   const task::TaskSpec& spec = specs_[corpus_idx];
   Prompt prompt;
   prompt.ids = tokenizer_.Encode(PromptOf(spec, corpus, row.cells)).ids;
+  prompt.standings = PlaceStandings(prompt.ids, row.standings, spec);
   prompt.decoder_ids = {decoder_start_id_};
   prompt.targets = {IdOf(WordOf(spec, corpus.labels[label_idx]), tokenizer_)};
   random_.Shuffle(row.hints);
@@ -57,6 +59,22 @@ Lessons::Prompt Lessons::DrawPrompt(int64_t num_candidates) {
     prompt.targets.push_back(IdOf(WordOf(spec, hint.answer), tokenizer_));
   }
   return prompt;
+}
+
+std::vector<int64_t> Lessons::PlaceStandings(const std::vector<int64_t>& ids,
+                                             const std::vector<Standing>& standings,
+                                             const task::TaskSpec& spec) const {
+  std::vector<int64_t> out(ids.size(), kIgnored);
+  if (standings.empty()) return out;
+  std::set<int64_t> places;
+  for (const task::Label& label : spec.labels) places.insert(IdOf(label.word, tokenizer_));
+  size_t next = 0;
+  for (size_t i = 0; i < ids.size() && next < standings.size(); ++i) {
+    if (!places.contains(ids[i])) continue;
+    const Standing standing = standings[next++];
+    if (standing != Standing::kSaysNothing) out[i] = standing == Standing::kHolds ? 1 : 0;
+  }
+  return out;
 }
 
 Lesson Lessons::Next(int64_t num_candidates) {
@@ -75,10 +93,11 @@ Lesson Lessons::Next(int64_t num_candidates) {
 Lesson Lessons::ToLesson(const std::vector<Prompt>& prompts) const {
   size_t longest = 0;
   for (const Prompt& prompt : prompts) longest = std::max(longest, prompt.targets.size());
-  std::vector<int64_t> ids, decoder_ids, targets;
+  std::vector<int64_t> ids, decoder_ids, targets, standings;
   for (const Prompt& prompt : prompts) {
     const size_t padding = longest - prompt.targets.size();
     ids.insert(ids.end(), prompt.ids.begin(), prompt.ids.end());
+    standings.insert(standings.end(), prompt.standings.begin(), prompt.standings.end());
     decoder_ids.insert(decoder_ids.end(), prompt.decoder_ids.begin(), prompt.decoder_ids.end());
     decoder_ids.insert(decoder_ids.end(), padding, decoder_start_id_);
     targets.insert(targets.end(), prompt.targets.begin(), prompt.targets.end());
@@ -89,6 +108,9 @@ Lesson Lessons::ToLesson(const std::vector<Prompt>& prompts) const {
   lesson.inputs.input_ids = ToTensor(ids, rows);
   lesson.inputs.decoder_input_ids = ToTensor(decoder_ids, rows);
   lesson.targets = ToTensor(targets, rows);
+  if (std::any_of(standings.begin(), standings.end(), [](int64_t s) { return s != kIgnored; })) {
+    lesson.standings = ToTensor(standings, rows);
+  }
   return lesson;
 }
 

@@ -1,5 +1,5 @@
-// An endless stream of training batches of both tasks. Each batch holds prompts of one length, so
-// that nothing is padded. Deterministic in its seed. One owner at a time.
+// An endless stream of training batches of both tasks, stories twice as often. Each batch holds
+// prompts of one length, so that nothing is padded. Deterministic in its seed. One owner at a time.
 #pragma once
 
 #include <map>
@@ -17,6 +17,9 @@ namespace moefy::example {
 struct Lesson {
   model::ForwardInputs inputs;  // decoder_input_ids [batch, 1 + hints]
   at::Tensor targets;           // [batch, 1 + hints]; -100 where a text has fewer hints
+  // [batch, tokens]: at each place in a story, 1 if what its sentence says of a thing holds at the
+  // end, 0 if a later one overrules it; -100 elsewhere. Undefined if there is none.
+  at::Tensor standings;
 };
 
 class Lessons {
@@ -33,9 +36,13 @@ class Lessons {
     std::vector<int64_t> ids;
     std::vector<int64_t> decoder_ids;
     std::vector<int64_t> targets;
+    std::vector<int64_t> standings;  // as many as ids
   };
 
   Prompt DrawPrompt(int64_t num_candidates);
+  std::vector<int64_t> PlaceStandings(const std::vector<int64_t>& ids,
+                                      const std::vector<Standing>& standings,
+                                      const task::TaskSpec& spec) const;
   Lesson ToLesson(const std::vector<Prompt>& prompts) const;
 
   const std::vector<task::TaskSpec>& specs_;

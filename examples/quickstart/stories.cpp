@@ -37,13 +37,14 @@ class Narrator {
     const std::string the_thing = kThings[thing];
     const auto percent = random_.Below(100);
     if (percent < 25) {
-      Say(name + random_.Pick(kWent), place);  // moves no thing
+      Say(name + random_.Pick(kWent), place);
+      told_of_.push_back(kNothing);
     } else if (percent < 65) {
       Say(name + random_.Pick(kPut) + the_thing + " in the ", place);
-      place_[thing] = place;
+      Place(thing, place);
     } else {
       Say(name + random_.Pick(kCarried) + the_thing + " to the ", place);
-      place_[thing] = place;
+      Place(thing, place);
     }
     Say(" . ");
   }
@@ -72,6 +73,13 @@ class Narrator {
       story.hints.push_back(
           {kThings[other], kPlaces[Exchanged(*place_[other], answer, place_idx)]});
     }
+    for (size_t i = 0; i < told_of_.size(); ++i) {
+      const bool overruled = std::find(told_of_.begin() + static_cast<long>(i) + 1, told_of_.end(),
+                                       told_of_[i]) != told_of_.end();
+      story.standings.push_back(told_of_[i] == kNothing ? Standing::kSaysNothing
+                                : overruled             ? Standing::kOverruled
+                                                        : Standing::kHolds);
+    }
     story.question = std::string("where is the ") + kThings[thing] + " ?";
     return story;
   }
@@ -97,8 +105,16 @@ class Narrator {
 
   void Say(const std::string& text, size_t place = kNowhere) { parts_.push_back({text, place}); }
 
+  void Place(size_t thing, size_t place) {
+    place_[thing] = place;
+    told_of_.push_back(thing);
+  }
+
+  static constexpr size_t kNothing = kThings.size();
+
   Random& random_;
   std::vector<size_t> people_, things_;
+  std::vector<size_t> told_of_;  // the thing of each sentence, or kNothing
   std::array<std::optional<size_t>, kThings.size()> place_;
   std::vector<Part> parts_;
 };

@@ -17,7 +17,8 @@ inline constexpr std::array<const char*, 8> kPlaces = {"kitchen",  "garden",  "o
 struct Story {
   std::string text;
   std::string question;
-  std::vector<Hint> hints;  // where each thing is in the end
+  std::vector<Hint> hints;          // where each thing is in the end
+  std::vector<Standing> standings;  // of each sentence, and so of each place in the text
 };
 
 // A story of one to five sentences that leaves the thing asked for in kPlaces[place_idx]. What

@@ -199,7 +199,11 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
                               : ReadInitial(options.initial, config);
   model::Transformer model(config, parameters);
   const std::vector<PenalizedFeedForward*> ffns = PenalizeAll(model);
-  Optimizer optimizer(parameters);
+  // Reads from the encoder's last states whether a place still counts; only while training.
+  const at::Tensor probe = at::zeros({2, config.hidden}).requires_grad_();
+  model::TensorMap trained = parameters;
+  trained.emplace(Optimizer::kProbe, probe);
+  Optimizer optimizer(trained);
   Lessons lessons(specs, *tokenizer, config.decoder_start_id, options.tokens_per_batch,
                   static_cast<uint64_t>(options.seed));
 
@@ -209,8 +213,17 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
   for (int64_t step = 1; step <= options.steps; ++step) {
     ThrowIfInterrupted();
     const Lesson lesson = lessons.Next(NumCandidates(options, step));
-    const at::Tensor logits = model.Forward(lesson.inputs).logits;  // [batch, 1 + hints, vocab]
-    const at::Tensor loss = at::cross_entropy_loss(logits.flatten(0, 1), lesson.targets.flatten());
+    at::Tensor encoded;  // [batch, tokens, hidden]
+    const auto keep = [&](const std::string& name, const at::Tensor& states) {
+      if (name == "encoder.last_hidden_state") encoded = states;
+    };
+    const at::Tensor logits = model.Forward(lesson.inputs, keep).logits;
+    // [batch, 1 + hints, vocab]
+    at::Tensor loss = at::cross_entropy_loss(logits.flatten(0, 1), lesson.targets.flatten());
+    if (lesson.standings.defined()) {
+      loss = loss + at::cross_entropy_loss(at::linear(encoded, probe).flatten(0, 1),
+                                           lesson.standings.flatten());
+    }
     at::Tensor activity = at::zeros({});
     for (const PenalizedFeedForward* ffn : ffns) activity = activity + ffn->mean_activation();
     (loss + activity * ActivityCost(options, step)).backward();

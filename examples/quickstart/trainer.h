@@ -12,22 +12,22 @@ namespace moefy::example {
 
 struct TrainOptions {
   std::string initial;
-  int64_t steps = 6000;
-  int64_t easy_steps = 2000;
-  int64_t tokens_per_batch = 2048;
-  double matrix_rate = 0.02;
-  double entry_rate = 0.01;
+  int64_t steps = 5000;
+  int64_t easy_steps = 1000;
+  int64_t tokens_per_batch = 1024;
+  double matrix_rate = 0.003;
+  double entry_rate = 0.003;
   int64_t warm_up = 200;
-  double activity_cost = 0.02;
+  double activity_cost = 0.03;
   int64_t hidden = 96;
   int64_t num_neurons = 512;
-  int64_t num_heads = 4;
-  int64_t head_dim = 24;
+  int64_t num_heads = 8;
+  int64_t head_dim = 16;
   int64_t num_encoder_layers = 3;
   int64_t num_decoder_layers = 2;
   int64_t report_every = 250;
   int64_t report_rows = 250;
-  int64_t threads = 2;
+  int64_t threads = 1;
   int64_t seed = 1;
 
   template <class Visitor>
@@ -37,7 +37,8 @@ struct TrainOptions {
     v.Field("easy-steps", easy_steps, "of these, in which texts grow to their true length");
     v.Field("tokens-per-batch", tokens_per_batch, "about, of the encoder");
     v.Field("matrix-rate", matrix_rate, "Muon's step after the warm-up; falls to 0 along a cosine");
-    v.Field("entry-rate", entry_rate, "Adam's step for embeddings, position tables and norms, likewise");
+    v.Field("entry-rate", entry_rate,
+            "Adam's step for embeddings, position tables and norms, likewise");
     v.Field("warm-up", warm_up, "steps in which both rates rise from 0");
     v.Field("activity-cost", activity_cost,
             "price of the mean activation, summed over the FFNs; from half-way on");

@@ -11,9 +11,12 @@
 #include "moefy/base/error.h"
 #include "moefy/eval/machine.h"
 #include "moefy/model/ffn.h"
+#include "moefy/record/activation_dump.h"
 #include "moefy/route/router.h"
+#include "moefy/route/router_trainer.h"
 #include "moefy/route/selection.h"
 #include "moefy/runtime/sparse_ffn.h"
+#include "moefy/split/moe_checkpoint.h"
 
 namespace moefy::eval {
 namespace {
@@ -25,14 +28,6 @@ double Milliseconds(const std::function<void()>& work) {
   const Clock::time_point start = Clock::now();
   work();
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-Spread SpreadOf(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto at = [&](double share) {
-    return values[static_cast<size_t>(std::lround(share * static_cast<double>(values.size() - 1)))];
-  };
-  return {at(0.5), at(0.25), at(0.75)};
 }
 
 // The process's thread count, put back at the end.
@@ -51,12 +46,38 @@ class ThreadCount {
   int before_;
 };
 
+// Share of the inputs' energy that is common to all tokens under skewed routing: with it, 8 and 32
+// tokens choose as many different experts as on the recorded checkpoint of docs/performance.md.
+constexpr double kCommonShare = 0.5;
+
 // One FFN twice: as LibTorch runs it and as we do.
 struct Layer {
   at::Tensor w_in, b_in, w_gate, w_out, b_out;  // W_out as LibTorch wants it: [hidden, neurons]
-  std::shared_ptr<const runtime::ExpertWeights> experts;
+  std::shared_ptr<const runtime::ExpertWeights> experts;  // in the format being measured
   std::shared_ptr<route::Router> router;
+  size_t dumped_ffn = 0;  // recorded routing: where its inputs are, and the next one
+  int64_t next_input = 0;
+
+  model::FfnWeights weights(Activation activation) const {
+    return {w_in, b_in, w_gate, w_out.t(), b_out, activation, {}};
+  }
 };
+
+// One of the checkpoint's FFNs.
+Layer ReadLayer(const split::MoeCheckpoint& moe, const record::ActivationDump& dump,
+                size_t ffn_idx) {
+  const model::FfnSpec& spec = moe.ffns()[ffn_idx].spec;
+  const model::FfnWeights ffn = model::ReadFfnWeights(moe.weights(), spec);
+  Layer layer;
+  layer.w_in = ffn.w_in;
+  layer.b_in = ffn.b_in;
+  layer.w_gate = ffn.w_gate;
+  layer.w_out = ffn.w_out.t().contiguous();
+  layer.b_out = ffn.b_out;
+  layer.router = route::ReadMlpRouter(moe, ffn_idx);
+  layer.dumped_ffn = dump.GetFfn(spec.name);
+  return layer;
+}
 
 Layer MakeLayer(const BenchmarkShape& shape, at::Generator& generator) {
   const int64_t neurons = shape.num_neurons, hidden = shape.hidden;
@@ -71,10 +92,6 @@ Layer MakeLayer(const BenchmarkShape& shape, at::Generator& generator) {
     layer.b_in = random({neurons}, hidden);
     layer.b_out = random({hidden}, hidden);
   }
-  const model::FfnWeights ffn{layer.w_in,      layer.b_in,  layer.w_gate,
-                              layer.w_out.t(), layer.b_out, shape.activation, {}};
-  layer.experts =
-      std::make_shared<const runtime::ExpertWeights>(runtime::PackExperts(ffn, shape.num_experts));
   layer.router = std::make_shared<route::MlpRouter>(
       random({shape.num_experts, hidden}, 1), random({shape.num_experts, shape.num_experts}, 1));
   return layer;
@@ -165,14 +182,19 @@ class Bench {
     result_.bandwidth_gigabytes = MeasureBandwidth(layers_);
     result_.peak_gflops = MeasurePeak();
     progress.Begin("bench",
-                   options_.threads.size() * options_.ffn_ratios.size() * options_.tokens.size(),
+                   options_.weights.size() * options_.threads.size() * options_.ffn_ratios.size() *
+                       options_.tokens.size(),
                    "rows");
-    for (const int wanted : options_.threads) {
-      const int count = threads.Set(wanted);
-      for (const double ratio : options_.ffn_ratios) {
-        for (const int64_t tokens : options_.tokens) {
-          result_.rows.push_back(MeasureRow(count, ratio, tokens));
-          progress.Advance(1);
+    for (const runtime::WeightFormat format : options_.weights) {
+      threads.Set(most);
+      Pack(format);
+      for (const int wanted : options_.threads) {
+        const int count = threads.Set(wanted);
+        for (const double ratio : options_.ffn_ratios) {
+          for (const int64_t tokens : options_.tokens) {
+            result_.rows.push_back(MeasureRow(count, ratio, tokens));
+            progress.Advance(1);
+          }
         }
       }
     }
@@ -195,16 +217,41 @@ class Bench {
                          static_cast<double>(result_.dense_layer_bytes))));
     progress.Begin("random weights", static_cast<uint64_t>(result_.num_layers), "layers");
     for (int64_t i = 0; i < result_.num_layers; ++i) {
-      layers_.push_back(MakeLayer(shape, generator_));
+      if (options_.routing == Routing::kRecorded) {
+        const size_t num_ffns = options_.moe->ffns().size();
+        layers_.push_back(
+            ReadLayer(*options_.moe, *options_.dump, static_cast<size_t>(i) % num_ffns));
+      } else {
+        layers_.push_back(MakeLayer(shape, generator_));
+      }
       progress.Advance(1);
     }
     progress.End("");
+    common_input_ = at::randn({1, shape.hidden}, generator_);
   }
 
-  const Layer& NextLayer() { return layers_[next_layer_++ % layers_.size()]; }
+  void Pack(runtime::WeightFormat format) {
+    format_ = format;
+    for (Layer& layer : layers_) {
+      layer.experts.reset();  // before there is another
+      layer.experts = std::make_shared<const runtime::ExpertWeights>(runtime::PackExperts(
+          layer.weights(options_.shape.activation), options_.shape.num_experts, format));
+    }
+  }
 
-  at::Tensor Inputs(int64_t tokens) {
-    return at::randn({tokens, options_.shape.hidden}, generator_);
+  Layer& NextLayer() { return layers_[next_layer_++ % layers_.size()]; }
+
+  at::Tensor Inputs(Layer& layer, int64_t tokens) {
+    if (options_.routing == Routing::kRecorded) {
+      const int64_t available = options_.dump->ffns()[layer.dumped_ffn].tokens;
+      if (layer.next_input + tokens > available) layer.next_input = 0;
+      const int64_t begin = layer.next_input;
+      layer.next_input += tokens;
+      return options_.dump->ReadInputs(layer.dumped_ffn, begin, begin + tokens);
+    }
+    at::Tensor x = at::randn({tokens, options_.shape.hidden}, generator_);
+    if (options_.routing == Routing::kUniform) return x;
+    return x.mul_(std::sqrt(1 - kCommonShare)).add_(common_input_, std::sqrt(kCommonShare));
   }
 
   BenchmarkRow MeasureRow(int threads, double ratio, int64_t tokens) {
@@ -212,6 +259,8 @@ class Bench {
     BenchmarkRow row;
     row.tokens = tokens;
     row.threads = threads;
+    row.weights = format_;
+    row.packed_layer_bytes = layers_.front().experts->ExpertBytes() * shape.num_experts;
     row.num_selected = route::NumSelected(ratio, shape.num_experts);
     row.ffn_ratio = static_cast<double>(row.num_selected) / static_cast<double>(shape.num_experts);
     std::vector<double> dense_ms, sparse_ms, router_ms, kernel_ms, speedup;
@@ -224,19 +273,23 @@ class Bench {
       return done < 5 || (done < 200 && seconds < options_.seconds_per_row);
     };
     for (bool warming_up = true; warming_up || go_on(); warming_up = false) {
-      const at::Tensor x = Inputs(tokens);
-      const Layer& layer = NextLayer();
+      Layer& layer = NextLayer();
+      const at::Tensor x = Inputs(layer, tokens);
       at::Tensor y;  // kept, so that freeing it is not measured
       const double dense = Milliseconds([&] { y = RunDense(layer, shape.activation, x); });
       runtime::SparseFeedForward sparse_ffn(layer.experts, layer.router, ratio);
       const double sparse = Milliseconds([&] { y = sparse_ffn.Forward(x); });
       // The two parts, on weights that have not just been read.
-      const Layer& other = NextLayer();
+      Layer& other = NextLayer();
+      const at::Tensor other_x = Inputs(other, tokens);
+      const auto& learned = dynamic_cast<const route::MlpRouter&>(*other.router);
+      const runtime::RouterWeights other_router = runtime::PackRouter(learned.w1(), learned.w2());
+      const runtime::SelectionRule rule{row.num_selected};
       at::Tensor chosen;
-      const double router = Milliseconds(
-          [&] { chosen = route::SelectTopK(other.router->Scores(x), row.num_selected); });
+      const double router =
+          Milliseconds([&] { chosen = runtime::Route(other_router, rule, other_x); });
       const double kernel =
-          Milliseconds([&] { y = runtime::RunExperts(*other.experts, x, chosen); });
+          Milliseconds([&] { y = runtime::RunExperts(*other.experts, other_x, chosen); });
       if (warming_up) continue;
       dense_ms.push_back(dense);
       sparse_ms.push_back(sparse);
@@ -244,6 +297,7 @@ class Bench {
       kernel_ms.push_back(kernel);
       speedup.push_back(dense / sparse);
       counters += sparse_ffn.counters();
+      row.dense_fallback = sparse_ffn.runs_densely();
     }
     row.repetitions = static_cast<int64_t>(speedup.size());
     row.dense_ms = SpreadOf(dense_ms);
@@ -259,7 +313,9 @@ class Bench {
     const auto calls = static_cast<double>(row.repetitions);
     const BenchmarkShape& shape = options_.shape;
     const auto router_bytes =
-        static_cast<double>(shape.num_experts * (shape.hidden + shape.num_experts) * 4);
+        row.dense_fallback
+            ? 0.0
+            : static_cast<double>(shape.num_experts * (shape.hidden + shape.num_experts) * 4);
     row.expert_loads = static_cast<double>(counters.expert_loads) / calls;
     row.sparse_bytes = static_cast<double>(counters.weight_bytes_read) / calls + router_bytes;
     row.sparse_flops = (counters.expert_flops + counters.router_flops) / calls;
@@ -278,6 +334,8 @@ class Bench {
   at::Generator generator_;
   std::vector<Layer> layers_;
   size_t next_layer_ = 0;
+  runtime::WeightFormat format_ = runtime::WeightFormat::kF32;
+  at::Tensor common_input_;  // [1, hidden]
   BenchmarkResult result_;
 };
 
@@ -290,8 +348,20 @@ void Check(const BenchmarkOptions& options) {
   if (shape.num_neurons % shape.num_experts != 0) {
     throw UsageError(shape.num_experts, " experts do not divide ", shape.num_neurons, " neurons");
   }
-  if (options.tokens.empty() || options.ffn_ratios.empty() || options.threads.empty()) {
-    throw UsageError("bench needs at least one number of tokens, ffn ratio and number of threads");
+  if (options.tokens.empty() || options.ffn_ratios.empty() || options.threads.empty() ||
+      options.weights.empty()) {
+    throw UsageError(
+        "bench needs at least one number of tokens, ffn ratio, number of threads and weights");
+  }
+  if (options.routing == Routing::kRecorded) {
+    MOEFY_CHECK(options.moe && options.dump);
+    const int64_t most = *std::max_element(options.tokens.begin(), options.tokens.end());
+    for (const record::DumpedFfn& ffn : options.dump->ffns()) {
+      if (ffn.tokens < most) {
+        throw UsageError("the dump holds ", ffn.tokens, " tokens of ", Quoted(ffn.name),
+                         "; a call of ", most, " needs as many");
+      }
+    }
   }
   for (const int64_t tokens : options.tokens) {
     if (tokens < 1) throw UsageError("bench cannot run ", tokens, " tokens");
@@ -306,6 +376,14 @@ void Check(const BenchmarkOptions& options) {
 }
 
 }  // namespace
+
+Spread SpreadOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double share) {
+    return values[static_cast<size_t>(std::lround(share * static_cast<double>(values.size() - 1)))];
+  };
+  return {at(0.5), at(0.25), at(0.75)};
+}
 
 const std::vector<BenchmarkShape>& BenchmarkShapes() {
   static const std::vector<BenchmarkShape> shapes = {

@@ -170,7 +170,7 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
   report.rows.push_back(dense_row);
 
   for (const NamedModel& named : models) {
-    runtime::SparseModel sparse(*named.moe, options.seed);
+    runtime::SparseModel sparse(*named.moe, options.seed, options.weights, progress);
     for (const std::string& selection : options.selections) {
       for (const double ffn_ratio : options.ffn_ratios) {
         EvaluationRow row;

@@ -47,6 +47,14 @@ int64_t LastLevelCacheBytes() {
   return kilobytes > 0 ? kilobytes * 1024 : kAssumedCacheBytes;
 }
 
+int64_t PeakMemoryBytes() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
 std::string BlasWarning() {
   const std::string provider = ProviderOf(dlsym(RTLD_DEFAULT, "sgemm_"));
   if (provider.empty()) return "";  // linked in statically: LibTorch's own build

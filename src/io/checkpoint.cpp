@@ -1,39 +1,48 @@
 #include "moefy/io/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <system_error>
 
 #include "io/problems.h"
+#include "io/shard_index.h"
 #include "moefy/base/error.h"
+#include "moefy/base/file.h"
 #include "moefy/base/json.h"
+#include "moefy/io/npy_file.h"
+#include "moefy/io/safetensors.h"
+#include "moefy/io/torch_file.h"
 
 namespace moefy::io {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSingleName = "model.safetensors";
-constexpr const char* kIndexName = "model.safetensors.index.json";
-constexpr const char* kConvertHint =
-    "PyTorch files are not read yet; in Python, with the model loaded by Transformers, "
-    "model.save_pretrained(directory, safe_serialization=True) writes safetensors";
+// The layouts of a directory. The first whose index or single file is there is used, an index
+// before a file.
+struct Layout {
+  const char* single;
+  const char* index;
+  std::string_view ending;  // of the shards
+};
+constexpr std::array<Layout, 2> kLayouts = {{
+    {"model.safetensors", "model.safetensors.index.json", ".safetensors"},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", ".bin"},
+}};
+const Layout& kSafetensors = kLayouts[0];
 
-bool IsPyTorchName(std::string_view name) {
-  return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
+constexpr std::array<std::string_view, 4> kEndings = {".safetensors", ".bin", ".pt", ".pth"};
+
+bool IsWeightsName(std::string_view name) {
+  return std::ranges::any_of(kEndings, [&](auto ending) { return name.ends_with(ending); });
 }
 
-// In a directory: training_args.bin and optimizer.pt, say, are no weights.
-bool IsPyTorchWeights(const std::string& name) {
-  return name.starts_with("pytorch_model") && IsPyTorchName(name);
-}
-
-bool IsSafetensorsName(std::string_view name) { return name.ends_with(".safetensors"); }
-
-// "<anything>-00001-of-00002.safetensors"
-bool IsShardName(std::string_view name) {
-  constexpr std::string_view kPattern = "-DDDDD-of-DDDDD.safetensors";
-  if (name.size() <= kPattern.size()) return false;
+// "<anything>-00001-of-00002<ending>"
+bool IsShardName(std::string_view name, std::string_view ending) {
+  constexpr std::string_view kPattern = "-DDDDD-of-DDDDD";
+  if (!name.ends_with(ending) || name.size() <= kPattern.size() + ending.size()) return false;
+  name.remove_suffix(ending.size());
   name.remove_prefix(name.size() - kPattern.size());
   return std::equal(name.begin(), name.end(), kPattern.begin(), [](char c, char wanted) {
     return wanted == 'D' ? c >= '0' && c <= '9' : c == wanted;
@@ -68,157 +77,150 @@ std::string FirstOf(std::vector<std::string> names) {
 }
 
 [[noreturn]] void ThrowNoWeights(const fs::path& directory, const std::set<std::string>& names) {
-  const std::string looked_for =
-      StrCat(directory, ": found neither ", kSingleName, " nor ", kIndexName);
-  if (const auto shards = Matching(names, IsShardName); !shards.empty()) {
+  const std::string looked_for = StrCat(directory, ": found neither ", kLayouts[0].single, " nor ",
+                                        kLayouts[1].single, ", nor an index of either");
+  for (const Layout& layout : kLayouts) {
+    const auto shards =
+        Matching(names, [&](const std::string& name) { return IsShardName(name, layout.ending); });
+    if (shards.empty()) continue;
     throw InputError(looked_for, "; there are shards (", FirstOf(shards),
                      "), but the index that says what is in them is missing");
   }
-  if (const auto pytorch = Matching(names, IsPyTorchWeights); !pytorch.empty()) {
-    throw InputError(looked_for, ", only ", FirstOf(pytorch), ". ", kConvertHint);
-  }
-  if (const auto others = Matching(names, IsSafetensorsName); !others.empty()) {
+  if (const auto others = Matching(names, IsWeightsName); !others.empty()) {
     throw InputError(looked_for, "; to read ", FirstOf(others), ", name the file itself");
   }
   throw InputError(looked_for,
-                   "; a checkpoint is a directory with one of them, or one file that "
-                   "ends in .safetensors");
+                   "; a checkpoint is a directory with one of them, or one file that ends in ",
+                   Join({kEndings.begin(), kEndings.end()}));
 }
 
-// What model.safetensors.index.json says.
-struct ShardIndex {
-  std::map<std::string, std::string> shard_of;             // tensor name to file name
-  std::map<std::string, std::vector<std::string>> shards;  // file name to its tensors
-  Json total_size;                                         // as written; null when absent
-};
-
-void CheckShardName(const std::string& shard, Problems& problems) {
-  if (IsPyTorchName(shard)) {
-    problems.Add("shard ", Quoted(shard), " is a PyTorch file. ", kConvertHint);
-  } else if (!IsSafetensorsName(shard) || shard.starts_with('.') ||
-             shard.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-    problems.Add("shard ", Quoted(shard), " is not a plain file name that ends in .safetensors");
-  }
-}
-
-ShardIndex ReadShardIndex(const fs::path& path) {
-  const Json json = ReadJsonFile(path);
-  const JsonObject index(json, path.string());
-  const JsonObject map = index.GetObject("weight_map");
-  ShardIndex out;
-  Problems problems;
-  for (const auto& [name, shard] : index.GetRaw("weight_map").items()) {
-    if (!shard.is_string()) {
-      problems.Add("tensor ", Quoted(name), " is mapped to something that is not a string");
-      continue;
-    }
-    out.shard_of.emplace(name, shard.get<std::string>());
-    out.shards[shard.get<std::string>()].push_back(name);
-  }
-  for (const auto& [shard, tensors] : out.shards) CheckShardName(shard, problems);
-  if (out.shards.empty()) problems.Add("weight_map is empty");
-  WithContext(path.string(), [&] { problems.ThrowIfAny(); });
-
-  if (index.Has("metadata") && index.GetRaw("metadata").is_object()) {
-    const Json& metadata = index.GetRaw("metadata");
-    if (const auto size = metadata.find("total_size"); size != metadata.end()) {
-      out.total_size = *size;
-    }
-  }
-  return out;
-}
-
-// What the index promises about one shard, against what the shard holds.
-void CheckShard(const ShardIndex& index, const std::string& shard, const SafetensorsFile& file,
-                Problems& problems) {
-  for (const std::string& name : index.shards.at(shard)) {
-    if (!file.Find(name)) {
-      problems.Add("tensor ", Quoted(name), " is not in ", Quoted(shard),
-                   ", where the index puts it");
-    }
-  }
-  for (const TensorInfo& info : file.tensors()) {
-    const auto mapped = index.shard_of.find(info.name);
-    if (mapped == index.shard_of.end()) {
-      problems.Add("tensor ", Quoted(info.name), " of ", Quoted(shard), " is not in the index");
-    } else if (mapped->second != shard) {
-      problems.Add("tensor ", Quoted(info.name), " is in ", Quoted(shard),
-                   ", but the index puts it in ", Quoted(mapped->second));
-    }
-  }
-}
-
-std::vector<SafetensorsFile> OpenShards(const fs::path& directory, const ShardIndex& index) {
-  std::vector<SafetensorsFile> files;
+std::vector<std::shared_ptr<const TensorFile>> OpenShards(const fs::path& index_path,
+                                                          const ShardIndex& index) {
+  std::vector<std::shared_ptr<const TensorFile>> files;
   Problems problems;
   for (const auto& [shard, tensors] : index.shards) {
     try {
-      files.emplace_back(directory / shard);
-      CheckShard(index, shard, files.back(), problems);
+      files.push_back(OpenTensorFile(index_path.parent_path() / shard));
+      CheckShard(index, shard, *files.back(), problems);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;
       problems.Add(error.what());
     }
   }
-  WithContext((directory / kIndexName).string(), [&] { problems.ThrowIfAny(); });
+  WithContext(index_path.string(), [&] { problems.ThrowIfAny(); });
   return files;
+}
+
+// The layout whose files `names` holds; null when there is none.
+const Layout* FindLayout(const std::set<std::string>& names) {
+  const auto found = std::ranges::find_if(kLayouts, [&](const Layout& layout) {
+    return names.contains(layout.index) || names.contains(layout.single);
+  });
+  return found == kLayouts.end() ? nullptr : &*found;
+}
+
+// total_size of an index counts tensors that share their bytes once or each, by who wrote it.
+bool IsTotalSize(const Json& total_size, const Checkpoint& checkpoint) {
+  std::set<const std::byte*> seen;
+  uint64_t distinct = 0;
+  for (const std::string& name : checkpoint.TensorNames()) {
+    const auto bytes = checkpoint.Bytes(name);
+    if (seen.insert(bytes.data()).second) distinct += bytes.size();
+  }
+  return total_size == Json(checkpoint.TotalBytes()) || total_size == Json(distinct);
+}
+
+fs::path DirectoryOf(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
 }
 
 }  // namespace
 
-Checkpoint Checkpoint::Open(const fs::path& path) {
-  Checkpoint checkpoint;
-  std::set<std::string> names;
-  ShardIndex index;
-  std::error_code ignored;  // whoever opens the file says what is wrong with it
-  if (fs::is_directory(path, ignored)) {
-    checkpoint.directory_ = path;
-    names = EntryNames(path);
-    if (names.contains(kIndexName)) {
-      checkpoint.index_name_ = kIndexName;
-      index = ReadShardIndex(path / kIndexName);
-      checkpoint.files_ = OpenShards(path, index);
-    } else if (names.contains(kSingleName)) {
-      checkpoint.files_.emplace_back(path / kSingleName);
-    } else {
-      ThrowNoWeights(path, names);
+std::shared_ptr<const TensorFile> OpenTensorFile(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (name.ends_with(kSafetensors.ending)) return std::make_shared<SafetensorsFile>(path);
+  if (name.ends_with(".npy")) return std::make_shared<NpyFile>(path);
+  if (IsWeightsName(name)) return std::make_shared<TorchFile>(path);
+  throw InputError(path, ": expected a file that ends in ",
+                   Join({kEndings.begin(), kEndings.end()}), " or .npy");
+}
+
+void Checkpoint::AddTensors() {
+  for (size_t i = 0; i < files_.size(); ++i) {
+    for (const TensorInfo& info : files_[i]->tensors()) {
+      tensors_.emplace(info.name, std::pair(i, &info));
     }
-  } else {
-    const std::string name = path.filename().string();
-    if (IsPyTorchName(name)) throw InputError(path, ": ", kConvertHint);
-    if (name == kIndexName) {
+    for (const std::string& warning : files_[i]->Warnings()) {
+      warnings_.push_back(StrCat(files_[i]->path(), ": ", warning));
+    }
+  }
+}
+
+Checkpoint Checkpoint::FromFile(std::shared_ptr<const TensorFile> file) {
+  Checkpoint checkpoint;
+  checkpoint.directory_ = DirectoryOf(file->path());
+  checkpoint.files_.push_back(std::move(file));
+  checkpoint.AddTensors();
+  return checkpoint;
+}
+
+Checkpoint Checkpoint::Open(const fs::path& path) {
+  std::error_code ignored;  // whoever opens the file says what is wrong with it
+  if (!fs::is_directory(path, ignored)) {
+    if (path.filename().string().ends_with(".index.json")) {
       throw InputError(path, ": name the directory it is in, or a .safetensors file");
     }
-    if (fs::exists(path, ignored) && !IsSafetensorsName(name)) {
-      throw InputError(path, ": expected a directory or a file that ends in .safetensors");
+    if (!IsWeightsName(path.filename().string())) {
+      File::Open(path);  // which says so when there is none
+      throw InputError(path, ": expected a directory or a file that ends in ",
+                       Join({kEndings.begin(), kEndings.end()}));
     }
-    checkpoint.directory_ = path.has_parent_path() ? path.parent_path() : fs::path(".");
-    checkpoint.files_.emplace_back(path);
+    return FromFile(OpenTensorFile(path));
   }
 
-  for (size_t i = 0; i < checkpoint.files_.size(); ++i) {
-    for (const TensorInfo& info : checkpoint.files_[i].tensors()) {
-      checkpoint.tensors_.emplace(info.name, std::pair(i, &info));
-    }
+  const std::set<std::string> names = EntryNames(path);
+  const Layout* layout = FindLayout(names);
+  if (!layout) ThrowNoWeights(path, names);
+  if (!names.contains(layout->index)) {
+    Checkpoint checkpoint = FromFile(OpenTensorFile(path / layout->single));
+    checkpoint.WarnOfStrays(names, layout->ending, {});
+    return checkpoint;
   }
 
+  const ShardIndex index = ReadShardIndex(path / layout->index, layout->ending);
+  Checkpoint checkpoint;
+  checkpoint.directory_ = path;
+  checkpoint.index_name_ = layout->index;
+  checkpoint.files_ = OpenShards(path / layout->index, index);
+  checkpoint.AddTensors();
   std::vector<std::string>& warnings = checkpoint.warnings_;
-  if (checkpoint.is_sharded() && names.contains(kSingleName)) {
-    warnings.push_back(StrCat(path, ": has both ", kSingleName, " and ", kIndexName,
+  if (names.contains(layout->single)) {
+    warnings.push_back(StrCat(path, ": has both ", layout->single, " and ", layout->index,
                               "; the shards of the index are used"));
   }
-  const auto strays = Matching(names, [&](const std::string& name) {
-    return IsShardName(name) && !index.shards.contains(name);
-  });
-  if (!strays.empty()) {
-    warnings.push_back(StrCat(path, ": ignored, because no index names them: ", FirstOf(strays)));
-  }
-  if (!index.total_size.is_null() && index.total_size != Json(checkpoint.TotalBytes())) {
-    warnings.push_back(StrCat(path / kIndexName, ": total_size is ",
+  std::set<std::string> shards;
+  for (const auto& [shard, tensors] : index.shards) shards.insert(shard);
+  checkpoint.WarnOfStrays(names, layout->ending, shards);
+  if (!index.total_size.is_null() && !IsTotalSize(index.total_size, checkpoint)) {
+    warnings.push_back(StrCat(path / layout->index, ": total_size is ",
                               Quoted(index.total_size.dump()), ", but the tensors have ",
                               checkpoint.TotalBytes(), " bytes"));
   }
   return checkpoint;
+}
+
+void Checkpoint::WarnOfStrays(const std::set<std::string>& names, std::string_view ending,
+                              const std::set<std::string>& shards) {
+  const auto strays = Matching(names, [&](const std::string& name) {
+    return IsShardName(name, ending) && !shards.contains(name);
+  });
+  if (strays.empty()) return;
+  warnings_.push_back(
+      StrCat(directory_, ": ignored, because no index names them: ", FirstOf(strays)));
+}
+
+bool Checkpoint::is_safetensors() const {
+  return std::ranges::none_of(files_, [](const auto& file) { return file->HeaderBytes().empty(); });
 }
 
 std::vector<std::string> Checkpoint::TensorNames() const {
@@ -240,7 +242,7 @@ const TensorInfo& Checkpoint::Get(std::string_view name) const {
 
 std::span<const std::byte> Checkpoint::Bytes(std::string_view name) const {
   const TensorInfo& info = Get(name);
-  return files_[tensors_.find(name)->second.first].Bytes(info);
+  return files_[tensors_.find(name)->second.first]->Bytes(info);
 }
 
 uint64_t Checkpoint::TotalBytes() const {

@@ -9,6 +9,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/io/mapped_file.h"
 
 namespace moefy::io {
 namespace {

@@ -2,13 +2,50 @@
 
 #include <sys/mman.h>
 
+#include <unistd.h>
+
 #include <cerrno>
+#include <cstdint>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "moefy/base/error.h"
 #include "moefy/base/file.h"
 
 namespace moefy::io {
+namespace {
+
+// What is mapped now: begin and size. ReleaseMappedPages must never touch other memory.
+class Mappings {
+ public:
+  void Add(std::span<const std::byte> bytes) {
+    const std::lock_guard lock(mutex_);
+    sizes_.emplace(bytes.data(), bytes.size());
+  }
+  void Remove(std::span<const std::byte> bytes) {
+    const std::lock_guard lock(mutex_);
+    sizes_.erase(bytes.data());
+  }
+  bool Contains(std::span<const std::byte> bytes) {
+    const std::lock_guard lock(mutex_);
+    auto after = sizes_.upper_bound(bytes.data());
+    if (after == sizes_.begin()) return false;
+    const auto& [begin, size] = *--after;
+    return bytes.data() + bytes.size() <= begin + size;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<const std::byte*, size_t> sizes_;
+};
+
+Mappings& AllMappings() {
+  static Mappings mappings;
+  return mappings;
+}
+
+}  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const File file = File::Open(path);
@@ -16,10 +53,13 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   void* address = ::mmap(nullptr, file.size(), PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (address == MAP_FAILED) throw SystemError(errno, path, ": cannot be mapped into memory");
   bytes_ = {static_cast<const std::byte*>(address), file.size()};
+  AllMappings().Add(bytes_);
 }
 
 MappedFile::~MappedFile() {
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (bytes_.empty()) return;
+  AllMappings().Remove(bytes_);
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -29,6 +69,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(bytes_, other.bytes_);
   return *this;
+}
+
+void ReleaseMappedPages(std::span<const std::byte> bytes) {
+  if (bytes.empty() || !AllMappings().Contains(bytes)) return;
+  // Whole pages only; the ends may belong to neighbours that are still being read.
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace moefy::io

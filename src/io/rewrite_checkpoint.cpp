@@ -2,15 +2,19 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/file.h"
+#include "moefy/base/json.h"
 #include "moefy/base/output.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/io/safetensors.h"
 
 namespace moefy::io {
 namespace {
 
+constexpr const char* kSingleName = "model.safetensors";
+constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr size_t kChunkBytes = 16 << 20;  // between two reports of progress
 
-void RewriteFile(const SafetensorsFile& source, const std::filesystem::path& target,
+void RewriteFile(const TensorFile& source, const std::filesystem::path& target,
                  const TensorTransform& transform, Progress& progress) {
   const auto header = source.HeaderBytes();
   const uint64_t num_data_bytes = source.tensors().empty() ? 0 : source.tensors().back().end;
@@ -32,21 +36,64 @@ void RewriteFile(const SafetensorsFile& source, const std::filesystem::path& tar
   file.Sync();
 }
 
+// A file of another format as safetensors.
+void ConvertFile(const TensorFile& source, const std::filesystem::path& target,
+                 const TensorTransform& transform, Progress& progress) {
+  SafetensorsWriter file(target, source.tensors());
+  std::vector<std::byte> scratch;
+  for (const TensorInfo& info : source.tensors()) {
+    const auto bytes = transform(info, source.Bytes(info), scratch);
+    MOEFY_CHECK(bytes.size() == info.num_bytes());
+    file.Write(info.name, bytes);
+    progress.Advance(bytes.size());
+  }
+  file.Finish();
+}
+
+// "pytorch_model-00001-of-00002.bin" -> "model-00001-of-00002.safetensors"
+std::string SafetensorsName(const std::filesystem::path& path) {
+  const std::string stem = path.stem().string();
+  constexpr std::string_view kPrefix = "pytorch_";
+  return (stem.starts_with(kPrefix) ? stem.substr(kPrefix.size()) : stem) + ".safetensors";
+}
+
+void WriteAll(const std::filesystem::path& path, const std::string& text) {
+  File file = File::Create(path);
+  file.WriteAt(0, std::as_bytes(std::span(text)));
+  file.Sync();
+}
+
+// The index of the converted shards, in the layout of the reference library.
+std::string FormatIndex(const Checkpoint& source) {
+  std::map<std::string, std::string> shard_of;
+  for (const auto& file : source.files()) {
+    for (const TensorInfo& info : file->tensors()) {
+      shard_of[info.name] = SafetensorsName(file->path());
+    }
+  }
+  Json map = Json::object();
+  for (const auto& [name, shard] : shard_of)
+    map.get_ref<Json::object_t&>().emplace_back(name, shard);
+  return FormatJson({{"metadata", {{"total_size", source.TotalBytes()}}}, {"weight_map", map}});
+}
+
 }  // namespace
 
 void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& directory,
                        const TensorTransform& transform, Progress& progress) {
   progress.Begin("write weights", source.TotalBytes(), "B");
-  for (const SafetensorsFile& file : source.files()) {
+  const bool convert = !source.is_safetensors();
+  for (const auto& file : source.files()) {
     // Only the directory layout is found again by Open, so a single file takes its name.
-    const auto name = source.is_sharded() ? file.path().filename() : "model.safetensors";
-    RewriteFile(file, directory / name, transform, progress);
+    const std::string name = !source.is_sharded() ? kSingleName
+                             : convert            ? SafetensorsName(file->path())
+                                                  : file->path().filename().string();
+    (convert ? ConvertFile : RewriteFile)(*file, directory / name, transform, progress);
   }
   if (source.is_sharded()) {
-    const std::string index = ReadTextFile(source.directory() / source.index_name());
-    File file = File::Create(directory / source.index_name());
-    file.WriteAt(0, std::as_bytes(std::span(index)));
-    file.Sync();
+    WriteAll(
+        directory / (convert ? kIndexName : source.index_name()),
+        convert ? FormatIndex(source) : ReadTextFile(source.directory() / source.index_name()));
   }
   SyncDirectory(directory);
   progress.End("");

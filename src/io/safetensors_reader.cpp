@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "io/problems.h"
+#include "io/tensor_name.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"
@@ -14,7 +15,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
-constexpr size_t kMaxNameBytes = 4096;
 constexpr int kMaxDepth = 3;  // the header, a tensor, its shape
 
 // Other files that people take for safetensors, by their first bytes.
@@ -69,18 +69,6 @@ std::map<std::string, std::string> ParseMetadata(const Json& json) {
   return metadata;
 }
 
-void CheckName(const std::string& name) {
-  if (name.empty()) throw InputError("a tensor has an empty name");
-  if (name.size() > kMaxNameBytes) {
-    throw InputError("tensor name ", Quoted(name), " has ", name.size(), " bytes; at most ",
-                     kMaxNameBytes, " are allowed");
-  }
-  if (std::any_of(name.begin(), name.end(),
-                  [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
-    throw InputError("tensor name ", Quoted(name), " holds a control character");
-  }
-}
-
 std::vector<uint64_t> ParseUnsigned(const Json& json, const std::string& where) {
   if (!json.is_array()) throw InputError(where, " is not an array");
   std::vector<uint64_t> values;
@@ -96,7 +84,7 @@ std::vector<uint64_t> ParseUnsigned(const Json& json, const std::string& where) 
 }
 
 TensorInfo ParseTensor(const std::string& name, const Json& json) {
-  CheckName(name);
+  CheckTensorName(name);
   TensorInfo info;
   info.name = name;
   const JsonObject entry(json, "tensor " + Quoted(name));

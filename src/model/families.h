@@ -32,8 +32,6 @@ inline constexpr int64_t kMaxWidth = 1 << 20;
 inline constexpr int64_t kMaxVocab = 1 << 24;
 inline constexpr int64_t kMaxLayers = 1000;
 
-// "relu", "gelu", "gelu_new", "silu", ... as config files spell them. Error{kInput} lists them.
-Activation ParseActivation(const std::string& name, const std::string& where);
 // The value of `key`, parsed.
 Activation ReadActivation(const JsonObject& json, const std::string& key,
                           const std::string& if_absent);

@@ -48,21 +48,32 @@ at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotatio
 
 KeysValues Attention::Project(const at::Tensor& x, const Packing& packing,
                               const Rotation& rotation) const {
-  return {ToHeads(RotateRows(key(x), num_kv_heads, rotation), num_kv_heads, packing),
-          ToHeads(value(x), num_kv_heads, packing)};
+  if (!fused.kernel) {
+    return {ToHeads(RotateRows(key(x), num_kv_heads, rotation), num_kv_heads, packing),
+            ToHeads(value(x), num_kv_heads, packing)};
+  }
+  const at::Tensor all = fused(x);
+  const int64_t queries = num_heads * head_dim, keys = num_kv_heads * head_dim;
+  return {ToHeads(RotateRows(all.narrow(1, queries, keys), num_kv_heads, rotation), num_kv_heads,
+                  packing),
+          ToHeads(all.narrow(1, queries + keys, keys), num_kv_heads, packing),
+          all.narrow(1, 0, queries)};
 }
 
 at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
                                  const Rotation& rotation, const KeysValues& memory,
                                  const at::Tensor& bias) const {
-  at::Tensor q = ToHeads(RotateRows(query(x), num_heads, rotation), num_heads, packing);
+  const at::Tensor queries = memory.queries.defined() ? memory.queries : query(x);
+  at::Tensor q = ToHeads(RotateRows(queries, num_heads, rotation), num_heads, packing);
   if (scale != 1.0) q = q * scale;
   const int64_t batch = q.size(0), tokens = q.size(2), keys = memory.keys.size(2);
   // The query heads of one key head are further queries to it: nothing is repeated.
   if (num_kv_heads != num_heads) q = q.reshape({batch, num_kv_heads, -1, q.size(3)});
   at::Tensor scores = at::matmul(q, memory.keys.transpose(2, 3));
   scores = scores.view({batch, num_heads, tokens, keys});
-  if (bias.defined()) scores = scores + bias;
+  if (bias.defined()) {
+    scores = at::GradMode::is_enabled() ? scores + bias : scores.add_(bias);
+  }
   at::Tensor weights = at::softmax(scores, -1);
   if (num_kv_heads != num_heads) weights = weights.view({batch, num_kv_heads, -1, keys});
   at::Tensor mixed = at::matmul(weights, memory.values);

@@ -4,15 +4,21 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
+
 #include "model/positions.h"
 #include "moefy/model/config.h"
+#include "moefy/model/linear.h"
 
 namespace moefy::model {
 
 struct Linear {
   at::Tensor weight;  // [out, in]; undefined: there is none
   at::Tensor bias;    // [out] or undefined
-  at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+  std::shared_ptr<const LinearKernel> kernel = nullptr;  // does it instead; no weight then
+  at::Tensor operator()(const at::Tensor& x) const {
+    return kernel ? kernel->Forward(x) : at::linear(x, weight, bias);
+  }
 };
 
 struct Norm {
@@ -49,12 +55,15 @@ class Packing {
 // What attention reads, padded: [batch, kv_heads, tokens, head_dim].
 struct KeysValues {
   at::Tensor keys, values;
+  at::Tensor queries = {};  // [rows, heads * head_dim] where they were computed with the others
 };
 
 struct Attention {
   Linear query, key, value, output;
+  Linear fused;  // query, key and value one below the other, in place of the three
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;  // of `fused`
   double scale = 1.0;
 
   // x [key rows, hidden]

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "moefy/base/error.h"
+#include "moefy/io/mapped_file.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
 
@@ -38,6 +39,7 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
   at::Tensor tensor = at::empty(std::vector<int64_t>(info.shape.begin(), info.shape.end()), *type);
   const auto bytes = checkpoint.Bytes(name);
   if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
+  io::ReleaseMappedPages(bytes);  // or a model would be in memory twice while it is read
   return tensor.to(at::kFloat);
 }
 
@@ -108,19 +110,27 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
 }
 
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                         std::vector<std::string>* warnings) {
+                         std::vector<std::string>* warnings, Parts parts) {
   CheckParameters(checkpoint, config, warnings);
+  std::set<std::string> left_out;
+  if (parts == Parts::kWithoutFfns) {
+    for (const FfnSpec& spec : FfnSpecs(config)) {
+      left_out.insert({spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out, spec.b_out});
+    }
+  }
   TensorMap parameters;
   for (const ExpectedTensor& want : ExpectedTensors(config)) {
+    if (left_out.contains(want.name)) continue;
     if (!checkpoint.Find(want.name)) continue;  // not required
     parameters.emplace(want.name, ReadTensor(checkpoint, want.name));
   }
   return parameters;
 }
 
-Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings) {
+Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
+                            Parts parts) {
   const ModelConfig config = ReadModelConfig(checkpoint, warnings);
-  return Transformer(config, ReadParameters(checkpoint, config, warnings));
+  return Transformer(config, ReadParameters(checkpoint, config, warnings, parts));
 }
 
 }  // namespace moefy::model

@@ -104,7 +104,11 @@ struct Transformer::Impl {
     const auto self_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = stack.blocks[i].attention;
       KeysValues keys_values = attention.Project(in, packing, rotation);
-      if (state) keys_values = state->Append(i, keys_values);
+      if (state) {
+        const at::Tensor queries = keys_values.queries;
+        keys_values = state->Append(i, keys_values);
+        keys_values.queries = queries;
+      }
       return attention(in, packing, rotation, keys_values, bias);
     };
     const auto cross_attention = [&](size_t i, const at::Tensor& in) {
@@ -236,7 +240,9 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
   }
   m.specs = FfnSpecs(config);
   for (const FfnSpec& spec : m.specs) {
-    m.ffns.push_back(std::make_unique<DenseFeedForward>(build.MakeFfn(spec)));
+    m.ffns.push_back(parameters.contains(spec.w_in)
+                         ? std::make_unique<DenseFeedForward>(build.MakeFfn(spec))
+                         : nullptr);
   }
   m.config = std::move(config);
 }
@@ -312,6 +318,39 @@ const ModelConfig& Transformer::config() const { return impl_->config; }
 size_t Transformer::num_ffns() const { return impl_->ffns.size(); }
 const FfnSpec& Transformer::ffn_spec(size_t ffn_idx) const { return impl_->specs.at(ffn_idx); }
 FeedForward& Transformer::feed_forward(size_t ffn_idx) { return *impl_->ffns.at(ffn_idx); }
+
+void Transformer::ExchangeLinears(const LinearMaker& make) {
+  const auto exchange = [&](Linear& linear) {
+    if (!linear.weight.defined()) return;
+    linear.kernel = make(linear.weight, linear.bias);
+    linear.weight = linear.bias = at::Tensor();
+  };
+  const auto stacked = [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    return q.defined() && k.defined() && v.defined() ? at::cat({q, k, v}) : at::Tensor();
+  };
+  for (Stack* stack : {&impl_->encoder, &impl_->decoder}) {
+    for (Block& block : stack->blocks) {
+      Attention& self = block.attention;
+      Linear &q = self.query, &k = self.key, &v = self.value;
+      const bool same_biases =
+          q.bias.defined() == k.bias.defined() && k.bias.defined() == v.bias.defined();
+      if (q.weight.defined() && same_biases) {
+        self.head_dim = q.weight.size(0) / self.num_heads;
+        self.fused.weight = stacked(q.weight, k.weight, v.weight);
+        self.fused.bias = stacked(q.bias, k.bias, v.bias);
+        q = k = v = Linear();
+        exchange(self.fused);
+      }
+      for (Linear* linear : {&q, &k, &v, &self.output}) exchange(*linear);
+      if (!block.cross) continue;
+      Attention& cross = *block.cross;
+      for (Linear* linear : {&cross.query, &cross.key, &cross.value, &cross.output}) {
+        exchange(*linear);
+      }
+    }
+  }
+  exchange(impl_->output);
+}
 
 std::unique_ptr<FeedForward> Transformer::ExchangeFeedForward(size_t ffn_idx,
                                                               std::unique_ptr<FeedForward> ffn) {

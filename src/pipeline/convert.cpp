@@ -7,6 +7,7 @@
 #include "moefy/base/options.h"
 #include "moefy/eval/report.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/split/splitter.h"
 #include "pipeline/task_data.h"
 
@@ -77,7 +78,7 @@ class Conversion {
   }
 
   std::vector<Stage> Stages() {
-    const std::string fingerprint = io::Checkpoint::Open(recipe_.model).Fingerprint();
+    const std::string fingerprint = model::OpenCheckpoint(recipe_.model).Fingerprint();
     const std::string config =
         io::FileFingerprint(std::filesystem::path(recipe_.model) / "config.json");
     const Json model = {fingerprint, config};

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "moefy/base/error.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/stages.h"
 #include "pipeline/task_data.h"
 
@@ -24,6 +25,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& p
   eval::EvaluateOptions evaluate;
   evaluate.ffn_ratios = options.ffn_ratios;
   evaluate.selections = options.selections;
+  evaluate.weights = runtime::ParseWeightFormat(options.weights);
   evaluate.seed = static_cast<uint64_t>(options.seed);
   for (const double ratio : options.ffn_ratios) {
     if (!(ratio > 0 && ratio <= 1)) {
@@ -52,7 +54,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& p
   std::vector<eval::NamedModel> models;
   for (size_t i = 0; i < checkpoints.size(); ++i) models.push_back({names[i], &checkpoints[i]});
   const io::Checkpoint dense =
-      io::Checkpoint::Open(options.dense.empty() ? options.models.front() : options.dense);
+      model::OpenCheckpoint(options.dense.empty() ? options.models.front() : options.dense);
 
   std::vector<eval::EvaluationReport> reports;
   for (const auto& [spec, dataset] : tasks) {

@@ -4,6 +4,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
 #include "moefy/route/router_trainer.h"
 #include "moefy/split/moe_checkpoint.h"
@@ -25,7 +26,7 @@ std::vector<int64_t> ExpertSizes(const std::vector<model::FfnSpec>& ffns) {
 }  // namespace
 
 Inspection Inspect(const std::filesystem::path& path) {
-  const io::Checkpoint checkpoint = io::Checkpoint::Open(path);
+  const io::Checkpoint checkpoint = model::OpenCheckpoint(path);
   Inspection out;
   out.path = path;
   out.config = model::ReadModelConfig(checkpoint, &out.warnings);

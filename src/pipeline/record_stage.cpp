@@ -1,6 +1,7 @@
 #include "moefy/base/error.h"
 #include "moefy/eval/batches.h"
 #include "moefy/model/family.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/stages.h"
 #include "moefy/record/recorder.h"
 #include "moefy/split/moe_checkpoint.h"
@@ -86,7 +87,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded
 
   const at::NoGradGuard no_grad;
-  const io::Checkpoint checkpoint = io::Checkpoint::Open(options.checkpoint);
+  const io::Checkpoint checkpoint = model::OpenCheckpoint(options.checkpoint);
   const auto tokenizer = text::LoadTokenizer(checkpoint.directory());
   RecordResult result;
   model::Transformer model = model::LoadTransformer(checkpoint, &result.warnings);

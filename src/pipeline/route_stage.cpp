@@ -52,7 +52,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
   progress.Begin("training routers", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {
     ThrowIfInterrupted();
-    const size_t dump_idx = dump.GetFfn(ffn.spec.name);
+    const size_t dump_idx = *dump.Find(ffn.spec);  // CheckDumpMatches has looked
     routers.push_back(route::TrainMlpRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
                                             ffn.plan.num_experts(), dump, dump_idx, train));
     const route::TrainedRouter& trained = routers.back();

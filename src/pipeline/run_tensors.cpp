@@ -1,15 +1,13 @@
-#include "moefy/pipeline/run_tensors.h"
+#include "moefy/pipeline/run.h"
 
 #include <chrono>
 #include <cstring>
 #include <map>
-#include <optional>
 
 #include "moefy/base/error.h"
 #include "moefy/io/safetensors.h"
 #include "moefy/model/family.h"
-#include "moefy/runtime/sparse_model.h"
-#include "moefy/split/moe_checkpoint.h"
+#include "pipeline/runnable_model.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -80,28 +78,14 @@ void WriteResults(const TensorMap& results, const std::filesystem::path& path) {
 
 }  // namespace
 
-RunResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& progress) {
-  if (options.tensors.empty()) {
-    throw UsageError("run needs --tensors: a safetensors file with input_ids");
-  }
+RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& progress) {
   if (options.out.empty()) throw UsageError("run needs --out: where should the results go?");
   const at::NoGradGuard no_grad;
   StagedFile staged(options.out, if_exists);
   const io::SafetensorsFile file(options.tensors);
   const model::ForwardInputs inputs = ReadInputs(file);
-  const io::Checkpoint checkpoint = io::Checkpoint::Open(options.model);
-
-  std::optional<split::MoeCheckpoint> moe;
-  std::optional<runtime::SparseModel> sparse;
-  std::optional<model::Transformer> dense;
-  if (options.selection.empty()) {
-    dense.emplace(model::LoadTransformer(checkpoint));
-  } else {
-    moe.emplace(split::MoeCheckpoint::Open(options.model));
-    sparse.emplace(*moe, static_cast<uint64_t>(options.seed));
-    sparse->Install(options.selection, options.ffn_ratio);
-  }
-  model::Transformer& transformer = sparse ? sparse->transformer() : *dense;
+  RunnableModel runnable(options, progress);
+  model::Transformer& transformer = runnable.transformer();
 
   TensorMap results;
   const auto keep = [&](const std::string& name, const at::Tensor& states) {
@@ -113,10 +97,10 @@ RunResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& pr
   const bool observe = options.hidden_states || options.ffn_taps;
   const model::ForwardOutputs outputs =
       transformer.Forward(inputs, observe ? model::StateSink(keep) : nullptr);
-  RunResult result;
+  RunTensorsResult result;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.ffn_taps) {
-    AddNeurons(checkpoint, model::FfnSpecs(transformer.config()), results);
+    AddNeurons(runnable.checkpoint(), model::FfnSpecs(transformer.config()), results);
   }
   const std::pair<const char*, at::Tensor> heads[] = {{"logits", outputs.logits},
                                                       {"start_logits", outputs.start_logits},

@@ -2,11 +2,25 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
 #include "moefy/pipeline/stages.h"
+#include "moefy/split/named_ffns.h"
 #include "moefy/split/splitter.h"
 
 namespace moefy::pipeline {
+namespace {
+
+// Those that the family has, or those that --ffn names.
+std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
+                                     std::vector<std::string>& warnings) {
+  if (!options.ffn.empty()) return split::FindNamedFfns(dense, options.ffn, warnings);
+  const model::ModelConfig config = model::ReadModelConfig(dense);
+  model::CheckParameters(dense, config);
+  return model::FfnSpecs(config);
+}
+
+}  // namespace
 
 SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
@@ -16,21 +30,25 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
     throw UsageError("--restarts is ", options.restarts, "; expected at least 1");
   }
   StagedDirectory staged(options.out, if_exists);
-  const io::Checkpoint dense = io::Checkpoint::Open(options.checkpoint);
+  const io::Checkpoint dense = model::OpenCheckpoint(options.checkpoint);
   if (split::MoeCheckpoint::IsMoe(dense.directory())) {
     throw UsageError(dense.directory(), " is split already; `moefy merge` makes it dense again");
   }
-  const model::ModelConfig config = model::ReadModelConfig(dense);
-  model::CheckParameters(dense, config);
-
   SplitResult result;
-  std::vector<split::MoeFfn> ffns;
-  const std::vector<model::FfnSpec> specs = model::FfnSpecs(config);
+  result.warnings = dense.warnings();
+  if (!dense.is_safetensors()) {
+    result.warnings.push_back(
+        StrCat(options.checkpoint,
+               " is not safetensors; the split checkpoint is, with the tensors as "
+               "stored, and `moefy merge` gives the dense model as safetensors"));
+  }
+  const std::vector<model::FfnSpec> specs = FindFfns(dense, options, result.warnings);
   std::vector<int64_t> num_experts;  // per FFN, because encoder and decoder may differ in size
   for (const model::FfnSpec& spec : specs) {
     num_experts.push_back(
         split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
   }
+  std::vector<split::MoeFfn> ffns;
   progress.Begin(StrCat("splitting by ", options.method), specs.size(), "FFNs");
   for (const model::FfnSpec& spec : specs) {
     const model::FfnWeights ffn = model::ReadFfnWeights(dense, spec);
@@ -52,7 +70,10 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
                    {"neurons_per_expert", result.neurons_per_expert},
                    {"seed", options.seed},
                    {"restarts", options.restarts}};
-  split::WriteMoeCheckpoint(dense, dense.Fingerprint(), ffns, recorded, staged.path(), progress);
+  if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
+  split::WriteMoeCheckpoint(
+      dense, dense.Fingerprint(), ffns, recorded, staged.path(), progress,
+      options.ffn.empty() ? split::FfnSource::kFamily : split::FfnSource::kNamed);
   staged.Commit();
   progress.End(FormatBytes(dense.TotalBytes()));
   result.moe = options.out;

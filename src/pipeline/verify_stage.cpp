@@ -1,10 +1,11 @@
 #include "moefy/base/error.h"
+#include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/stages.h"
 
 namespace moefy::pipeline {
 
 split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
-  const io::Checkpoint dense = io::Checkpoint::Open(options.dense);
+  const io::Checkpoint dense = model::OpenCheckpoint(options.dense);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   progress.Begin("comparing", dense.TotalBytes(), "B");
   split::VerifyReport report = split::VerifyMoe(dense, moe, progress);

@@ -2,11 +2,12 @@
 
 #include <cstring>
 #include <limits>
-#include <optional>
+#include <set>
 
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
+#include "moefy/io/safetensors.h"
 
 namespace moefy::record {
 namespace {
@@ -32,18 +33,61 @@ std::optional<at::ScalarType> ReadableType(io::DType dtype) {
       return at::kHalf;
     case io::DType::kBF16:
       return at::kBFloat16;
+    case io::DType::kF64:
+      return at::kDouble;
     default:
       return std::nullopt;
   }
 }
 
+std::string Describe(const io::TensorInfo& info) {
+  return StrCat(io::DTypeName(info.dtype), " ", FormatShape(info.shape));
+}
+
+// The one tensor of a file, or the one called ffn_input.
+const io::TensorInfo& OnlyTensor(const io::TensorFile& file) {
+  const io::TensorInfo* info =
+      file.tensors().size() == 1 ? &file.tensors().front() : file.Find(kTensor);
+  if (!info) {
+    throw InputError(file.path(), ": expected one tensor, or one called ", Quoted(kTensor),
+                     "; found ", file.tensors().size());
+  }
+  if (!ReadableType(info->dtype) || info->shape.size() < 2 || info->shape.back() == 0) {
+    throw InputError(file.path(),
+                     ": expected a tensor [..., hidden] in F32, F16, BF16 or F64, found ",
+                     Describe(*info));
+  }
+  return *info;
+}
+
 }  // namespace
 
-ActivationDump ActivationDump::Open(const std::filesystem::path& directory) {
-  if (!std::filesystem::exists(directory / kManifest)) {
-    throw InputError(directory, " is not an activation dump: it has no ", kManifest,
-                     "; `moefy record` makes one");
+ActivationDump ActivationDump::OpenFilesOfOthers(const std::filesystem::path& directory) {
+  ActivationDump dump;
+  dump.info_.corpus = "recorded by others";
+  std::set<std::filesystem::path> paths;  // sorted
+  std::error_code ignored;                // what cannot be listed has no files
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    const std::string ending = entry.path().extension().string();
+    if (ending == ".safetensors" || ending == ".pt" || ending == ".npy") paths.insert(entry.path());
   }
+  if (paths.empty()) {
+    throw InputError(directory, " is not an activation dump: it has neither ", kManifest,
+                     ", which `moefy record` makes, nor a .safetensors, .pt or .npy file per FFN");
+  }
+  for (const std::filesystem::path& path : paths) {
+    Shard shard{io::OpenTensorFile(path), nullptr, 0, 0};
+    shard.info = &OnlyTensor(*shard.file);
+    const auto hidden = static_cast<int64_t>(shard.info->shape.back());
+    shard.tokens = static_cast<int64_t>(*io::NumElements(shard.info->shape)) / hidden;
+    dump.ffns_.push_back({path.stem().string(), shard.tokens, hidden});
+    dump.shards_.push_back({std::move(shard)});
+  }
+  return dump;
+}
+
+ActivationDump ActivationDump::Open(const std::filesystem::path& directory) {
+  if (!std::filesystem::exists(directory / kManifest)) return OpenFilesOfOthers(directory);
   const Json json = ReadJsonFile(directory / kManifest);
   const JsonObject manifest(json, (directory / kManifest).string());
   const int64_t format = manifest.GetInt("format", 1, std::numeric_limits<int32_t>::max());
@@ -65,17 +109,16 @@ ActivationDump ActivationDump::Open(const std::filesystem::path& directory) {
         throw InputError(entry.PathOf("shards"), " names ", Quoted(name),
                          "; expected a plain file name");
       }
-      io::SafetensorsFile file(directory / name);
-      const io::TensorInfo* info = file.Find(kTensor);
+      auto file = std::make_shared<io::SafetensorsFile>(directory / name);
+      const io::TensorInfo* info = file->Find(kTensor);
       if (!info || info->shape.size() != 2 || !ReadableType(info->dtype) ||
           info->shape[1] != static_cast<uint64_t>(ffn.hidden)) {
-        throw InputError(
-            directory / name, ": expected a tensor ", Quoted(kTensor), " [tokens, ", ffn.hidden,
-            "] in F32, F16 or BF16, found ",
-            info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
+        throw InputError(directory / name, ": expected a tensor ", Quoted(kTensor), " [tokens, ",
+                         ffn.hidden, "] in F32, F16, BF16 or F64, found ",
+                         info ? Describe(*info) : "none");
       }
       const auto rows = static_cast<int64_t>(info->shape[0]);
-      shards.push_back({std::move(file), tokens, rows});
+      shards.push_back({std::move(file), info, tokens, rows});
       tokens += rows;
     }
     if (tokens != ffn.tokens) {
@@ -98,6 +141,14 @@ size_t ActivationDump::GetFfn(const std::string& name) const {
                    names.empty() ? "no FFN" : Join(names));
 }
 
+std::optional<size_t> ActivationDump::Find(const model::FfnSpec& spec) const {
+  for (size_t i = 0; i < ffns_.size(); ++i) {
+    const std::string& name = ffns_[i].name;
+    if (name == spec.name || name == spec.w_in || name + ".weight" == spec.w_in) return i;
+  }
+  return std::nullopt;
+}
+
 at::Tensor ActivationDump::ReadInputs(size_t ffn_idx, int64_t begin, int64_t end) const {
   const DumpedFfn& ffn = ffns_.at(ffn_idx);
   MOEFY_CHECK(0 <= begin && begin <= end && end <= ffn.tokens);
@@ -106,11 +157,11 @@ at::Tensor ActivationDump::ReadInputs(size_t ffn_idx, int64_t begin, int64_t end
     const int64_t first = std::max(begin, shard.first_token) - shard.first_token;
     const int64_t last = std::min(end, shard.first_token + shard.tokens) - shard.first_token;
     if (first >= last) continue;
-    const io::TensorInfo& info = *shard.file.Find(kTensor);
+    const io::TensorInfo& info = *shard.info;
     at::Tensor rows = at::empty({last - first, ffn.hidden}, *ReadableType(info.dtype));
     const auto row_bytes = static_cast<size_t>(ffn.hidden) * rows.element_size();
     std::memcpy(rows.data_ptr(),
-                shard.file.Bytes(info).data() + static_cast<size_t>(first) * row_bytes,
+                shard.file->Bytes(info).data() + static_cast<size_t>(first) * row_bytes,
                 static_cast<size_t>(last - first) * row_bytes);
     parts.push_back(rows.to(at::kFloat));
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
@@ -104,20 +105,25 @@ void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationD
     problems.push_back(StrCat("it was recorded from ", fingerprint,
                               "; the split checkpoint's source is ", moe.source_fingerprint()));
   }
+  std::set<size_t> known;
   for (const split::MoeFfn& ffn : moe.ffns()) {
-    const auto found = std::ranges::find(dump.ffns(), ffn.spec.name, &record::DumpedFfn::name);
-    if (found == dump.ffns().end()) {
-      problems.push_back(StrCat("it holds nothing of ", Quoted(ffn.spec.name)));
-    } else if (found->hidden != ffn.spec.hidden) {
-      problems.push_back(StrCat("its ", Quoted(found->name), " is ", found->hidden,
-                                " wide; expected ", ffn.spec.hidden));
+    const std::optional<size_t> found = dump.Find(ffn.spec);
+    if (!found) {
+      problems.push_back(
+          StrCat("it holds nothing of ", Quoted(ffn.spec.name), " (", Quoted(ffn.spec.w_in), ")"));
+      continue;
+    }
+    known.insert(*found);
+    if (dump.ffns()[*found].hidden != ffn.spec.hidden) {
+      problems.push_back(StrCat("its ", Quoted(dump.ffns()[*found].name), " is ",
+                                dump.ffns()[*found].hidden, " wide; expected ", ffn.spec.hidden));
     }
   }
-  for (const record::DumpedFfn& dumped : dump.ffns()) {
-    const bool known = std::ranges::any_of(
-        moe.ffns(), [&](const auto& ffn) { return ffn.spec.name == dumped.name; });
-    if (!known)
-      problems.push_back(StrCat("it holds ", Quoted(dumped.name), ", which the model lacks"));
+  for (size_t i = 0; i < dump.ffns().size(); ++i) {
+    if (!known.contains(i)) {
+      problems.push_back(
+          StrCat("it holds ", Quoted(dump.ffns()[i].name), ", which the model lacks"));
+    }
   }
   if (problems.empty()) return;
   throw InputError("the activation dump is of another model than ", moe.directory(), ": ",
@@ -128,11 +134,13 @@ void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationD
 void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
                   const Json& train_options, const fs::path& directory) {
   MOEFY_CHECK(routers.size() == moe.ffns().size());
-  WriteTextFile(directory / "config.json", ReadTextFile(moe.directory() / "config.json"),
-                IfExists::kRefuse);
+  if (std::error_code none; fs::exists(moe.directory() / "config.json", none)) {
+    WriteTextFile(directory / "config.json", ReadTextFile(moe.directory() / "config.json"),
+                  IfExists::kRefuse);
+  }
   split::CopySideFiles(moe.weights(), directory);
-  for (const io::SafetensorsFile& file : moe.weights().files()) {
-    LinkOrCopy(file.path(), directory / file.path().filename());
+  for (const auto& file : moe.weights().files()) {
+    LinkOrCopy(file->path(), directory / file->path().filename());
   }
   if (const std::string& index = moe.weights().index_name(); !index.empty()) {
     LinkOrCopy(moe.directory() / index, directory / index);

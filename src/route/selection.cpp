@@ -30,6 +30,17 @@ int64_t NumSelected(double ffn_ratio, int64_t num_experts) {
   return std::max<int64_t>(1, std::llround(ffn_ratio * static_cast<double>(num_experts)));
 }
 
+void SelectTopK(const float* scores, int64_t first, int64_t experts, int64_t k, uint64_t* keys,
+                int32_t* out) {
+  for (int64_t e = first; e < experts; ++e) keys[e - first] = SortKey(scores[e], e);
+  if (0 < k && k < experts - first) {
+    std::nth_element(keys, keys + (k - 1), keys + (experts - first), std::greater<>());
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    out[i] = static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(keys[i]));
+  }
+}
+
 at::Tensor SelectTopK(const at::Tensor& scores, int64_t k) {
   const int64_t tokens = scores.size(0), experts = scores.size(1);
   MOEFY_CHECK(1 <= k && k <= experts && scores.scalar_type() == at::kFloat);
@@ -39,15 +50,10 @@ at::Tensor SelectTopK(const at::Tensor& scores, int64_t k) {
   int64_t* out_data = out.data_ptr<int64_t>();
   at::parallel_for(0, tokens, 16, [&](int64_t begin, int64_t end) {
     std::vector<uint64_t> keys(experts);
+    std::vector<int32_t> chosen(k);
     for (int64_t token = begin; token < end; ++token) {
-      const float* row = scores_data + token * experts;
-      for (int64_t e = 0; e < experts; ++e) keys[e] = SortKey(row[e], e);
-      if (k < experts) {
-        std::nth_element(keys.begin(), keys.begin() + (k - 1), keys.end(), std::greater<>());
-      }
-      for (int64_t i = 0; i < k; ++i) {
-        out_data[token * k + i] = 0xffffffffu - static_cast<uint32_t>(keys[i]);
-      }
+      SelectTopK(scores_data + token * experts, 0, experts, k, keys.data(), chosen.data());
+      std::copy(chosen.begin(), chosen.end(), out_data + token * k);
     }
   });
   return out;

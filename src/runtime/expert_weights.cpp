@@ -6,22 +6,23 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
 #include "moefy/base/error.h"
 #include "moefy/model/ffn.h"
+#include "runtime/kernels.h"
 
 namespace moefy::runtime {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
-constexpr int64_t kSlackFloats = 32;  // kernels may read past an array's end, and ignore it
+constexpr int64_t kSlackBytes = 256;  // kernels may read past an array's end, and ignore it
 
 // Large arrays begin on a huge page and ask for more of them: streaming through 4 KB pages costs a
 // noticeable share of the memory bandwidth.
-std::shared_ptr<void> AllocateFloats(int64_t count) {
-  const int64_t wanted = count * static_cast<int64_t>(sizeof(float));
+std::shared_ptr<void> Allocate(int64_t wanted) {
   const int64_t alignment = wanted >= kHugePage ? kHugePage : 64;
   const auto bytes = static_cast<size_t>((wanted + alignment - 1) / alignment * alignment);
   void* memory = std::aligned_alloc(static_cast<size_t>(alignment), bytes);
@@ -29,6 +30,20 @@ std::shared_ptr<void> AllocateFloats(int64_t count) {
   if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish; may be refused
   return {memory, std::free};
 }
+
+// Hands out parts of one allocation: first all are reserved, then all are there.
+class Arena {
+ public:
+  int64_t Reserve(int64_t bytes) {
+    const int64_t offset = total_;
+    total_ += (bytes + kSlackBytes + 63) / 64 * 64;
+    return offset;
+  }
+  std::shared_ptr<void> Create() const { return Allocate(total_); }
+
+ private:
+  int64_t total_ = 0;
+};
 
 // A matrix [neurons, hidden] whose rows or columns may be strided (W_out usually is a view).
 struct Matrix {
@@ -39,24 +54,65 @@ struct Matrix {
   int64_t row, column;
 };
 
-// `width` rows -> blocks of kBlockNeurons columns each, `columns` long.
-void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
-                     float* to) {
-  for (int64_t end = first_row + width; first_row < end; first_row += kBlockNeurons) {
-    const int64_t block = std::min(kBlockNeurons, end - first_row);
+template <class T>
+T Narrowed(float value, float inverse_scale) {
+  if constexpr (std::is_same_v<T, int8_t>) {
+    const float scaled = std::nearbyint(value * inverse_scale);
+    return static_cast<int8_t>(std::isnan(scaled) ? 0 : std::clamp(scaled, -127.0f, 127.0f));
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
+// Per row of a tile: its largest absolute value / 127 into `scales`, the inverse into `inverse`.
+void MeasureRows(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
+                 float* scales, float* inverse) {
+  float largest[kTileNeurons] = {};
+  const auto see = [&](int64_t n, int64_t i) {
+    largest[n] = std::max(largest[n], std::abs(from(first_row + n, i)));
+  };
+  if (from.row < from.column) {
     for (int64_t i = 0; i < columns; ++i) {
-      for (int64_t n = 0; n < block; ++n) *to++ = from(first_row + n, i);
+      for (int64_t n = 0; n < width; ++n) see(n, i);
+    }
+  } else {
+    for (int64_t n = 0; n < width; ++n) {
+      for (int64_t i = 0; i < columns; ++i) see(n, i);
+    }
+  }
+  for (int64_t n = 0; n < width; ++n) {
+    scales[n] = largest[n] / 127.0f;
+    inverse[n] = largest[n] > 0 ? 127.0f / largest[n] : 0.0f;
+  }
+}
+
+// `width` rows -> blocks of kBlockNeurons columns each, `columns` long.
+template <class T>
+void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
+                     const float* inverse, T* to) {
+  for (int64_t begin = 0; begin < width; begin += kBlockNeurons) {
+    const int64_t block = std::min(kBlockNeurons, width - begin);
+    for (int64_t i = 0; i < columns; ++i) {
+      for (int64_t n = begin; n < begin + block; ++n) {
+        *to++ = Narrowed<T>(from(first_row + n, i), inverse[n]);
+      }
     }
   }
 }
 
+// Column by column, because W_out is stored that way.
+template <class T>
 void CopyPanels(const Matrix& from, int64_t first_row, int64_t width, int64_t hidden,
-                int64_t padded_hidden, float* to) {
+                int64_t padded_hidden, const float* inverse, T* to) {
   for (int64_t begin = 0; begin < padded_hidden; begin += kPanelColumns) {
-    const int64_t end = std::min(padded_hidden, begin + kPanelColumns);
-    for (int64_t n = 0; n < width; ++n) {
-      for (int64_t i = begin; i < end; ++i) *to++ = i < hidden ? from(first_row + n, i) : 0.0f;
+    const int64_t columns = std::min(padded_hidden - begin, kPanelColumns);
+    for (int64_t i = 0; i < columns; ++i) {
+      for (int64_t n = 0; n < width; ++n) {
+        const float value = begin + i < hidden ? from(first_row + n, begin + i) : 0.0f;
+        to[n * columns + i] = Narrowed<T>(value, inverse[n]);
+      }
     }
+    to += width * columns;
   }
 }
 
@@ -66,24 +122,68 @@ void CheckShape(const char* what, const at::Tensor& tensor, at::IntArrayRef shap
                    FormatShape(shape.vec()));
 }
 
+// One expert after the other into `packed`, whose arrays are there already.
+template <class T>
+void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
+  const Matrix w_in(ffn.w_in), w_out(ffn.w_out);
+  const Matrix w_gate(packed.w_gate ? ffn.w_gate : ffn.w_in);
+  const bool scaled = packed.in_scale != nullptr;
+  const int64_t hidden = packed.hidden, padded_hidden = packed.padded_hidden;
+  // The arrays are ours, and still writable here.
+  const auto at = [](const std::byte* array, int64_t offset) {
+    return reinterpret_cast<T*>(const_cast<std::byte*>(array)) + offset;
+  };
+  const auto pack_tile = [&](int64_t n, int64_t width) {
+    float inverse[kTileNeurons] = {}, unused[kTileNeurons];
+    const auto measure = [&](const Matrix& from, const float* scales) {
+      if (!scaled) return;
+      MeasureRows(from, n, width, hidden, scales ? const_cast<float*>(scales) + n : unused,
+                  inverse);
+    };
+    measure(w_in, packed.in_scale);
+    TransposeBlocks(w_in, n, width, hidden, inverse, at(packed.w_in, n * hidden));
+    if (packed.w_gate) {
+      measure(w_gate, packed.gate_scale);
+      TransposeBlocks(w_gate, n, width, hidden, inverse, at(packed.w_gate, n * hidden));
+    }
+    measure(w_out, packed.out_scale);
+    CopyPanels(w_out, n, width, hidden, padded_hidden, inverse,
+               at(packed.w_out, n * padded_hidden));
+  };
+  at::parallel_for(0, packed.num_experts, 1, [&](int64_t first, int64_t last) {
+    for (int64_t expert = first; expert < last; ++expert) {
+      const int64_t end = (expert + 1) * packed.neurons_per_expert;
+      for (int64_t n = expert * packed.neurons_per_expert; n < end; n += kTileNeurons) {
+        pack_tile(n, std::min(kTileNeurons, end - n));
+      }
+    }
+  });
+}
+
+void CopyBias(const at::Tensor& bias, float* to) {
+  const at::Tensor contiguous = bias.contiguous();
+  std::memcpy(to, contiguous.data_ptr<float>(), contiguous.nbytes());
+}
+
 }  // namespace
 
 int64_t ExpertWeights::ExpertBytes() const {
-  const int64_t matrices = w_gate ? 3 : 2;
-  const int64_t floats = neurons_per_expert * (matrices * hidden + (b_in ? 1 : 0));
-  return floats * static_cast<int64_t>(sizeof(float));
+  const int64_t scales = in_scale ? num_matrices() : 0;
+  const int64_t floats = scales + (b_in ? 1 : 0) + (b_gate ? 1 : 0);
+  return neurons_per_expert *
+         (num_matrices() * hidden * BytesPerWeight(format) + floats * int64_t{sizeof(float)});
 }
 
-ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts) {
+ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, WeightFormat format) {
   const int64_t neurons = ffn.num_neurons(), hidden = ffn.hidden();
   if (num_experts < 1 || neurons % num_experts != 0) {
     throw InputError("cannot split ", neurons, " neurons into ", num_experts,
                      " experts of equal size");
   }
-  if (ffn.b_gate.defined()) throw InputError("FFNs with biased gates do not run sparsely yet");
   CheckShape("W_out", ffn.w_out, {neurons, hidden});
   CheckShape("W_gate", ffn.w_gate, {neurons, hidden});
   CheckShape("b_in", ffn.b_in, {neurons});
+  CheckShape("b_gate", ffn.b_gate, {neurons});
   CheckShape("b_out", ffn.b_out, {hidden});
 
   ExpertWeights packed;
@@ -92,48 +192,102 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts) {
   packed.hidden = hidden;
   packed.padded_hidden = (hidden + 15) / 16 * 16;
   packed.activation = ffn.activation;
+  packed.format = format;
 
-  int64_t total = 0;
-  const auto reserve = [&total](int64_t count) {
-    const int64_t offset = total;
-    total += (count + kSlackFloats + 15) / 16 * 16;
-    return offset;
+  Arena arena;
+  const int64_t width = BytesPerWeight(format);
+  const bool gated = ffn.w_gate.defined(), scaled = format == WeightFormat::kInt8;
+  const auto floats = [&](bool wanted, int64_t count) {
+    return wanted ? arena.Reserve(count * int64_t{sizeof(float)}) : -1;
   };
-  const bool gated = ffn.w_gate.defined();
-  const int64_t in_offset = reserve(neurons * hidden);
-  const int64_t gate_offset = gated ? reserve(neurons * hidden) : 0;
-  const int64_t out_offset = reserve(neurons * packed.padded_hidden);
-  const int64_t b_in_offset = ffn.b_in.defined() ? reserve(neurons) : 0;
-  const int64_t b_out_offset = ffn.b_out.defined() ? reserve(packed.padded_hidden) : 0;
-  packed.storage = AllocateFloats(total);
-  auto* floats = static_cast<float*>(packed.storage.get());
-  packed.w_in = floats + in_offset;
-  packed.w_out = floats + out_offset;
-  if (gated) packed.w_gate = floats + gate_offset;
-
-  const Matrix w_in(ffn.w_in), w_out(ffn.w_out), w_gate(gated ? ffn.w_gate : ffn.w_in);
-  at::parallel_for(0, num_experts, 1, [&](int64_t first, int64_t last) {
-    for (int64_t expert = first; expert < last; ++expert) {
-      const int64_t end = (expert + 1) * packed.neurons_per_expert;
-      for (int64_t n = expert * packed.neurons_per_expert; n < end; n += kTileNeurons) {
-        const int64_t width = std::min(kTileNeurons, end - n);
-        TransposeBlocks(w_in, n, width, hidden, floats + in_offset + n * hidden);
-        if (gated) TransposeBlocks(w_gate, n, width, hidden, floats + gate_offset + n * hidden);
-        CopyPanels(w_out, n, width, hidden, packed.padded_hidden,
-                   floats + out_offset + n * packed.padded_hidden);
-      }
-    }
-  });
-  const auto copy_bias = [&](const at::Tensor& bias, int64_t offset, int64_t padded) {
-    const at::Tensor contiguous = bias.contiguous();
-    std::memset(floats + offset, 0, static_cast<size_t>(padded) * sizeof(float));
-    std::memcpy(floats + offset, contiguous.data_ptr<float>(), contiguous.nbytes());
-    return floats + offset;
-  };
-  if (ffn.b_in.defined()) packed.b_in = copy_bias(ffn.b_in, b_in_offset, neurons);
-  if (ffn.b_out.defined()) {
-    packed.b_out = copy_bias(ffn.b_out, b_out_offset, packed.padded_hidden);
+  const int64_t in = arena.Reserve(neurons * hidden * width);
+  const int64_t gate = gated ? arena.Reserve(neurons * hidden * width) : -1;
+  const int64_t out = arena.Reserve(neurons * packed.padded_hidden * width);
+  const int64_t in_scale = floats(scaled, neurons);
+  const int64_t gate_scale = floats(scaled && gated, neurons);
+  const int64_t out_scale = floats(scaled, neurons);
+  const int64_t b_in = floats(ffn.b_in.defined(), neurons);
+  const int64_t b_gate = floats(ffn.b_gate.defined(), neurons);
+  const int64_t b_out = floats(ffn.b_out.defined(), packed.padded_hidden);
+  packed.storage = arena.Create();
+  auto* const bytes = static_cast<std::byte*>(packed.storage.get());
+  const auto array = [&](int64_t offset) { return offset < 0 ? nullptr : bytes + offset; };
+  const auto float_array = [&](int64_t offset) { return reinterpret_cast<float*>(array(offset)); };
+  packed.w_in = array(in);
+  packed.w_gate = array(gate);
+  packed.w_out = array(out);
+  packed.in_scale = float_array(in_scale);
+  packed.gate_scale = float_array(gate_scale);
+  packed.out_scale = float_array(out_scale);
+  packed.b_in = float_array(b_in);
+  packed.b_gate = float_array(b_gate);
+  packed.b_out = float_array(b_out);
+  if (packed.b_in) CopyBias(ffn.b_in, float_array(b_in));
+  if (packed.b_gate) CopyBias(ffn.b_gate, float_array(b_gate));
+  if (packed.b_out) {
+    std::fill_n(float_array(b_out), packed.padded_hidden, 0.0f);
+    CopyBias(ffn.b_out, float_array(b_out));
   }
+  switch (format) {
+    case WeightFormat::kF32:
+      PackAs<float>(ffn, packed);
+      break;
+    case WeightFormat::kBf16:
+      PackAs<at::BFloat16>(ffn, packed);
+      break;
+    case WeightFormat::kF16:
+      PackAs<at::Half>(ffn, packed);
+      break;
+    case WeightFormat::kInt8:
+      PackAs<int8_t>(ffn, packed);
+      break;
+  }
+  return packed;
+}
+
+ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms) {
+  CheckShape("compensation", terms, {experts.num_experts, experts.hidden});
+  const int64_t columns = experts.padded_hidden;
+  // The kernel subtracts the terms of those that do run from the sum of all.
+  experts.compensation_storage =
+      Allocate((experts.num_experts + 1) * columns * int64_t{sizeof(float)});
+  auto* rows = static_cast<float*>(experts.compensation_storage.get());
+  std::fill_n(rows, (experts.num_experts + 1) * columns, 0.0f);
+  const at::Tensor values = terms.to(at::kFloat).contiguous();
+  const at::Tensor total = terms.to(at::kDouble).sum(0).to(at::kFloat);
+  for (int64_t e = 0; e < experts.num_experts; ++e) {
+    std::copy_n(values.data_ptr<float>() + e * experts.hidden, experts.hidden, rows + e * columns);
+  }
+  float* const base = rows + experts.num_experts * columns;
+  std::copy_n(total.data_ptr<float>(), experts.hidden, base);
+  for (int64_t i = 0; experts.b_out && i < experts.hidden; ++i) base[i] += experts.b_out[i];
+  experts.compensation = rows;
+  experts.b_out = base;
+  return experts;
+}
+
+RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2) {
+  RouterWeights packed;
+  packed.num_experts = w1.size(0);
+  packed.hidden = w1.size(1);
+  CheckShape("router.w2", w2, {packed.num_experts, packed.num_experts});
+  Arena arena;
+  const int64_t first = arena.Reserve(w1.numel() * int64_t{sizeof(float)});
+  const int64_t second = arena.Reserve(w2.numel() * int64_t{sizeof(float)});
+  packed.storage = arena.Create();
+  auto* const bytes = static_cast<std::byte*>(packed.storage.get());
+  const auto pack = [](const at::Tensor& w, std::byte* to) {
+    const float unscaled[kTileNeurons] = {};
+    const Matrix from(w);
+    auto* const floats = reinterpret_cast<float*>(to);
+    for (int64_t n = 0; n < w.size(0); n += kTileNeurons) {
+      TransposeBlocks(from, n, std::min(kTileNeurons, w.size(0) - n), w.size(1), unscaled,
+                      floats + n * w.size(1));
+    }
+    return floats;
+  };
+  packed.w1 = pack(w1, bytes + first);
+  packed.w2 = pack(w2, bytes + second);
   return packed;
 }
 

@@ -5,16 +5,25 @@
 #include "moefy/base/error.h"
 #include "moefy/route/router.h"
 #include "moefy/route/router_trainer.h"
+#include "moefy/runtime/packed_linear.h"
 
 namespace moefy::runtime {
 
-SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed)
-    : moe_(moe), seed_(seed), transformer_(model::LoadTransformer(moe.weights())) {
+SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightFormat format,
+                         Progress& progress)
+    : moe_(moe),
+      seed_(seed),
+      transformer_(model::LoadTransformer(moe.weights(), nullptr, model::Parts::kWithoutFfns)) {
+  transformer_.ExchangeLinears([&](const at::Tensor& weight, const at::Tensor& bias) {
+    return std::make_shared<const PackedLinear>(weight, bias, format);
+  });
+  progress.Begin("packing experts", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {
-    weights_.push_back(model::ReadFfnWeights(moe.weights(), ffn.spec));
-    experts_.push_back(std::make_shared<const ExpertWeights>(
-        PackExperts(weights_.back(), ffn.plan.num_experts())));
+    experts_.push_back(std::make_shared<const ExpertWeights>(PackExperts(
+        model::ReadFfnWeights(moe.weights(), ffn.spec), ffn.plan.num_experts(), format)));
+    progress.Advance(1);
   }
+  progress.End(WeightFormatName(format));
 }
 
 void SparseModel::Install(const std::string& selection, double ffn_ratio) {
@@ -31,16 +40,20 @@ void SparseModel::Install(const std::string& selection, double ffn_ratio) {
 std::shared_ptr<route::Router> SparseModel::MakeRouter(const std::string& selection,
                                                        size_t ffn_idx) const {
   const int64_t num_experts = moe_.ffns()[ffn_idx].plan.num_experts();
+  // Only the oracle keeps them.
+  const auto read_weights = [&] {
+    return model::ReadFfnWeights(moe_.weights(), moe_.ffns()[ffn_idx].spec);
+  };
   if (selection == "mlp") return route::ReadMlpRouter(moe_, ffn_idx);
   if (selection == "random") {
     return std::make_shared<route::RandomRouter>(num_experts, seed_ + ffn_idx);
   }
   if (selection == "oracle") {
-    return std::make_shared<route::OracleRouter>(weights_[ffn_idx], num_experts);
+    return std::make_shared<route::OracleRouter>(read_weights(), num_experts);
   }
   MOEFY_CHECK(selection == "similarity");
   return std::make_shared<route::SimilarityRouter>(
-      route::ExpertCenters(weights_[ffn_idx], num_experts));
+      route::ExpertCenters(read_weights(), num_experts));
 }
 
 SparseCounters SparseModel::Counters() const {

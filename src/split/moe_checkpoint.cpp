@@ -61,6 +61,34 @@ void CheckListedFfns(const std::vector<ListedFfn>& listed, const std::vector<mod
   if (!problems.empty()) throw InputError(where, ": ", Join(problems, "\n  "));
 }
 
+// Named FFNs: what moefy.json says of their tensors. Whether they are there is for Permutations().
+std::vector<model::FfnSpec> ReadNamedFfns(const JsonObject& manifest) {
+  std::vector<model::FfnSpec> specs;
+  for (const JsonObject& ffn : manifest.GetObjects("ffns")) {
+    model::FfnSpec spec;
+    spec.name = ffn.GetString("name");
+    spec.w_in = ffn.GetString("w_in");
+    spec.b_in = ffn.GetString("b_in", "");
+    spec.w_gate = ffn.GetString("w_gate", "");
+    spec.b_gate = ffn.GetString("b_gate", "");
+    spec.w_out = ffn.GetString("w_out");
+    spec.transposed = ffn.GetBool("transposed", false);
+    const std::string activation = ffn.GetString("activation");
+    spec.activation = model::ParseActivation(activation == "gelu_tanh" ? "gelu_new" : activation,
+                                             ffn.PathOf("activation"));
+    spec.hidden = ffn.GetInt("hidden", 1, kMaxInt);
+    const int64_t experts = ffn.GetInt("num_experts", 1, kMaxInt);
+    const int64_t neurons = ffn.GetInt("neurons_per_expert", 1, kMaxInt);
+    if (__builtin_mul_overflow(experts, neurons, &spec.num_neurons)) {
+      throw InputError(ffn.PathOf("num_experts"), " is ", experts, " of ", neurons,
+                       " neurons, more than there can be");
+    }
+    specs.push_back(std::move(spec));
+  }
+  if (specs.empty()) throw InputError(manifest.PathOf("ffns"), " is empty");
+  return specs;
+}
+
 ExpertPlan ReadPlan(const io::SafetensorsFile& extras, const ListedFfn& ffn) {
   const std::string name = ffn.name + kNeuronOrder;
   const io::TensorInfo* info = extras.Find(name);
@@ -102,13 +130,21 @@ MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
   const std::vector<ListedFfn> listed = ReadListedFfns(manifest);
 
   io::Checkpoint weights = io::Checkpoint::Open(directory);
-  model::ModelConfig config = model::ReadModelConfig(weights);
+  const std::string family = source.GetString("family");
+  const bool named = family == kNamedFamily;
+  model::ModelConfig config;
+  if (named) {
+    config.family = kNamedFamily;
+  } else {
+    config = model::ReadModelConfig(weights);
+  }
   MoeCheckpoint moe(std::move(weights), std::move(config));
-  if (const std::string family = source.GetString("family"); family != moe.config_.family) {
+  if (family != moe.config_.family) {
     throw InputError(source.PathOf("family"), " is ", Quoted(family), "; config.json says ",
                      Quoted(moe.config_.family));
   }
-  const std::vector<model::FfnSpec> specs = model::FfnSpecs(moe.config_);
+  const std::vector<model::FfnSpec> specs =
+      named ? ReadNamedFfns(manifest) : model::FfnSpecs(moe.config_);
   CheckListedFfns(listed, specs, manifest_path.string());
 
   moe.source_fingerprint_ = fingerprint;

@@ -52,21 +52,44 @@ void WritePlans(const std::vector<MoeFfn>& ffns, const fs::path& path) {
   writer.Finish();
 }
 
+// What no family says of an FFN.
+Json NamedTensors(const model::FfnSpec& spec) {
+  Json tensors = {{"hidden", spec.hidden}, {"w_in", spec.w_in}};
+  const std::pair<const char*, const std::string&> optional[] = {
+      {"b_in", spec.b_in}, {"w_gate", spec.w_gate}, {"b_gate", spec.b_gate}};
+  for (const auto& [key, name] : optional) {
+    if (!name.empty()) tensors[key] = name;
+  }
+  tensors["w_out"] = spec.w_out;
+  if (spec.transposed) tensors["transposed"] = true;
+  tensors["activation"] = model::ActivationName(spec.activation);
+  return tensors;
+}
+
+// config.json; "" when there is none, as may be where FFNs were named by hand.
+std::string ReadConfig(const fs::path& directory) {
+  std::error_code ignored;
+  return fs::exists(directory / kConfig, ignored) ? ReadTextFile(directory / kConfig) : "";
+}
+
 Json Manifest(const io::Checkpoint& dense, const std::string& fingerprint,
               const std::vector<MoeFfn>& ffns, const Json& split_options,
-              const std::vector<std::string>& warnings) {
+              const std::vector<std::string>& warnings, FfnSource source) {
   Json listed = Json::array();
   for (const auto& [spec, plan] : ffns) {
-    listed.push_back({{"name", spec.name},
-                      {"num_experts", plan.num_experts()},
-                      {"neurons_per_expert", plan.neurons_per_expert()}});
+    Json ffn = {{"name", spec.name},
+                {"num_experts", plan.num_experts()},
+                {"neurons_per_expert", plan.neurons_per_expert()}};
+    if (source == FfnSource::kNamed) ffn.update(NamedTensors(spec));
+    listed.push_back(std::move(ffn));
   }
-  const model::ModelConfig config = model::ReadModelConfig(dense);
+  const std::string family =
+      source == FfnSource::kNamed ? kNamedFamily : model::ReadModelConfig(dense).family;
   return {{"format", kMoeFormat},
           {"moefy_version", kVersion},
           {"source",
            {{"fingerprint", fingerprint},
-            {"family", config.family},
+            {"family", family},
             {"tensors", dense.TensorNames().size()},
             {"bytes", dense.TotalBytes()}}},
           {"split", split_options},
@@ -144,30 +167,33 @@ std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::pat
 
 void WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& dense_fingerprint,
                         const std::vector<MoeFfn>& ffns, const Json& split_options,
-                        const fs::path& directory, Progress& progress) {
+                        const fs::path& directory, Progress& progress, FfnSource source) {
   if (MoeCheckpoint::IsMoe(dense.directory())) {
     throw UsageError(dense.directory(),
                      " is split already; split the dense checkpoint instead "
                      "(`moefy merge` restores it)");
   }
   const auto transform = PermuteAll(dense, ffns, false);
-  const std::string config = AddMoefyKey(ReadTextFile(dense.directory() / kConfig));
-  WriteTextFile(directory / kConfig, config, IfExists::kRefuse);
+  if (const std::string config = ReadConfig(dense.directory()); !config.empty()) {
+    WriteTextFile(directory / kConfig, AddMoefyKey(config), IfExists::kRefuse);
+  }
   const std::vector<std::string> warnings = CopySideFiles(dense, directory);
   WithinStep step(progress);
   io::RewriteCheckpoint(dense, directory, transform, step);
   WritePlans(ffns, directory / kMoeTensors);
-  WriteTextFile(directory / kMoeManifest,
-                FormatJson(Manifest(dense, dense_fingerprint, ffns, split_options, warnings)),
-                IfExists::kRefuse);
+  WriteTextFile(
+      directory / kMoeManifest,
+      FormatJson(Manifest(dense, dense_fingerprint, ffns, split_options, warnings, source)),
+      IfExists::kRefuse);
 }
 
 VerifyReport VerifyMoe(const io::Checkpoint& dense, const MoeCheckpoint& moe, Progress& progress) {
   VerifyReport report;
   const auto permutations = Permutations(moe.weights(), moe.ffns(), false);
-  const std::string dense_config = ReadTextFile(dense.directory() / kConfig);
+  const std::string dense_config = ReadConfig(dense.directory());
+  const std::string moe_config = ReadConfig(moe.directory());
   try {
-    if (RemoveMoefyKey(ReadTextFile(moe.directory() / kConfig)) != dense_config) {
+    if ((moe_config.empty() ? "" : RemoveMoefyKey(moe_config)) != dense_config) {
       report.problems.push_back("config.json differs in more than the added key");
     }
   } catch (const Error& error) {
@@ -203,8 +229,9 @@ VerifyReport VerifyMoe(const io::Checkpoint& dense, const MoeCheckpoint& moe, Pr
 
 void MergeMoe(const MoeCheckpoint& moe, const fs::path& directory, Progress& progress) {
   const auto transform = PermuteAll(moe.weights(), moe.ffns(), true);
-  const std::string config = RemoveMoefyKey(ReadTextFile(moe.directory() / kConfig));
-  WriteTextFile(directory / kConfig, config, IfExists::kRefuse);
+  if (const std::string config = ReadConfig(moe.directory()); !config.empty()) {
+    WriteTextFile(directory / kConfig, RemoveMoefyKey(config), IfExists::kRefuse);
+  }
   CopySideFiles(moe.weights(), directory);
   WithinStep step(progress);
   io::RewriteCheckpoint(moe.weights(), directory, transform, step);

@@ -1,13 +1,39 @@
 #include "text/added_tokens.h"
 
+#include "moefy/base/error.h"
 #include "text/unicode.h"
 
 namespace moefy::text {
+namespace {
+
+constexpr size_t kMaxBytes = 4096;  // of one token
+
+}  // namespace
+
+size_t AddedTokens::Node(std::string_view content) {
+  size_t node = 0;
+  for (const char byte : content) {
+    const auto [found, is_new] = trie_[node].try_emplace(byte, trie_.size());
+    node = found->second;
+    if (is_new) {
+      trie_.emplace_back();
+      ends_.push_back(-1);
+    }
+  }
+  return node;
+}
 
 void AddedTokens::Add(AddedToken token) {
   if (token.content.empty()) return;
-  begins_[static_cast<unsigned char>(token.content[0])] = true;
-  if (const AddedToken* old = FindId(token.id)) ids_.erase(old->content);
+  if (token.content.size() > kMaxBytes) {
+    throw InputError("added token ", Quoted(Shortened(token.content, 40)), " has ",
+                     token.content.size(), " bytes; at most ", kMaxBytes);
+  }
+  if (const AddedToken* old = FindId(token.id)) {
+    ends_[Node(old->content)] = -1;
+    ids_.erase(old->content);
+  }
+  ends_[Node(token.content)] = token.id;
   ids_.insert_or_assign(token.content, token.id);
   by_id_.insert_or_assign(token.id, std::move(token));
 }
@@ -23,15 +49,15 @@ const AddedToken* AddedTokens::FindContent(std::string_view content) const {
 }
 
 const AddedToken* AddedTokens::FindPrefix(std::string_view text) const {
-  const AddedToken* longest = nullptr;
-  if (!begins_[static_cast<unsigned char>(text[0])]) return longest;
-  for (const auto& [id, token] : by_id_) {
-    if (text.starts_with(token.content) &&
-        (!longest || token.content.size() > longest->content.size())) {
-      longest = &token;
-    }
+  int64_t longest = -1;
+  size_t node = 0;
+  for (const char byte : text) {
+    const auto found = trie_[node].find(byte);
+    if (found == trie_[node].end()) break;
+    node = found->second;
+    if (ends_[node] >= 0) longest = ends_[node];
   }
-  return longest;
+  return FindId(longest);
 }
 
 std::vector<AddedTokens::Part> AddedTokens::Split(std::string_view text) const {

@@ -3,7 +3,6 @@
 // Thread-safety: const methods from many threads.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -29,7 +28,8 @@ class AddedTokens {
     const AddedToken* token = nullptr;  // null: text between tokens
   };
 
-  void Add(AddedToken token);  // replaces one of the same id
+  // Replaces one of the same id. Throws Error{kInput} for one that is absurdly long.
+  void Add(AddedToken token);
 
   std::vector<Part> Split(std::string_view text) const;  // no empty parts
   const AddedToken* FindId(int64_t id) const;
@@ -37,10 +37,13 @@ class AddedTokens {
 
  private:
   const AddedToken* FindPrefix(std::string_view text) const;  // the longest
+  size_t Node(std::string_view content);                      // of the trie; made when absent
 
   std::map<int64_t, AddedToken> by_id_;
   std::map<std::string, int64_t, std::less<>> ids_;  // by content
-  std::array<bool, 256> begins_{};  // by first byte, so that most positions are dismissed at once
+  // A trie over the contents: what follows each node, by byte. The root is node 0.
+  std::vector<std::map<char, size_t>> trie_ = std::vector<std::map<char, size_t>>(1);
+  std::vector<int64_t> ends_ = {-1};  // by node: the id of the token that ends there, or -1
 };
 
 }  // namespace moefy::text

@@ -22,15 +22,6 @@ bool IsSpaceForBert(char32_t c) {
          u_charType(static_cast<UChar32>(c)) == U_SPACE_SEPARATOR;
 }
 
-bool IsPunctuation(char32_t c) {
-  // All of ASCII that is neither letter, digit, space nor control counts, "$" and "^" as well.
-  if ((c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
-      (c >= 123 && c <= 126)) {
-    return true;
-  }
-  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_P_MASK) != 0;
-}
-
 bool IsCjk(char32_t c) {
   constexpr std::array<std::pair<char32_t, char32_t>, 8> kRanges = {{{0x3400, 0x4dbf},
                                                                      {0x4e00, 0x9fff},
@@ -44,11 +35,22 @@ bool IsCjk(char32_t c) {
                      [c](const auto& range) { return c >= range.first && c <= range.second; });
 }
 
-std::string Clean(std::string_view text, bool split_cjk) {
+}  // namespace
+
+bool IsPunctuation(char32_t c) {
+  // All of ASCII that is neither letter, digit, space nor control counts, "$" and "^" as well.
+  if ((c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
+      (c >= 123 && c <= 126)) {
+    return true;
+  }
+  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_P_MASK) != 0;
+}
+
+std::string CleanForBert(std::string_view text, bool clean, bool split_cjk) {
   std::string out;
   for (char32_t c : ToCodePoints(text)) {
-    if (c == 0 || c == 0xfffd || IsControl(c)) continue;
-    if (IsSpaceForBert(c)) {
+    if (clean && (c == 0 || c == 0xfffd || IsControl(c))) continue;
+    if (clean && IsSpaceForBert(c)) {
       out += ' ';
     } else if (split_cjk && IsCjk(c)) {
       out += ' ';
@@ -61,13 +63,15 @@ std::string Clean(std::string_view text, bool split_cjk) {
   return out;
 }
 
-std::string StripAccents(std::string_view word) {
+std::string StripAccents(std::string_view text) {
   std::string out;
-  for (char32_t c : ToCodePoints(ToNfd(word))) {
+  for (char32_t c : ToCodePoints(ToNfd(text))) {
     if (u_charType(static_cast<UChar32>(c)) != U_NON_SPACING_MARK) AppendCodePoint(out, c);
   }
   return out;
 }
+
+namespace {
 
 // `word` with spaces around every punctuation character.
 std::string SetPunctuationApart(std::string_view word) {
@@ -83,9 +87,14 @@ std::string SetPunctuationApart(std::string_view word) {
 
 }  // namespace
 
+std::vector<std::string> SplitAtPunctuation(std::string_view text) {
+  return SplitOnSpace(SetPunctuationApart(text));
+}
+
 std::vector<std::string> SplitBertWords(std::string_view text, const BertWordOptions& options) {
   std::string spaced;
-  for (std::string& word : SplitOnSpace(ToNfc(Clean(text, options.split_cjk)))) {
+  for (std::string& word :
+       SplitOnSpace(ToNfc(CleanForBert(text, /*clean=*/true, options.split_cjk)))) {
     if (!options.never_split.contains(word)) {
       if (options.lower_case) word = LowerEach(word);
       if (options.strip_accents.value_or(options.lower_case)) word = StripAccents(word);

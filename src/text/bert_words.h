@@ -18,6 +18,14 @@ struct BertWordOptions {
       {};  // words between spaces that stay as they are
 };
 
+// The steps by themselves. `clean` drops control characters and makes all white space spaces;
+// `split_cjk` puts spaces around CJK characters.
+std::string CleanForBert(std::string_view text, bool clean, bool split_cjk);
+std::string StripAccents(std::string_view text);
+// Cut at white space, every punctuation character apart.
+std::vector<std::string> SplitAtPunctuation(std::string_view text);
+bool IsPunctuation(char32_t c);
+
 std::vector<std::string> SplitBertWords(std::string_view text, const BertWordOptions& options);
 
 }  // namespace moefy::text

@@ -32,7 +32,8 @@ void Truncate(std::vector<int64_t>& first, std::vector<int64_t>* second, int64_t
   }
 }
 
-// Undoes the spaces that joining tokens by spaces puts before English punctuation.
+}  // namespace
+
 std::string CleanUpSpaces(std::string text) {
   constexpr std::array<std::pair<const char*, const char*>, 10> kReplacements = {{{" .", "."},
                                                                                   {" ?", "?"},
@@ -48,8 +49,6 @@ std::string CleanUpSpaces(std::string text) {
   return text;
 }
 
-}  // namespace
-
 void SegmentTokenizer::AddSpecialToken(const std::string& content, std::optional<int64_t> base_id) {
   if (added_.FindContent(content)) return;
   AddToken({.content = content, .id = base_id.value_or(vocab_size_)});
@@ -62,9 +61,8 @@ void SegmentTokenizer::AddToken(AddedToken token) {
 
 Encoding SegmentTokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
   Ids ids = Segment(RepairUtf8(text));
-  Truncate(ids, nullptr, options.add_special_tokens ? NumSpecialTokens(/*pair=*/false) : 0,
-           options);
-  if (options.add_special_tokens) return Assemble(std::move(ids), nullptr);
+  Truncate(ids, nullptr, options.add_special_tokens ? NumTokens(template_.single) : 0, options);
+  if (options.add_special_tokens) return Fill(template_.single, ids, nullptr);
   std::vector<int64_t> types(ids.size(), 0);
   return {std::move(ids), std::move(types)};
 }
@@ -73,9 +71,8 @@ Encoding SegmentTokenizer::EncodePair(std::string_view first, std::string_view s
                                       const EncodeOptions& options) const {
   Ids ids = Segment(RepairUtf8(first));
   Ids second_ids = Segment(RepairUtf8(second));
-  Truncate(ids, &second_ids, options.add_special_tokens ? NumSpecialTokens(/*pair=*/true) : 0,
-           options);
-  if (options.add_special_tokens) return Assemble(std::move(ids), &second_ids);
+  Truncate(ids, &second_ids, options.add_special_tokens ? NumTokens(template_.pair) : 0, options);
+  if (options.add_special_tokens) return Fill(template_.pair, ids, &second_ids);
   std::vector<int64_t> types(ids.size(), 0);
   types.resize(ids.size() + second_ids.size(), second_type_);
   ids.insert(ids.end(), second_ids.begin(), second_ids.end());
@@ -93,9 +90,9 @@ std::string SegmentTokenizer::Decode(const std::vector<int64_t>& ids,
     if (!added && id >= base_vocab_size_) throw InputError("token id ", id, " has no token");
     if (skip_special_tokens && added && added->special) continue;
     const std::string token = added ? added->content : IdToToken(id);
-    // Tokens added to the vocabulary stand between spaces; the vocabulary's own special ones are
-    // the joining's business.
-    if (!added || (added->special && id < base_vocab_size_)) {
+    // The vocabulary's own special tokens are the joining's business.
+    if (!added || added_join_ == AddedTokenJoin::kTogether ||
+        (added->special && id < base_vocab_size_)) {
       tokens.push_back(token);
       continue;
     }
@@ -106,7 +103,7 @@ std::string SegmentTokenizer::Decode(const std::vector<int64_t>& ids,
     texts.push_back(token);
   }
   if (!tokens.empty()) texts.push_back(JoinTokens(tokens));
-  std::string text = Join(texts, " ");
+  std::string text = Join(texts, added_join_ == AddedTokenJoin::kSpaces ? " " : "");
   return skip_special_tokens && clean_up_spaces_ ? CleanUpSpaces(std::move(text)) : text;
 }
 

@@ -1,5 +1,5 @@
-// What tokenizers share whatever their vocabulary: repair of the text, truncation, and decoding
-// with added tokens kept apart, as PreTrainedTokenizer of transformers 4.44 does them.
+// What tokenizers share whatever their vocabulary: repair of the text, truncation, special tokens
+// around it, and decoding, as PreTrainedTokenizer of transformers 4.44 does them.
 // Thread-safety: as Tokenizer.
 #pragma once
 
@@ -10,8 +10,12 @@
 
 #include "moefy/text/tokenizer.h"
 #include "text/added_tokens.h"
+#include "text/token_template.h"
 
 namespace moefy::text {
+
+// Undoes the spaces that joining tokens by spaces puts before English punctuation.
+std::string CleanUpSpaces(std::string text);
 
 class SegmentTokenizer : public Tokenizer {
  public:
@@ -21,15 +25,13 @@ class SegmentTokenizer : public Tokenizer {
   std::string Decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const final;
   int64_t vocab_size() const final { return vocab_size_; }
   int64_t pad_id() const final { return pad_id_; }
+  std::optional<int64_t> eos_id() const final { return eos_id_; }
 
  protected:
   using Ids = std::vector<int64_t>;
 
   // The ids of a text in valid UTF-8, no tokens added around it.
   virtual Ids Segment(std::string_view text) const = 0;
-  virtual int64_t NumSpecialTokens(bool pair) const = 0;
-  // Puts the special tokens around one segment or two (`second` null: one).
-  virtual Encoding Assemble(Ids first, const Ids* second) const = 0;
   // The token of an id in the vocabulary proper, 0 <= id < base_vocab_size_.
   virtual std::string IdToToken(int64_t id) const = 0;
   // Tokens to text: joins word pieces; special tokens may be among them.
@@ -40,11 +42,17 @@ class SegmentTokenizer : public Tokenizer {
   void AddToken(AddedToken token);
 
   AddedTokens added_;
+  TokenTemplate template_;
   int64_t base_vocab_size_ = 0;
   int64_t vocab_size_ = 0;
   int64_t pad_id_ = 0;
+  std::optional<int64_t> eos_id_;
   int64_t second_type_ = 0;  // the token type of a second segment
   bool clean_up_spaces_ = true;
+  // How decoding treats tokens added to the vocabulary: they stand apart from what JoinTokens makes
+  // of the tokens between them, with spaces or without, or JoinTokens sees them as well.
+  enum class AddedTokenJoin { kSpaces, kNoSpaces, kTogether };
+  AddedTokenJoin added_join_ = AddedTokenJoin::kSpaces;
 };
 
 }  // namespace moefy::text

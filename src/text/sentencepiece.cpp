@@ -5,19 +5,14 @@
 #include <optional>
 
 #include "moefy/base/error.h"
+#include "text/bpe.h"
+#include "text/unicode.h"
 
 namespace moefy::text {
 namespace {
 
 // How much worse than the worst piece an unknown character scores.
 constexpr float kUnknownPenalty = 10.0f;
-
-// Bytes of the first character; 1 for a stray continuation byte.
-size_t CharacterLength(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  const size_t length = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  return std::min(length, text.size());
-}
 
 }  // namespace
 
@@ -34,6 +29,7 @@ SentencePiece::SentencePiece(SentencePieceModel model)
         unknown_id_ = id;
         [[fallthrough]];
       case PieceType::kControl:
+      case PieceType::kByte:
         reserved_.emplace(piece.text, id);
         continue;
       case PieceType::kUserDefined:
@@ -48,6 +44,7 @@ SentencePiece::SentencePiece(SentencePieceModel model)
     }
     ids_.emplace(piece.text, id);
     usable.emplace_back(piece.text, id);
+    max_piece_bytes_ = std::max(max_piece_bytes_, piece.text.size());
   }
   unknown_score_ = min_score - kUnknownPenalty;
   trie_ = PieceTrie(std::move(usable));
@@ -63,13 +60,18 @@ bool SentencePiece::HasPiece(std::string_view piece) const {
   return reserved_.contains(piece) || ids_.contains(piece);
 }
 
+size_t SentencePiece::UserDefinedPrefix(std::string_view text) const {
+  size_t length = 0;
+  if (!has_user_defined_) return length;
+  trie_.ForEachPrefix(text, [&](size_t prefix_length, int32_t id) {
+    if (model_.pieces[id].type == PieceType::kUserDefined) length = prefix_length;
+  });
+  return length;
+}
+
 Charsmap::Match SentencePiece::NormalizePrefix(std::string_view text) const {
-  if (has_user_defined_) {  // these are never normalised
-    size_t length = 0;
-    trie_.ForEachPrefix(text, [&](size_t prefix_length, int32_t id) {
-      if (model_.pieces[id].type == PieceType::kUserDefined) length = prefix_length;
-    });
-    if (length > 0) return {text.substr(0, length), length};
+  if (const size_t length = UserDefinedPrefix(text); length > 0) {  // never normalised
+    return {text.substr(0, length), length};
   }
   if (const Charsmap::Match match = charsmap_.FindPrefix(text); match.num_bytes > 0) return match;
   const size_t length = CharacterLength(text);
@@ -113,8 +115,7 @@ std::string SentencePiece::Normalize(std::string_view text) const {
   return out;
 }
 
-std::vector<std::string> SentencePiece::EncodeAsPieces(std::string_view text) const {
-  const std::string normalized = Normalize(text);
+std::vector<SentencePiece::Span> SentencePiece::SplitUnigram(std::string_view normalized) const {
   // The best way to reach each byte position. Scores are added as the reference adds them (sums
   // kept in float, compared in double), or ties would fall differently.
   struct Step {
@@ -129,7 +130,7 @@ std::vector<std::string> SentencePiece::EncodeAsPieces(std::string_view text) co
     step = {id, static_cast<float>(total), begin};
   };
   for (size_t begin = 0; begin < normalized.size();) {
-    const std::string_view rest = std::string_view(normalized).substr(begin);
+    const std::string_view rest = normalized.substr(begin);
     const size_t character = CharacterLength(rest);
     const float here = best[begin].score;
     bool has_character = false;
@@ -148,35 +149,51 @@ std::vector<std::string> SentencePiece::EncodeAsPieces(std::string_view text) co
     begin += character;
   }
 
-  std::vector<const Step*> path;
-  std::vector<size_t> ends;
+  std::vector<Span> spans;
   for (size_t end = normalized.size(); end > 0; end = *best[end].begin) {
-    path.push_back(&best[end]);
-    ends.push_back(end);
+    spans.push_back({*best[end].begin, end, best[end].id == unknown_id_});
   }
+  std::reverse(spans.begin(), spans.end());
+  return spans;
+}
+
+std::vector<std::string> SentencePiece::EncodeAsPieces(std::string_view text) const {
+  const std::string normalized = Normalize(text);
   std::vector<std::string> pieces;
   bool after_unknown = false;
-  for (size_t i = path.size(); i-- > 0;) {
-    const std::string piece = normalized.substr(*path[i]->begin, ends[i] - *path[i]->begin);
-    const bool unknown = path[i]->id == unknown_id_;
-    if (unknown && after_unknown) {
+  for (const Span& span : model_.algorithm == SentencePieceAlgorithm::kBpe
+                              ? SplitBpe(normalized)
+                              : SplitUnigram(normalized)) {
+    std::string piece = normalized.substr(span.begin, span.end - span.begin);
+    if (span.unknown && model_.byte_fallback) {
+      for (const char byte : piece) pieces.push_back(ByteToken(static_cast<unsigned char>(byte)));
+    } else if (span.unknown && after_unknown) {
       pieces.back() += piece;
     } else {
-      pieces.push_back(piece);
+      pieces.push_back(std::move(piece));
     }
-    after_unknown = unknown;
+    after_unknown = span.unknown;
   }
   return pieces;
 }
 
 std::string SentencePiece::DecodePieces(const std::vector<std::string>& pieces) const {
-  std::string text;
+  std::string text, bytes;  // `bytes`: of byte pieces in a row
+  const auto finish_bytes = [&] {
+    text += RepairUtf8(bytes, ReplaceInvalid::kEveryByte);
+    bytes.clear();
+  };
   bool at_start = true, consumed_space = false;
   for (std::string_view piece : pieces) {
-    if (consumed_space || !text.empty()) at_start = false;
-    consumed_space = false;
     const int64_t id = PieceToId(piece);
     const PieceType type = model_.pieces[id].type;
+    if (type == PieceType::kByte) {
+      bytes += static_cast<char>(*ParseByteToken(piece));
+      continue;
+    }
+    finish_bytes();
+    if (consumed_space || !text.empty()) at_start = false;
+    consumed_space = false;
     if (type == PieceType::kControl) continue;
     if (type == PieceType::kUnknown) {
       text += piece == IdToPiece(id) ? std::string_view(model_.unknown_surface) : piece;
@@ -190,6 +207,7 @@ std::string SentencePiece::DecodePieces(const std::vector<std::string>& pieces) 
     }
     text += ReplaceAll(std::string(piece), kSpaceSymbol, " ");
   }
+  finish_bytes();
   return text;
 }
 

@@ -1,6 +1,7 @@
-// SentencePiece segmentation with a unigram model: normalisation, the best path through the
-// pieces' scores, and back. Equal to SentencePiece 0.1.97's Encode and Decode.
-// Kudo 2018, https://arxiv.org/abs/1804.10959. Thread-safety: const methods from many threads.
+// SentencePiece segmentation: normalisation, then the best path through the pieces' scores (unigram
+// models) or merges in the order of the scores (BPE models), and back. Equal to SentencePiece
+// 0.1.97's Encode and Decode. Kudo 2018, https://arxiv.org/abs/1804.10959. Thread-safety: const
+// methods from many threads.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ class SentencePiece {
   SentencePiece(const SentencePiece&) = delete;  // the maps look into model_
   SentencePiece& operator=(const SentencePiece&) = delete;
 
-  // The pieces of `text`; runs of unknown characters are one piece. `text` is valid UTF-8.
+  // The pieces of `text`; runs of unknown characters are one piece, or with byte fallback a piece
+  // for every byte. `text` is valid UTF-8.
   std::vector<std::string> EncodeAsPieces(std::string_view text) const;
   std::string DecodePieces(const std::vector<std::string>& pieces) const;
 
@@ -36,16 +38,25 @@ class SentencePiece {
   const std::string& IdToPiece(int64_t id) const { return model_.pieces[id].text; }
 
  private:
+  struct Span {
+    size_t begin = 0, end = 0;  // of the normalised text
+    bool unknown = false;
+  };
+
+  std::vector<Span> SplitUnigram(std::string_view normalized) const;
+  std::vector<Span> SplitBpe(std::string_view normalized) const;  // in sentencepiece_bpe.cpp
+  size_t UserDefinedPrefix(std::string_view text) const;          // bytes; 0: none
   std::string Normalize(std::string_view text) const;
   Charsmap::Match NormalizePrefix(std::string_view text) const;
 
   SentencePieceModel model_;
   Charsmap charsmap_;
   std::unordered_map<std::string_view, int64_t> ids_;       // all pieces
-  std::unordered_map<std::string_view, int64_t> reserved_;  // control and unknown, found first
+  std::unordered_map<std::string_view, int64_t> reserved_;  // control, unknown, byte: found first
   PieceTrie trie_;  // what the segmentation may use: normal, user-defined and unused pieces
   int64_t unknown_id_ = 0;
   bool has_user_defined_ = false;
+  size_t max_piece_bytes_ = 0;
   float unknown_score_ = 0;
   float max_score_ = 0;
 };

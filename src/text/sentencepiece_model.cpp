@@ -1,9 +1,12 @@
 #include "moefy/text/sentencepiece_model.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <unordered_set>
 
 #include "moefy/base/error.h"
+#include "text/bpe.h"
 #include "text/protobuf.h"
 
 namespace moefy::text {
@@ -29,7 +32,7 @@ enum NormalizerField : uint32_t {
   kRemoveExtraWhitespaces = 4,
   kEscapeWhitespaces = 5
 };
-constexpr uint64_t kUnigram = 1;
+constexpr size_t kMaxPieceBytes = 4096;
 
 Piece ParsePiece(std::string_view bytes) {
   Piece piece;
@@ -58,16 +61,17 @@ void ParseTrainerSpec(std::string_view bytes, SentencePieceModel& model) {
   for (ProtobufReader reader(bytes); reader.Next();) {
     switch (reader.field()) {
       case kModelType:
-        if (reader.GetVarint() != kUnigram) {
+        if (reader.GetVarint() != 1 && reader.GetVarint() != 2) {
           throw InputError("model type ", reader.GetVarint(),
-                           " is not supported; supported: 1 (unigram)");
+                           " is not supported; supported: 1 (unigram), 2 (BPE)");
         }
+        model.algorithm = static_cast<SentencePieceAlgorithm>(reader.GetVarint());
         break;
       case kWhitespaceAsSuffix:
         if (reader.GetBool()) throw InputError("white space as suffix is not supported");
         break;
       case kByteFallback:
-        if (reader.GetBool()) throw InputError("byte fallback is not supported");
+        model.byte_fallback = reader.GetBool();
         break;
       case kUnknownSurface:
         model.unknown_surface = reader.GetBytes();
@@ -99,17 +103,32 @@ void ParseNormalizerSpec(std::string_view bytes, SentencePieceModel& model) {
   }
 }
 
-void CheckPieces(const std::vector<Piece>& pieces) {
-  // Reserved pieces (control, unknown) may repeat a normal piece's text, but not each other's.
+}  // namespace
+
+void CheckSentencePieceModel(const SentencePieceModel& model) {
+  const std::vector<Piece>& pieces = model.pieces;
+  // Reserved pieces (control, unknown, byte) may repeat a normal piece's text, but not each
+  // other's.
   std::unordered_set<std::string_view> seen[2];
+  std::array<bool, 256> has_byte{};
   int64_t num_unknown = 0;
   for (size_t id = 0; id < pieces.size(); ++id) {
     const Piece& piece = pieces[id];
     if (piece.text.empty()) throw InputError("piece ", id, " is empty");
     if (!IsValidUtf8(piece.text)) throw InputError("piece ", id, " is not valid UTF-8");
     if (!std::isfinite(piece.score)) throw InputError("piece ", id, " has a score not finite");
-    if (piece.type == PieceType::kByte) throw InputError("byte pieces are not supported");
-    const bool reserved = piece.type == PieceType::kControl || piece.type == PieceType::kUnknown;
+    if (piece.text.size() > kMaxPieceBytes) {
+      throw InputError("piece ", id, " has ", piece.text.size(), " bytes; at most ",
+                       kMaxPieceBytes);
+    }
+    if (piece.type == PieceType::kByte) {
+      if (!model.byte_fallback) throw InputError("piece ", id, " is a byte without byte fallback");
+      const std::optional<unsigned char> byte = ParseByteToken(piece.text);
+      if (!byte) throw InputError("byte piece ", id, " is ", Quoted(piece.text));
+      has_byte[*byte] = true;
+    }
+    const bool reserved = piece.type == PieceType::kControl || piece.type == PieceType::kUnknown ||
+                          piece.type == PieceType::kByte;
     if (!seen[reserved].insert(piece.text).second) {
       throw InputError("piece ", id, ", ", Quoted(piece.text), ", is defined twice");
     }
@@ -119,9 +138,11 @@ void CheckPieces(const std::vector<Piece>& pieces) {
     throw InputError(num_unknown, " pieces of type unknown among ", pieces.size(),
                      "; expected exactly one");
   }
+  const auto num_bytes = std::count(has_byte.begin(), has_byte.end(), true);
+  if (model.byte_fallback && num_bytes != 256) {
+    throw InputError("byte fallback with ", num_bytes, " byte pieces; expected 256");
+  }
 }
-
-}  // namespace
 
 SentencePieceModel ParseSentencePieceModel(std::string_view bytes) {
   if (bytes.empty()) throw InputError("not a SentencePiece model: the file is empty");
@@ -155,7 +176,7 @@ SentencePieceModel ParseSentencePieceModel(std::string_view bytes) {
     // Every trainer writes both; a file cut between two fields lacks them and would load silently.
     if (!has_trainer_spec) throw InputError("no trainer_spec: the file may be cut short");
     if (!has_normalizer_spec) throw InputError("no normalizer_spec: the file may be cut short");
-    CheckPieces(model.pieces);
+    CheckSentencePieceModel(model);
   });
   return model;
 }
@@ -170,7 +191,8 @@ std::string FormatSentencePieceModel(const SentencePieceModel& model) {
     AppendBytesField(out, kPieces, bytes);
   }
   std::string trainer;
-  AppendNumberField(trainer, kModelType, kUnigram);
+  AppendNumberField(trainer, kModelType, static_cast<uint64_t>(model.algorithm));
+  if (model.byte_fallback) AppendNumberField(trainer, kByteFallback, 1);
   AppendBytesField(trainer, kUnknownSurface, model.unknown_surface);
   AppendBytesField(out, kTrainerSpec, trainer);
   std::string normalizer;

@@ -1,21 +1,25 @@
 #include "text/tokenizer_config.h"
 
 #include <charconv>
+#include <map>
 
 #include "moefy/base/error.h"
 
 namespace moefy::text {
 namespace {
 
-constexpr int64_t kMaxId = int64_t{1} << 31;
-
 int64_t ParseId(const std::string& text, const std::string& where) {
   int64_t id = -1;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (code != std::errc() || end != text.data() + text.size() || id < 0 || id >= kMaxId) {
+  if (code != std::errc() || end != text.data() + text.size() || id < 0 || id > kMaxTokenId) {
     throw InputError(where, ": ", Quoted(text), " is not a token id");
   }
   return id;
+}
+
+bool Exists(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
 }
 
 std::string TokenContent(const Json& json, const std::string& where) {
@@ -24,6 +28,19 @@ std::string TokenContent(const Json& json, const std::string& where) {
 }
 
 }  // namespace
+
+std::string TokenizerConfig::ClassName() const {
+  std::string name = object().GetString("tokenizer_class", "");
+  if (name.ends_with("Fast")) name.resize(name.size() - 4);
+  if (!name.empty() || model_type.empty()) return name;
+  static const std::map<std::string, std::string> kClasses = {
+      {"bart", "BartTokenizer"},       {"bert", "BertTokenizer"},   {"distilbert", "BertTokenizer"},
+      {"gpt2", "GPT2Tokenizer"},       {"llama", "LlamaTokenizer"}, {"mistral", "LlamaTokenizer"},
+      {"opt", "GPT2Tokenizer"},        {"phi", "CodeGenTokenizer"}, {"qwen2", "Qwen2Tokenizer"},
+      {"roberta", "RobertaTokenizer"}, {"t5", "T5Tokenizer"}};
+  const auto found = kClasses.find(model_type);
+  return found == kClasses.end() ? "" : found->second;
+}
 
 std::string TokenizerConfig::GetToken(const std::string& key, const std::string& if_absent) const {
   const JsonObject config = object();
@@ -45,8 +62,12 @@ std::vector<std::string> TokenizerConfig::GetAdditionalSpecialTokens() const {
 TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory) {
   TokenizerConfig config;
   config.file = directory / "tokenizer_config.json";
-  if (std::filesystem::exists(config.file)) config.json = ReadJsonFile(config.file);
+  if (Exists(config.file)) config.json = ReadJsonFile(config.file);
   const JsonObject object = config.object();
+  if (const std::filesystem::path model = directory / "config.json"; Exists(model)) {
+    const Json json = ReadJsonFile(model);
+    config.model_type = JsonObject(json, model.string()).GetString("model_type", "");
+  }
   if (object.Has("added_tokens_decoder")) {
     const JsonObject decoder = object.GetObject("added_tokens_decoder");
     for (const std::string& key : decoder.Keys()) {
@@ -60,12 +81,19 @@ TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory) {
     }
     return config;
   }
+  // The way of older versions: special tokens in a file of their own, which goes first.
+  if (const std::filesystem::path map = directory / "special_tokens_map.json"; Exists(map)) {
+    const Json json = ReadJsonFile(map);
+    for (const std::string& key : JsonObject(json, map.string()).Keys()) {
+      config.json[key] = json[key];
+    }
+  }
   const std::filesystem::path added_file = directory / "added_tokens.json";
-  if (std::filesystem::exists(added_file)) {
+  if (Exists(added_file)) {
     const Json json = ReadJsonFile(added_file);
     const JsonObject added(json, added_file.string());
     for (const std::string& content : added.Keys()) {
-      const int64_t id = added.GetInt(content, 0, kMaxId - 1);
+      const int64_t id = added.GetInt(content, 0, kMaxTokenId);
       config.added_tokens.push_back({.content = content, .id = id, .special = false});
     }
   }

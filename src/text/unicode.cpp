@@ -5,6 +5,8 @@
 #include <unicode/normalizer2.h>
 #include <unicode/utf8.h>
 
+#include <algorithm>
+
 #include "moefy/base/error.h"
 
 namespace moefy::text {
@@ -44,10 +46,21 @@ std::string Normalize(const icu::Normalizer2* (*get)(UErrorCode&), std::string_v
 
 }  // namespace
 
-std::string RepairUtf8(std::string_view text) {
+std::string RepairUtf8(std::string_view text, ReplaceInvalid replace) {
   if (IsValidUtf8(text)) return std::string(text);
   std::string out;
-  for (char32_t c : ToCodePoints(text)) AppendCodePoint(out, c);
+  for (int32_t i = 0; i < static_cast<int32_t>(text.size());) {
+    const int32_t begin = i;
+    NextCodePoint(text, i);
+    const std::string_view sequence = text.substr(begin, i - begin);
+    if (IsValidUtf8(sequence)) {
+      out += sequence;
+    } else {
+      for (int32_t k = replace == ReplaceInvalid::kEveryByte ? begin : i - 1; k < i; ++k) {
+        AppendCodePoint(out, 0xfffd);
+      }
+    }
+  }
   return out;
 }
 
@@ -64,6 +77,12 @@ void AppendCodePoint(std::string& out, char32_t code_point) {
   int32_t length = 0;
   U8_APPEND_UNSAFE(buffer, length, code_point);
   out.append(buffer, static_cast<size_t>(length));
+}
+
+size_t CharacterLength(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const size_t length = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  return std::min(length, text.size());
 }
 
 bool IsSpace(char32_t c) {
@@ -128,6 +147,14 @@ std::string ToNfc(std::string_view text) {
 
 std::string ToNfd(std::string_view text) {
   return Normalize(&icu::Normalizer2::getNFDInstance, text);
+}
+
+std::string ToNfkc(std::string_view text) {
+  return Normalize(&icu::Normalizer2::getNFKCInstance, text);
+}
+
+std::string ToNfkd(std::string_view text) {
+  return Normalize(&icu::Normalizer2::getNFKDInstance, text);
 }
 
 }  // namespace moefy::text

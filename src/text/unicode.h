@@ -7,12 +7,17 @@
 
 namespace moefy::text {
 
-// Each malformed sequence replaced by U+FFFD, one per maximal subpart.
-std::string RepairUtf8(std::string_view text);
+// Malformed sequences replaced by U+FFFD: one per maximal subpart, or one per byte.
+enum class ReplaceInvalid { kEverySubpart, kEveryByte };
+std::string RepairUtf8(std::string_view text,
+                       ReplaceInvalid replace = ReplaceInvalid::kEverySubpart);
 
 // `text` must be valid UTF-8 from here on.
 std::u32string ToCodePoints(std::string_view text);
 void AppendCodePoint(std::string& out, char32_t code_point);
+
+// Bytes of the first character; 1 for a stray continuation byte. `text` is not empty.
+size_t CharacterLength(std::string_view text);
 
 // str.isspace for one character, and lstrip, rstrip, strip, split by it.
 bool IsSpace(char32_t code_point);
@@ -26,5 +31,7 @@ std::string LowerEach(std::string_view text);
 
 std::string ToNfc(std::string_view text);
 std::string ToNfd(std::string_view text);
+std::string ToNfkc(std::string_view text);
+std::string ToNfkd(std::string_view text);
 
 }  // namespace moefy::text

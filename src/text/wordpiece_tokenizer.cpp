@@ -1,7 +1,7 @@
 #include "text/wordpiece_tokenizer.h"
 
+#include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -10,43 +10,18 @@
 #include "text/bert_words.h"
 #include "text/segment_tokenizer.h"
 #include "text/unicode.h"
+#include "text/vocabulary.h"
+#include "text/wordpiece.h"
 
 namespace moefy::text {
 namespace {
 
 constexpr uint64_t kMaxVocabularyBytes = uint64_t{256} << 20;
-constexpr size_t kMaxWordCharacters = 100;  // longer words are [UNK]
-
-struct Vocabulary {
-  std::vector<std::string> tokens;  // the index is the id
-  std::unordered_map<std::string, int64_t> ids;
-};
-
-// One token a line.
-Vocabulary ParseVocabulary(std::string_view text) {
-  Vocabulary vocabulary;
-  if (text.empty()) throw InputError("the vocabulary is empty");
-  if (text.ends_with('\n')) text.remove_suffix(1);
-  for (std::string& token : Split(text, '\n')) {
-    const size_t line = vocabulary.tokens.size() + 1;
-    if (token.ends_with('\r')) token.pop_back();
-    if (!IsValidUtf8(token)) throw InputError("line ", line, " is not valid UTF-8");
-    // Empty lines take up an id that no text reaches.
-    const auto [found, is_new] =
-        vocabulary.ids.emplace(token, static_cast<int64_t>(vocabulary.tokens.size()));
-    if (!is_new && !token.empty()) {
-      throw InputError("line ", line, ": token ", Quoted(token), " stands on line ",
-                       found->second + 1, " already");
-    }
-    vocabulary.tokens.push_back(std::move(token));
-  }
-  return vocabulary;
-}
 
 class WordPieceTokenizer final : public SegmentTokenizer {
  public:
   WordPieceTokenizer(Vocabulary vocabulary, const TokenizerConfig& config)
-      : vocabulary_(std::move(vocabulary)) {
+      : vocabulary_(std::make_shared<const Vocabulary>(std::move(vocabulary))) {
     second_type_ = 1;
     const JsonObject object = config.object();
     basic_ = object.GetBool("do_basic_tokenize", true);
@@ -60,7 +35,7 @@ class WordPieceTokenizer final : public SegmentTokenizer {
         never_split_.insert(std::move(word));
       }
     }
-    base_vocab_size_ = vocab_size_ = static_cast<int64_t>(vocabulary_.tokens.size());
+    base_vocab_size_ = vocab_size_ = vocabulary_->size();
     for (const AddedToken& token : config.added_tokens) AddToken(token);
 
     struct Named {
@@ -69,13 +44,13 @@ class WordPieceTokenizer final : public SegmentTokenizer {
       int64_t* id;
       bool required;
     };
-    int64_t mask_id = 0;
+    int64_t unknown_id = 0, separator_id = 0, class_id = 0, mask_id = 0;
     std::vector<std::string> missing;
-    for (const Named& named : {Named{"unk_token", "[UNK]", &unknown_id_, true},
-                               Named{"sep_token", "[SEP]", &separator_id_, true},
-                               Named{"pad_token", "[PAD]", &pad_id_, true},
-                               Named{"cls_token", "[CLS]", &class_id_, true},
-                               Named{"mask_token", "[MASK]", &mask_id, false}}) {
+    for (const Named& named :
+         {Named{"unk_token", "[UNK]", &unknown_id, true},
+          Named{"sep_token", "[SEP]", &separator_id, true},
+          Named{"pad_token", "[PAD]", &pad_id_, true}, Named{"cls_token", "[CLS]", &class_id, true},
+          Named{"mask_token", "[MASK]", &mask_id, false}}) {
       const std::string content = config.GetToken(named.key, named.if_absent);
       if (FindWord(content) || added_.FindContent(content)) {
         AddSpecialToken(content, FindWord(content));
@@ -90,9 +65,16 @@ class WordPieceTokenizer final : public SegmentTokenizer {
       AddSpecialToken(content, FindWord(content));
       options_.never_split.insert(content);
     }
+    const auto token = [](int64_t id, int64_t type) {
+      return TemplateItem{TemplateItem::Kind::kToken, id, type};
+    };
+    template_.single = {token(class_id, 0), {TemplateItem::Kind::kFirst}, token(separator_id, 0)};
+    template_.pair = template_.single;
+    template_.pair.push_back({TemplateItem::Kind::kSecond, 0, second_type_});
+    template_.pair.push_back(token(separator_id, second_type_));
+    unknown_id_ = unknown_id;
+    word_piece_.emplace(vocabulary_, WordPieceOptions{.unknown_id = unknown_id});
   }
-
-  std::optional<int64_t> eos_id() const override { return std::nullopt; }
 
  protected:
   Ids Segment(std::string_view text) const override {
@@ -115,74 +97,28 @@ class WordPieceTokenizer final : public SegmentTokenizer {
         if (basic_ && never_split_.contains(word)) {
           ids.push_back(FindWord(word).value_or(unknown_id_));
         } else {
-          AppendPieces(word, ids);
+          word_piece_->AppendIds(word, ids);
         }
       }
     }
     return ids;
   }
 
-  int64_t NumSpecialTokens(bool pair) const override { return pair ? 3 : 2; }
-
-  Encoding Assemble(Ids first, const Ids* second) const override {
-    Encoding out;
-    out.ids.push_back(class_id_);
-    out.ids.insert(out.ids.end(), first.begin(), first.end());
-    out.ids.push_back(separator_id_);
-    out.token_type_ids.assign(out.ids.size(), 0);
-    if (second) {
-      out.ids.insert(out.ids.end(), second->begin(), second->end());
-      out.ids.push_back(separator_id_);
-      out.token_type_ids.resize(out.ids.size(), second_type_);
-    }
-    return out;
-  }
-
-  std::string IdToToken(int64_t id) const override { return vocabulary_.tokens[id]; }
+  std::string IdToToken(int64_t id) const override { return vocabulary_->Get(id); }
 
   std::string JoinTokens(const std::vector<std::string>& tokens) const override {
     return Strip(ReplaceAll(Join(tokens, " "), " ##", ""));
   }
 
  private:
-  std::optional<int64_t> FindWord(const std::string& word) const {
-    const auto found = vocabulary_.ids.find(word);
-    if (found == vocabulary_.ids.end()) return std::nullopt;
-    return found->second;
-  }
+  std::optional<int64_t> FindWord(const std::string& word) const { return vocabulary_->Find(word); }
 
-  // The longest pieces from the left; a word that cannot be covered is one [UNK].
-  void AppendPieces(const std::string& word, Ids& ids) const {
-    std::vector<size_t> bounds;  // where characters begin, and the end
-    for (size_t i = 0; i < word.size(); ++i) {
-      if ((static_cast<unsigned char>(word[i]) & 0xc0) != 0x80) bounds.push_back(i);
-    }
-    bounds.push_back(word.size());
-    const size_t num_characters = bounds.size() - 1;
-    Ids pieces;
-    for (size_t begin = 0; num_characters <= kMaxWordCharacters && begin < num_characters;) {
-      size_t end = num_characters;
-      std::optional<int64_t> id;
-      for (; end > begin; --end) {
-        const std::string piece = word.substr(bounds[begin], bounds[end] - bounds[begin]);
-        if ((id = FindWord(begin == 0 ? piece : "##" + piece))) break;
-      }
-      if (!id) {
-        pieces.clear();
-        break;
-      }
-      pieces.push_back(*id);
-      begin = end;
-    }
-    if (pieces.empty()) pieces.push_back(unknown_id_);
-    ids.insert(ids.end(), pieces.begin(), pieces.end());
-  }
-
-  Vocabulary vocabulary_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  std::optional<WordPiece> word_piece_;
   BertWordOptions options_;
   std::set<std::string, std::less<>> never_split_;  // the configuration's, without special tokens
   bool basic_ = true;
-  int64_t unknown_id_ = 0, separator_id_ = 0, class_id_ = 0;
+  int64_t unknown_id_ = 0;
 };
 
 }  // namespace
@@ -191,7 +127,7 @@ std::unique_ptr<Tokenizer> LoadWordPieceTokenizer(const std::filesystem::path& v
                                                   const TokenizerConfig& config) {
   const std::string bytes = ReadTextFile(vocab_txt, kMaxVocabularyBytes);
   return WithContext(vocab_txt.string(), [&]() -> std::unique_ptr<Tokenizer> {
-    return std::make_unique<WordPieceTokenizer>(ParseVocabulary(bytes), config);
+    return std::make_unique<WordPieceTokenizer>(ParseVocabularyLines(bytes), config);
   });
 }
 

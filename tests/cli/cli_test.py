@@ -87,7 +87,9 @@ class Usage(Case):
 
     def test_typos_name_the_nearest(self):
         self.refuse(2, ["unknown command 'splitt'", "did you mean 'split'"], "splitt")
-        self.refuse(2, "--methd", "split", PICO / "t5-relu-tied", "--methd", "kmeans")
+        self.refuse(2, ["unknown option '--methd' (did you mean '--method'?)", "moefy split --help"],
+                    "split", PICO / "t5-relu-tied", "--methd", "kmeans")
+        self.refuse(2, "unexpected argument 'stray'", "split", PICO / "t5-relu-tied", "stray")
         self.refuse(2, ["unknown split method 'kmean'", "did you mean 'kmeans'"], "split",
                     PICO / "t5-relu-tied", "--method", "kmean", "--experts", 4, "--out",
                     self.dir / "out")

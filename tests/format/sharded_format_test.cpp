@@ -7,6 +7,7 @@
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"
 #include "support/temp_dir.h"
+#include "support/torch_bytes.h"
 
 namespace moefy::io {
 namespace {
@@ -39,6 +40,27 @@ Files With(Files files, const Files& changes) {
 const std::string kMap = StrCat(R"({"a":")", kFirst, R"(","b":")", kSecond, R"("})");
 const Files kGood = {{kIndex, Index(kMap)}, {kFirst, Shard({"a"})}, {kSecond, Shard({"b"})}};
 
+// The same in PyTorch's format.
+constexpr const char* kBinIndex = "pytorch_model.bin.index.json";
+constexpr const char* kFirstBin = "pytorch_model-00001-of-00002.bin";
+constexpr const char* kSecondBin = "pytorch_model-00002-of-00002.bin";
+
+std::string BinShard(const std::vector<std::string>& names) {
+  using namespace tests::pickled;  // NOLINT
+  std::vector<std::string> items;
+  for (const std::string& name : names) {
+    items.push_back(Text(name));
+    items.push_back(Tensor(Storage("0", 1, "ByteStorage"), {1}, {1}));
+  }
+  return tests::TorchBytes(Whole(Dict(items)), "x");
+}
+const std::string kBinMap = StrCat(R"({"a":")", kFirstBin, R"(","b":")", kSecondBin, R"("})");
+const Files kGoodBin = {
+    {kBinIndex, Index(kBinMap)}, {kFirstBin, BinShard({"a"})}, {kSecondBin, BinShard({"b"})}};
+Files BinMapsAllTo(const std::string& shard) {
+  return {{kBinIndex, Index("{\"a\":\"" + shard + "\"}")}, {kFirstBin, BinShard({"a"})}};
+}
+
 Files MapsAllTo(const std::string& shard) {
   return {{kIndex, Index("{\"a\":\"" + shard + "\"}")}, {kFirst, Shard({"a"})}};
 }
@@ -60,7 +82,7 @@ std::vector<Row> Rows() {
       {"1_empty", MapsAllTo(""), "plain file name", MapsAllTo(kFirst)},
       {"1_only_the_ending", MapsAllTo(".safetensors"), "plain file name", MapsAllTo(kFirst)},
       {"1_other_ending", MapsAllTo("model.json"), "plain file name", MapsAllTo(kFirst)},
-      {"1_pytorch", MapsAllTo("pytorch_model.bin"), "PyTorch file", MapsAllTo(kFirst)},
+      {"1_pytorch", MapsAllTo("pytorch_model.bin"), "ends in .safetensors", MapsAllTo(kFirst)},
       {"1_not_a_string", {{kIndex, Index(R"({"a":1})")}}, "not a string", MapsAllTo(kFirst)},
       {"1_nul_in_name", MapsAllTo("model\\u0000.safetensors"), "plain file name",
        MapsAllTo(kFirst)},
@@ -86,17 +108,39 @@ std::vector<Row> Rows() {
       {"shards_without_index",
        {{kFirst, Shard({"a"})}, {kSecond, Shard({"b"})}},
        "the index that says what is in them is missing"},
-      {"only_pytorch", {{"pytorch_model.bin", "PK"}, {"config.json", "{}"}}, "save_pretrained"},
-      {"only_pytorch_shards",
-       {{"pytorch_model-00001-of-00002.bin", "PK"}, {"pytorch_model.bin.index.json", "{}"}},
-       "save_pretrained"},
+      {"bin_1_parent_directory", BinMapsAllTo("../pytorch_model.bin"), "plain file name", kGoodBin},
+      {"bin_1_safetensors", BinMapsAllTo("model.safetensors"), "ends in .bin", kGoodBin},
+      {"bin_2_shard_missing",
+       {{kBinIndex, Index(kBinMap)}, {kFirstBin, BinShard({"a"})}},
+       "no such file",
+       kGoodBin},
+      {"bin_2_shard_bad", With(kGoodBin, {{kSecondBin, "oops"}}), "not a file of torch.save",
+       kGoodBin},
+      {"bin_3_tensor_not_in_its_shard", With(kGoodBin, {{kSecondBin, BinShard({"z"})}}),
+       "'b' is not in 'pytorch_model-00002-of-00002.bin'", kGoodBin},
+      {"bin_4_tensor_not_in_the_index", With(kGoodBin, {{kFirstBin, BinShard({"a", "c"})}}),
+       "'c' of 'pytorch_model-00001-of-00002.bin' is not in the index", kGoodBin},
+      {"bin_5_tensor_twice", With(kGoodBin, {{kFirstBin, BinShard({"a", "b"})}}),
+       "'b' is in 'pytorch_model-00001-of-00002.bin', but the index puts it in", kGoodBin},
+      {"bin_shards_without_index",
+       {{kFirstBin, BinShard({"a"})}, {kSecondBin, BinShard({"b"})}},
+       "the index that says what is in them is missing",
+       kGoodBin},
+      {"bin_single_bad",
+       {{"pytorch_model.bin", "PK"}},
+       "not a file of torch.save",
+       {{"pytorch_model.bin", BinShard({"a"})}}},
+      {"bin_of_another_name",
+       {{"model.pt", BinShard({"a"})}},
+       "name the file itself",
+       {{"pytorch_model.bin", BinShard({"a"})}}},
       {"other_safetensors",
        {{"weights.safetensors", Shard({"a"})}},
        "name the file itself",
        {{"model.safetensors", Shard({"a"})}}},
       {"nothing",
        {{"config.json", "{}"}},
-       "found neither model.safetensors nor model.safetensors.index.json"},
+       "found neither model.safetensors nor pytorch_model.bin, nor an index of either"},
   };
 }
 
@@ -127,13 +171,15 @@ struct WarningRow {
   std::string name;
   Files changes;
   std::string fragment;
+  Files from = kGood;
 };
 
 class ShardedWarning : public testing::TestWithParam<WarningRow> {};
 
 TEST_P(ShardedWarning, OpensAndWarns) {
   const tests::TempDir dir;
-  for (const auto& [name, bytes] : With(kGood, GetParam().changes)) dir.Write(name, bytes);
+  for (const auto& [name, bytes] : With(GetParam().from, GetParam().changes))
+    dir.Write(name, bytes);
   const Checkpoint checkpoint = Checkpoint::Open(dir.path());
   EXPECT_EQ(checkpoint.TensorNames(), (std::vector<std::string>{"a", "b"}));
   if (GetParam().fragment.empty()) {
@@ -162,6 +208,21 @@ INSTANTIATE_TEST_SUITE_P(
         WarningRow{
             "8_total_size_right", {{kIndex, Index(kMap, R"("metadata":{"total_size":2},)")}}, ""},
         WarningRow{"8_no_total_size", {{kIndex, Index(kMap, R"("metadata":{},)")}}, ""},
+        WarningRow{"bin_6_stray_shard",
+                   {{"pytorch_model-00003-of-00003.bin", "junk"}},
+                   "'pytorch_model-00003-of-00003.bin'",
+                   kGoodBin},
+        WarningRow{"bin_6_other_files_are_no_shards", {{"training_args.bin", "x"}}, "", kGoodBin},
+        WarningRow{
+            "bin_7_file_and_index", {{"pytorch_model.bin", BinShard({"z"})}}, "has both", kGoodBin},
+        WarningRow{"bin_8_total_size_differs",
+                   {{kBinIndex, Index(kBinMap, R"("metadata":{"total_size":3},)")}},
+                   "total_size is '3', but the tensors have 2 bytes",
+                   kGoodBin},
+        WarningRow{"bin_8_total_size_right",
+                   {{kBinIndex, Index(kBinMap, R"("metadata":{"total_size":2},)")}},
+                   "",
+                   kGoodBin},
         WarningRow{"8_metadata_null", {{kIndex, Index(kMap, R"("metadata":null,)")}}, ""}),
     [](const auto& row) { return row.param.name; });
 

@@ -35,20 +35,8 @@ std::vector<std::string> Cases() {
 class SharedModels : public testing::TestWithParam<std::string> {};
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SharedModels);
 
-// Whether there are weights only as .bin, which are not read yet.
-bool OnlyPyTorch(const fs::path& directory) {
-  return std::ranges::none_of(fs::directory_iterator(directory), [](const auto& entry) {
-    const std::string name = entry.path().filename().string();
-    return name.starts_with("model") && name.ends_with(".safetensors");
-  });
-}
-
 TEST_P(SharedModels, EqualTheReference) {
   const fs::path directory = tests::SharedData() / "goldens" / GetParam();
-  if (OnlyPyTorch(directory)) {
-    EXPECT_THROW(io::Checkpoint::Open(directory), Error);  // once they are, this must go
-    GTEST_SKIP() << "no safetensors";
-  }
   const io::Checkpoint checkpoint = io::Checkpoint::Open(directory);
   std::vector<std::string> warnings;
   model::Transformer transformer = model::LoadTransformer(checkpoint, &warnings);

@@ -11,6 +11,7 @@
 #include "moefy/split/rewrite.h"
 #include "moefy/split/splitter.h"
 #include "support/shared_data.h"
+#include "support/temp_dir.h"
 
 namespace moefy::tests {
 
@@ -45,11 +46,6 @@ inline void SplitInto(const std::filesystem::path& dense, const std::filesystem:
   split::WriteMoeCheckpoint(checkpoint, checkpoint.Fingerprint(),
                             PlanAll(checkpoint, method, num_experts, seed),
                             {{"method", method}, {"seed", seed}}, directory);
-}
-
-inline std::string FileBytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 // Every file's bytes by name.

@@ -14,6 +14,11 @@
 
 namespace moefy::tests {
 
+inline std::string FileBytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 class TempDir {
  public:
   TempDir() {

@@ -17,4 +17,21 @@ inline constexpr double kKernelVersusDouble = 2e-6;
 // FFN through BLAS), relative to the largest output.
 inline constexpr double kSparseVersusDense = 1e-5;
 
+// An FFN with narrower weights against the same FFN in F32, root mean square of the differences
+// over that of the outputs. Rounding errors of a weight are uniform within half a step: 2^-9 / sqrt
+// 3 relative at most for BF16 (8 bits of precision), 2^-12 / sqrt 3 for F16, and for INT8 half of
+// largest / 127, where the largest of some dozen normal weights is about 3: 3 / 254 / sqrt 3. Both
+// products add their share, independently of each other; twice that is allowed.
+inline constexpr double kBf16VersusF32 = 3e-3;
+inline constexpr double kF16VersusF32 = 4e-4;
+inline constexpr double kInt8VersusF32 = 2e-2;
+
+// Compensation terms: those of all experts are added up and those that ran taken off again, in F32,
+// so what should be nothing is a few roundings of the sum of all. Over the largest output.
+inline constexpr double kCompensation = 1e-5;
+
+// Router scores in F32 against double precision, over the sum of the terms' absolute values; tanh
+// through exp adds an absolute 1e-7 to each hidden unit.
+inline constexpr double kRouterVersusDouble = 2e-6;
+
 }  // namespace moefy::tests

@@ -4,7 +4,7 @@
 // What keeps the comparison honest: the weights of several layers take turns, together at least
 // `rotation` times the last-level cache, so that nothing is warm that would not be in a model;
 // every repetition has fresh inputs; dense and sparse alternate; experts are chosen by a router of
-// random weights, so differently for each token, which is the worst case for grouping.
+// random weights. With uniform routing each token chooses differently, the worst case for grouping.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,14 @@
 
 #include "moefy/base/progress.h"
 #include "moefy/model/config.h"
+#include "moefy/runtime/weight_format.h"
+
+namespace moefy::record {
+class ActivationDump;
+}
+namespace moefy::split {
+class MoeCheckpoint;
+}
 
 namespace moefy::eval {
 
@@ -31,8 +39,20 @@ const std::vector<BenchmarkShape>& BenchmarkShapes();
 // Throws Error{kUsage} for an unknown name.
 const BenchmarkShape& GetBenchmarkShape(const std::string& name);
 
+// What the tokens of a call have in common decides how many experts they share.
+enum class Routing {
+  kUniform,   // nothing: inputs are independent
+  kSkewed,    // inputs share a direction, as far as those of a trained model did
+  kRecorded,  // the routers of a split checkpoint, on inputs recorded from it
+};
+
 struct BenchmarkOptions {
   BenchmarkShape shape;
+  Routing routing = Routing::kUniform;
+  // kRecorded: FFNs, routers and inputs come from here; `shape` must be the checkpoint's.
+  const split::MoeCheckpoint* moe = nullptr;
+  const record::ActivationDump* dump = nullptr;
+  std::vector<runtime::WeightFormat> weights = {runtime::WeightFormat::kF32};
   std::vector<int64_t> tokens = {1, 8, 32, 128, 512};
   std::vector<double> ffn_ratios = {0.2};
   std::vector<int> threads = {0};  // 0: one per processor of this process
@@ -48,12 +68,15 @@ struct Spread {
   double low = 0;
   double high = 0;
 };
+Spread SpreadOf(std::vector<double> values);  // not empty
 
 struct BenchmarkRow {
   int64_t tokens = 0;
   double ffn_ratio = 0;      // as run: chosen experts / experts
   int64_t num_selected = 0;  // experts per token
   int threads = 0;
+  runtime::WeightFormat weights = runtime::WeightFormat::kF32;
+  bool dense_fallback = false;  // routing is no less work than running everything
   int64_t repetitions = 0;
   Spread dense_ms;
   Spread sparse_ms;             // router, selection and experts
@@ -67,7 +90,8 @@ struct BenchmarkRow {
   double sparse_gigabytes = 0;  // per second, at the median
   double dense_gflops = 0;
   double dense_gigabytes = 0;
-  double roofline_ms = 0;  // the longer of bytes / bandwidth and flops / peak, of this run
+  int64_t packed_layer_bytes = 0;  // memory of one FFN's experts
+  double roofline_ms = 0;          // the longer of bytes / bandwidth and flops / peak, of this run
 };
 
 struct BenchmarkResult {
@@ -80,7 +104,7 @@ struct BenchmarkResult {
   int64_t dense_layer_bytes = 0;
   double bandwidth_gigabytes = 0;  // reading memory, per second, with the most threads
   double peak_gflops = 0;          // LibTorch's matrix product of 1024 x 1024 x 1024, likewise
-  std::vector<BenchmarkRow> rows;  // threads x ratios x tokens, tokens fastest
+  std::vector<BenchmarkRow> rows;  // weights x threads x ratios x tokens, the last fastest
 };
 
 // Throws Error{kUsage} for options that make no sense, Error{kSystem} without the memory.

@@ -9,6 +9,7 @@
 
 #include "moefy/base/json.h"
 #include "moefy/base/progress.h"
+#include "moefy/runtime/weight_format.h"
 #include "moefy/split/moe_checkpoint.h"
 #include "moefy/task/dataset.h"
 #include "moefy/task/metrics.h"
@@ -19,7 +20,8 @@ namespace moefy::eval {
 struct EvaluateOptions {
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
   std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
-  uint64_t seed = 0;  // of the random selection
+  runtime::WeightFormat weights = runtime::WeightFormat::kF32;  // of the split models
+  uint64_t seed = 0;                                            // of the random selection
 };
 
 // One row of the table.

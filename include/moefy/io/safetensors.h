@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "moefy/io/mapped_file.h"
+#include "moefy/io/tensor_file.h"
 #include "moefy/io/tensor_info.h"
 
 namespace moefy::io {
@@ -27,18 +28,16 @@ struct SafetensorsHeader {
 // without the file's name. `file_bytes` are the whole file.
 SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> file_bytes);
 
-class SafetensorsFile {
+class SafetensorsFile final : public TensorFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);  // messages start with the path
 
-  const std::filesystem::path& path() const { return file_.path(); }
+  const std::filesystem::path& path() const override { return file_.path(); }
   const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
-  const std::vector<TensorInfo>& tensors() const { return header_.tensors; }
-  const TensorInfo* Find(std::string_view name) const;  // null when absent
-  // The first 8 + N bytes as they are, for a copy that differs in tensor bytes only.
-  std::span<const std::byte> HeaderBytes() const;
-  // The tensor's bytes in the mapped file: little-endian, row-major, NOT necessarily aligned.
-  std::span<const std::byte> Bytes(const TensorInfo& info) const;
+  const std::vector<TensorInfo>& tensors() const override { return header_.tensors; }
+  const TensorInfo* Find(std::string_view name) const override;
+  std::span<const std::byte> HeaderBytes() const override;
+  std::span<const std::byte> Bytes(const TensorInfo& info) const override;
 
  private:
   MappedFile file_;

@@ -24,6 +24,9 @@ enum class QkvLayout { kSeparate, kStacked, kGrouped };
 enum class Activation { kRelu, kGelu, kGeluTanh, kSilu };
 
 std::string ActivationName(Activation activation);  // "relu", "gelu", "gelu_tanh", "silu"
+// "relu", "gelu", "gelu_new", "silu", ... as config files spell them. Error{kInput}, beginning with
+// `where`, lists them.
+Activation ParseActivation(const std::string& name, const std::string& where);
 
 // One stack of blocks; encoder and decoder may differ in all of these.
 struct StackConfig {

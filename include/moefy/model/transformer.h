@@ -16,6 +16,7 @@
 #include "moefy/model/config.h"
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/ffn.h"
+#include "moefy/model/linear.h"
 
 namespace moefy::model {
 
@@ -54,12 +55,16 @@ struct DecodingState;
 void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                      std::vector<std::string>* warnings = nullptr);
 
+// Whoever puts FFNs of his own in need not have the dense ones in memory.
+enum class Parts { kAll, kWithoutFfns };
+
 // Checks, then reads every tensor the family expects, as F32.
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                         std::vector<std::string>* warnings = nullptr);
+                         std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll);
 
 class Transformer {
  public:
+  // FFNs whose tensors are not among the parameters must be put in before anything runs.
   Transformer(ModelConfig config, const TensorMap& parameters);
   ~Transformer();
   Transformer(Transformer&&) noexcept;
@@ -81,6 +86,12 @@ class Transformer {
   size_t num_ffns() const;
   const FfnSpec& ffn_spec(size_t ffn_idx) const;
   FeedForward& feed_forward(size_t ffn_idx);
+  // Puts other implementations of the attention's linear maps and of the output projection in, once;
+  // weight [out, in], bias [out] or undefined. Queries, keys and values of self-attention become
+  // one. Not differentiable afterwards. The old weights are dropped.
+  using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(const at::Tensor& weight,
+                                                                        const at::Tensor& bias)>;
+  void ExchangeLinears(const LinearMaker& make);
   // Puts another implementation in; returns the one that was there.
   std::unique_ptr<FeedForward> ExchangeFeedForward(size_t ffn_idx,
                                                    std::unique_ptr<FeedForward> ffn);
@@ -92,7 +103,8 @@ class Transformer {
 
 // config.json and weights of a directory, ready to run.
 Transformer LoadTransformer(const io::Checkpoint& checkpoint,
-                            std::vector<std::string>* warnings = nullptr);
+                            std::vector<std::string>* warnings = nullptr,
+                            Parts parts = Parts::kAll);
 
 // Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on.
 at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name);

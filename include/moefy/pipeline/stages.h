@@ -61,16 +61,20 @@ struct SplitOptions {
   int64_t expert_size = 0;
   int64_t restarts = 3;
   int64_t seed = 0;
+  std::vector<std::string> ffn;
   std::string out;
 
   template <class Visitor>
   void Visit(Visitor& v) {
-    v.Argument("checkpoint", checkpoint, "dense checkpoint directory");
+    v.Argument("checkpoint", checkpoint, "dense checkpoint, a directory or a file");
     v.Field("method", method, "how neurons are grouped: kmeans, or random as a control");
     v.Field("experts", num_experts, "experts per FFN");
     v.Field("expert-size", expert_size, "neurons per expert, instead of --experts");
     v.Field("restarts", restarts, "k-means starts, of which the best is kept");
     v.Field("seed", seed, "makes the split reproducible");
+    v.Field("ffn", ffn,
+            "FFNs of a family that moefy does not know, by their tensors: W_IN:W_OUT[:gate=W_GATE]"
+            "[:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed], where {} stands for a number");
     v.Field("out", out, "directory of the split checkpoint");
   }
 };
@@ -82,6 +86,7 @@ struct SplitResult {
   int64_t num_experts = 0;
   int64_t neurons_per_expert = 0;
   double seconds = 0;
+  std::vector<std::string> warnings;
 };
 
 SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress);
@@ -102,7 +107,9 @@ struct RouteTrainOptions {
   template <class Visitor>
   void Visit(Visitor& v) {
     v.Argument("moe", moe, "split checkpoint directory");
-    v.Field("dump", dump, "activation dump of the same model");
+    v.Field("dump", dump,
+            "activation dump of the same model, or a directory with a .safetensors, .pt or .npy "
+            "file per FFN, named after its W_in tensor");
     v.Field("epochs", epochs, "passes over the dump; the best one is kept");
     v.Field("batch-size", batch_size, "tokens per step");
     v.Field("learning-rate", learning_rate, "Adam's step size");
@@ -142,6 +149,7 @@ struct EvalOptions {
   std::string split = "eval";
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
   std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
+  std::string weights = "f32";
   int64_t limit = 0;
   int64_t seed = 0;
 
@@ -154,6 +162,7 @@ struct EvalOptions {
     v.Field("split", split, "which split of the tasks");
     v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run, e.g. 0.1,0.2,1.0");
     v.Field("selection", selections, "how experts are chosen: mlp, similarity, random, oracle");
+    v.Field("weights", weights, "how split models' weights are kept: f32, bf16, f16 or int8");
     v.Field("limit", limit, "only the first examples; 0 for all");
     v.Field("seed", seed, "of the random selection");
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "moefy/base/progress.h"
 #include "moefy/model/transformer.h"
 #include "moefy/runtime/sparse_ffn.h"
 #include "moefy/split/moe_checkpoint.h"
@@ -15,8 +16,11 @@ namespace moefy::runtime {
 
 class SparseModel {
  public:
-  // `moe` must outlive the model. `seed` is that of the random selection.
-  explicit SparseModel(const split::MoeCheckpoint& moe, uint64_t seed = 0);
+  // `moe` must outlive the model. `seed` is that of the random selection. FFN by FFN, the weights
+  // go from the mapped file into the kernels' layout: nothing is in memory twice.
+  explicit SparseModel(const split::MoeCheckpoint& moe, uint64_t seed = 0,
+                       WeightFormat format = WeightFormat::kF32,
+                       Progress& progress = SilentProgress());
 
   // Puts sparse FFNs with this selection ("mlp", "similarity", "random", "oracle") and ratio in,
   // with fresh counters. Error{kUsage} for an unknown name or a model without trained routers.
@@ -34,7 +38,6 @@ class SparseModel {
   const split::MoeCheckpoint& moe_;
   uint64_t seed_;
   model::Transformer transformer_;
-  std::vector<model::FfnWeights> weights_;
   std::vector<std::shared_ptr<const ExpertWeights>> experts_;
   std::vector<SparseFeedForward*> installed_;  // owned by transformer_
 };

@@ -10,6 +10,7 @@
 
 #include "moefy/base/json.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/io/safetensors.h"
 #include "moefy/model/config.h"
 #include "moefy/model/ffn.h"
 #include "moefy/split/expert_plan.h"
@@ -21,6 +22,11 @@ inline constexpr const char* kMoeManifest = "moefy.json";
 inline constexpr const char* kMoeTensors = "moefy.safetensors";
 // Behind an FFN's name in moefy.safetensors: I64 [neurons], new position to old neuron.
 inline constexpr const char* kNeuronOrder = ".neuron_order";
+
+// source.family in moefy.json where the FFNs were named by hand (split/named_ffns.h): moefy.json
+// then has their tensors, config.json need not be one that moefy knows, and the model cannot be
+// run.
+inline constexpr const char* kNamedFamily = "named";
 
 struct MoeFfn {
   model::FfnSpec spec;
@@ -35,8 +41,8 @@ class MoeCheckpoint {
   static MoeCheckpoint Open(const std::filesystem::path& directory);
 
   const std::filesystem::path& directory() const { return weights_.directory(); }
-  const io::Checkpoint& weights() const { return weights_; }  // permuted
-  const model::ModelConfig& config() const { return config_; }
+  const io::Checkpoint& weights() const { return weights_; }    // permuted
+  const model::ModelConfig& config() const { return config_; }  // only `family` when named
   const std::vector<MoeFfn>& ffns() const { return ffns_; }
   const std::string& source_fingerprint() const { return source_fingerprint_; }
   const Json& manifest() const { return manifest_; }              // all of moefy.json

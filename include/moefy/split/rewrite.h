@@ -16,6 +16,12 @@ namespace moefy::split {
 // All functions throw Error{kSystem} when the disk is full or a file cannot be read. Those that
 // take a Progress advance it by the dense checkpoint's bytes; the caller begins and ends the step.
 
+// How the FFNs of a dense checkpoint were found.
+enum class FfnSource {
+  kFamily,  // by the family that config.json names
+  kNamed,   // by FindNamedFfns; config.json may be of any model, or absent
+};
+
 // Into `directory` (exists, empty): config.json with the one added key, permuted weights, the
 // tokenizer and other small files copied, moefy.safetensors, moefy.json. `split_options` is kept
 // in moefy.json as given (method, seed, ...). The same arguments give the same bytes.
@@ -23,7 +29,8 @@ namespace moefy::split {
 void WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& dense_fingerprint,
                         const std::vector<MoeFfn>& ffns, const Json& split_options,
                         const std::filesystem::path& directory,
-                        Progress& progress = SilentProgress());
+                        Progress& progress = SilentProgress(),
+                        FfnSource source = FfnSource::kFamily);
 
 struct VerifyReport {
   bool ok = false;
@@ -42,7 +49,8 @@ VerifyReport VerifyMoe(const io::Checkpoint& dense, const MoeCheckpoint& moe,
 std::vector<std::string> CopySideFiles(const io::Checkpoint& from,
                                        const std::filesystem::path& directory);
 
-// The dense checkpoint again, bit for bit, into `directory` (exists, empty).
+// The dense checkpoint again, bit for bit (as safetensors, whatever it was), into `directory`
+// (exists, empty).
 void MergeMoe(const MoeCheckpoint& moe, const std::filesystem::path& directory,
               Progress& progress = SilentProgress());
 

@@ -26,21 +26,29 @@ struct Piece {
   PieceType type = PieceType::kNormal;
 };
 
+enum class SentencePieceAlgorithm { kUnigram = 1, kBpe = 2 };
+
 struct SentencePieceModel {
+  SentencePieceAlgorithm algorithm = SentencePieceAlgorithm::kUnigram;
   std::vector<Piece> pieces;         // the index is the token id
   std::string precompiled_charsmap;  // "": text is taken as it is
   bool add_dummy_prefix = true;
   bool remove_extra_whitespaces = true;
   bool escape_whitespaces = true;
+  bool byte_fallback = false;  // unknown characters become byte pieces, <0x00> to <0xFF>
   std::string unknown_surface = " \xE2\x81\x87 ";  // how the unknown piece is written, " ⁇ "
 };
 
 // Throws Error{kInput}: not a ModelProto, cut short, a piece empty or defined twice, not exactly
-// one unknown piece, a score that is not finite, or something not supported yet (BPE, byte
-// fallback, white space as suffix, a denormalizer).
+// one unknown piece, a score that is not finite, a piece absurdly long, byte pieces missing or out
+// of place, or something not supported (word and character models, white space as suffix, a
+// denormalizer).
 SentencePieceModel ParseSentencePieceModel(std::string_view bytes);
 
-// A unigram model as ParseSentencePieceModel and the SentencePiece library read it.
+// Throws what ParseSentencePieceModel throws about the pieces and what they say of each other.
+void CheckSentencePieceModel(const SentencePieceModel& model);
+
+// A model as ParseSentencePieceModel and the SentencePiece library read it.
 std::string FormatSentencePieceModel(const SentencePieceModel& model);
 
 }  // namespace moefy::text

@@ -39,6 +39,11 @@ class Tokenizer {
   virtual Encoding Encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
   virtual Encoding EncodePair(std::string_view first, std::string_view second,
                               const EncodeOptions& options = {}) const = 0;
+  // What such a model writes, as labels and for scoring; the same as Encode except where source and
+  // target have vocabularies of their own.
+  virtual Encoding EncodeTarget(std::string_view text, const EncodeOptions& options = {}) const {
+    return Encode(text, options);
+  }
   // Without skipping, nothing is left out and nothing tidied. With it, special tokens (the unknown
   // token among them) are left out, and spaces before punctuation are removed if the tokenizer's
   // configuration says so. Throws Error{kInput} for an id that no token has.
@@ -46,14 +51,16 @@ class Tokenizer {
                              bool skip_special_tokens = true) const = 0;
 
   virtual int64_t vocab_size() const = 0;  // ids are below this, added tokens included
-  virtual int64_t pad_id() const = 0;
+  virtual int64_t pad_id() const = 0;      // </s> or the like where there is no token for padding
   virtual std::optional<int64_t> eos_id() const = 0;
 };
 
-// Loads what lies in `directory`: spiece.model (SentencePiece, T5 conventions) or vocab.txt (BERT
-// WordPiece), with tokenizer_config.json's options. `data_directory` may hold the vocabulary apart
-// from the configuration. Throws Error{kInput}: listing the files looked for, or naming the one at
-// fault.
+// Loads what lies in `directory`, with tokenizer_config.json's options: spiece.model (T5),
+// tokenizer.model (LLaMA, Mistral), vocab.txt (BERT), vocab.json and merges.txt (GPT-2, OPT,
+// RoBERTa, BART, Qwen2), source_vocab.txt and target_vocab.txt (characters), or else tokenizer.json
+// (any made of the components we have). docs/tokenizers.md tells more. `data_directory` may hold
+// the vocabulary apart from the configuration. Throws Error{kInput}: listing the files looked for,
+// or naming the one at fault.
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
                                          const std::filesystem::path& data_directory = {});
 

@@ -1,4 +1,5 @@
 #include "moefy/io/checkpoint.h"
+#include "moefy/io/safetensors.h"
 
 #include <gtest/gtest.h>
 
@@ -95,7 +96,7 @@ TEST(Checkpoint, SaysWhatItCannotOpen) {
   const tests::TempDir dir;
   tests::ExpectError(ErrorKind::kInput, {"none: no such file"},
                      [&] { Checkpoint::Open(dir / "none"); });
-  tests::ExpectError(ErrorKind::kInput, {"save_pretrained"},
+  tests::ExpectError(ErrorKind::kInput, {"not a file of torch.save"},
                      [&] { Checkpoint::Open(dir.Write("model.pt", "x")); });
   tests::ExpectError(ErrorKind::kInput, {"expected a directory or a file"},
                      [&] { Checkpoint::Open(dir.Write("model.txt", "x")); });

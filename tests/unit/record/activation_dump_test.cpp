@@ -5,6 +5,7 @@
 
 #include "moefy/base/json.h"
 #include "support/expect_error.h"
+#include "support/shared_data.h"
 #include "support/temp_dir.h"
 
 namespace moefy::record {
@@ -77,6 +78,62 @@ TEST(ActivationDump, LyingManifestsAreRefused) {
     dir.Write("dump.json", text.replace(text.find(lie.from), std::string(lie.from).size(), lie.to));
     ExpectError(ErrorKind::kInput, lie.fragments, [&] { ActivationDump::Open(dir.path()); });
   }
+}
+
+// --- written by others ---
+
+std::string NpyBytes(const std::string& shape, const std::vector<float>& values) {
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }\n";
+  std::string bytes = std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(header.size()) + '\0';
+  bytes += header;
+  return bytes.append(reinterpret_cast<const char*>(values.data()), 4 * values.size());
+}
+
+model::FfnSpec Spec(const std::string& name, const std::string& w_in) {
+  model::FfnSpec spec;
+  spec.name = name;
+  spec.w_in = w_in;
+  return spec;
+}
+
+TEST(ActivationDump, ReadsOneFilePerFfnNamedAfterItsWIn) {
+  const TempDir dir;
+  dir.Write("layers.0.fc1.weight.npy", NpyBytes("(2, 3)", {0, 1, 2, 3, 4, 5}));
+  dir.Write("layers.1.fc1.npy",
+            NpyBytes("(2, 1, 3)", {0, 1, 2, 3, 4, 5}));  // [batch, tokens, hidden]
+  std::filesystem::copy_file(tests::TestData() / "torch/lone.pt", dir / "layers.2.fc1.weight.pt");
+  const TempDir other;
+  WriteSmallDump(other.path());
+  std::filesystem::rename(other / "encoder.ffn.0-00000.safetensors",
+                          dir / "layers.3.fc1.weight.safetensors");
+  const ActivationDump dump = ActivationDump::Open(dir.path());
+  EXPECT_EQ(dump.info().model_fingerprint, "");
+  ASSERT_EQ(dump.ffns().size(), 4u);
+  for (const int i : {0, 1, 2}) {
+    const std::string w_in = "layers." + std::to_string(i) + ".fc1.weight";
+    const auto found = dump.Find(Spec("ffn.0", w_in));
+    ASSERT_TRUE(found) << w_in;
+    EXPECT_EQ(dump.ffns()[*found].hidden, 3);
+    EXPECT_TRUE(at::equal(dump.ReadInputs(*found, 0, 2), at::arange(6, at::kFloat).view({2, 3})));
+  }
+  EXPECT_EQ(dump.ffns()[*dump.Find(Spec("ffn.0", "layers.3.fc1.weight"))].tokens, 5);
+  EXPECT_FALSE(dump.Find(Spec("ffn.0", "layers.4.fc1.weight")));
+}
+
+TEST(ActivationDump, RefusesFilesOfOthersThatAreNoInputs) {
+  const auto refuse = [](const std::string& name, const std::string& bytes,
+                         std::initializer_list<std::string_view> fragments) {
+    const TempDir dir;
+    dir.Write("good.npy", NpyBytes("(1, 2)", {1, 2}));
+    EXPECT_NO_THROW(ActivationDump::Open(dir.path()));
+    dir.Write(name, bytes);
+    ExpectError(ErrorKind::kInput, fragments, [&] { ActivationDump::Open(dir.path()); });
+  };
+  refuse("a.npy", NpyBytes("(2,)", {1, 2}), {"a.npy", "[..., hidden]", "F32 [2]"});
+  refuse("a.npy", NpyBytes("(2, 0)", {}), {"F32 [2, 0]"});
+  refuse("a.pt", tests::FileBytes(tests::TestData() / "torch/plain.pt"),
+         {"a.pt", "expected one tensor", "found 4"});
+  refuse("a.safetensors", "x", {"a.safetensors"});
   const TempDir empty;
   ExpectError(ErrorKind::kInput, {"not an activation dump", "moefy record"},
               [&] { ActivationDump::Open(empty.path()); });

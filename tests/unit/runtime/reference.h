@@ -31,6 +31,7 @@ inline model::FfnWeights RandomFfn(const FfnShape& shape, uint64_t seed) {
   if (shape.gated) ffn.w_gate = random({neurons, shape.hidden});
   if (shape.biases) {
     ffn.b_in = random({neurons});
+    if (shape.gated) ffn.b_gate = random({neurons});
     ffn.b_out = random({shape.hidden});
   }
   return ffn;
@@ -103,7 +104,11 @@ inline Reference ReferenceExperts(const model::FfnWeights& ffn, int64_t num_expe
         }
         double h = 0, h_size = 0;
         if (w_gate.defined()) {
-          const double gate = dot(w_gate, n, t, &gate_size);
+          double gate = dot(w_gate, n, t, &gate_size);
+          if (ffn.b_gate.defined()) {
+            gate += static_cast<double>(ffn.b_gate.data_ptr<float>()[n]);
+            gate_size += std::abs(static_cast<double>(ffn.b_gate.data_ptr<float>()[n]));
+          }
           h = ReferenceActivation(ffn.activation, gate) * in;
           h_size = gate_size * in_size;
         } else {

@@ -1,7 +1,10 @@
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
+
+#include <array>
 
 #include "moefy/base/error.h"
 #include "moefy/runtime/sparse_ffn.h"
@@ -88,24 +91,213 @@ class Targets {
   }
 };
 
-TEST(RunExperts, EqualsADoublePrecisionLoopOnEveryInstructionSet) {
+constexpr WeightFormat kFormats[] = {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kF16,
+                                     WeightFormat::kInt8};
+
+// The weights that a format really holds, as F32.
+at::Tensor Rounded(const at::Tensor& w, WeightFormat format) {
+  if (!w.defined()) return w;
+  switch (format) {
+    case WeightFormat::kF32:
+      break;
+    case WeightFormat::kBf16:
+      return w.to(at::kBFloat16).to(at::kFloat);
+    case WeightFormat::kF16:
+      return w.to(at::kHalf).to(at::kFloat);
+    case WeightFormat::kInt8: {
+      const at::Tensor scale = w.abs().amax(1, true).to(at::kDouble) / 127;
+      return ((w.to(at::kDouble) / scale).round() * scale).to(at::kFloat);
+    }
+  }
+  return w;
+}
+
+model::FfnWeights Rounded(model::FfnWeights ffn, WeightFormat format) {
+  ffn.w_in = Rounded(ffn.w_in, format);
+  ffn.w_gate = Rounded(ffn.w_gate, format);
+  ffn.w_out = Rounded(ffn.w_out, format);
+  return ffn;
+}
+
+TEST(RunExperts, EqualsADoublePrecisionLoopOnEveryInstructionSetInEveryFormat) {
   Targets targets;
   const std::vector<int64_t> all = targets.all();
   ASSERT_FALSE(all.empty());
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);
     const Inputs in = MakeInputs(c);
-    const tests::Reference reference =
-        tests::ReferenceExperts(in.ffn, c.shape.num_experts, in.x, in.chosen);
-    const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts);
-    for (const int64_t target : all) {
-      SCOPED_TRACE(hwy::TargetName(target));
-      targets.Use(target);
-      const at::Tensor y = RunExperts(experts, in.x, in.chosen);
-      ASSERT_EQ(y.sizes(), in.x.sizes());
-      EXPECT_LT(ErrorInScale(y, reference), tests::kKernelVersusDouble);
+    for (const WeightFormat format : kFormats) {
+      SCOPED_TRACE(WeightFormatName(format));
+      const tests::Reference reference =
+          tests::ReferenceExperts(Rounded(in.ffn, format), c.shape.num_experts, in.x, in.chosen);
+      const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts, format);
+      for (const int64_t target : all) {
+        SCOPED_TRACE(hwy::TargetName(target));
+        targets.Use(target);
+        const at::Tensor y = RunExperts(experts, in.x, in.chosen);
+        ASSERT_EQ(y.sizes(), in.x.sizes());
+        EXPECT_LT(ErrorInScale(y, reference), tests::kKernelVersusDouble);
+      }
     }
   }
+}
+
+TEST(RunExperts, NarrowWeightsAreCloseToF32) {
+  const std::pair<WeightFormat, double> limits[] = {{WeightFormat::kBf16, tests::kBf16VersusF32},
+                                                    {WeightFormat::kF16, tests::kF16VersusF32},
+                                                    {WeightFormat::kInt8, tests::kInt8VersusF32}};
+  for (const bool gated : {false, true}) {
+    const Case c{"", {128, 8, 32, Activation::kRelu, gated}, 50, 3};
+    const Inputs in = MakeInputs(c);
+    const at::Tensor wanted = RunExperts(PackExperts(in.ffn, 8), in.x, in.chosen);
+    for (const auto& [format, limit] : limits) {
+      const at::Tensor y = RunExperts(PackExperts(in.ffn, 8, format), in.x, in.chosen);
+      const double error = ((y - wanted).norm() / wanted.norm()).item<double>();
+      EXPECT_LT(error, limit) << WeightFormatName(format);
+      EXPECT_GT(error, limit / 20) << WeightFormatName(format) << " is not in use";
+    }
+  }
+}
+
+TEST(RunExperts, TokensMayHaveListsOfDifferentLengths) {
+  const FfnShape shape{48, 6, 10, Activation::kGelu, true, true};
+  const model::FfnWeights ffn = tests::RandomFfn(shape, 1);
+  const ExpertWeights experts = PackExperts(ffn, 6);
+  const at::Tensor x = tests::RandomTokens(3, 48, 2);
+  const at::Tensor chosen = at::tensor({4, -1, 1, -1, -1, -1, 0, 5, 3}, at::kLong).view({3, 3});
+  SparseCounters counters;
+  const at::Tensor y = RunExperts(experts, x, chosen, &counters);
+  EXPECT_EQ(counters.expert_tokens, 5);
+  const auto row = [&](int64_t t, at::IntArrayRef list) {
+    const at::Tensor one = at::tensor(list, at::kLong).view({1, -1});
+    EXPECT_TRUE(at::equal(y.narrow(0, t, 1), RunExperts(experts, x.narrow(0, t, 1), one)));
+  };
+  row(0, {4, 1});
+  row(2, {0, 5, 3});
+  EXPECT_TRUE(at::equal(y[1], ffn.b_out));  // nothing ran
+}
+
+TEST(RunExperts, AllExpertsIsEveryExpertChosen) {
+  for (const WeightFormat format : kFormats) {
+    const FfnShape shape{72, 5, 40, Activation::kRelu, false, true};
+    const ExpertWeights experts = PackExperts(tests::RandomFfn(shape, 1), 5, format);
+    const at::Tensor x = tests::RandomTokens(600, 72, 2);
+    const at::Tensor every = at::arange(5, at::kLong).repeat({600, 1});
+    SparseCounters counters;
+    EXPECT_TRUE(at::equal(RunAllExperts(experts, x, &counters), RunExperts(experts, x, every)));
+    EXPECT_DOUBLE_EQ(counters.FfnRatio(), 1.0);
+    EXPECT_EQ(RunAllExperts(experts, x.narrow(0, 0, 0)).sizes(), (std::vector<int64_t>{0, 72}));
+  }
+}
+
+TEST(WithCompensation, AddsTheTermsOfExpertsThatDoNotRun) {
+  for (const bool biases : {false, true}) {
+    const FfnShape shape{150, 6, 33, Activation::kRelu, false, biases};
+    const model::FfnWeights ffn = tests::RandomFfn(shape, 1);
+    const ExpertWeights plain = PackExperts(ffn, 6);
+    const at::Tensor terms = at::randn({6, 150});
+    const ExpertWeights compensated = WithCompensation(plain, terms);
+    const at::Tensor x = tests::RandomTokens(20, 150, 2);
+    const at::Tensor chosen = tests::RandomChoice(20, 6, 2, 3);
+    const at::Tensor ran = at::zeros({20, 6}).scatter_(1, chosen, 1.0);
+    const at::Tensor wanted = RunExperts(plain, x, chosen) + at::mm(1 - ran, terms);
+    const at::Tensor y = RunExperts(compensated, x, chosen);
+    EXPECT_LT(((y - wanted).abs().max() / wanted.abs().max()).item<double>(), tests::kCompensation);
+    EXPECT_GT((y - RunExperts(plain, x, chosen)).abs().max().item<double>(), 0.1);
+  }
+  const ExpertWeights experts = PackExperts(tests::RandomFfn({16, 6, 4}, 1), 6);
+  EXPECT_THROW(WithCompensation(experts, at::zeros({5, 16})), Error);
+}
+
+// Router, selection and experts together.
+struct Routed {
+  model::FfnWeights ffn;
+  at::Tensor w1, w2, x;
+};
+
+Routed MakeRouted(const FfnShape& shape, int64_t tokens) {
+  at::Generator generator = at::detail::createCPUGenerator(5);
+  const int64_t experts = shape.num_experts;
+  return {tests::RandomFfn(shape, 1), at::randn({experts, shape.hidden}, generator),
+          at::randn({experts, experts}, generator), tests::RandomTokens(tokens, shape.hidden, 2)};
+}
+
+TEST(RunRouted, ChoosesTheBestScoredOnEveryInstructionSet) {
+  Targets targets;
+  for (const auto& [hidden, num_experts, tokens] : {std::array<int64_t, 3>{256, 24, 70},
+                                                    {33, 7, 5},
+                                                    {40, 40, 1},
+                                                    {16, 1, 3},
+                                                    {272, 100, 600}}) {
+    const FfnShape shape{hidden, num_experts, 3};
+    const Routed in = MakeRouted(shape, tokens);
+    const at::Tensor x = in.x.to(at::kDouble);
+    const at::Tensor unit = at::tanh(at::mm(x, in.w1.t().to(at::kDouble)) / x.norm(2, {1}, true));
+    const at::Tensor w2 = in.w2.t().to(at::kDouble);
+    const at::Tensor scores = at::mm(unit, w2);
+    const double allowed =
+        tests::kRouterVersusDouble * at::mm(unit.abs(), w2.abs()).max().item<double>();
+    const int64_t k = (num_experts + 2) / 3;
+    const at::Tensor worst_wanted = std::get<0>(scores.topk(k, 1)).select(1, k - 1);
+    const RouterWeights router = PackRouter(in.w1, in.w2);
+    for (const int64_t target : targets.all()) {
+      SCOPED_TRACE(hwy::TargetName(target));
+      targets.Use(target);
+      const at::Tensor chosen = Route(router, SelectionRule{k}, in.x);
+      ASSERT_EQ(chosen.sizes(), (std::vector<int64_t>{tokens, k}));
+      const at::Tensor worst = scores.gather(1, chosen).amin(1);
+      EXPECT_LE((worst_wanted - worst).max().item<double>(), 2 * allowed);
+      const at::Tensor sorted = std::get<0>(chosen.sort(1));
+      if (k > 1) {
+        EXPECT_GT((sorted.narrow(1, 1, k - 1) - sorted.narrow(1, 0, k - 1)).min().item<int64_t>(),
+                  0);
+      }
+    }
+  }
+}
+
+TEST(RunRouted, IsRouteThenRunExpertsForAnyNumberOfThreads) {
+  for (const WeightFormat format : kFormats) {
+    for (const int64_t tokens : {0, 1, 9, 70, 530}) {
+      const FfnShape shape{256, 20, 40, Activation::kRelu, false, true};
+      const Routed in = MakeRouted(shape, tokens);
+      const ExpertWeights experts = PackExperts(in.ffn, 20, format);
+      const RouterWeights router = PackRouter(in.w1, in.w2);
+      const SelectionRule rule{4};
+      SparseCounters counters;
+      const at::Tensor y = RunRouted(experts, router, rule, in.x, &counters);
+      EXPECT_EQ(counters.expert_tokens, 4 * tokens);
+      EXPECT_TRUE(at::equal(y, RunExperts(experts, in.x, Route(router, rule, in.x))));
+      for (const int count : {1, 2, 5}) {
+        const ThreadCount threads(count);
+        EXPECT_TRUE(at::equal(y, RunRouted(experts, router, rule, in.x))) << count << " threads";
+      }
+    }
+  }
+}
+
+TEST(RunRouted, SharedExpertsAlwaysRunAndTheThresholdCutsTheRest) {
+  const FfnShape shape{64, 10, 8};
+  const Routed in = MakeRouted(shape, 30);
+  const RouterWeights router = PackRouter(in.w1, in.w2);
+  SelectionRule rule{4};
+  rule.num_shared = 2;
+  at::Tensor chosen = Route(router, rule, in.x);
+  EXPECT_TRUE((chosen.select(1, 0) == 0).all().item<bool>());
+  EXPECT_TRUE((chosen.select(1, 1) == 1).all().item<bool>());
+  const at::Tensor others = chosen.narrow(1, 2, 4);
+  EXPECT_GE(others.min().item<int64_t>(), 2);
+  rule.threshold = 1.5f;
+  const at::Tensor cut = Route(router, rule, in.x);
+  EXPECT_GE(cut.narrow(1, 0, 2).min().item<int64_t>(), 0);
+  const at::Tensor scores = route::MlpRouter(in.w1, in.w2).Scores(in.x);
+  const at::Tensor rest = cut.narrow(1, 2, 4);
+  // -1 exactly where the expert that stood there scores too little (none is that close to it).
+  const at::Tensor high = scores.gather(1, others) >= 1.5;
+  EXPECT_TRUE(at::equal(rest >= 0, high));
+  EXPECT_GT((rest < 0).sum().item<int64_t>(), 0);
+  EXPECT_LT((rest < 0).sum().item<int64_t>(), rest.numel());
+  EXPECT_TRUE(at::equal(SelectExperts(scores, rule), cut));
 }
 
 TEST(RunExperts, DoesNotDependOnThreads) {

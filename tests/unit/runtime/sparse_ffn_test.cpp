@@ -45,6 +45,41 @@ TEST(SparseFeedForward, RunsTheExpertsItsRouterPrefers) {
   EXPECT_TRUE(at::equal(sparse.Forward(x), RunExperts(*experts, x, best)));
 }
 
+TEST(SparseFeedForward, FusedAndSeparateRoutingAgree) {
+  const FfnShape shape{64, 16, 12};
+  const model::FfnWeights ffn = tests::RandomFfn(shape, 1);
+  auto experts = std::make_shared<const ExpertWeights>(PackExperts(ffn, 16));
+  auto router = std::make_shared<route::MlpRouter>(at::randn({16, 64}), at::randn({16, 16}));
+  const at::Tensor x = tests::RandomTokens(40, 64, 2);
+  SparseFeedForward sparse(experts, router, 0.25);
+  EXPECT_FALSE(sparse.runs_densely());
+  const at::Tensor chosen = SelectExperts(router->Scores(x), SelectionRule{4});
+  EXPECT_LT(RelativeError(sparse.Forward(x), RunExperts(*experts, x, chosen)),
+            tests::kSparseVersusDense);
+}
+
+TEST(SparseFeedForward, RunsDenselyWhereThatIsLessWork) {
+  const FfnShape shape{64, 16, 12};
+  const model::FfnWeights ffn = tests::RandomFfn(shape, 1);
+  auto experts = std::make_shared<const ExpertWeights>(PackExperts(ffn, 16));
+  auto router = std::make_shared<route::MlpRouter>(at::randn({16, 64}), at::randn({16, 16}));
+  const at::Tensor x = tests::RandomTokens(5, 64, 2);
+  // The router costs 2 * 16 * (64 + 16) FLOPs, an expert 4 * 12 * 64: 15 of 16 are worth routing.
+  SparseFeedForward most(experts, router, SelectionRule{15});
+  EXPECT_FALSE(most.runs_densely());
+  SparseFeedForward all(experts, router, SelectionRule{16});
+  EXPECT_TRUE(all.runs_densely());
+  EXPECT_LT(RelativeError(all.Forward(x), model::DenseFeedForward(ffn).Forward(x)),
+            tests::kSparseVersusDense);
+  EXPECT_EQ(all.counters().dense_tokens, 5);
+  EXPECT_EQ(all.counters().router_flops, 0);
+  most.Forward(x);
+  EXPECT_EQ(most.counters().dense_tokens, 0);
+  SelectionRule cut{16};
+  cut.threshold = 0;
+  EXPECT_FALSE(SparseFeedForward(experts, router, cut).runs_densely());
+}
+
 TEST(SparseFeedForward, CountsUntilReset) {
   const FfnShape shape{32, 8, 16};
   auto router = std::make_shared<route::MlpRouter>(at::randn({8, 32}), at::randn({8, 8}));

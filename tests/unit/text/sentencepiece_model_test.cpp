@@ -34,6 +34,14 @@ TEST(SentencePieceModel, RoundTrip) {
   EXPECT_EQ(FormatSentencePieceModel(read), bytes);
 }
 
+TEST(SentencePieceModel, RoundTripOfABpeModel) {
+  const SentencePieceModel read = ParseSentencePieceModel(FormatSentencePieceModel(TinyBpeModel()));
+  EXPECT_EQ(read.algorithm, SentencePieceAlgorithm::kBpe);
+  EXPECT_TRUE(read.byte_fallback);
+  EXPECT_EQ(read.pieces[3 + 0xAB].text, "<0xAB>");
+  EXPECT_EQ(read.pieces[3 + 0xAB].type, PieceType::kByte);
+}
+
 struct BadModel {
   const char* name;
   std::function<std::string()> bytes;
@@ -43,6 +51,12 @@ struct BadModel {
 // A model with one thing changed.
 std::string With(const std::function<void(SentencePieceModel&)>& change) {
   SentencePieceModel model = TinyModel();
+  change(model);
+  return FormatSentencePieceModel(model);
+}
+
+std::string WithBytes(const std::function<void(SentencePieceModel&)>& change) {
+  SentencePieceModel model = TinyBpeModel();
   change(model);
   return FormatSentencePieceModel(model);
 }
@@ -82,17 +96,26 @@ const BadModel kBadModels[] = {
      },
      "piece 6 has a score"},
     {"bytes", [] { return With([](auto& m) { m.pieces[6].type = PieceType::kByte; }); },
-     "byte pieces are not supported"},
+     "piece 6 is a byte without byte fallback"},
     {"piece_type", [] { return With([](auto& m) { m.pieces[6].type = PieceType{9}; }); },
      "piece type 9"},
-    {"bpe", [] { return WithTrainerField(3, 2); }, "model type 2 is not supported"},
-    {"byte_fallback", [] { return WithTrainerField(35, 1); }, "byte fallback"},
+    {"word_model", [] { return WithTrainerField(3, 3); }, "model type 3 is not supported"},
+    {"byte_fallback", [] { return WithTrainerField(35, 1); }, "0 byte pieces; expected 256"},
+    {"byte_name", [] { return WithBytes([](auto& m) { m.pieces[5].text = "<0x2>"; }); },
+     "byte piece 5 is '<0x2>'"},
+    {"byte_missing",
+     [] { return WithBytes([](auto& m) { m.pieces.erase(m.pieces.begin() + 9); }); },
+     "255 byte pieces"},
+    {"long_piece", [] { return With([](auto& m) { m.pieces[6].text = std::string(5000, 'a'); }); },
+     "piece 6 has 5000 bytes"},
     {"suffix", [] { return WithTrainerField(24, 1); }, "suffix"},
 };
 
 TEST(SentencePieceModel, RefusesBadModels) {
   EXPECT_NO_THROW(ParseSentencePieceModel(With([](auto&) {})));
   EXPECT_NO_THROW(ParseSentencePieceModel(WithTrainerField(3, 1)));
+  EXPECT_NO_THROW(ParseSentencePieceModel(WithTrainerField(3, 2)));
+  EXPECT_NO_THROW(ParseSentencePieceModel(WithBytes([](auto&) {})));
   for (const BadModel& bad : kBadModels) {
     SCOPED_TRACE(bad.name);
     tests::ExpectError(ErrorKind::kInput, {bad.fragment},

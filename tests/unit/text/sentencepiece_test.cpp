@@ -63,5 +63,38 @@ TEST(SentencePiece, Decodes) {
   EXPECT_EQ(SentencePiece(keeping).DecodePieces({"▁", "▁the"}), " the");
 }
 
+TEST(SentencePieceBpe, MergesTheBestPairFirst) {
+  const SentencePiece pieces(TinyBpeModel());
+  EXPECT_EQ(pieces.EncodeAsPieces("ab"), (Pieces{"▁ab"}));
+  // "ab" is the best pair, then "▁ab"; "abc" comes too late.
+  EXPECT_EQ(pieces.EncodeAsPieces("abc"), (Pieces{"▁ab", "c"}));
+  EXPECT_EQ(pieces.EncodeAsPieces("cabc"), (Pieces{"▁", "c", "abc"}));
+  EXPECT_EQ(pieces.EncodeAsPieces("  a"), (Pieces{"▁", "▁", "▁", "a"}));
+  EXPECT_EQ(pieces.EncodeAsPieces(""), Pieces{});
+}
+
+TEST(SentencePieceBpe, UnknownCharactersBecomeBytes) {
+  const SentencePiece pieces(TinyBpeModel());
+  EXPECT_EQ(pieces.EncodeAsPieces("aé"), (Pieces{"▁", "a", "<0xC3>", "<0xA9>"}));
+  EXPECT_EQ(pieces.PieceToId("<0xC3>"), 3 + 0xC3);
+  EXPECT_EQ(pieces.DecodePieces({"▁", "a", "<0xC3>", "<0xA9>", "b"}), "aéb");
+  // A byte that begins no character is one U+FFFD, every one of them.
+  EXPECT_EQ(pieces.DecodePieces({"<0xC3>", "b", "<0xE6>", "<0x97>"}), "\uFFFDb\uFFFD\uFFFD");
+  SentencePieceModel without = TinyBpeModel();
+  without.byte_fallback = false;
+  std::erase_if(without.pieces, [](const Piece& p) { return p.type == PieceType::kByte; });
+  EXPECT_EQ(SentencePiece(without).EncodeAsPieces("aéüb"), (Pieces{"▁", "a", "éü", "b"}));
+}
+
+TEST(SentencePieceBpe, UserDefinedPiecesStayApartAndUnusedOnesAreTakenApart) {
+  SentencePieceModel model = TinyBpeModel();
+  model.pieces.push_back({"ca", 0, PieceType::kUserDefined});
+  EXPECT_EQ(SentencePiece(model).EncodeAsPieces("cab"), (Pieces{"▁", "ca", "b"}));
+  model.pieces[259].type = PieceType::kUnused;  // "ab"
+  const SentencePiece pieces(model);
+  EXPECT_EQ(pieces.EncodeAsPieces("bab"), (Pieces{"▁", "b", "a", "b"}));
+  EXPECT_EQ(pieces.EncodeAsPieces("babc"), (Pieces{"▁", "b", "abc"}));
+}
+
 }  // namespace
 }  // namespace moefy::text

@@ -44,6 +44,34 @@ inline SentencePieceModel TinyModel() {
   return model;
 }
 
+// LLaMA's kind: merges by score, byte pieces from id 3 on, then a few others from 259 on.
+inline SentencePieceModel TinyBpeModel() {
+  SentencePieceModel model;
+  model.algorithm = SentencePieceAlgorithm::kBpe;
+  model.byte_fallback = true;
+  model.remove_extra_whitespaces = false;
+  model.pieces = {{"<unk>", 0, PieceType::kUnknown},
+                  {"<s>", 0, PieceType::kControl},
+                  {"</s>", 0, PieceType::kControl}};
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  for (size_t byte = 0; byte < 256; ++byte) {
+    model.pieces.push_back(
+        {std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">", 0, PieceType::kByte});
+  }
+  float score = 0;
+  for (const char* piece : {"ab", "▁ab", "abc", "▁", "a", "b", "c"}) {
+    model.pieces.push_back({piece, score--, PieceType::kNormal});
+  }
+  return model;
+}
+
+// GPT-2's and RoBERTa's kind: two bytes of "é" and a few letters.
+inline constexpr std::string_view kTinyVocabJson =
+    R"({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "Ġ": 5, "a": 6, "b": 7, "c": 8,
+        "ab": 9, "Ġab": 10, "abc": 11, "Ã": 12, "©": 13, "<|endoftext|>": 14, "1": 15, "aa": 16,
+        ".": 17})";
+inline constexpr std::string_view kTinyMerges = "#version: 0.2\na b\nĠ ab\nab c\na a\n";
+
 inline constexpr std::string_view kTinyVocabulary =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nun\n##aff\n##able\nthe\ncat\n##s\n,\n!\ncafe\nn\n'\nt\n";
 

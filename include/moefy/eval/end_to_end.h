@@ -1,0 +1,54 @@
+// How fast a whole model is: encoder and greedy decoding, LibTorch's dense model against the sparse
+// one, on random weights of a named shape. Both are in memory at once and take turns.
+// Thread-safety: one benchmark at a time (it sets the process's threads).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moefy/eval/benchmark.h"
+
+namespace moefy::eval {
+
+struct EndToEndOptions {
+  std::string shape = "t5-large";  // of EndToEndShapes()
+  double ffn_ratio = 0.25;
+  std::vector<runtime::WeightFormat> weights = {runtime::WeightFormat::kF32};
+  int64_t layers = 0;          // per stack, instead of the shape's own
+  int64_t batch = 8;           // of the encoder
+  int64_t tokens = 128;        // per sequence
+  int64_t decoded_tokens = 8;  // per repetition, at batch 1
+  int64_t repetitions = 3;
+  int threads = 0;  // 0: one per processor
+  uint64_t seed = 0;
+};
+
+struct EndToEndRow {
+  std::string what;  // "encoder 8 x 128", "decoder 1 token"
+  runtime::WeightFormat weights = runtime::WeightFormat::kF32;
+  Spread dense_ms;
+  Spread sparse_ms;
+  Spread ffn_ms;  // part of the sparse run, router included
+  Spread speedup;
+  double expert_bytes = 0;  // expert weights read, per call or token
+};
+
+struct EndToEndResult {
+  std::string cpu;
+  std::string instruction_set;
+  double ffn_ratio = 0;
+  int threads = 0;
+  int64_t dense_weight_bytes = 0;  // of all parameters, F32
+  // Of the sparse model, per entry of `weights`: packed experts, routers, linear maps and the rest.
+  std::vector<int64_t> sparse_weight_bytes;
+  // Logits against those of the same experts in F32, on the same tokens: root mean square of the
+  // difference over that of the logits; all experts on, so that no choice flips.
+  std::vector<double> logits_error;
+  std::vector<EndToEndRow> rows;  // weights x {encoder, decoder}
+};
+
+const std::vector<std::string>& EndToEndShapes();
+EndToEndResult RunEndToEnd(const EndToEndOptions& options, Progress& progress = SilentProgress());
+
+}  // namespace moefy::eval

@@ -1,0 +1,16 @@
+// Opens any checkpoint that moefy reads: what io::Checkpoint::Open opens, and TorchScript archives,
+// which only LibTorch reads. Thread-safe.
+#pragma once
+
+#include <filesystem>
+
+#include "moefy/io/checkpoint.h"
+
+namespace moefy::model {
+
+// The parameters and buffers of a TorchScript archive under their names in it, each once; the code
+// in it is loaded by LibTorch and not run by moefy. Anything else is io::Checkpoint::Open.
+// Throws Error{kInput} as that does, and when LibTorch refuses the archive or nothing is in it.
+io::Checkpoint OpenCheckpoint(const std::filesystem::path& path);
+
+}  // namespace moefy::model

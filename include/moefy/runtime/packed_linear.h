@@ -1,0 +1,34 @@
+// A linear map for the decoder's sake: with few rows of x, reading the weights is what costs, and
+// they are read once, at the speed of memory, in whatever format. Many rows go through BLAS.
+// Thread-safety: immutable; one call at a time, parallel inside.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "moefy/model/linear.h"
+#include "moefy/runtime/weight_format.h"
+
+namespace moefy::runtime {
+
+class PackedLinear final : public model::LinearKernel {
+ public:
+  // weight [out, in] F32, contiguous and shared in F32, copied in the other formats; bias [out] or
+  // undefined.
+  PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format);
+  at::Tensor Forward(const at::Tensor& x) const override;
+  int64_t WeightBytes() const;
+
+ private:
+  at::Tensor ForwardFew(const at::Tensor& x) const;
+  at::Tensor ForwardMany(const at::Tensor& x) const;
+
+  int64_t rows_, columns_;  // out, in
+  WeightFormat format_;
+  at::Tensor weight_;  // F32; a byte tensor for the others
+  at::Tensor scale_;   // [out], INT8 only
+  at::Tensor bias_;
+};
+
+}  // namespace moefy::runtime

@@ -1,0 +1,105 @@
+#include "moefy/runtime/packed_linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <omp.h>
+
+#include <algorithm>
+
+#include "moefy/base/error.h"
+#include "runtime/kernels.h"
+
+namespace moefy::runtime {
+namespace {
+
+// Rows of weights that a thread takes at a time.
+constexpr int64_t kRowsPerItem = 64;
+// Rows widened to F32 at a time, when there are many rows of x.
+constexpr int64_t kRowsWidened = 4096;
+// Below this much work starting threads costs more than it gives.
+constexpr int64_t kSerialWeights = 1 << 15;
+
+}  // namespace
+
+PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format)
+    : rows_(weight.size(0)), columns_(weight.size(1)), format_(format), bias_(bias) {
+  MOEFY_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kFloat);
+  switch (format) {
+    case WeightFormat::kF32:
+      weight_ = weight.contiguous();
+      break;
+    case WeightFormat::kBf16:
+      weight_ = weight.to(at::kBFloat16).contiguous();
+      break;
+    case WeightFormat::kF16:
+      weight_ = weight.to(at::kHalf).contiguous();
+      break;
+    case WeightFormat::kInt8:
+      scale_ = weight.abs().amax(1).div_(127);
+      weight_ = (weight / scale_.clamp_min(1e-30).unsqueeze(1)).round_().to(at::kChar).contiguous();
+      break;
+  }
+}
+
+int64_t PackedLinear::WeightBytes() const {
+  return static_cast<int64_t>(weight_.nbytes() + (scale_.defined() ? scale_.nbytes() : 0));
+}
+
+at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
+  MOEFY_CHECK(x.dim() == 2 && x.size(1) == columns_ && x.scalar_type() == at::kFloat);
+  if (x.size(0) <= kDotRows) return ForwardFew(x.contiguous());
+  return format_ == WeightFormat::kF32 ? at::linear(x, weight_, bias_) : ForwardMany(x);
+}
+
+at::Tensor PackedLinear::ForwardFew(const at::Tensor& x) const {
+  at::Tensor y = at::empty({x.size(0), rows_}, x.options());
+  if (x.size(0) == 0) return y;
+  DotRowsArgs all;
+  all.x = x.data_ptr<float>();
+  all.num_x = x.size(0);
+  all.columns = columns_;
+  all.format = format_;
+  all.y_stride = rows_;
+  const auto* const weights = static_cast<const std::byte*>(weight_.data_ptr());
+  const float* const scale = scale_.defined() ? scale_.data_ptr<float>() : nullptr;
+  const float* const bias = bias_.defined() ? bias_.data_ptr<float>() : nullptr;
+  float* const out = y.data_ptr<float>();
+  const int64_t row_bytes = columns_ * BytesPerWeight(format_);
+  const int64_t items = (rows_ + kRowsPerItem - 1) / kRowsPerItem;
+  const int threads = rows_ * columns_ < kSerialWeights ? 1 : at::get_num_threads();
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+  for (int64_t item = 0; item < items; ++item) {
+    const int64_t first = item * kRowsPerItem;
+    DotRowsArgs args = all;
+    args.num_rows = std::min(kRowsPerItem, rows_ - first);
+    args.w = weights + first * row_bytes;
+    args.scale = scale ? scale + first : nullptr;
+    args.bias = bias ? bias + first : nullptr;
+    args.y = out + first;
+    DotRows(args);
+  }
+  return y;
+}
+
+// Part by part to F32, and through BLAS.
+at::Tensor PackedLinear::ForwardMany(const at::Tensor& x) const {
+  at::Tensor y = at::empty({x.size(0), rows_}, x.options());
+  const auto* const weights = static_cast<const std::byte*>(weight_.data_ptr());
+  const int64_t row_bytes = columns_ * BytesPerWeight(format_);
+  at::Tensor wide = at::empty({std::min(rows_, kRowsWidened), columns_}, x.options());
+  float* const out = wide.data_ptr<float>();
+  for (int64_t first = 0; first < rows_; first += kRowsWidened) {
+    const int64_t count = std::min(kRowsWidened, rows_ - first);
+    at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const float scale = scale_.defined() ? scale_.data_ptr<float>()[first + r] : 1.0f;
+        Widen(weights + (first + r) * row_bytes, columns_, format_, scale, out + r * columns_);
+      }
+    });
+    y.narrow(1, first, count).copy_(at::mm(x, wide.narrow(0, 0, count).t()));
+  }
+  if (bias_.defined()) y.add_(bias_);
+  return y;
+}
+
+}  // namespace moefy::runtime

@@ -1,0 +1,145 @@
+#include "text/pipeline_tokenizer.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "moefy/base/error.h"
+#include "text/pipeline_steps.h"
+#include "text/segment_tokenizer.h"
+#include "text/token_model.h"
+
+namespace moefy::text {
+namespace {
+
+constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;
+
+class PipelineTokenizer final : public SegmentTokenizer {
+ public:
+  PipelineTokenizer(const Json& json, const std::string& file, const TokenizerConfig& config) {
+    const JsonObject object(json, file);
+    // GetRaw of an absent key throws, so that "model" is required and the others are not.
+    model_ = ParseTokenModel(object.GetRaw("model"), object.PathOf("model"));
+    if (object.Has("normalizer")) {
+      normalize_ = ParseNormalizer(object.GetRaw("normalizer"), object.PathOf("normalizer"));
+    }
+    if (object.Has("pre_tokenizer")) {
+      pre_tokenize_ =
+          ParsePreTokenizer(object.GetRaw("pre_tokenizer"), object.PathOf("pre_tokenizer"));
+    }
+    if (object.Has("decoder")) {
+      decode_ = ParseDecoder(object.GetRaw("decoder"), object.PathOf("decoder"));
+    }
+    if (object.Has("post_processor")) {
+      template_ =
+          ParsePostProcessor(object.GetRaw("post_processor"), object.PathOf("post_processor"));
+    }
+    base_vocab_size_ = vocab_size_ = model_.vocabulary->size();
+    added_join_ = AddedTokenJoin::kTogether;
+    clean_up_spaces_ = config.object().GetBool("clean_up_tokenization_spaces", true);
+    if (object.Has("added_tokens")) AddTokens(object);
+    CheckTemplate(object.PathOf("post_processor"));
+    eos_id_ = FindNamed(config, "eos_token");
+    if (!eos_id_) eos_id_ = FindNamed(config, "sep_token");
+    pad_id_ = FindNamed(config, "pad_token").value_or(eos_id_.value_or(0));
+    for (const TemplateItem& item : template_.pair) {
+      if (item.kind == TemplateItem::Kind::kSecond) second_type_ = item.type;
+    }
+  }
+
+ protected:
+  Ids Segment(std::string_view text) const override {
+    Ids ids;
+    bool first = true;
+    for (const AddedTokens::Part& part : raw_added_.Split(text)) {
+      if (part.token) {
+        ids.push_back(part.token->id);
+      } else {
+        SegmentPart(part.text, first, ids);
+      }
+      first = false;
+    }
+    return ids;
+  }
+
+  std::string IdToToken(int64_t id) const override { return model_.vocabulary->Get(id); }
+
+  std::string JoinTokens(const std::vector<std::string>& tokens) const override {
+    return decode_ ? Join(decode_(tokens), "") : Join(tokens, " ");
+  }
+
+ private:
+  void SegmentPart(const std::string& text, bool first, Ids& ids) const {
+    for (const AddedTokens::Part& part :
+         normalized_added_.Split(normalize_ ? normalize_(text) : text)) {
+      if (part.token) {
+        ids.push_back(part.token->id);
+      } else {
+        std::vector<Word> words = {{part.text, first}};
+        if (pre_tokenize_) words = pre_tokenize_(std::move(words));
+        for (const Word& word : words) model_.append_ids(word.text, ids);
+      }
+      first = false;
+    }
+  }
+
+  void AddTokens(const JsonObject& object) {
+    for (const JsonObject& entry : object.GetObjects("added_tokens")) {
+      if (entry.GetBool("single_word", false)) {
+        throw InputError(entry.PathOf("single_word"), " is not supported");
+      }
+      AddedToken token = {.content = entry.GetString("content"),
+                          .id = entry.GetInt("id", 0, kMaxTokenId),
+                          .strip_left = entry.GetBool("lstrip", false),
+                          .strip_right = entry.GetBool("rstrip", false),
+                          .special = entry.GetBool("special", false)};
+      const std::optional<int64_t> known = model_.vocabulary->Find(token.content);
+      if (known && *known != token.id) {
+        throw InputError(entry.PathOf("id"), " is ", token.id, ", but ", Quoted(token.content),
+                         " has id ", *known, " in the vocabulary");
+      }
+      // Those marked "normalized" are looked for in the normalised text, as it would write them.
+      if (entry.GetBool("normalized", !token.special) && normalize_) {
+        AddedToken normalized = token;
+        normalized.content = normalize_(token.content);
+        normalized_added_.Add(std::move(normalized));
+      } else {
+        raw_added_.Add(token);
+      }
+      AddToken(std::move(token));
+    }
+  }
+
+  void CheckTemplate(const std::string& where) const {
+    for (const auto* items : {&template_.single, &template_.pair}) {
+      for (const TemplateItem& item : *items) {
+        if (item.kind == TemplateItem::Kind::kToken && item.id >= vocab_size_) {
+          throw InputError(where, ": token id ", item.id, " is not in 0..", vocab_size_ - 1);
+        }
+      }
+    }
+  }
+
+  std::optional<int64_t> FindNamed(const TokenizerConfig& config, const std::string& key) const {
+    const std::string content = config.GetToken(key, "");
+    if (content.empty()) return std::nullopt;
+    if (const AddedToken* added = added_.FindContent(content)) return added->id;
+    return model_.vocabulary->Find(content);
+  }
+
+  TokenModel model_;
+  Normalizer normalize_;  // each may be empty: nothing to do
+  PreTokenizer pre_tokenize_;
+  Decoder decode_;
+  AddedTokens raw_added_, normalized_added_;  // where each of added_ is looked for
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> LoadPipelineTokenizer(const std::filesystem::path& tokenizer_json,
+                                                 const TokenizerConfig& config) {
+  const Json json = ReadJsonFile(tokenizer_json, kMaxFileBytes);
+  return std::make_unique<PipelineTokenizer>(json, tokenizer_json.string(), config);
+}
+
+}  // namespace moefy::text

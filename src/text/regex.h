@@ -1,0 +1,37 @@
+// Regular expressions of tokenizers, on UTF-8 text, with limits: a pattern that backtracks without
+// end is an Error. ICU's (https://unicode-org.github.io/icu/userguide/strings/regexp.html), why:
+// docs/decisions/0008-icu-regular-expressions.md. Thread-safety: immutable.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moefy::text {
+
+class Regex {
+ public:
+  struct Span {
+    size_t begin = 0, end = 0;  // bytes
+    bool matched = false;
+  };
+
+  // Throws Error{kInput} when it is not a pattern.
+  explicit Regex(std::string_view pattern);
+  ~Regex();
+  Regex(Regex&&) noexcept;
+
+  // All of `text` (valid UTF-8) from left to right: what matches, and what lies between. No span is
+  // empty. Throws Error{kInput} when the pattern needs too many steps or too much memory.
+  std::vector<Span> Split(std::string_view text) const;
+
+  // The parts of `text` that match.
+  std::vector<std::string> FindAll(std::string_view text) const;
+
+ private:
+  struct Compiled;
+  std::unique_ptr<const Compiled> compiled_;
+};
+
+}  // namespace moefy::text

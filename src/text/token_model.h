@@ -1,0 +1,24 @@
+// The model of a tokenizer.json: words to ids, by BPE, Unigram, WordPiece or WordLevel.
+// Thread-safety: a value whose functions may be called from many threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moefy/base/json.h"
+#include "text/vocabulary.h"
+
+namespace moefy::text {
+
+struct TokenModel {
+  std::shared_ptr<const Vocabulary> vocabulary;
+  std::function<void(std::string_view word, std::vector<int64_t>& ids)> append_ids;
+};
+
+// Throws Error{kInput}: a model or an option we do not have, or a bad vocabulary or merge.
+TokenModel ParseTokenModel(const Json& json, const std::string& where);
+
+}  // namespace moefy::text

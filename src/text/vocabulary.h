@@ -1,0 +1,43 @@
+// Tokens and their ids, as vocab.txt, vocab.json and tokenizer.json list them. Ids may have gaps.
+// Thread-safety: const methods from many threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "moefy/base/json.h"
+
+namespace moefy::text {
+
+class Vocabulary {
+ public:
+  // Throws Error{kInput}: the token or the id is there already.
+  void Add(std::string token, int64_t id);
+
+  std::optional<int64_t> Find(std::string_view token) const;
+  const std::string& Get(int64_t id) const;  // throws Error{kInput} when no token has this id
+  int64_t size() const { return static_cast<int64_t>(tokens_.size()); }  // above every id
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  std::vector<std::optional<std::string>> tokens_;  // the index is the id
+  std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> ids_;
+};
+
+// One token a line, the first has id 0; empty lines take up an id that no token has.
+Vocabulary ParseVocabularyLines(std::string_view text);
+
+// {"token": id, ...}. An id far above the number of tokens is an error: nothing good has it, and it
+// would cost memory. `where` begins every message.
+Vocabulary ParseVocabularyJson(const Json& json, const std::string& where);
+
+}  // namespace moefy::text

@@ -1,0 +1,155 @@
+"""Checkpoints of every format, and of no known family, through the program.
+
+usage: formats_test.py MOEFY SOURCE_DIR [CLASS...]
+"""
+import json
+import pathlib
+import random
+import struct
+import sys
+import unittest
+
+from cli_test import PICO, SHARED, Case, read_safetensors, run
+
+sys.path.insert(0, str(pathlib.Path(sys.argv[2]) / "tests/support"))
+import torch_save  # noqa: E402
+
+TSP = SHARED / "checkpoints/am-tsp50"
+
+
+def dtypes(path):
+    data = pathlib.Path(path).read_bytes()
+    header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
+    return {name: info["dtype"] for name, info in header.items() if name != "__metadata__"}
+
+
+def floats(count, seed):
+    generator = random.Random(seed)
+    return struct.pack(f"<{count}f", *(generator.gauss(0, 1) for _ in range(count)))
+
+
+def npy(shape, data):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
+
+
+def safetensors(shape, data):
+    header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, len(data)]}})
+    return struct.pack("<Q", len(header)) + header.encode() + data
+
+
+def write_dump(directory, w_in_names, hidden):
+    """What Python hooks would write: a file per FFN, in the three formats by turns."""
+    directory.mkdir()
+    for i, name in enumerate(w_in_names):
+        shape, data = [3, 64, hidden], floats(3 * 64 * hidden, i)
+        ending, contents = [(".npy", npy(shape, data)), (".safetensors", safetensors(shape, data)),
+                            (".pt", torch_save.save_bytes(torch_save.tensor("F32", shape, data)))][i % 3]
+        (directory / (name + ending)).write_bytes(contents)
+
+
+class Formats(Case):
+    def torch_twin(self, name, legacy):
+        """A pico model as torch.save would have written it."""
+        directory = self.dir / f"{name}-{legacy}"
+        directory.mkdir()
+        (directory / "config.json").write_bytes((PICO / name / "config.json").read_bytes())
+        types = dtypes(PICO / name / "model.safetensors")
+        tensors = {key: torch_save.Parameter(torch_save.tensor(types[key], shape, data)) for
+                   key, (shape, data) in read_safetensors(PICO / name / "model.safetensors").items()}
+        value = {"epoch": 1, "model": torch_save.state_dict(tensors)} if legacy else torch_save.state_dict(tensors)
+        (directory / "pytorch_model.bin").write_bytes(torch_save.save_bytes(value, legacy=legacy))
+        return directory
+
+    def test_pytorch_files_work_like_safetensors(self):
+        twin = PICO / "bert-cls-gelu"
+        golden = twin / "golden.safetensors"
+        self.succeed("run", twin, "--tensors", golden, "--out", self.dir / "want")
+        for legacy in (False, True):
+            dense = self.torch_twin("bert-cls-gelu", legacy)
+            inspected = self.json("inspect", dense)
+            self.assertEqual(inspected["parameters"], self.json("inspect", twin)["parameters"])
+            self.succeed("run", dense, "--tensors", golden, "--out", self.dir / f"got{legacy}")
+            self.assertEqual(read_safetensors(self.dir / "want"),
+                             read_safetensors(self.dir / f"got{legacy}"))
+            moe, back = self.dir / f"moe{legacy}", self.dir / f"back{legacy}"
+            result = self.succeed("split", dense, "--expert-size", 8, "--out", moe)
+            self.assertIn("is not safetensors; the split checkpoint is", result.stderr)
+            self.assertEqual(sorted(p.name for p in moe.iterdir()),
+                             ["config.json", "model.safetensors", "moefy.json", "moefy.safetensors"])
+            for side in (dense, twin):
+                self.assertTrue(self.json("verify", side, moe)["equal"])
+            self.succeed("merge", moe, "--out", back)
+            self.assertEqual(read_safetensors(back / "model.safetensors"),
+                             read_safetensors(twin / "model.safetensors"))
+            self.assertEqual(dtypes(back / "model.safetensors"), dtypes(twin / "model.safetensors"))
+
+    def test_a_file_alone(self):
+        dense = self.torch_twin("bert-cls-gelu", False)
+        (dense / "pytorch_model.bin").rename(dense / "weights.pt")
+        self.succeed("inspect", dense / "weights.pt")
+        self.refuse(3, ["pytorch_model.bin", "name the file itself"], "inspect", dense)
+
+    def test_hostile_pickles_are_refused_by_name(self):
+        class Hostile:
+            def __reduce__(self):
+                return print, ("owned",)
+        for legacy in (False, True):
+            dense = self.torch_twin("bert-cls-gelu", legacy)
+            (dense / "pytorch_model.bin").write_bytes(
+                torch_save.save_bytes({"a": Hostile()}, legacy=legacy))
+            self.refuse(3, ["pytorch_model.bin", "'__builtin__.print', which is not allowed"],
+                        "split", dense, "--experts", 4, "--out", self.dir / "out")
+
+    def check_named(self, dense, pattern, w_in_names, hidden, expert_size):
+        moe, routed, back, dump = (self.dir / name for name in ("moe", "routed", "back", "dump"))
+        self.refuse(3, ["model_type", "supported"], "split", dense, "--expert-size", expert_size,
+                    "--out", moe)
+        split = self.json("split", dense, "--ffn", pattern, "--expert-size", expert_size, "--out", moe)
+        self.assertEqual(split["ffns"], len(w_in_names))
+        verified = self.json("verify", dense, moe)
+        self.assertTrue(verified["equal"])
+        write_dump(dump, w_in_names, hidden)
+        trained = self.json("route-train", moe, "--dump", dump, "--epochs", 2, "--out", routed)
+        self.assertEqual([row["ffn"] for row in trained["ffns"]],
+                         [f"ffn.{i}" for i in range(len(w_in_names))])
+        self.assertTrue(self.json("verify", dense, routed)["equal"])
+        self.succeed("merge", routed, "--out", back)
+        for file in dense.iterdir():
+            self.assertEqual(file.read_bytes(), (back / file.name).read_bytes(), file.name)
+        (dump / "other.npy").write_bytes(npy([2, hidden], floats(2 * hidden, 0)))
+        self.refuse(3, "'other', which the model lacks", "route-train", moe, "--dump", dump)
+        return verified
+
+    def test_ffns_by_name(self):
+        dense = self.edit_config(self.copy_pico(), model_type="nobody-knows")
+        block = "encoder.block.{}.layer.1.DenseReluDense."
+        names = sorted(name for name in dtypes(dense / "model.safetensors")
+                       if name.startswith("encoder") and name.endswith("DenseReluDense.wi.weight"))
+        verified = self.check_named(dense, f"{block}wi.weight:{block}wo.weight", names, 48, 8)
+        self.assertEqual(verified["permuted"], 2 * len(names))
+        out = self.dir / "out"
+        self.refuse(2, ["no tensor is called 'encoder.block.{}.layer.1.DenseReluDense.wj.weight'",
+                        "nearest in the checkpoint", f"'{block}wi.weight'"],
+                    "split", dense, "--ffn", f"{block}wj.weight:{block}wo.weight", "--experts", 4,
+                    "--out", out)
+        self.refuse(3, ["has shape", "transposed"], "split", dense, "--ffn",
+                    f"{block}wi.weight:{block}wi.weight", "--experts", 4, "--out", out)
+
+
+class Tsp(Formats):
+    """The real checkpoint of a family that moefy does not know."""
+
+    def test_ffns_by_name(self):
+        layer = "encoder.layer.{}."
+        names = [f"encoder.layer.{i}.intermediate.dense.weight" for i in range(3)]
+        verified = self.check_named(TSP, f"{layer}intermediate.dense.weight:{layer}output.dense.weight",
+                                    names, 128, 32)
+        self.assertEqual(verified["permuted"], 9)  # W_in, b_in, W_out
+
+
+if __name__ == "__main__":
+    if sys.argv[3:] == ["Tsp.test_ffns_by_name"] and not TSP.exists():
+        print(f"skipped: needs {TSP} (set MOEFY_SHARED to find it)")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

@@ -1,0 +1,40 @@
+#include "fuzz/support.h"
+#include "fuzz/targets.h"
+#include "io/pickle.h"
+#include "io/shard_index.h"
+#include "io/state_dict.h"
+#include "io/zip_directory.h"
+#include "moefy/base/json.h"
+#include "moefy/io/safetensors.h"
+#include "moefy/io/torch_file.h"
+
+namespace moefy::fuzz {
+
+void Safetensors(std::span<const std::byte> input) {
+  Refusable([&] { io::ParseSafetensorsHeader(input); });
+}
+
+void ShardIndex(std::span<const std::byte> input) {
+  Refusable([&] { io::ParseShardIndex(ParseJson(AsText(input)), "index", ".bin"); });
+}
+
+void Pickle(std::span<const std::byte> input) {
+  Refusable([&] { io::FindStateDict(io::pickle::Parse(input)); });
+}
+
+void Zip(std::span<const std::byte> input) {
+  Refusable([&] { io::ReadZipDirectory(input); });
+}
+
+void TorchFile(std::span<const std::byte> input) {
+  static const Directory directory;
+  const auto path = directory.Write("model.pt", AsText(input));
+  Refusable([&] {
+    const io::TorchFile file(path);
+    for (const io::TensorInfo& info : file.tensors()) {
+      if (file.Bytes(info).size() != info.num_bytes()) __builtin_trap();
+    }
+  });
+}
+
+}  // namespace moefy::fuzz

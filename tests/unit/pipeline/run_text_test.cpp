@@ -1,0 +1,157 @@
+// Text in, answers out, on the embedded example and on pico models with vocabularies of our own.
+#include <gtest/gtest.h>
+
+#include "moefy/pipeline/run.h"
+#include "support/expect_error.h"
+#include "support/split_fixtures.h"
+#include "support/temp_dir.h"
+
+namespace moefy::pipeline {
+namespace {
+
+const std::filesystem::path kExample = MOEFY_SOURCE_DIR "/examples/quickstart";
+
+// All answers in order, or the error.
+std::vector<Json> Answers(const RunOptions& options, std::string* streamed = nullptr) {
+  std::vector<Json> answers;
+  const auto on_answer = [&](size_t input_idx, const Json& answer) {
+    EXPECT_EQ(input_idx, answers.size());
+    answers.push_back(answer);
+  };
+  const auto on_piece = [&](std::string_view piece) { *streamed += piece; };
+  const RunTextResult result =
+      RunText(options, on_answer, streamed ? PieceSink(on_piece) : nullptr, SilentProgress());
+  EXPECT_EQ(result.num_answers, static_cast<int64_t>(answers.size()));
+  return answers;
+}
+
+RunOptions Example() {
+  RunOptions options;
+  options.model = (kExample / "model").string();
+  return options;
+}
+
+// A pico BERT with a vocabulary of single letters and digits, as many tokens as it has rows.
+std::filesystem::path WithLetters(const tests::TempDir& dir, const std::string& pico,
+                                  int64_t vocab_size) {
+  const std::filesystem::path model = dir.Make(pico);
+  tests::CopyModel(tests::Pico(pico), model);
+  std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+  int64_t count = 5;
+  for (char c = 'a'; c <= 'z'; ++c, ++count) vocabulary += std::string(1, c) + "\n";
+  for (char c = 'a'; c <= 'z'; ++c, ++count) vocabulary += "##" + std::string(1, c) + "\n";
+  for (; count < vocab_size; ++count) vocabulary += "[unused" + std::to_string(count) + "]\n";
+  dir.Write(pico + "/vocab.txt", vocabulary);
+  return model;
+}
+
+const char* kStory =
+    "question: where is the ball ? story: tom hid the ball in the cellar . "
+    "anna moved the ball to the garden . tom ran to the attic .";
+
+TEST(RunText, GeneratesAndStreamsTheSameText) {
+  RunOptions options = Example();
+  options.texts = {kStory};
+  options.max_new_tokens = 1;  // the example's model was taught one word
+  std::string streamed;
+  const std::vector<Json> answers = Answers(options, &streamed);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0]["text"], "garden");
+  EXPECT_EQ(answers[0]["tokens"], 1);
+  EXPECT_EQ(answers[0]["finished"], false);
+  EXPECT_EQ(streamed, "garden");
+}
+
+TEST(RunText, AnswersATaskFromLinesOfJsonAndKeepsIds) {
+  const tests::TempDir dir;
+  dir.Write("in.jsonl",
+            "{\"id\": \"a\", \"sentence\": \"nobody enjoyed the music .\"}\n\n"
+            "{\"id\": 7, \"sentence\": \"nothing about the plot was dull .\"}\n");
+  RunOptions options = Example();
+  options.task = (kExample / "sentiment.json").string();
+  options.input = (dir / "in.jsonl").string();
+  const std::vector<Json> answers = Answers(options);
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0]["id"], "a");
+  EXPECT_EQ(answers[0]["label"], "negative");
+  EXPECT_EQ(answers[1]["id"], 7);
+  EXPECT_EQ(answers[1]["label"], "positive");
+  EXPECT_NEAR(answers[1]["scores"]["positive"].get<double>() +
+                  answers[1]["scores"]["negative"].get<double>(),
+              1, 1e-9);
+}
+
+TEST(RunText, SparseModelsAnswerToo) {
+  const tests::TempDir dir;
+  tests::SplitInto(kExample / "model", dir / "moe", /*num_experts=*/32, "kmeans");
+  std::filesystem::copy_file(kExample / "model/spiece.model", dir / "moe/spiece.model",
+                             std::filesystem::copy_options::overwrite_existing);
+  RunOptions options = Example();
+  options.model = (dir / "moe").string();
+  options.selection = "oracle";
+  options.ffn_ratio = 0.5;
+  options.texts = {kStory};
+  options.max_new_tokens = 1;
+  EXPECT_EQ(Answers(options)[0]["text"], "garden");
+}
+
+TEST(RunText, ClassifiesWithTheModelsOwnLabels) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithLetters(dir, "bert-cls-gelu", 211).string();
+  options.texts = {"ab cd", "e"};
+  const std::vector<Json> answers = Answers(options);
+  ASSERT_EQ(answers.size(), 2u);
+  double total = 0;
+  for (int i = 0; i < 5; ++i) {
+    total += answers[0]["scores"].at("LABEL_" + std::to_string(i)).get<double>();
+  }
+  EXPECT_NEAR(total, 1, 1e-9);
+  EXPECT_NE(answers[0], answers[1]);
+  // Alone or in company: the same answer.
+  options.texts = {"ab cd"};
+  EXPECT_NEAR(Answers(options)[0]["scores"]["LABEL_0"].get<double>(),
+              answers[0]["scores"]["LABEL_0"].get<double>(), 1e-6);
+}
+
+TEST(RunText, AnswersAreCutOutOfTheContextAsWritten) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithLetters(dir, "bert-qa-gelu", 191).string();
+  options.question = "where";
+  options.context = "It is  in ROME";  // another spelling than the vocabulary's
+  const Json answer = Answers(options)[0];
+  const auto begin = answer["begin"].get<size_t>(), end = answer["end"].get<size_t>();
+  ASSERT_LT(begin, end);
+  EXPECT_EQ(answer["answer"], options.context.substr(begin, end - begin));
+  EXPECT_GT(answer["score"].get<double>(), 0);
+}
+
+TEST(RunText, SaysWhatIsMissing) {
+  const tests::TempDir dir;
+  const auto refuse = [&](ErrorKind kind, std::initializer_list<std::string_view> fragments,
+                          const RunOptions& options) {
+    tests::ExpectError(kind, fragments, [&] { Answers(options); });
+  };
+  RunOptions options = Example();
+  refuse(ErrorKind::kUsage, {"nothing to run", "--input"}, options);
+  options.texts = {"x"};
+  options.question = "y";
+  refuse(ErrorKind::kUsage, {"several things to run"}, options);
+  options.texts.clear();
+  refuse(ErrorKind::kUsage, {"--context is missing"}, options);
+  options.question.clear();
+  options.input = dir.Write("in.jsonl", "{\"sentence\": \"fine\"}\n{\"sentence\": 3\n").string();
+  refuse(ErrorKind::kInput, {"in.jsonl: line 2"}, options);
+  options.input = dir.Write("in2.jsonl", "{\"sentence\": \"fine\"}\n").string();
+  refuse(ErrorKind::kInput, {"in2.jsonl: line 1", "no field 'text'", "'sentence'"}, options);
+  options.input = dir.Write("empty.txt", "\n \n").string();
+  refuse(ErrorKind::kInput, {"empty.txt: no text in it"}, options);
+  options.input.clear();
+  options.texts = {"x"};
+  options.batch_size = 0;
+  refuse(ErrorKind::kUsage, {"--batch-size is 0"}, options);
+}
+
+}  // namespace
+}  // namespace moefy::pipeline

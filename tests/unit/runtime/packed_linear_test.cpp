@@ -1,0 +1,58 @@
+#include "moefy/runtime/packed_linear.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "support/tolerances.h"
+
+namespace moefy::runtime {
+namespace {
+
+at::Tensor Held(const at::Tensor& w, WeightFormat format) {
+  const at::Tensor wide = w.to(at::kDouble);
+  if (format == WeightFormat::kBf16) return w.to(at::kBFloat16).to(at::kDouble);
+  if (format == WeightFormat::kF16) return w.to(at::kHalf).to(at::kDouble);
+  if (format == WeightFormat::kF32) return wide;
+  const at::Tensor scale = wide.abs().amax(1, true) / 127;
+  return (wide / scale).round() * scale;
+}
+
+TEST(PackedLinear, EqualsADoublePrecisionProduct) {
+  for (const auto format :
+       {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kF16, WeightFormat::kInt8}) {
+    for (const auto& [rows, columns] :
+         {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {70, 33}, {5000, 24}, {130, 256}}) {
+      const at::Tensor w = at::randn({rows, columns}), bias = at::randn({rows});
+      const at::Tensor held = Held(w, format);
+      for (const int64_t tokens : {0, 1, 2, 5, 8, 9, 20}) {
+        SCOPED_TRACE(WeightFormatName(format) + " " + std::to_string(rows) + " x " +
+                     std::to_string(columns) + ", " + std::to_string(tokens));
+        const at::Tensor x = at::randn({tokens, columns});
+        const at::Tensor wanted = at::linear(x.to(at::kDouble), held, bias.to(at::kDouble));
+        const at::Tensor scale =
+            at::linear(x.abs().to(at::kDouble), held.abs(), bias.abs().to(at::kDouble));
+        const at::Tensor y = PackedLinear(w, bias, format).Forward(x);
+        ASSERT_EQ(y.sizes(), wanted.sizes());
+        if (tokens == 0) continue;
+        EXPECT_LT(((y - wanted).abs() / scale).max().item<double>(), tests::kKernelVersusDouble);
+      }
+    }
+  }
+}
+
+TEST(PackedLinear, DoesNotDependOnThreads) {
+  const at::Tensor w = at::randn({300, 200}), x = at::randn({3, 200});
+  const PackedLinear linear(w, {}, WeightFormat::kInt8);
+  EXPECT_EQ(linear.WeightBytes(), 300 * 200 + 300 * 4);
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = linear.Forward(x);
+  at::set_num_threads(3);
+  const at::Tensor three = linear.Forward(x);
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::equal(one, three));
+}
+
+}  // namespace
+}  // namespace moefy::runtime
