@@ -89,6 +89,10 @@ std::vector<int64_t> LabelIds(const task::TaskSpec& spec, const text::Tokenizer&
 TaskReader::TaskReader(const task::TaskSpec& spec, const model::ModelConfig& config,
                        const text::Tokenizer& tokenizer)
     : spec_(spec), config_(config), tokenizer_(tokenizer) {
+  if (spec.kind != task::TaskKind::kClassification) {
+    throw InputError("task ", Quoted(spec.name), " is not of kind classification, the only one ",
+                     "that models can be given so far");
+  }
   switch (config.head) {
     case Head::kLanguageModel:
       if (spec.prompt.empty()) {

@@ -233,7 +233,7 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.ffn_ratio = runnable.FfnRatio();
-  shown.End(StrCat(result.num_answers, " answers, ", FormatDuration(result.seconds)));
+  shown.End(result.num_answers == 1 ? "1 answer" : StrCat(result.num_answers, " answers"));
   return result;
 }
 

@@ -2,8 +2,10 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
+#include "task/document_reader.h"
 #include "task/prompt.h"
 #include "task/record_reader.h"
+#include "task/task_kinds.h"
 
 namespace moefy::task {
 namespace {
@@ -30,15 +32,43 @@ std::string_view WithoutTrailingNewlines(std::string_view text) {
   return text;
 }
 
-std::vector<Example> ReadExamples(const TaskSpec& spec, const DataSplit& split,
-                                  std::string_view text, int64_t limit) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // spreadsheets write one
-  text = WithoutTrailingNewlines(text);
-  if (text.empty()) throw InputError("is empty");
+// Puts a row's cells where they belong; says what is wrong with them in `problems`.
+Example MakeExample(const TaskSpec& spec, const std::vector<WantedColumn>& wanted,
+                    std::vector<std::string>& cells, std::vector<std::string>& problems) {
+  const KindRow& kind = GetKind(spec.kind);
+  Example example;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].field != kind.answer) {
+      example.fields[wanted[i].field] = std::move(cells[i]);
+    } else if (kind.has_labels) {
+      example.label_idx = FindLabel(spec, cells[i], problems);
+    } else {
+      example.answers.push_back(std::move(cells[i]));
+    }
+  }
+  if (spec.kind == TaskKind::kMultipleChoice) {
+    for (const std::string& field : spec.choices) example.choices.push_back(example.fields[field]);
+    example.fields["choices"] = FormatChoices(example.choices);
+  }
+  if (spec.kind == TaskKind::kExtractiveQa) {
+    const std::string& context = example.fields["context"];
+    if (Trim(context).empty()) {
+      problems.push_back("field 'context': is empty");
+    } else if (example.answers[0].empty() ||
+               context.find(example.answers[0]) == std::string::npos) {
+      problems.push_back(
+          StrCat("field 'answer': ", Quoted(example.answers[0]), " is not in the context"));
+    }
+  }
+  return example;
+}
 
+std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std::string_view text,
+                               int64_t limit) {
   std::vector<WantedColumn> wanted;
   for (const auto& [field, column] : split.columns) wanted.push_back({field, column});
-  const std::unique_ptr<RecordReader> reader = MakeRecordReader(spec.format, text, wanted);
+  const std::unique_ptr<RecordReader> reader =
+      MakeRecordReader(spec.format, text, wanted, spec.header);
 
   std::vector<Example> examples;
   std::vector<std::string> problems;
@@ -46,12 +76,8 @@ std::vector<Example> ReadExamples(const TaskSpec& spec, const DataSplit& split,
   while ((limit == 0 || static_cast<int64_t>(examples.size()) < limit) &&
          problems.size() < kMaxProblems && reader->Next(record)) {
     Example& example = examples.emplace_back();
-    for (size_t i = 0; record.problems.empty() && i < wanted.size(); ++i) {
-      if (wanted[i].field == "label") {
-        example.label_idx = FindLabel(spec, record.cells[i], record.problems);
-      } else {
-        example.fields[wanted[i].field] = std::move(record.cells[i]);
-      }
+    if (record.problems.empty()) {
+      example = MakeExample(spec, wanted, record.cells, record.problems);
     }
     for (const std::string& problem : record.problems) {
       problems.push_back(StrCat("line ", record.line, ": ", problem));
@@ -67,6 +93,16 @@ std::vector<Example> ReadExamples(const TaskSpec& spec, const DataSplit& split,
   return examples;
 }
 
+std::vector<Example> ReadExamples(const TaskSpec& spec, const DataSplit& split,
+                                  const std::filesystem::path& file, std::string_view text,
+                                  int64_t limit) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // spreadsheets write one
+  text = WithoutTrailingNewlines(text);
+  if (text.empty()) throw InputError("is empty");
+  return GetFormat(spec.format).is_table ? ReadTable(spec, split, text, limit)
+                                         : ReadDocument(spec, file, text, limit);
+}
+
 }  // namespace
 
 Dataset ReadDataset(const TaskSpec& spec, const std::string& split_name,
@@ -76,8 +112,8 @@ Dataset ReadDataset(const TaskSpec& spec, const std::string& split_name,
   Dataset dataset;
   dataset.file = (data_directory.empty() ? spec.directory : data_directory) / split.file;
   const std::string text = ReadTextFile(dataset.file, kMaxFileBytes);
-  dataset.examples =
-      WithContext(dataset.file.string(), [&] { return ReadExamples(spec, split, text, limit); });
+  dataset.examples = WithContext(
+      dataset.file.string(), [&] { return ReadExamples(spec, split, dataset.file, text, limit); });
   return dataset;
 }
 

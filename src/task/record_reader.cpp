@@ -63,10 +63,11 @@ class TableReader : public RecordReader {
  protected:
   explicit TableReader(std::vector<WantedColumn> wanted) : wanted_(std::move(wanted)) {}
 
-  void ReadHeader() {
+  // Reads the first line unless the names are given.
+  void ReadHeader(std::vector<std::string> header) {
     int64_t line = 0;
-    std::vector<std::string> header, problems;
-    if (!NextRow(line, header, problems)) throw InputError("has no header");
+    std::vector<std::string> problems;
+    if (header.empty() && !NextRow(line, header, problems)) throw InputError("has no header");
     std::vector<std::string> quoted;
     for (const std::string& name : header) quoted.push_back(Quoted(name));
     for (const WantedColumn& wanted : wanted_) {
@@ -97,9 +98,10 @@ class TableReader : public RecordReader {
 
 class TsvReader final : public TableReader {
  public:
-  TsvReader(std::string_view text, std::vector<WantedColumn> wanted)
+  TsvReader(std::string_view text, std::vector<WantedColumn> wanted,
+            std::vector<std::string> header)
       : TableReader(std::move(wanted)), lines_(text) {
-    ReadHeader();
+    ReadHeader(std::move(header));
   }
 
  protected:
@@ -117,9 +119,10 @@ class TsvReader final : public TableReader {
 
 class CsvReader final : public TableReader {
  public:
-  CsvReader(std::string_view text, std::vector<WantedColumn> wanted)
+  CsvReader(std::string_view text, std::vector<WantedColumn> wanted,
+            std::vector<std::string> header)
       : TableReader(std::move(wanted)), text_(text) {
-    ReadHeader();
+    ReadHeader(std::move(header));
   }
 
  protected:
@@ -236,16 +239,18 @@ class JsonlReader final : public RecordReader {
 }  // namespace
 
 std::unique_ptr<RecordReader> MakeRecordReader(DataFormat format, std::string_view text,
-                                               std::vector<WantedColumn> wanted) {
+                                               std::vector<WantedColumn> wanted,
+                                               std::vector<std::string> header) {
   switch (format) {
     case DataFormat::kTsv:
-      return std::make_unique<TsvReader>(text, std::move(wanted));
+      return std::make_unique<TsvReader>(text, std::move(wanted), std::move(header));
     case DataFormat::kCsv:
-      return std::make_unique<CsvReader>(text, std::move(wanted));
+      return std::make_unique<CsvReader>(text, std::move(wanted), std::move(header));
     case DataFormat::kJsonl:
       return std::make_unique<JsonlReader>(text, std::move(wanted));
+    default:
+      ThrowBug("a document is no table", __FILE__, __LINE__);
   }
-  ThrowBug("data format", __FILE__, __LINE__);
 }
 
 }  // namespace moefy::task

@@ -31,9 +31,11 @@ class RecordReader {
 };
 
 // `text` must outlive the reader. Formats with a header (TSV, CSV) throw Error{kInput} here when a
-// wanted column is missing or there twice.
+// wanted column is missing or there twice; `header`, when not empty, names the columns of a file
+// whose first line does not.
 //   TSV: no quoting, as in GLUE.  CSV: RFC 4180.  JSONL: an object on each line.
 std::unique_ptr<RecordReader> MakeRecordReader(DataFormat format, std::string_view text,
-                                               std::vector<WantedColumn> wanted);
+                                               std::vector<WantedColumn> wanted,
+                                               std::vector<std::string> header = {});
 
 }  // namespace moefy::task

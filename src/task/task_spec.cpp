@@ -1,24 +1,20 @@
 #include "moefy/task/task_spec.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "task/prompt.h"
+#include "task/task_kinds.h"
 
 namespace moefy::task {
 namespace {
 
-constexpr const char* kLabelField = "label";
 constexpr int64_t kMinTokens = 4;  // room for a pair's special tokens and one more
 constexpr int64_t kMaxTokens = 1 << 20;
-
-constexpr std::array<std::pair<const char*, DataFormat>, 3> kFormats = {
-    {{"tsv", DataFormat::kTsv}, {"csv", DataFormat::kCsv}, {"jsonl", DataFormat::kJsonl}}};
-const std::vector<std::string> kMetrics = {"accuracy"};
 
 using Problems = std::vector<std::string>;
 
@@ -28,25 +24,29 @@ std::string QuotedList(const std::vector<std::string>& names) {
   return Join(quoted);
 }
 
-DataFormat ParseFormat(const JsonObject& object, Problems& problems) {
-  const std::string name = object.GetString("format");
+// The row of a table that has the name in `key`; the first row after adding to `problems`.
+template <typename Row>
+const Row& FindRow(const std::vector<Row>& rows, const std::string& key, const std::string& name,
+                   Problems& problems) {
   std::vector<std::string> names;
-  for (const auto& [known, format] : kFormats) {
-    if (name == known) return format;
-    names.push_back(known);
+  for (const Row& row : rows) {
+    if (name == row.name) return row;
+    names.push_back(row.name);
   }
-  problems.push_back(StrCat("format is ", Quoted(name), "; expected one of ", Join(names)));
-  return DataFormat::kTsv;
+  problems.push_back(StrCat(key, " is ", Quoted(name), "; expected one of ", Join(names)));
+  return rows[0];
 }
 
-std::vector<DataSplit> ParseSplits(const JsonObject& splits) {
+std::vector<DataSplit> ParseSplits(const JsonObject& splits, bool is_table) {
   std::vector<DataSplit> out;
   for (const std::string& name : splits.Keys()) {
     const JsonObject object = splits.GetObject(name);
     DataSplit split{.name = name, .file = object.GetString("file"), .columns = {}};
-    const JsonObject columns = object.GetObject("columns");
-    for (const std::string& field : columns.Keys()) {
-      split.columns[field] = columns.GetString(field);
+    if (is_table || object.Has("columns")) {
+      const JsonObject columns = object.GetObject("columns");
+      for (const std::string& field : columns.Keys()) {
+        split.columns[field] = columns.GetString(field);
+      }
     }
     object.RefuseUnknownKeys();
     out.push_back(std::move(split));
@@ -60,6 +60,37 @@ std::vector<std::string> Fields(const DataSplit& split) {
   return fields;
 }
 
+// What a prompt or an input may name, and the answer.
+std::vector<std::string> KnownFields(const TaskSpec& spec) {
+  const FormatRow& format = GetFormat(spec.format);
+  if (!format.is_table) return format.fields;
+  std::vector<std::string> known;
+  if (!spec.splits.empty()) known = Fields(spec.splits[0]);
+  if (spec.kind == TaskKind::kMultipleChoice) known.emplace_back("choices");
+  return known;
+}
+
+void CheckColumns(const TaskSpec& spec, const DataSplit& split, const std::string& where,
+                  Problems& problems) {
+  if (!GetFormat(spec.format).is_table) {
+    if (!split.columns.empty()) {
+      problems.push_back(StrCat(where, "columns is for tables; ", GetFormat(spec.format).name,
+                                " has the fields ", QuotedList(KnownFields(spec))));
+    }
+    return;
+  }
+  std::vector<std::string> needed = {GetKind(spec.kind).answer};
+  if (spec.kind == TaskKind::kExtractiveQa) needed.emplace_back("context");
+  for (const std::string& field : needed) {
+    if (!field.empty() && !split.columns.contains(field)) {
+      problems.push_back(StrCat(where, "columns has no field ", Quoted(field)));
+    }
+  }
+  for (const auto& [field, column] : split.columns) {
+    if (column.empty()) problems.push_back(StrCat(where, "column of ", Quoted(field), " is ''"));
+  }
+}
+
 void CheckSplits(const TaskSpec& spec, Problems& problems) {
   if (spec.splits.empty()) problems.push_back("splits is empty; expected at least one");
   for (const DataSplit& split : spec.splits) {
@@ -69,12 +100,7 @@ void CheckSplits(const TaskSpec& spec, Problems& problems) {
       problems.push_back(StrCat(where, "file is ", Quoted(split.file),
                                 "; expected a path relative to the data directory"));
     }
-    if (!split.columns.contains(kLabelField)) {
-      problems.push_back(where + "columns has no field 'label'");
-    }
-    for (const auto& [field, column] : split.columns) {
-      if (column.empty()) problems.push_back(StrCat(where, "column of ", Quoted(field), " is ''"));
-    }
+    CheckColumns(spec, split, where, problems);
     if (Fields(split) != Fields(spec.splits[0])) {
       problems.push_back(StrCat(where, "columns has the fields ", QuotedList(Fields(split)),
                                 "; the other splits have ", QuotedList(Fields(spec.splits[0]))));
@@ -84,12 +110,13 @@ void CheckSplits(const TaskSpec& spec, Problems& problems) {
 
 void CheckField(const TaskSpec& spec, const std::string& where, const std::string& field,
                 Problems& problems) {
-  if (field == kLabelField) {
-    problems.push_back(where + " uses 'label', which would give the answer away");
+  if (field == GetKind(spec.kind).answer) {
+    problems.push_back(
+        StrCat(where, " uses ", Quoted(field), ", which would give the answer away"));
     return;
   }
   if (spec.splits.empty()) return;  // said already
-  const std::vector<std::string> known = Fields(spec.splits[0]);
+  const std::vector<std::string> known = KnownFields(spec);
   if (std::find(known.begin(), known.end(), field) == known.end()) {
     problems.push_back(StrCat(where, " names the field ", Quoted(field), DidYouMean(field, known),
                               "; columns has ", QuotedList(known)));
@@ -97,6 +124,12 @@ void CheckField(const TaskSpec& spec, const std::string& where, const std::strin
 }
 
 void CheckInputs(const TaskSpec& spec, Problems& problems) {
+  if (spec.kind == TaskKind::kLanguageModelling) {
+    if (!spec.inputs.empty() || !spec.prompt.empty()) {
+      problems.push_back("language_modelling takes the text as it is: no inputs, no prompt");
+    }
+    return;
+  }
   if (spec.inputs.empty() && spec.prompt.empty()) {
     problems.push_back("neither inputs (for encoders) nor prompt (for text-to-text) is given");
   }
@@ -116,7 +149,28 @@ void CheckInputs(const TaskSpec& spec, Problems& problems) {
   }
 }
 
+// Multiple choice in tables names the fields of the choices; documents bring theirs.
+void CheckChoices(const TaskSpec& spec, Problems& problems) {
+  const bool wanted = spec.kind == TaskKind::kMultipleChoice && GetFormat(spec.format).is_table;
+  if (!wanted) {
+    if (!spec.choices.empty()) problems.push_back("choices is for multiple_choice in tables");
+    return;
+  }
+  for (const std::string& field : spec.choices) CheckField(spec, "choices", field, problems);
+  if (spec.choices.size() < 2 || spec.choices.size() != spec.labels.size()) {
+    problems.push_back(StrCat("choices has ", spec.choices.size(), " fields and labels ",
+                              spec.labels.size(), "; expected as many of each, at least two"));
+  }
+}
+
 void CheckLabels(const TaskSpec& spec, Problems& problems) {
+  if (!GetKind(spec.kind).has_labels || !GetFormat(spec.format).is_table) {
+    if (!spec.labels.empty()) {
+      problems.push_back(StrCat("labels is not for ", GetKind(spec.kind).name, " from ",
+                                GetFormat(spec.format).name));
+    }
+    return;
+  }
   if (spec.labels.size() < 2) {
     problems.push_back(StrCat("labels has ", spec.labels.size(), "; expected at least two"));
   }
@@ -128,7 +182,7 @@ void CheckLabels(const TaskSpec& spec, Problems& problems) {
     if (!label.word.empty() && !words.insert(label.word).second) {
       problems.push_back(StrCat("labels: the word ", Quoted(label.word), " is there twice"));
     }
-    if (label.word.empty() && !spec.prompt.empty()) {
+    if (label.word.empty() && !spec.prompt.empty() && spec.kind == TaskKind::kClassification) {
       problems.push_back(StrCat("labels: ", Quoted(label.value),
                                 " has no word, which a task with a prompt needs"));
     }
@@ -142,26 +196,46 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
   spec.directory = path.parent_path();
   spec.name = object.GetString("name");
   spec.description = object.GetString("description", "");
-  spec.format = ParseFormat(object, problems);
-  spec.splits = ParseSplits(object.GetObject("splits"));
+  const KindRow& kind =
+      FindRow(Kinds(), "kind", object.GetString("kind", Kinds()[0].name), problems);
+  const FormatRow& format = FindRow(Formats(), "format", object.GetString("format"), problems);
+  spec.kind = kind.kind;
+  spec.format = format.format;
+  spec.splits = ParseSplits(object.GetObject("splits"), format.is_table);
+  if (object.Has("header")) spec.header = object.GetStrings("header");
+  spec.separator = object.GetString("separator", "");
+  if (object.Has("choices")) spec.choices = object.GetStrings("choices");
   if (object.Has("inputs")) spec.inputs = object.GetStrings("inputs");
   spec.prompt = object.GetString("prompt", "");
-  for (const JsonObject& label : object.GetObjects("labels")) {
-    spec.labels.push_back({label.GetString("value"), label.GetString("word", "")});
-    label.RefuseUnknownKeys();
+  if ((kind.has_labels && format.is_table) || object.Has("labels")) {
+    for (const JsonObject& label : object.GetObjects("labels")) {
+      spec.labels.push_back({label.GetString("value"), label.GetString("word", "")});
+      label.RefuseUnknownKeys();
+    }
   }
   spec.max_tokens = object.GetInt("max_tokens", kMinTokens, kMaxTokens, spec.max_tokens);
-  spec.metric = object.GetString("metric", spec.metric);
+  spec.metric = object.GetString("metric", kind.metrics[0]);
   object.RefuseUnknownKeys();
 
   if (spec.name.empty()) problems.push_back("name is ''");
-  if (std::find(kMetrics.begin(), kMetrics.end(), spec.metric) == kMetrics.end()) {
+  if (std::find(kind.metrics.begin(), kind.metrics.end(), spec.metric) == kind.metrics.end()) {
     problems.push_back(
-        StrCat("metric is ", Quoted(spec.metric), "; expected one of ", Join(kMetrics)));
+        StrCat("metric is ", Quoted(spec.metric), "; expected one of ", Join(kind.metrics)));
+  }
+  if (format.is_table ? kind.kind == TaskKind::kLanguageModelling : kind.kind != format.kind) {
+    problems.push_back(StrCat("format ", format.name, " does not hold a task of kind ", kind.name));
+  }
+  if (!spec.header.empty() && format.format != DataFormat::kTsv &&
+      format.format != DataFormat::kCsv) {
+    problems.push_back("header is for tsv and csv");
+  }
+  if (!spec.separator.empty() && format.format != DataFormat::kText) {
+    problems.push_back("separator is for text");
   }
   CheckSplits(spec, problems);
   CheckInputs(spec, problems);
   CheckLabels(spec, problems);
+  CheckChoices(spec, problems);
   if (problems.size() == 1) throw UsageError(path, ": ", problems[0]);
   if (!problems.empty()) {
     throw UsageError(path, ": ", problems.size(), " problems:\n  ", Join(problems, "\n  "));

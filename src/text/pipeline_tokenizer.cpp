@@ -38,6 +38,7 @@ class PipelineTokenizer final : public SegmentTokenizer {
     added_join_ = AddedTokenJoin::kTogether;
     clean_up_spaces_ = config.object().GetBool("clean_up_tokenization_spaces", true);
     if (object.Has("added_tokens")) AddTokens(object);
+    FollowConfig(config);
     CheckTemplate(object.PathOf("post_processor"));
     eos_id_ = FindNamed(config, "eos_token");
     if (!eos_id_) eos_id_ = FindNamed(config, "sep_token");
@@ -108,6 +109,25 @@ class PipelineTokenizer final : public SegmentTokenizer {
       }
       AddToken(std::move(token));
     }
+  }
+
+  // LlamaTokenizerFast and GemmaTokenizerFast put their own tokens around a text, whatever the file
+  // says.
+  void FollowConfig(const TokenizerConfig& config) {
+    const std::string name = config.ClassName();
+    if (name != "LlamaTokenizer" && name != "GemmaTokenizer") return;
+    Ids before, after;
+    const auto add = [&](const char* option, bool if_absent, const char* token, Ids& ids) {
+      if (!config.object().GetBool(option, if_absent)) return;
+      const std::optional<int64_t> id = FindNamed(config, token);
+      if (!id) {
+        throw InputError(config.object().PathOf(option), " is true, but there is no ", token);
+      }
+      ids.push_back(*id);
+    };
+    add("add_bos_token", true, "bos_token", before);
+    add("add_eos_token", false, "eos_token", after);
+    template_ = AroundEach(before, after);
   }
 
   void CheckTemplate(const std::string& where) const {

@@ -13,7 +13,11 @@ namespace moefy::task {
 
 struct Example {
   std::map<std::string, std::string> fields;  // the task's field -> text
-  int64_t label_idx = 0;                      // into TaskSpec::labels
+  // Classification: into TaskSpec::labels. Multiple choice: into `choices`.
+  int64_t label_idx = 0;
+  std::vector<std::string> choices = {};
+  // Question answering and generation: the accepted ones. Empty: the context does not tell.
+  std::vector<std::string> answers = {};
 };
 
 struct Dataset {
@@ -22,7 +26,8 @@ struct Dataset {
 };
 
 // Reads a split. Every bad row is Error{kInput} with file, line and field: missing column, unknown
-// label, broken JSON, invalid UTF-8; also an empty file. `limit` > 0 keeps the first examples.
+// label, broken JSON, invalid UTF-8, an empty context, an answer that is not in it; also an empty
+// file. `limit` > 0 keeps the first examples.
 Dataset ReadDataset(const TaskSpec& spec, const std::string& split_name,
                     const std::filesystem::path& data_directory, int64_t limit = 0);
 

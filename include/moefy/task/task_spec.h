@@ -10,12 +10,20 @@
 
 namespace moefy::task {
 
-enum class DataFormat { kTsv, kCsv, kJsonl };
+enum class TaskKind {
+  kClassification,     // of one text or a pair of them
+  kMultipleChoice,     // which of a question's choices is right
+  kExtractiveQa,       // the answer is a stretch of the context
+  kGeneration,         // the answer is any text
+  kLanguageModelling,  // there is only text
+};
+
+enum class DataFormat { kTsv, kCsv, kJsonl, kSquad, kRace, kDream, kMctest, kText };
 
 struct DataSplit {
   std::string name;                            // "train", "eval", ...
   std::string file;                            // relative to the data directory
-  std::map<std::string, std::string> columns;  // the task's field -> the file's column
+  std::map<std::string, std::string> columns;  // of tables: the task's field -> the file's column
 };
 
 struct Label {
@@ -26,7 +34,10 @@ struct Label {
 struct TaskSpec {
   std::string name;
   std::string description;
+  TaskKind kind = TaskKind::kClassification;
   DataFormat format = DataFormat::kTsv;
+  std::vector<std::string> header;  // of TSV and CSV: names of the columns where no line tells them
+  std::string separator;            // of text: what stands between examples; "": one example
   std::vector<DataSplit> splits;
   // For encoders with a classification head: one field, or two for a pair of segments.
   std::vector<std::string> inputs;
@@ -35,8 +46,11 @@ struct TaskSpec {
   // Class i of a classification head is labels[i]; a text-to-text model is read by the logits of
   // the label words' first tokens at the first decoder step.
   std::vector<Label> labels;
-  int64_t max_tokens = 512;  // per example, special tokens included
-  std::string metric = "accuracy";
+  // Of multiple choice in tables: the fields that hold the choices; labels[i] stands for
+  // choices[i].
+  std::vector<std::string> choices;
+  int64_t max_tokens = 512;         // per example, special tokens included
+  std::string metric = "accuracy";  // by which the kind of task is judged
 
   std::filesystem::path directory;  // where the task file lies: the default data directory
 

@@ -59,9 +59,10 @@ TEST(RunTensors, ASplitModelComputesWhatItsSourceDoes) {
 TEST(RunTensors, EveryFamilyComputesTheSameDenseSplitAndSparse) {
   for (const auto& entry : std::filesystem::directory_iterator(tests::TestData() / "pico")) {
     SCOPED_TRACE(entry.path().filename().string());
+    const bool left = std::filesystem::exists(entry.path() / "golden_leftpad.safetensors");
+    if (!left && !std::filesystem::exists(entry.path() / "golden.safetensors")) continue;
     const tests::TempDir dir;
     tests::SplitInto(entry.path(), dir / "moe", /*num_experts=*/2);
-    const bool left = std::filesystem::exists(entry.path() / "golden_leftpad.safetensors");
     const auto run = [&](const std::filesystem::path& model, const char* selection,
                          const char* out) {
       RunOptions options = Options(model, dir / out);

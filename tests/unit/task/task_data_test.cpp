@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "moefy/base/strings.h"
 #include "moefy/io/safetensors.h"
 #include "moefy/task/dataset.h"
 #include "moefy/text/tokenizer.h"
@@ -79,6 +80,30 @@ TEST(TaskData, Imdb) {
   EXPECT_EQ(Count(eval), (std::pair<size_t, int64_t>(25000, 12500)));
   EXPECT_TRUE(FormatPrompt(spec, eval.examples[0]).starts_with("imdb review: This comic classic"));
   EXPECT_EQ(Count(ReadDataset(spec, "train", data)), (std::pair<size_t, int64_t>(25000, 12500)));
+}
+
+// The other committed tasks: how many examples their data give.
+TEST(TaskData, OtherTasks) {
+  const std::filesystem::path data = tests::SharedData() / "data";
+  struct Counted {
+    const char* task;
+    const char* split;
+    size_t num_examples;
+  };
+  for (const Counted& counted :
+       {Counted{"rte", "eval", 277}, Counted{"rte", "train", 2490}, Counted{"agnews", "eval", 7600},
+        Counted{"agnews", "train", 10001}, Counted{"dream", "train", 6116},
+        Counted{"dream", "eval", 2040}, Counted{"dream", "test", 2041},
+        Counted{"mctest", "eval", 200}, Counted{"mctest", "train", 1200},
+        Counted{"mctest", "test", 600}, Counted{"ar2en", "train", 12877},
+        Counted{"ar2en", "eval", 1431}, Counted{"ar2en", "test", 1590},
+        Counted{"tinystories", "eval", 5}, Counted{"wikitext2", "eval", 1}}) {
+    SCOPED_TRACE(StrCat(counted.task, " ", counted.split));
+    const TaskSpec spec = CommittedTask(counted.task);
+    const std::filesystem::path file = data / spec.GetSplit(counted.split).file;
+    MOEFY_SKIP_WITHOUT(file);
+    EXPECT_EQ(ReadDataset(spec, counted.split, data).examples.size(), counted.num_examples);
+  }
 }
 
 }  // namespace

@@ -95,6 +95,18 @@ const BadTask kBadTasks[] = {
     {"max_tokens", "0", "max_tokens is 0; expected a whole number from 4"},
     {"max_tokens", "\"64\"", "max_tokens is \"64\""},
     {"metric", "\"f1\"", "metric is 'f1'; expected one of accuracy"},
+    {"kind", "\"sorting\"", "kind is 'sorting'; expected one of classification, multiple_choice"},
+    {"kind", "\"language_modelling\"",
+     "format csv does not hold a task of kind language_modelling"},
+    {"kind", "\"generation\"", "columns has no field 'answer'"},
+    {"kind", "\"generation\"", "labels is not for generation"},
+    {"kind", "\"extractive_qa\"", "columns has no field 'context'"},
+    {"kind", "\"multiple_choice\"", "choices has 0 fields and labels 2; expected as many"},
+    {"format", "\"squad\"", "columns is for tables; squad has the fields 'context', 'question'"},
+    {"format", "\"squad\"", "format squad does not hold a task of kind classification"},
+    {"choices", "[\"first\"]", "choices is for multiple_choice in tables"},
+    {"separator", "\"-\"", "separator is for text"},
+    {"header", "\"a\"", "header is \"a\"; expected an array"},
     {"promt", "\"a\"", "unknown key 'promt' (did you mean 'prompt'?)"},
 };
 
@@ -141,6 +153,18 @@ TEST(TaskSpec, CommittedTasksAreGood) {
     EXPECT_NO_THROW(spec.GetSplit("train"));
     EXPECT_NO_THROW(spec.GetSplit("eval"));
   }
+}
+
+TEST(TaskSpec, AllCommittedTasksAreRead) {
+  int num_tasks = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           std::filesystem::path(MOEFY_SOURCE_DIR) / "configs" / "tasks")) {
+    const TaskSpec spec = ReadTaskSpec(entry.path());
+    EXPECT_EQ(spec.name, entry.path().stem().string());
+    EXPECT_NO_THROW(spec.GetSplit("eval"));
+    ++num_tasks;
+  }
+  EXPECT_GE(num_tasks, 10);
 }
 
 }  // namespace

@@ -123,6 +123,23 @@ TEST(PipelineTokenizer, Llama2) {
   EXPECT_EQ(tokenizer->Decode({8, 2, 2}), "ab\uFFFD\uFFFD");
 }
 
+TEST(PipelineTokenizer, LlamasConfigurationGoesFirst) {
+  const Parts parts = {{"model", WordLevel({"<s>", "</s>", "a"})}};
+  EXPECT_EQ(Load(parts, R"({"tokenizer_class": "PreTrainedTokenizerFast"})")->Encode("a").ids,
+            Ids{3});
+  EXPECT_EQ(Load(parts, R"({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>",
+                            "eos_token": "</s>", "add_eos_token": true})")
+                ->Encode("a")
+                .ids,
+            (Ids{1, 3, 2}));
+  EXPECT_EQ(Load(parts, R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": false})")
+                ->Encode("a")
+                .ids,
+            Ids{3});
+  tests::ExpectError(ErrorKind::kInput, {"add_bos_token is true, but there is no bos_token"},
+                     [&] { Load(parts, R"({"tokenizer_class": "LlamaTokenizer"})"); });
+}
+
 TEST(PipelineTokenizer, Bert) {
   const auto tokenizer = Load(
       {{"model", R"({"type": "WordPiece", "unk_token": "[UNK]", "max_input_chars_per_word": 5,
@@ -271,6 +288,37 @@ TEST(PipelineTokenizer, RefusesWhatItDoesNotHave) {
     tests::ExpectError(ErrorKind::kInput, {"tokenizer.json", bad.fragment}, [&] { Load(parts); });
   }
   tests::ExpectError(ErrorKind::kInput, {"tokenizer.json: model is missing"}, [] { Load({}); });
+}
+
+// A changed byte is an Error or another tokenizer; never a crash, in reading or in use.
+TEST(PipelineTokenizer, SurvivesEveryChangedByte) {
+  const std::string good =
+      R"({"model":{"type":"BPE","byte_fallback":true,"unk_token":"?","merges":["a b","ab c"],)"
+      R"("vocab":{"?":0,"a":1,"b":2,"ab":3,"c":4,"abc":5}},"normalizer":{"type":"Sequence",)"
+      R"("normalizers":[{"type":"Prepend","prepend":"a"},{"type":"NFC"}]},"pre_tokenizer":)"
+      R"({"type":"Split","behavior":"Isolated","pattern":{"Regex":"\\s+|[a-c]+"}},)"
+      R"("post_processor":{"type":"RobertaProcessing","sep":["b",2],"cls":["a",1]},)"
+      R"("decoder":{"type":"Strip","content":"a","start":1,"stop":0},)"
+      R"("added_tokens":[{"id":7,"content":"<s>","special":true,"lstrip":true}]})";
+  const tests::TempDir dir;
+  int num_read = 0, num_refused = 0;
+  for (size_t i = 0; i < good.size(); ++i) {
+    for (const char byte : {'0', '"', '{', '\x80'}) {
+      std::string bytes = good;
+      bytes[i] = byte;
+      dir.Write("tokenizer.json", bytes);
+      try {
+        const auto tokenizer = LoadTokenizer(dir.path());
+        tokenizer->Decode(tokenizer->EncodePair("abc <s>é", "a\xff").ids);
+        ++num_read;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kInput) << error.what();
+        ++num_refused;
+      }
+    }
+  }
+  EXPECT_GT(num_read, 0);
+  EXPECT_GT(num_refused, 0);
 }
 
 TEST(PipelineTokenizer, AnyClassWillDoWithATokenizerJson) {

@@ -1,0 +1,17 @@
+// The words of a text, for whoever compares texts. Pure functions, thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moefy::text {
+
+std::string LowerCase(std::string_view text);                // any script, UTF-8
+std::vector<std::string> SplitWords(std::string_view text);  // at white space of any kind
+// `text` with every whole word of `words` replaced by a space. What no letter, digit or underscore
+// joins is a word. Words are in lower case, ASCII.
+std::string DropWords(std::string_view text, const std::vector<std::string>& words);
+std::vector<std::string> SplitCharacters(std::string_view text);  // code points
+
+}  // namespace moefy::text

@@ -1,0 +1,22 @@
+// Examples out of documents that are no tables: SQuAD, RACE, DREAM, MCTest, plain text.
+// Pure functions, thread-safe.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+#include "moefy/task/dataset.h"
+
+namespace moefy::task {
+
+// `text` is what `file` holds (MCTest's answers lie beside it, in a .ans file). Throws
+// Error{kInput} with the place and the field at the first mistake. `limit` > 0 stops after so many
+// examples.
+std::vector<Example> ReadDocument(const TaskSpec& spec, const std::filesystem::path& file,
+                                  std::string_view text, int64_t limit);
+
+// What {choices} stands for in a prompt: "(A) first (B) second".
+std::string FormatChoices(const std::vector<std::string>& choices);
+
+}  // namespace moefy::task

@@ -1,0 +1,59 @@
+#include "task/task_kinds.h"
+
+#include <algorithm>
+
+namespace moefy::task {
+
+const std::vector<KindRow>& Kinds() {
+  static const std::vector<KindRow> kKinds = {
+      {TaskKind::kClassification, "classification", {"accuracy"}, "label", true},
+      {TaskKind::kMultipleChoice, "multiple_choice", {"accuracy"}, "label", true},
+      {TaskKind::kExtractiveQa, "extractive_qa", {"f1", "exact_match"}, "answer", false},
+      {TaskKind::kGeneration,
+       "generation",
+       {"exact_match", "rouge_l", "character_error_rate"},
+       "answer",
+       false},
+      {TaskKind::kLanguageModelling, "language_modelling", {"perplexity"}, "", false},
+  };
+  return kKinds;
+}
+
+const std::vector<FormatRow>& Formats() {
+  constexpr TaskKind kAny = TaskKind::kClassification;  // of tables: not looked at
+  static const std::vector<FormatRow> kFormats = {
+      {DataFormat::kTsv, "tsv", true, kAny, {}},
+      {DataFormat::kCsv, "csv", true, kAny, {}},
+      {DataFormat::kJsonl, "jsonl", true, kAny, {}},
+      {DataFormat::kSquad, "squad", false, TaskKind::kExtractiveQa, {"context", "question"}},
+      {DataFormat::kRace,
+       "race",
+       false,
+       TaskKind::kMultipleChoice,
+       {"context", "question", "choices"}},
+      {DataFormat::kDream,
+       "dream",
+       false,
+       TaskKind::kMultipleChoice,
+       {"context", "question", "choices"}},
+      {DataFormat::kMctest,
+       "mctest",
+       false,
+       TaskKind::kMultipleChoice,
+       {"context", "question", "choices"}},
+      {DataFormat::kText, "text", false, TaskKind::kLanguageModelling, {"text"}},
+  };
+  return kFormats;
+}
+
+const KindRow& GetKind(TaskKind kind) {
+  return *std::find_if(Kinds().begin(), Kinds().end(),
+                       [&](const KindRow& row) { return row.kind == kind; });
+}
+
+const FormatRow& GetFormat(DataFormat format) {
+  return *std::find_if(Formats().begin(), Formats().end(),
+                       [&](const FormatRow& row) { return row.format == format; });
+}
+
+}  // namespace moefy::task
