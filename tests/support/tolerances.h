@@ -26,6 +26,12 @@ inline constexpr double kBf16VersusF32 = 3e-3;
 inline constexpr double kF16VersusF32 = 4e-4;
 inline constexpr double kInt8VersusF32 = 2e-2;
 
+// Logits of a whole (small) model with narrower weights, all experts on, against F32, both as above.
+// Every layer adds its own error and passes on those before it: some times that of one FFN.
+inline constexpr double kBf16Logits = 3e-2;
+inline constexpr double kF16Logits = 4e-3;
+inline constexpr double kInt8Logits = 1e-1;
+
 // Compensation terms: those of all experts are added up and those that ran taken off again, in F32,
 // so what should be nothing is a few roundings of the sum of all. Over the largest output.
 inline constexpr double kCompensation = 1e-5;
