@@ -71,8 +71,8 @@ Layer MakeLayer(const BenchmarkShape& shape, at::Generator& generator) {
     layer.b_in = random({neurons}, hidden);
     layer.b_out = random({hidden}, hidden);
   }
-  const model::FfnWeights ffn{layer.w_in,      layer.b_in,  layer.w_gate,
-                              layer.w_out.t(), layer.b_out, shape.activation, {}};
+  const model::FfnWeights ffn{
+      layer.w_in, layer.b_in, layer.w_gate, layer.w_out.t(), layer.b_out, shape.activation, {}};
   layer.experts =
       std::make_shared<const runtime::ExpertWeights>(runtime::PackExperts(ffn, shape.num_experts));
   layer.router = std::make_shared<route::MlpRouter>(
