@@ -9,10 +9,11 @@
 namespace moefy::model {
 namespace {
 
-// As Hugging Face's ACT2FN table names them.
-constexpr std::array<std::pair<const char*, Activation>, 7> kActivations = {{
+// As Hugging Face's ACT2FN table names them, and "gelu_tanh" as ActivationName() does.
+constexpr std::array<std::pair<const char*, Activation>, 8> kActivations = {{
     {"relu", Activation::kRelu},
     {"gelu", Activation::kGelu},
+    {"gelu_tanh", Activation::kGeluTanh},
     {"gelu_new", Activation::kGeluTanh},
     {"gelu_pytorch_tanh", Activation::kGeluTanh},
     {"gelu_fast", Activation::kGeluTanh},

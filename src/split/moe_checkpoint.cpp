@@ -73,9 +73,7 @@ std::vector<model::FfnSpec> ReadNamedFfns(const JsonObject& manifest) {
     spec.b_gate = ffn.GetString("b_gate", "");
     spec.w_out = ffn.GetString("w_out");
     spec.transposed = ffn.GetBool("transposed", false);
-    const std::string activation = ffn.GetString("activation");
-    spec.activation = model::ParseActivation(activation == "gelu_tanh" ? "gelu_new" : activation,
-                                             ffn.PathOf("activation"));
+    spec.activation = model::ParseActivation(ffn.GetString("activation"), ffn.PathOf("activation"));
     spec.hidden = ffn.GetInt("hidden", 1, kMaxInt);
     const int64_t experts = ffn.GetInt("num_experts", 1, kMaxInt);
     const int64_t neurons = ffn.GetInt("neurons_per_expert", 1, kMaxInt);

@@ -17,7 +17,7 @@ struct InspectOptions {
 
   template <class Visitor>
   void Visit(Visitor& v) {
-    v.Argument("checkpoint", checkpoint, "directory or .safetensors file");
+    v.Argument("checkpoint", checkpoint, "a directory, or a file of weights");
   }
 };
 
