@@ -134,7 +134,7 @@ TEST_F(NamedFfns, RefuseWhatDoesNotFit) {
          "net.{}.fc1.bias:net.{}.fc2.weight");
   Refuse(input, {"W_OUT 'net.2.fc1.weight' has shape [8, 3]", "[8, 3] wants [3, 8]"},
          "net.{}.fc1.weight:net.{}.fc1.weight");
-  Refuse(input, {"b_in 'net.2.fc1.bias' has shape [8]", "wants [3]", ":transposed"},
+  Refuse(input, {"b_in 'net.2.fc1.bias' has shape [8]", "(transposed) wants [3]"},
          "net.{}.fc1.weight:net.{}.fc2.weight:transposed:b_in=net.{}.fc1.bias");
   EXPECT_NO_THROW(Find(kTwoLayers, {kPattern}));
 }
