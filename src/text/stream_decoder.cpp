@@ -31,6 +31,17 @@ std::string StreamDecoder::Advance(std::string_view certain) {
   return fresh;
 }
 
+// Whatever follows what the text shares with that which is out.
+std::string StreamDecoder::AdvanceAnyway(std::string_view text) {
+  const auto [ours, theirs] = std::mismatch(text.begin(), text.end(), shown_.begin(), shown_.end());
+  auto begin = static_cast<size_t>(ours - text.begin());
+  while (begin > 0 && begin < text.size() &&
+         (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) {
+    --begin;  // not in the middle of a character
+  }
+  return std::string(text.substr(begin));
+}
+
 // Where all text is out, only the last ids are kept: as many as have text of their own to which
 // the next ids' can be compared.
 void StreamDecoder::DropShown(const std::string& text) {
@@ -54,7 +65,7 @@ std::string StreamDecoder::Push(int64_t id) {
   ids_.push_back(id);
   const std::string text = tokenizer_.Decode(ids_);
   if (ids_.size() > kMaxPending) {  // no character takes as long
-    std::string fresh = Advance(text);
+    std::string fresh = AdvanceAnyway(text);
     ids_.assign(1, id);
     shown_ = tokenizer_.Decode(ids_);
     return fresh;
@@ -66,7 +77,7 @@ std::string StreamDecoder::Push(int64_t id) {
 
 std::string StreamDecoder::Finish() {
   const std::string text = tokenizer_.Decode(ids_);
-  std::string fresh = Advance(text);
+  std::string fresh = AdvanceAnyway(text);
   ids_.clear();
   shown_.clear();
   return fresh;

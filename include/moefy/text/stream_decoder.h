@@ -1,7 +1,8 @@
 // Text while it is being generated: ids go in one by one, and what comes out is only what later ids
 // cannot change any more. Never half a character, nor a space that may still be tidied away. All
 // that comes out, one after the other, is Tokenizer::Decode of all ids without special tokens, in
-// linear time.
+// linear time; but for what was a character and then, with the bytes that follow it, no longer is
+// (some tokenizers decode a run of byte tokens as a whole), which is out already.
 // Thread-safety: one thread.
 #pragma once
 
@@ -26,6 +27,7 @@ class StreamDecoder {
 
  private:
   std::string Advance(std::string_view certain);
+  std::string AdvanceAnyway(std::string_view text);
   void DropShown(const std::string& text);
 
   const Tokenizer& tokenizer_;
