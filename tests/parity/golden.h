@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 
+#include "moefy/io/safetensors.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
 #include "support/tolerances.h"
