@@ -1,7 +1,7 @@
 // Muon (Jordan et al., 2024) for the matrices inside the blocks, Adam (Kingma and Ba, 2015) for all
 // else, with the gradient's norm limited. T5 starts from embeddings of deviation 1 and attention
-// weights fifty times smaller: one step size for both would let one of them stand still or the other
-// jump, while Muon's steps are as large for every matrix. One owner at a time.
+// weights fifty times smaller: one step size for both would let one of them stand still or the
+// other jump, while Muon's steps are as large for every matrix. One owner at a time.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -21,8 +21,8 @@ class Optimizer {
     for (const auto& [name, tensor] : parameters) {
       const bool table = name.find("shared.") != std::string::npos ||
                          name.find("relative_attention_bias") != std::string::npos;
-      slots_.push_back({tensor, tensor.dim() == 2 && !table, at::zeros_like(tensor),
-                        at::zeros_like(tensor)});
+      slots_.push_back(
+          {tensor, tensor.dim() == 2 && !table, at::zeros_like(tensor), at::zeros_like(tensor)});
     }
   }
 

@@ -37,7 +37,8 @@ struct TrainOptions {
     v.Field("easy-steps", easy_steps, "of these, in which texts grow to their true length");
     v.Field("tokens-per-batch", tokens_per_batch, "about, of the encoder");
     v.Field("matrix-rate", matrix_rate, "Muon's step after the warm-up; falls to 0 along a cosine");
-    v.Field("entry-rate", entry_rate, "Adam's step for embeddings, position tables and norms, likewise");
+    v.Field("entry-rate", entry_rate,
+            "Adam's step for embeddings, position tables and norms, likewise");
     v.Field("warm-up", warm_up, "steps in which both rates rise from 0");
     v.Field("activity-cost", activity_cost,
             "price of the mean activation, summed over the FFNs; from half-way on");

@@ -28,8 +28,7 @@ inline void CopyModel(const std::filesystem::path& from, const std::filesystem::
 inline std::vector<split::MoeFfn> PlanAll(const io::Checkpoint& dense, const std::string& method,
                                           int64_t num_experts, uint64_t seed) {
   std::vector<split::MoeFfn> ffns;
-  for (const model::FfnSpec& spec :
-       model::FfnSpecs(model::ReadModelConfig(dense))) {
+  for (const model::FfnSpec& spec : model::FfnSpecs(model::ReadModelConfig(dense))) {
     const model::FfnWeights weights = model::ReadFfnWeights(dense, spec);
     ffns.push_back({spec, split::GetSplitter(method).split({weights, num_experts, seed, 2})});
   }
