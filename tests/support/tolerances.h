@@ -26,8 +26,8 @@ inline constexpr double kBf16VersusF32 = 3e-3;
 inline constexpr double kF16VersusF32 = 4e-4;
 inline constexpr double kInt8VersusF32 = 2e-2;
 
-// Logits of a whole (small) model with narrower weights, all experts on, against F32, both as above.
-// Every layer adds its own error and passes on those before it: some times that of one FFN.
+// Logits of a whole (small) model with narrower weights, all experts on, against F32, both as
+// above. Every layer adds its own error and passes on those before it: some times that of one FFN.
 inline constexpr double kBf16Logits = 3e-2;
 inline constexpr double kF16Logits = 4e-3;
 inline constexpr double kInt8Logits = 1e-1;

@@ -86,9 +86,9 @@ class Transformer {
   size_t num_ffns() const;
   const FfnSpec& ffn_spec(size_t ffn_idx) const;
   FeedForward& feed_forward(size_t ffn_idx);
-  // Puts other implementations of the attention's linear maps and of the output projection in, once;
-  // weight [out, in], bias [out] or undefined. Queries, keys and values of self-attention become
-  // one. Not differentiable afterwards. The old weights are dropped.
+  // Puts other implementations of the attention's linear maps and of the output projection in,
+  // once; weight [out, in], bias [out] or undefined. Queries, keys and values of self-attention
+  // become one. Not differentiable afterwards. The old weights are dropped.
   using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(const at::Tensor& weight,
                                                                         const at::Tensor& bias)>;
   void ExchangeLinears(const LinearMaker& make);

@@ -58,13 +58,28 @@ TEST(Benchmark, RowsAreTheProductOfItsLists) {
     EXPECT_LE(row.speedup.median, row.speedup.high);
     const double expert_flops =
         2.0 * 3 * 64 * 32 * static_cast<double>(row.tokens * row.num_selected);
-    const double router_flops = 2.0 * 8 * (64 + 8) * static_cast<double>(row.tokens);
+    EXPECT_EQ(row.dense_fallback, row.num_selected == 8);  // nothing to choose: no router
+    const double router_flops =
+        row.dense_fallback ? 0 : 2.0 * 8 * (64 + 8) * static_cast<double>(row.tokens);
     EXPECT_DOUBLE_EQ(row.sparse_flops, expert_flops + router_flops);
   }
   // One token reads its experts, all of them at ratio 1, and the router.
   constexpr double kExpertBytes = (3 * 64 + 1) * 32 * 4;
   EXPECT_DOUBLE_EQ(result.rows[0].sparse_bytes, 2 * kExpertBytes + 8 * (64 + 8) * 4);
-  EXPECT_DOUBLE_EQ(result.rows[2].sparse_bytes, 8 * kExpertBytes + 8 * (64 + 8) * 4);
+  EXPECT_DOUBLE_EQ(result.rows[2].sparse_bytes, 8 * kExpertBytes);
+}
+
+TEST(Benchmark, WeightsAreOneOfTheLists) {
+  BenchmarkOptions options = SmallOptions();
+  options.tokens = {5};
+  options.ffn_ratios = {0.25};
+  options.threads = {1};
+  options.weights = {runtime::WeightFormat::kF32, runtime::WeightFormat::kInt8};
+  options.routing = Routing::kSkewed;
+  const BenchmarkResult result = RunBenchmark(options);
+  ASSERT_EQ(result.rows.size(), 2u);
+  EXPECT_EQ(result.rows[0].packed_layer_bytes, 256 * (3 * 64 + 1) * 4);
+  EXPECT_EQ(result.rows[1].packed_layer_bytes, 256 * (3 * 64 + (1 + 3) * 4));
 }
 
 TEST(Benchmark, RefusesWhatMakesNoSense) {
