@@ -4,12 +4,12 @@
 #include <optional>
 
 #include "moefy/base/error.h"
+#include "moefy/eval/answer_span.h"
 #include "moefy/eval/batches.h"
 #include "moefy/model/generation.h"
 #include "moefy/pipeline/run.h"
 #include "moefy/text/stream_decoder.h"
 #include "moefy/text/tokenizer.h"
-#include "pipeline/best_span.h"
 #include "pipeline/run_inputs.h"
 #include "pipeline/runnable_model.h"
 
@@ -126,11 +126,12 @@ std::vector<Json> AnswerQuestions(const Asked& asked) {
       asked, encodings, [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
         const RunInput& input = asked.inputs[input_idx];
         const std::string& context = input.Get("context");
-        const ContextTokens tokens = WithContext(input.where, [&] {
-          return LocateContext(asked.tokenizer, input.Get("question"), context,
-                               encodings[input_idx].ids);
+        const eval::ContextTokens tokens = WithContext(input.where, [&] {
+          return eval::LocateContext(asked.tokenizer, input.Get("question"), context,
+                                     encodings[input_idx].ids);
         });
-        const Span span = BestSpan(outputs.start_logits[row], outputs.end_logits[row], tokens);
+        const eval::Span span =
+            eval::BestSpan(outputs.start_logits[row], outputs.end_logits[row], tokens);
         answers[input_idx] = {{"answer", context.substr(span.begin, span.end - span.begin)},
                               {"score", span.share},
                               {"begin", span.begin},

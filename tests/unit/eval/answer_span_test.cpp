@@ -1,8 +1,8 @@
-#include "pipeline/best_span.h"
+#include "moefy/eval/answer_span.h"
 
 #include <gtest/gtest.h>
 
-namespace moefy::pipeline {
+namespace moefy::eval {
 namespace {
 
 // [CLS] where ? [SEP] it is in Rome . [SEP], the context "it is in Rome."
@@ -41,4 +41,4 @@ TEST(BestSpan, IsEmptyWithoutAContext) {
 }
 
 }  // namespace
-}  // namespace moefy::pipeline
+}  // namespace moefy::eval

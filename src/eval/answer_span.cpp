@@ -1,4 +1,4 @@
-#include "pipeline/best_span.h"
+#include "moefy/eval/answer_span.h"
 
 #include <algorithm>
 #include <cctype>
@@ -6,7 +6,7 @@
 
 #include "moefy/base/error.h"
 
-namespace moefy::pipeline {
+namespace moefy::eval {
 namespace {
 
 using Bytes = std::pair<size_t, size_t>;
@@ -96,4 +96,4 @@ Span BestSpan(const at::Tensor& start, const at::Tensor& end, const ContextToken
   return best;
 }
 
-}  // namespace moefy::pipeline
+}  // namespace moefy::eval

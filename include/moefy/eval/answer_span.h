@@ -11,7 +11,7 @@
 
 #include "moefy/text/tokenizer.h"
 
-namespace moefy::pipeline {
+namespace moefy::eval {
 
 // Where the context's tokens are in an encoded pair, and what each stands for.
 struct ContextTokens {
@@ -38,4 +38,4 @@ struct Span {
 Span BestSpan(const at::Tensor& start, const at::Tensor& end, const ContextTokens& context,
               int64_t max_tokens = 30);
 
-}  // namespace moefy::pipeline
+}  // namespace moefy::eval
