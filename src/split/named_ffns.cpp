@@ -104,30 +104,42 @@ std::string Substitute(const std::string& name_template, const Numbers& numbers)
   return out;
 }
 
-// "layers.12.fc1.weight" -> "layers.{}.fc1.weight"
-std::string TemplateOf(const std::string& name) {
-  std::string out;
-  for (size_t i = 0; i < name.size(); ++i) {
-    if (!IsDigit(name[i])) {
-      out += name[i];
-      continue;
+bool IsNumber(std::string_view part) { return !part.empty() && std::ranges::all_of(part, IsDigit); }
+
+// Each name's template: "layers.12.fc1.weight" -> "layers.{}.fc1.weight". A part that is a number
+// is left as it is where it is the same in all names that differ in numbers only.
+std::map<std::string, std::string> TemplatesOf(const std::vector<std::string>& names) {
+  const auto skeleton_of = [](std::vector<std::string> parts) {
+    for (std::string& part : parts) {
+      if (IsNumber(part)) part = "{}";
     }
-    while (i + 1 < name.size() && IsDigit(name[i + 1])) ++i;
-    const bool is_part =
-        (out.empty() || out.back() == '.') && (i + 1 == name.size() || name[i + 1] == '.');
-    out += is_part ? "{}" : "#";
+    return parts;
+  };
+  std::map<std::vector<std::string>, std::vector<std::set<std::string>>> seen;  // part by part
+  for (const std::string& name : names) {
+    const std::vector<std::string> parts = Split(name, '.');
+    auto& values = seen[skeleton_of(parts)];
+    values.resize(parts.size());
+    for (size_t i = 0; i < parts.size(); ++i) values[i].insert(parts[i]);
   }
-  return out;
+  std::map<std::string, std::string> templates;
+  for (const std::string& name : names) {
+    std::vector<std::string> parts = Split(name, '.');
+    const auto& values = seen.at(skeleton_of(parts));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (values[i].size() > 1) parts[i] = "{}";
+    }
+    templates[name] = Join(parts, ".");
+  }
+  return templates;
 }
 
 // The templates of matrices nearest to `wanted`.
 std::string NearestMatrices(const io::Checkpoint& checkpoint, const std::string& wanted) {
   constexpr size_t kShown = 4;
   std::set<std::string> templates;
-  for (const std::string& name : checkpoint.TensorNames()) {
-    if (checkpoint.Get(name).shape.size() != 2) continue;
-    const std::string name_template = TemplateOf(name);
-    templates.insert(name_template.find('#') == std::string::npos ? name_template : name);
+  for (const auto& [name, name_template] : TemplatesOf(checkpoint.TensorNames())) {
+    if (checkpoint.Get(name).shape.size() == 2) templates.insert(name_template);
   }
   std::vector<std::string> nearest;
   while (nearest.size() < kShown && !templates.empty()) {
@@ -178,6 +190,7 @@ class Finder {
     for (const model::FfnSpec& spec : specs_) {
       named.insert({spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out});
     }
+    const auto templates = TemplatesOf(checkpoint_.TensorNames());
     std::set<std::string> warnings;
     for (const model::FfnSpec& spec : specs_) {
       if (spec.num_neurons == spec.hidden) continue;  // every tensor would be a suspect
@@ -189,7 +202,7 @@ class Finder {
         if (std::ranges::find(shape, static_cast<uint64_t>(spec.num_neurons)) == shape.end())
           continue;
         warnings.insert(
-            StrCat("tensors ", Quoted(TemplateOf(name)), " ", FormatShape(shape),
+            StrCat("tensors ", Quoted(templates.at(name)), " ", FormatShape(shape),
                    " are as long as an FFN has neurons (", spec.num_neurons,
                    "), and --ffn does not name them; if they belong to neurons, such as "
                    "a gate, the split model will not compute the same"));
@@ -201,10 +214,12 @@ class Finder {
  private:
   // Behind the last number in a name: "layers.3." of "layers.3.mlp.fc1.weight".
   static size_t LayerEnd(const std::string& name) {
-    for (size_t i = name.size(); i-- > 1;) {
-      if (name[i] == '.' && IsDigit(name[i - 1])) return i + 1;
+    size_t end = 0, position = 0;
+    for (const std::string& part : Split(name, '.')) {
+      position += part.size() + 1;
+      if (IsNumber(part)) end = position;
     }
-    return 0;
+    return end;
   }
 
   void AddOne(const Pattern& pattern, const Numbers& numbers) {

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "moefy/io/checkpoint.h"
+#include "moefy/io/safetensors.h"
 
 int main(int, char** argv) {
   namespace io = moefy::io;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <set>
 
 #include "moefy/base/strings.h"
 #include "support/split_fixtures.h"
@@ -24,7 +25,7 @@ TEST_P(RoundTrip, IsBitForBit) {
   // Encoder and decoder may differ in size; these numbers divide both.
   const model::ModelConfig config = model::ReadModelConfig(dense / "config.json");
   const int64_t most = std::gcd(config.encoder.num_neurons, config.decoder.num_neurons);
-  for (const int64_t num_experts : {int64_t{1}, most / 2, most}) {
+  for (const int64_t num_experts : std::set<int64_t>{1, most / 2, most}) {
     const std::filesystem::path moe = temp.path() / ("moe" + std::to_string(num_experts));
     tests::SplitInto(dense, moe, num_experts, method, 3);
     const MoeCheckpoint opened = MoeCheckpoint::Open(moe);

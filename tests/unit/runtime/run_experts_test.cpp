@@ -379,7 +379,7 @@ TEST(RunExperts, NotANumberIsNotHidden) {
 TEST(RunExperts, CountsWhatItDoes) {
   const FfnShape shape{16, 6, 4, Activation::kSilu, true, true};
   const ExpertWeights experts = PackExperts(tests::RandomFfn(shape, 1), shape.num_experts);
-  EXPECT_EQ(experts.ExpertBytes(), (3 * 4 * 16 + 4) * 4);
+  EXPECT_EQ(experts.ExpertBytes(), (3 * 4 * 16 + 2 * 4) * 4);  // matrices, b_in and b_gate
   const at::Tensor x = tests::RandomTokens(3, 16, 2);
   const at::Tensor chosen = at::tensor({0, 2, 2, 5, 5, 0}, at::kLong).view({3, 2});
   SparseCounters counters;

@@ -120,7 +120,7 @@ TEST_F(NamedFfns, RefuseWhatDoesNotFit) {
          "net.{}.fc1.weight");
   Refuse(usage, {"'gat=x' is not one of its parts", "did you mean 'gate'"},
          std::string(kPattern) + ":gat=x");
-  Refuse(usage, {"'act'", "activation"}, std::string(kPattern) + ":act=tanhh");
+  Refuse(usage, {"act is 'tanhh'", "activation"}, std::string(kPattern) + ":act=tanhh");
   Refuse(usage, {"b_gate needs a gate"}, std::string(kPattern) + ":b_gate=x.{}");
   Refuse(usage, {"'net.0.fc2.weight' has not as many {}"}, "net.{}.fc1.weight:net.0.fc2.weight");
   Refuse(usage,
