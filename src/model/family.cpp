@@ -106,7 +106,8 @@ ModelConfig ParseModelConfig(const Json& json_text, const std::string& where) {
   }
   throw InputError(json.PathOf("model_type"), " is ", Quoted(model_type),
                    ", a family moefy does not know", DidYouMean(model_type, known),
-                   "; supported: ", Join(known));
+                   "; supported: ", Join(known),
+                   " (`moefy split --ffn` splits other models by the names of their FFN tensors)");
 }
 
 ModelConfig ReadModelConfig(const std::filesystem::path& config_file) {

@@ -45,6 +45,18 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
 
 namespace {
 
+// The tensor where it lies in the mapped file, if it can be computed on there; else a copy.
+at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name) {
+  const io::TensorInfo& info = checkpoint.Get(name);
+  const auto bytes = checkpoint.Bytes(name);
+  const bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % alignof(float) == 0;
+  if (info.dtype != io::DType::kF32 || bytes.empty() || !aligned) {
+    return ReadTensor(checkpoint, name);
+  }
+  return at::from_blob(const_cast<std::byte*>(bytes.data()),
+                       std::vector<int64_t>(info.shape.begin(), info.shape.end()), at::kFloat);
+}
+
 // Tensors that older checkpoints hold though they follow from the rest: tied copies of the
 // embeddings, masks, position tables.
 bool IsSuperfluous(const std::string& name) {
@@ -113,7 +125,7 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
                          std::vector<std::string>* warnings, Parts parts) {
   CheckParameters(checkpoint, config, warnings);
   std::set<std::string> left_out;
-  if (parts == Parts::kWithoutFfns) {
+  if (parts == Parts::kForExchange) {
     for (const FfnSpec& spec : FfnSpecs(config)) {
       left_out.insert({spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out, spec.b_out});
     }
@@ -122,7 +134,8 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
   for (const ExpectedTensor& want : ExpectedTensors(config)) {
     if (left_out.contains(want.name)) continue;
     if (!checkpoint.Find(want.name)) continue;  // not required
-    parameters.emplace(want.name, ReadTensor(checkpoint, want.name));
+    parameters.emplace(want.name, parts == Parts::kForExchange ? ViewTensor(checkpoint, want.name)
+                                                               : ReadTensor(checkpoint, want.name));
   }
   return parameters;
 }

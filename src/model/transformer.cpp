@@ -3,6 +3,7 @@
 #include "model/decoding_state.h"
 #include "model/stack.h"
 #include "moefy/base/error.h"
+#include "moefy/io/mapped_file.h"
 
 namespace moefy::model {
 namespace {
@@ -319,14 +320,28 @@ size_t Transformer::num_ffns() const { return impl_->ffns.size(); }
 const FfnSpec& Transformer::ffn_spec(size_t ffn_idx) const { return impl_->specs.at(ffn_idx); }
 FeedForward& Transformer::feed_forward(size_t ffn_idx) { return *impl_->ffns.at(ffn_idx); }
 
+namespace {
+
+// The copy is made: what lies in a mapped file need not stay in memory.
+void ReleasePages(const at::Tensor& tensor) {
+  if (!tensor.is_contiguous()) return;
+  io::ReleaseMappedPages({static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()});
+}
+
+}  // namespace
+
 void Transformer::ExchangeLinears(const LinearMaker& make) {
   const auto exchange = [&](Linear& linear) {
     if (!linear.weight.defined()) return;
     linear.kernel = make(linear.weight, linear.bias);
+    ReleasePages(linear.weight);
     linear.weight = linear.bias = at::Tensor();
   };
   const auto stacked = [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    return q.defined() && k.defined() && v.defined() ? at::cat({q, k, v}) : at::Tensor();
+    if (!q.defined() || !k.defined() || !v.defined()) return at::Tensor();
+    const at::Tensor all = at::cat({q, k, v});
+    for (const at::Tensor& part : {q, k, v}) ReleasePages(part);
+    return all;
   };
   for (Stack* stack : {&impl_->encoder, &impl_->decoder}) {
     for (Block& block : stack->blocks) {

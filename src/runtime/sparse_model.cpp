@@ -13,9 +13,11 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
                          Progress& progress)
     : moe_(moe),
       seed_(seed),
-      transformer_(model::LoadTransformer(moe.weights(), nullptr, model::Parts::kWithoutFfns)) {
+      transformer_(model::LoadTransformer(moe.weights(), nullptr, model::Parts::kForExchange)) {
   transformer_.ExchangeLinears([&](const at::Tensor& weight, const at::Tensor& bias) {
-    return std::make_shared<const PackedLinear>(weight, bias, format);
+    // In F32 a packed map shares its weight, and a mapped file is slower to read than memory.
+    return std::make_shared<const PackedLinear>(
+        format == WeightFormat::kF32 ? weight.clone() : weight, bias, format);
   });
   progress.Begin("packing experts", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {

@@ -1,6 +1,6 @@
 // The steps of a tokenizer.json before and after its model, each made from its JSON object:
 // normalizers, pre-tokenizers, decoders and post-processors. Equal to tokenizers 0.19, with ICU's
-// regular expressions (docs/decisions/0008-icu-regular-expressions.md). A component we do not have
+// regular expressions (docs/decisions/0007-icu-regular-expressions.md). A component we do not have
 // is Error{kInput} that names it and those we have. Thread-safety: steps may be called from many
 // threads. Format: https://github.com/huggingface/tokenizers.
 #pragma once

@@ -1,6 +1,6 @@
 // Regular expressions of tokenizers, on UTF-8 text, with limits: a pattern that backtracks without
 // end is an Error. ICU's (https://unicode-org.github.io/icu/userguide/strings/regexp.html), why:
-// docs/decisions/0008-icu-regular-expressions.md. Thread-safety: immutable.
+// docs/decisions/0007-icu-regular-expressions.md. Thread-safety: immutable.
 #pragma once
 
 #include <memory>

@@ -169,6 +169,27 @@ class Pipeline(Case):
             for tensor in golden.keys() - inputs:
                 self.assertEqual(got[tensor][0], golden[tensor][0], f"{name}: {tensor}")
 
+    def test_run_answers_people(self):
+        model = EXAMPLE / "model"
+        story = ("question: where is the ball ? story: tom hid the ball in the cellar . "
+                 "anna moved the ball to the garden .")
+        one_word = ["--max-new-tokens", 1]
+        self.assertEqual(self.succeed("run", model, story, *one_word).stdout, "garden\n")
+        answers = self.json("run", model, story, *one_word)["answers"]
+        self.assertEqual(answers, [{"text": "garden", "tokens": 1, "finished": False}])
+
+        lines = self.dir / "in.jsonl"
+        lines.write_text('{"id": 1, "sentence": "the plot was hardly dull ."}\n'
+                         '{"id": 2, "sentence": "nobody enjoyed the music ."}\n')
+        task = ["--task", EXAMPLE / "sentiment.json"]
+        out = self.dir / "out.jsonl"
+        self.succeed("run", model, *task, "--input", lines, "--out", out)
+        labels = [(line["id"], line["label"]) for line in map(json.loads, out.open())]
+        self.assertEqual(labels, [(1, "positive"), (2, "negative")])
+        self.refuse(2, "exists already", "run", model, *task, "--input", lines, "--out", out)
+        self.refuse(2, "nothing to run", "run", model)
+        self.refuse(2, "--hidden-states goes with --tensors", "run", model, "x", "--hidden-states")
+
     def test_existing_output_needs_force(self):
         dense, moe = self.copy_pico(), self.dir / "moe"
         self.succeed("split", dense, "--experts", 4, "--out", moe)

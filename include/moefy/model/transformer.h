@@ -55,8 +55,10 @@ struct DecodingState;
 void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                      std::vector<std::string>* warnings = nullptr);
 
-// Whoever puts FFNs of his own in need not have the dense ones in memory.
-enum class Parts { kAll, kWithoutFfns };
+// Whoever puts FFNs and linear maps of his own in need not have the dense ones in memory:
+// kForExchange leaves the FFNs' tensors out, and what is stored as F32 stays in the mapped file, to
+// be read only and only as long as the checkpoint lives.
+enum class Parts { kAll, kForExchange };
 
 // Checks, then reads every tensor the family expects, as F32.
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
