@@ -67,7 +67,8 @@ Vocabulary ParseVocabularyJson(const Json& json, const std::string& where) {
       throw InputError(where, ": token ", Quoted(token), " has id ", Shortened(id.dump(), 60),
                        "; expected a whole number below ", limit, " for ", json.size(), " tokens");
     }
-    WithContext(where, [&] { vocabulary.Add(token, id.get<int64_t>()); });
+    // Named again: clang 14 captures no structured bindings.
+    WithContext(where, [&, &token = token, &id = id] { vocabulary.Add(token, id.get<int64_t>()); });
   }
   return vocabulary;
 }
