@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the readers of what comes from outside (those without LibTorch) for SECONDS (20), two at a time:
 #   scripts/fuzz.sh [SECONDS [TARGET...]]
-# An input that crashes, or of 4 KB and wants over 64 MB at once or over 2 s (sanitized), stops the script; put the
+# An input that crashes, or of 4 KB and wants over 64 MB at once or over 1 s (sanitized), stops the script; put the
 # file it names into tests/fuzz/corpus/TARGET, so that it is replayed under every preset.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
@@ -23,7 +23,7 @@ step "Build" cmake --build --preset fuzz
 fuzz() {
   local run="build/fuzz/runs/$1"
   mkdir -p "$run/corpus"
-  if "build/fuzz/bin/fuzz_$1" -max_total_time="$seconds" -timeout=2 -max_len=4096 \
+  if "build/fuzz/bin/fuzz_$1" -max_total_time="$seconds" -timeout=1 -max_len=4096 \
     -malloc_limit_mb=64 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$run/" \
     "$run/corpus" "tests/fuzz/corpus/$1" > "$run.log" 2>&1; then
     printf '%s: %s runs\n' "$1" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$run.log")"

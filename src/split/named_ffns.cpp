@@ -55,14 +55,14 @@ Pattern ParsePattern(const std::string& text) {
     }
   }
   if (!pattern.b_gate.empty() && pattern.w_gate.empty()) fail("b_gate needs a gate");
-  const auto num_placeholders = [](const std::string& name) {
+  const auto num_numbers = [](const std::string& name) {
     return name.empty()
                ? -1
                : static_cast<int64_t>(Split(ReplaceAll(name, "{}", "\n"), '\n').size()) - 1;
   };
   for (const std::string* name :
        {&pattern.w_out, &pattern.w_gate, &pattern.b_in, &pattern.b_gate}) {
-    if (!name->empty() && num_placeholders(*name) != num_placeholders(pattern.w_in)) {
+    if (!name->empty() && num_numbers(*name) != num_numbers(pattern.w_in)) {
       fail(Quoted(*name), " has not as many {} as ", Quoted(pattern.w_in));
     }
   }

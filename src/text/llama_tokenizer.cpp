@@ -30,29 +30,7 @@ class LlamaTokenizer final : public SentencePieceTokenizer {
 
  protected:
   std::string JoinTokens(const std::vector<std::string>& tokens) const override {
-    std::string text;
-    std::vector<std::string> run;  // pieces since the last special token
-    bool after_special = false;
-    for (size_t i = 0; i < tokens.size(); ++i) {
-      std::string token = tokens[i];
-      // The space that was put in front is not part of the text.
-      if (i == 0 && add_prefix_space_ && token.starts_with(kSpaceSymbol)) {
-        token = token.substr(kSpaceSymbol.size());
-      }
-      if (IsSpecial(token)) {
-        if (!after_special && i != 0 && legacy_) text += " ";
-        text += pieces_.DecodePieces(run) + token;
-        run.clear();
-        after_special = true;
-      } else {
-        if (after_special && i == 1 && add_prefix_space_ && !token.starts_with(kSpaceSymbol)) {
-          text += " ";
-        }
-        run.push_back(std::move(token));
-        after_special = false;
-      }
-    }
-    return text + pieces_.DecodePieces(run);
+    return JoinPieces(tokens, {.before_special = legacy_, .after_first_special = true});
   }
 };
 

@@ -54,6 +54,34 @@ int64_t SentencePieceTokenizer::AddNamedToken(const TokenizerConfig& config, con
   return added_.FindContent(content)->id;
 }
 
+std::string SentencePieceTokenizer::JoinPieces(const std::vector<std::string>& tokens,
+                                               SpecialSpaces spaces) const {
+  std::string text;
+  std::vector<std::string> run;  // pieces since the last special token
+  bool after_special = false;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    std::string token = tokens[i];
+    // The space that Segment put in front is not part of the text.
+    if (i == 0 && add_prefix_space_ && token.starts_with(kSpaceSymbol)) {
+      token = token.substr(kSpaceSymbol.size());
+    }
+    if (IsSpecial(token)) {
+      if (spaces.before_special && !after_special && i != 0) text += " ";
+      text += pieces_.DecodePieces(run) + token;
+      run.clear();
+      after_special = true;
+    } else {
+      if (spaces.after_first_special && after_special && i == 1 && add_prefix_space_ &&
+          !token.starts_with(kSpaceSymbol)) {
+        text += " ";
+      }
+      run.push_back(std::move(token));
+      after_special = false;
+    }
+  }
+  return text + pieces_.DecodePieces(run);
+}
+
 bool SentencePieceTokenizer::IsSpecial(const std::string& token) const {
   const AddedToken* added = added_.FindContent(token);
   return added && added->special;

@@ -33,6 +33,13 @@ class SentencePieceTokenizer : public SegmentTokenizer {
                         const std::string& if_absent);
   bool IsSpecial(const std::string& token) const;
 
+  // Where the text gets a space that no token brings.
+  struct SpecialSpaces {
+    bool before_special;       // before a special token that does not follow another or come first
+    bool after_first_special;  // behind one at the very beginning, if the next has none
+  };
+  std::string JoinPieces(const std::vector<std::string>& tokens, SpecialSpaces spaces) const;
+
   bool legacy_;
   bool add_prefix_space_;
   SentencePiece pieces_;

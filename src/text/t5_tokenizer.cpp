@@ -30,26 +30,7 @@ class T5Tokenizer final : public SentencePieceTokenizer {
 
  protected:
   std::string JoinTokens(const std::vector<std::string>& tokens) const override {
-    std::string text;
-    std::vector<std::string> run;  // pieces since the last special token
-    bool after_special = false;
-    for (size_t i = 0; i < tokens.size(); ++i) {
-      std::string token = tokens[i];
-      // The space that Segment put in front is not part of the text.
-      if (i == 0 && add_prefix_space_ && token.starts_with(kSpaceSymbol)) {
-        token = token.substr(kSpaceSymbol.size());
-      }
-      if (IsSpecial(token)) {
-        if (!after_special) text += " ";
-        text += pieces_.DecodePieces(run) + token;
-        run.clear();
-        after_special = true;
-      } else {
-        run.push_back(std::move(token));
-        after_special = false;
-      }
-    }
-    return Strip(text + pieces_.DecodePieces(run));
+    return Strip(JoinPieces(tokens, {.before_special = true, .after_first_special = false}));
   }
 
  private:
