@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of what comes from outside (those without LibTorch) for SECONDS (20), two at a time:
+# Fuzzes every reader of what comes from outside for SECONDS (20), two at a time:
 #   scripts/fuzz.sh [SECONDS [TARGET...]]
 # An input that crashes, or of 4 KB and wants over 64 MB at once or over 1 s (sanitized), stops the script; put the
 # file it names into tests/fuzz/corpus/TARGET, so that it is replayed under every preset.
@@ -11,7 +11,7 @@ cd "$root"
 seconds="${1:-20}"
 targets=("${@:2}")
 if [ "${#targets[@]}" = 0 ]; then
-  targets=(Pickle Safetensors ShardIndex Tokenizer TorchFile Zip)
+  mapfile -t targets < <(find tests/fuzz/corpus -mindepth 1 -maxdepth 1 -printf "%f\n" | sort)
 fi
 
 step "Packages" scripts/install-deps.sh --fuzz

@@ -55,4 +55,18 @@ at::Tensor SparseFeedForward::Forward(const at::Tensor& x) {
   return y;
 }
 
+SparseCounters& SparseCounters::operator+=(const SparseCounters& other) {
+  tokens += other.tokens;
+  dense_tokens += other.dense_tokens;
+  expert_tokens += other.expert_tokens;
+  neurons_evaluated += other.neurons_evaluated;
+  neurons_total += other.neurons_total;
+  expert_loads += other.expert_loads;
+  weight_bytes_read += other.weight_bytes_read;
+  router_flops += other.router_flops;
+  expert_flops += other.expert_flops;
+  seconds += other.seconds;
+  return *this;
+}
+
 }  // namespace moefy::runtime

@@ -69,7 +69,8 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
                                 " packs several neurons into one byte; cannot be reordered"));
       return;
     }
-    if (!permutations.try_emplace(name, inverse ? plan.Inverse() : plan.order(), axis).second) {
+    Permutation permutation{inverse ? plan.Inverse() : plan.order(), axis};
+    if (!permutations.try_emplace(name, std::move(permutation)).second) {
       problems.push_back(StrCat("tensor ", Quoted(name), " belongs to two FFNs"));
     }
   };

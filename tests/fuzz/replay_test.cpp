@@ -1,6 +1,6 @@
 // Every file of the corpora through its target, under every preset: seeds, bombs, and inputs that
-// once crashed. None may cost more than 64 MB. MOEFY_FUZZ_TORCH chooses the targets that need
-// LibTorch.
+// once crashed. None may cost more than 64 MB. MOEFY_FUZZ_MODEL chooses the targets of the layers
+// above io and text.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -13,7 +13,7 @@
 namespace moefy::fuzz {
 namespace {
 
-#ifdef MOEFY_FUZZ_TORCH
+#ifdef MOEFY_FUZZ_MODEL
 constexpr Target kTargets[] = {{"Config", &Config},
                                {"DumpManifest", &DumpManifest},
                                {"MoeManifest", &MoeManifest},

@@ -9,7 +9,7 @@
 #include "moefy/base/json.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/config.h"
-#include "moefy/model/ffn.h"
+#include "moefy/model/ffn_spec.h"
 
 namespace moefy::model {
 

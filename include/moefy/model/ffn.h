@@ -11,25 +11,9 @@
 
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/config.h"
+#include "moefy/model/ffn_spec.h"
 
 namespace moefy::model {
-
-// Where an FFN's tensors are in the checkpoint. Names of absent tensors are empty.
-struct FfnSpec {
-  std::string name;         // "encoder.ffn.0", "decoder.ffn.1", or "ffn.0" in one-stack models
-  std::string w_in;         // stored [neurons, hidden]
-  std::string b_in;         // [neurons]
-  std::string w_gate;       // stored [neurons, hidden]
-  std::string b_gate;       // [neurons]
-  std::string w_out;        // stored [hidden, neurons]
-  std::string b_out;        // [hidden]
-  bool transposed = false;  // the matrices are stored the other way round (GPT-2's Conv1D)
-  int64_t hidden = 0;
-  int64_t num_neurons = 0;
-  Activation activation = Activation::kRelu;
-
-  bool gated() const { return !w_gate.empty(); }
-};
 
 // The FFN's weights as F32 tensors in the canonical orientation; absent ones are undefined.
 struct FfnWeights {

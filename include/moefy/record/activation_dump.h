@@ -1,10 +1,8 @@
 // The activation dump: what entered each FFN on a corpus. Format: docs/formats.md, "Activation
 // dump". A directory with dump.json and, per FFN, safetensors shards with `ffn_input`
 // [tokens, hidden]; or one that others wrote: per FFN a .safetensors, .pt or .npy file named after
-// its W_in tensor. Thread-safety: reading is thread-safe; a writer has one owner.
+// its W_in tensor. Thread-safety: reading is thread-safe.
 #pragma once
-
-#include <ATen/ATen.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -14,7 +12,11 @@
 #include <vector>
 
 #include "moefy/io/tensor_file.h"
-#include "moefy/model/ffn.h"
+#include "moefy/model/ffn_spec.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace moefy::record {
 
@@ -57,25 +59,6 @@ class ActivationDump {
   DumpInfo info_;
   std::vector<DumpedFfn> ffns_;
   std::vector<std::vector<Shard>> shards_;  // per FFN
-};
-
-// Writes a dump with bounded memory: rows are buffered up to one shard per FFN.
-class DumpWriter {
- public:
-  // `directory` exists and is empty (a staging directory). Keeps at most `max_tokens` per FFN.
-  DumpWriter(std::filesystem::path directory, DumpInfo info,
-             const std::vector<DumpedFfn>& ffns,  // `tokens` ignored
-             int64_t max_tokens);
-  ~DumpWriter();
-  // x [tokens, hidden] F32.
-  void Append(size_t ffn_idx, const at::Tensor& x);
-  bool Full() const;  // every FFN has max_tokens
-  // Writes what is buffered and dump.json; returns tokens per FFN.
-  std::vector<int64_t> Finish();
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace moefy::record

@@ -7,7 +7,7 @@
 
 #include "moefy/base/progress.h"
 #include "moefy/model/transformer.h"
-#include "moefy/record/activation_dump.h"
+#include "moefy/record/dump_writer.h"
 
 namespace moefy::record {
 

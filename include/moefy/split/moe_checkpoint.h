@@ -12,7 +12,7 @@
 #include "moefy/io/checkpoint.h"
 #include "moefy/io/safetensors.h"
 #include "moefy/model/config.h"
-#include "moefy/model/ffn.h"
+#include "moefy/model/ffn_spec.h"
 #include "moefy/split/expert_plan.h"
 
 namespace moefy::split {

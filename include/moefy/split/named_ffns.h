@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "moefy/io/checkpoint.h"
-#include "moefy/model/ffn.h"
+#include "moefy/model/ffn_spec.h"
 
 namespace moefy::split {
 

@@ -8,7 +8,7 @@
 #include "moefy/base/json.h"
 #include "moefy/base/progress.h"
 #include "moefy/io/checkpoint.h"
-#include "moefy/model/ffn.h"
+#include "moefy/model/ffn_spec.h"
 #include "moefy/split/moe_checkpoint.h"
 
 namespace moefy::split {

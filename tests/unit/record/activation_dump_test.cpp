@@ -1,4 +1,4 @@
-#include "moefy/record/activation_dump.h"
+#include "moefy/record/dump_writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
 #include "moefy/route/router_trainer.h"
+#include "moefy/record/dump_writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

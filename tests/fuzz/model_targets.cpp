@@ -1,4 +1,4 @@
-// Readers in layers that include LibTorch.
+// Readers in the layers above io and text.
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
 #include "moefy/base/json.h"

@@ -1,0 +1,28 @@
+// Where an FFN's tensors are in a checkpoint. No tensors, no Torch. Value, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "moefy/model/config.h"
+
+namespace moefy::model {
+
+// Names of absent tensors are empty.
+struct FfnSpec {
+  std::string name;         // "encoder.ffn.0", "decoder.ffn.1", or "ffn.0" in one-stack models
+  std::string w_in;         // stored [neurons, hidden]
+  std::string b_in;         // [neurons]
+  std::string w_gate;       // stored [neurons, hidden]
+  std::string b_gate;       // [neurons]
+  std::string w_out;        // stored [hidden, neurons]
+  std::string b_out;        // [hidden]
+  bool transposed = false;  // the matrices are stored the other way round (GPT-2's Conv1D)
+  int64_t hidden = 0;
+  int64_t num_neurons = 0;
+  Activation activation = Activation::kRelu;
+
+  bool gated() const { return !w_gate.empty(); }
+};
+
+}  // namespace moefy::model

@@ -1,0 +1,108 @@
+#include "moefy/record/dump_writer.h"
+
+#include <ATen/ATen.h>
+
+#include "moefy/base/error.h"
+#include "moefy/base/json.h"
+#include "moefy/base/output.h"
+#include "moefy/io/safetensors.h"
+#include "record/dump_format.h"
+
+namespace moefy::record {
+namespace {
+
+// Rows of one FFN held in memory before they become a shard: 64 MB at a width of 1,024.
+constexpr int64_t kShardBytes = 64 << 20;
+
+// "encoder.ffn.0-00002.safetensors"
+std::string ShardName(const std::string& ffn_name, int64_t shard_idx) {
+  std::string number = std::to_string(shard_idx);
+  return ffn_name + "-" + std::string(number.size() < 5 ? 5 - number.size() : 0, '0') + number +
+         ".safetensors";
+}
+
+}  // namespace
+
+struct DumpWriter::Impl {
+  struct Pending {
+    DumpedFfn ffn;                 // `tokens`: accepted so far
+    std::vector<at::Tensor> rows;  // not yet in a shard
+    int64_t num_rows = 0;
+    std::vector<std::string> shards;
+  };
+  std::filesystem::path directory;
+  DumpInfo info;
+  int64_t max_tokens;
+  std::vector<Pending> pending;
+
+  void WriteShard(Pending& p) const {
+    if (p.num_rows == 0) return;
+    const at::Tensor rows = at::cat(p.rows).contiguous();  // [rows, hidden]
+    const std::string name = ShardName(p.ffn.name, static_cast<int64_t>(p.shards.size()));
+    io::TensorInfo tensor;
+    tensor.name = kTensor;
+    tensor.dtype = io::DType::kF32;
+    tensor.shape = {static_cast<uint64_t>(p.num_rows), static_cast<uint64_t>(p.ffn.hidden)};
+    io::SafetensorsWriter file(directory / name, {tensor});
+    file.Write(kTensor, {static_cast<const std::byte*>(rows.data_ptr()), rows.nbytes()});
+    file.Finish();
+    p.shards.push_back(name);
+    p.rows.clear();
+    p.num_rows = 0;
+  }
+};
+
+DumpWriter::DumpWriter(std::filesystem::path directory, DumpInfo info,
+                       const std::vector<DumpedFfn>& ffns, int64_t max_tokens)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->directory = std::move(directory);
+  impl_->info = std::move(info);
+  impl_->max_tokens = max_tokens;
+  for (const DumpedFfn& ffn : ffns)
+    impl_->pending.push_back({{ffn.name, 0, ffn.hidden}, {}, 0, {}});
+}
+
+DumpWriter::~DumpWriter() = default;
+
+void DumpWriter::Append(size_t ffn_idx, const at::Tensor& x) {
+  Impl::Pending& p = impl_->pending.at(ffn_idx);
+  MOEFY_CHECK(x.dim() == 2 && x.size(1) == p.ffn.hidden && x.scalar_type() == at::kFloat);
+  const int64_t rows = std::min(x.size(0), impl_->max_tokens - p.ffn.tokens);
+  if (rows <= 0) return;
+  p.rows.push_back(x.narrow(0, 0, rows).clone());
+  p.num_rows += rows;
+  p.ffn.tokens += rows;
+  if (p.num_rows * p.ffn.hidden * static_cast<int64_t>(sizeof(float)) >= kShardBytes) {
+    impl_->WriteShard(p);
+  }
+}
+
+bool DumpWriter::Full() const {
+  for (const Impl::Pending& p : impl_->pending) {
+    if (p.ffn.tokens < impl_->max_tokens) return false;
+  }
+  return true;
+}
+
+std::vector<int64_t> DumpWriter::Finish() {
+  Json ffns = Json::array();
+  std::vector<int64_t> tokens;
+  for (Impl::Pending& p : impl_->pending) {
+    impl_->WriteShard(p);
+    ffns.push_back({{"name", p.ffn.name},
+                    {"tokens", p.ffn.tokens},
+                    {"hidden", p.ffn.hidden},
+                    {"shards", p.shards}});
+    tokens.push_back(p.ffn.tokens);
+  }
+  const Json manifest = {{"format", kDumpFormat},
+                         {"family", impl_->info.family},
+                         {"model_fingerprint", impl_->info.model_fingerprint},
+                         {"corpus", impl_->info.corpus},
+                         {"dtype", "F32"},
+                         {"ffns", ffns}};
+  WriteTextFile(impl_->directory / kManifest, FormatJson(manifest), IfExists::kRefuse);
+  return tokens;
+}
+
+}  // namespace moefy::record

@@ -1,0 +1,125 @@
+// Rows of weights times few rows of x, and what else runs along rows.
+#include "runtime/kernels.h"
+
+#include <hwy/base.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "moefy/runtime/expert_weights.h"
+#include "runtime/kernel_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/dot_rows.cpp"
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+// After it:
+#include "runtime/weights_simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace moefy::runtime::HWY_NAMESPACE {
+
+// kRows rows of W times one row of x.
+template <int kX, class T>
+HWY_INLINE void DotRowsOf(const DotRowsArgs& args, const T* w) {
+  const Tag d;
+  constexpr int kRows = kX == 1 ? 4 : kX <= 4 ? 2 : 1;
+  const int64_t whole = args.columns / kLanes * kLanes;
+  for (int64_t row = 0; row < args.num_rows; row += kRows) {
+    const T* rows[kRows];  // a row beyond the last is the last one again
+    for (int r = 0; r < kRows; ++r) {
+      rows[r] = w + std::min(row + r, args.num_rows - 1) * args.columns;
+    }
+    Vector sum[kX][kRows];
+#pragma GCC unroll 8
+    for (int i = 0; i < kX; ++i) {
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) sum[i][r] = hn::Zero(d);
+    }
+    for (int64_t c = 0; c < whole; c += kLanes) {
+      Vector weights[kRows];
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) weights[r] = LoadWeights(d, rows[r] + c);
+#pragma GCC unroll 8
+      for (int i = 0; i < kX; ++i) {
+        const Vector value = hn::LoadU(d, args.x + i * args.columns + c);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) sum[i][r] = hn::MulAdd(value, weights[r], sum[i][r]);
+      }
+    }
+    for (int r = 0; r < kRows && row + r < args.num_rows; ++r) {
+      float rest[kLanes] = {};
+      if (whole < args.columns) WidenOf(rows[r] + whole, args.columns - whole, rest);
+      for (int i = 0; i < kX; ++i) {
+        float total = hn::GetLane(hn::SumOfLanes(d, sum[i][r]));
+        for (int64_t c = whole; c < args.columns; ++c) {
+          total += args.x[i * args.columns + c] * rest[c - whole];
+        }
+        if (args.scale) total *= args.scale[row + r];
+        if (args.bias) total += args.bias[row + r];
+        args.y[i * args.y_stride + row + r] = total;
+      }
+    }
+  }
+}
+
+template <int kX, class T>
+HWY_INLINE void DotRowsFor(const DotRowsArgs& args, const T* w) {
+  if constexpr (kX > 1) {
+    if (args.num_x < kX) return DotRowsFor<kX - 1>(args, w);
+  }
+  DotRowsOf<kX>(args, w);
+}
+
+void DotRows(const DotRowsArgs& args) {
+  WithType(args.format, [&](const auto* type) HWY_ATTR {
+    DotRowsFor<kDotRows>(args, static_cast<decltype(type)>(args.w));
+  });
+}
+
+float InverseNorm(const float* x, int64_t size) {
+  const Tag d;
+  Vector sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= size; i += 4 * kLanes) {
+    for (int v = 0; v < 4; ++v) {
+      const Vector value = hn::LoadU(d, x + i + v * kLanes);
+      sums[v] = hn::MulAdd(value, value, sums[v]);
+    }
+  }
+  float total =
+      hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
+  for (; i < size; ++i) total += x[i] * x[i];
+  return 1.0f / std::max(std::sqrt(total), 1e-12f);
+}
+
+void Widen(const void* from, int64_t count, WeightFormat format, float scale, float* to) {
+  WithType(format, [&](const auto* type)
+                       HWY_ATTR { WidenOf(static_cast<decltype(type)>(from), count, to); });
+  if (scale == 1.0f) return;
+  for (int64_t i = 0; i < count; ++i) to[i] *= scale;
+}
+
+const char* ChosenInstructionSet() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace moefy::runtime::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace moefy::runtime {
+
+HWY_EXPORT(DotRows);
+HWY_EXPORT(InverseNorm);
+HWY_EXPORT(Widen);
+HWY_EXPORT(ChosenInstructionSet);
+
+void DotRows(const DotRowsArgs& args) { HWY_DYNAMIC_DISPATCH(DotRows)(args); }
+float InverseNorm(const float* x, int64_t size) {
+  return HWY_DYNAMIC_DISPATCH(InverseNorm)(x, size);
+}
+void Widen(const void* from, int64_t count, WeightFormat format, float scale, float* to) {
+  HWY_DYNAMIC_DISPATCH(Widen)(from, count, format, scale, to);
+}
+const char* ChosenInstructionSet() { return HWY_DYNAMIC_DISPATCH(ChosenInstructionSet)(); }
+
+}  // namespace moefy::runtime
+#endif
