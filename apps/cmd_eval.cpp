@@ -1,7 +1,7 @@
 // moefy eval: downstream quality against dense.
 #include "command.h"
 #include "moefy/eval/report.h"
-#include "moefy/pipeline/stages.h"
+#include "moefy/pipeline/eval_stage.h"
 
 namespace moefy::apps {
 namespace {

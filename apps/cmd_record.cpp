@@ -2,7 +2,7 @@
 #include "command.h"
 #include "moefy/base/strings.h"
 #include "moefy/eval/report.h"
-#include "moefy/pipeline/stages.h"
+#include "moefy/pipeline/record_stage.h"
 
 namespace moefy::apps {
 namespace {

@@ -1,7 +1,7 @@
 // moefy split: neurons into experts.
 #include "command.h"
 #include "moefy/base/strings.h"
-#include "moefy/pipeline/stages.h"
+#include "moefy/pipeline/split_stage.h"
 
 namespace moefy::apps {
 namespace {

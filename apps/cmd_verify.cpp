@@ -1,7 +1,7 @@
 // moefy verify and moefy merge: the proof that a split only reordered neurons, and its undoing.
 #include "command.h"
 #include "moefy/base/strings.h"
-#include "moefy/pipeline/stages.h"
+#include "moefy/pipeline/verify_stage.h"
 
 namespace moefy::apps {
 namespace {

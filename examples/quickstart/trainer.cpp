@@ -14,7 +14,6 @@
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/eval/batches.h"
-#include "moefy/io/safetensors.h"
 #include "moefy/model/family.h"
 #include "moefy/task/dataset.h"
 #include "moefy/task/metrics.h"
@@ -103,22 +102,6 @@ model::TensorMap ReadInitial(const std::filesystem::path& checkpoint,
   model::TensorMap parameters = model::ReadParameters(io::Checkpoint::Open(checkpoint), config);
   for (auto& [name, tensor] : parameters) tensor.requires_grad_();
   return parameters;
-}
-
-void WriteParameters(const model::TensorMap& parameters, const std::filesystem::path& path) {
-  std::vector<io::TensorInfo> infos;
-  for (const auto& [name, tensor] : parameters) {
-    io::TensorInfo info;
-    info.name = name;
-    for (const int64_t extent : tensor.sizes()) info.shape.push_back(static_cast<uint64_t>(extent));
-    infos.push_back(std::move(info));
-  }
-  io::SafetensorsWriter writer(path, std::move(infos));
-  for (const auto& [name, tensor] : parameters) {
-    const at::Tensor values = tensor.detach().contiguous();
-    writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
-  }
-  writer.Finish();
 }
 
 void CopyTokenizer(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -240,7 +223,7 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
     report({step, result.last_loss, SecondsSince(start),
             EvaluateTasks(model, ffns, specs, *tokenizer, options.report_rows)});
   }
-  WriteParameters(parameters, out / "model.safetensors");
+  model::WriteTensors(parameters, out / "model.safetensors");
   CopyTokenizer(vocabulary, out);
   result.seconds = SecondsSince(start);
   result.ffn_names = FfnNames(model);

@@ -1,48 +1,12 @@
 // Tensors of a checkpoint as the model wants them: all there, of the right shape, in F32.
 #include <algorithm>
-#include <cstring>
 #include <set>
 
 #include "moefy/base/error.h"
-#include "moefy/io/mapped_file.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
 
 namespace moefy::model {
-namespace {
-
-std::optional<at::ScalarType> ComputableType(io::DType dtype) {
-  switch (dtype) {
-    case io::DType::kF32:
-      return at::kFloat;
-    case io::DType::kF16:
-      return at::kHalf;
-    case io::DType::kBF16:
-      return at::kBFloat16;
-    case io::DType::kF64:
-      return at::kDouble;
-    default:
-      return std::nullopt;
-  }
-}
-
-}  // namespace
-
-at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name) {
-  const io::TensorInfo& info = checkpoint.Get(name);
-  const auto type = ComputableType(info.dtype);
-  if (!type) {
-    throw InputError("tensor ", Quoted(name), " is stored as ", io::DTypeName(info.dtype),
-                     "; moefy computes on F32, F16, BF16 and F64");
-  }
-  // A copy, because tensors in the mapped file need not be aligned.
-  at::Tensor tensor = at::empty(std::vector<int64_t>(info.shape.begin(), info.shape.end()), *type);
-  const auto bytes = checkpoint.Bytes(name);
-  if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
-  io::ReleaseMappedPages(bytes);  // or a model would be in memory twice while it is read
-  return tensor.to(at::kFloat);
-}
-
 namespace {
 
 // The tensor where it lies in the mapped file, if it can be computed on there; else a copy.

@@ -2,7 +2,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/open_checkpoint.h"
-#include "moefy/pipeline/stages.h"
+#include "moefy/pipeline/eval_stage.h"
 #include "pipeline/task_data.h"
 
 namespace moefy::pipeline {

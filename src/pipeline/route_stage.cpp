@@ -1,5 +1,5 @@
+#include "moefy/pipeline/route_stage.h"
 #include "moefy/base/error.h"
-#include "moefy/pipeline/stages.h"
 #include "moefy/route/router_trainer.h"
 
 namespace moefy::pipeline {

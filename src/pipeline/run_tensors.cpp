@@ -59,23 +59,6 @@ void AddNeurons(const io::Checkpoint& checkpoint, const std::vector<model::FfnSp
   }
 }
 
-void WriteResults(const TensorMap& results, const std::filesystem::path& path) {
-  std::vector<io::TensorInfo> infos;
-  for (const auto& [name, tensor] : results) {
-    io::TensorInfo info;
-    info.name = name;
-    info.dtype = io::DType::kF32;
-    for (const int64_t extent : tensor.sizes()) info.shape.push_back(static_cast<uint64_t>(extent));
-    infos.push_back(std::move(info));
-  }
-  io::SafetensorsWriter writer(path, infos);
-  for (const auto& [name, tensor] : results) {
-    const at::Tensor values = tensor.contiguous();
-    writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
-  }
-  writer.Finish();
-}
-
 }  // namespace
 
 RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& progress) {
@@ -108,7 +91,7 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
   for (const auto& [name, tensor] : heads) {
     if (tensor.defined()) results[name] = tensor;
   }
-  WriteResults(results, staged.path());
+  model::WriteTensors(results, staged.path());
   staged.Commit();
   for (const auto& [name, tensor] : results) {
     result.tensors.push_back(StrCat(name, " ", FormatShape(tensor.sizes().vec())));

@@ -4,8 +4,9 @@
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
-#include "moefy/pipeline/stages.h"
+#include "moefy/pipeline/split_stage.h"
 #include "moefy/split/named_ffns.h"
+#include "moefy/split/rewrite.h"
 #include "moefy/split/splitter.h"
 
 namespace moefy::pipeline {

@@ -1,6 +1,7 @@
+#include "moefy/pipeline/verify_stage.h"
+
 #include "moefy/base/error.h"
 #include "moefy/model/open_checkpoint.h"
-#include "moefy/pipeline/stages.h"
 
 namespace moefy::pipeline {
 

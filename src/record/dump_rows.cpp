@@ -5,26 +5,10 @@
 #include <cstring>
 
 #include "moefy/base/error.h"
+#include "moefy/model/tensor_io.h"
 #include "moefy/record/activation_dump.h"
 
 namespace moefy::record {
-namespace {
-
-at::ScalarType TypeOf(io::DType dtype) {
-  switch (dtype) {
-    case io::DType::kF16:
-      return at::kHalf;
-    case io::DType::kBF16:
-      return at::kBFloat16;
-    case io::DType::kF64:
-      return at::kDouble;
-    default:
-      MOEFY_CHECK(dtype == io::DType::kF32);  // Open lets nothing else through
-      return at::kFloat;
-  }
-}
-
-}  // namespace
 
 at::Tensor ActivationDump::ReadInputs(size_t ffn_idx, int64_t begin, int64_t end) const {
   const DumpedFfn& ffn = ffns_.at(ffn_idx);
@@ -35,7 +19,7 @@ at::Tensor ActivationDump::ReadInputs(size_t ffn_idx, int64_t begin, int64_t end
     const int64_t last = std::min(end, shard.first_token + shard.tokens) - shard.first_token;
     if (first >= last) continue;
     const io::TensorInfo& info = *shard.info;
-    at::Tensor rows = at::empty({last - first, ffn.hidden}, TypeOf(info.dtype));
+    at::Tensor rows = at::empty({last - first, ffn.hidden}, *model::ComputableType(info.dtype));
     const auto row_bytes = static_cast<size_t>(ffn.hidden) * rows.element_size();
     std::memcpy(rows.data_ptr(),
                 shard.file->Bytes(info).data() + static_cast<size_t>(first) * row_bytes,

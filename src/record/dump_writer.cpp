@@ -5,7 +5,7 @@
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
-#include "moefy/io/safetensors.h"
+#include "moefy/model/tensor_io.h"
 #include "record/dump_format.h"
 
 namespace moefy::record {
@@ -37,15 +37,9 @@ struct DumpWriter::Impl {
 
   void WriteShard(Pending& p) const {
     if (p.num_rows == 0) return;
-    const at::Tensor rows = at::cat(p.rows).contiguous();  // [rows, hidden]
+    const at::Tensor rows = at::cat(p.rows);  // [rows, hidden]
     const std::string name = ShardName(p.ffn.name, static_cast<int64_t>(p.shards.size()));
-    io::TensorInfo tensor;
-    tensor.name = kTensor;
-    tensor.dtype = io::DType::kF32;
-    tensor.shape = {static_cast<uint64_t>(p.num_rows), static_cast<uint64_t>(p.ffn.hidden)};
-    io::SafetensorsWriter file(directory / name, {tensor});
-    file.Write(kTensor, {static_cast<const std::byte*>(rows.data_ptr()), rows.nbytes()});
-    file.Finish();
+    model::WriteTensors({{kTensor, rows}}, directory / name);
     p.shards.push_back(name);
     p.rows.clear();
     p.num_rows = 0;

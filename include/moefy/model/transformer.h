@@ -6,7 +6,6 @@
 #include <ATen/ATen.h>
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,11 +16,9 @@
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/ffn.h"
 #include "moefy/model/linear.h"
+#include "moefy/model/tensor_io.h"
 
 namespace moefy::model {
-
-// Parameters under their checkpoint names, F32.
-using TensorMap = std::map<std::string, at::Tensor>;
 
 // All tensors I64; undefined where the model takes none. A missing mask means no padding; padding
 // may be on either side. Positions follow from ids and mask, as the family counts them.
@@ -107,8 +104,5 @@ class Transformer {
 Transformer LoadTransformer(const io::Checkpoint& checkpoint,
                             std::vector<std::string>* warnings = nullptr,
                             Parts parts = Parts::kAll);
-
-// Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on.
-at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name);
 
 }  // namespace moefy::model

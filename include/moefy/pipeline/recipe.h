@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "moefy/pipeline/stages.h"
+#include "moefy/pipeline/eval_stage.h"
+#include "moefy/pipeline/record_stage.h"
+#include "moefy/pipeline/route_stage.h"
+#include "moefy/pipeline/split_stage.h"
 
 namespace moefy::pipeline {
 

@@ -1,0 +1,27 @@
+// Tensors out of checkpoints and into files. Thread-safe.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "moefy/io/checkpoint.h"
+
+namespace moefy::model {
+
+// F32 tensors by name.
+using TensorMap = std::map<std::string, at::Tensor>;
+
+// The type of a tensor that is stored so, if it is one moefy computes on: F32, F16, BF16 or F64.
+std::optional<at::ScalarType> ComputableType(io::DType dtype);
+
+// Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on.
+at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name);
+
+// All of them into one safetensors file, as F32. Throws as io::SafetensorsWriter.
+void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path);
+
+}  // namespace moefy::model

@@ -1,0 +1,43 @@
+// The stage eval: downstream quality of split models against dense.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moefy/base/progress.h"
+#include "moefy/eval/evaluate.h"
+
+namespace moefy::pipeline {
+
+struct EvalOptions {
+  std::vector<std::string> models;
+  std::string dense;
+  std::vector<std::string> tasks;
+  std::string data;
+  std::string split = "eval";
+  std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
+  std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
+  std::string weights = "f32";
+  int64_t limit = 0;
+  int64_t seed = 0;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Argument("model", models, "split checkpoints to compare (a dense one: only its own score)");
+    v.Field("dense", dense, "the dense base line (default: the first model run densely)");
+    v.Field("task", tasks, "task files");
+    v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
+    v.Field("split", split, "which split of the tasks");
+    v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run, e.g. 0.1,0.2,1.0");
+    v.Field("selection", selections, "how experts are chosen: mlp, similarity, random, oracle");
+    v.Field("weights", weights, "how split models' weights are kept: f32, bf16, f16 or int8");
+    v.Field("limit", limit, "only the first examples; 0 for all");
+    v.Field("seed", seed, "of the random selection");
+  }
+};
+
+// One report per task.
+std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& progress);
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,50 @@
+// The stage record: runs the dense model and writes the activation dump.
+// It writes into a staging directory and renames.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "moefy/base/output.h"
+#include "moefy/base/progress.h"
+
+namespace moefy::pipeline {
+
+struct RecordOptions {
+  std::string checkpoint;
+  std::vector<std::string> tasks;
+  std::string text;
+  std::string data;
+  std::string split = "train";
+  int64_t limit = 2000;
+  int64_t max_tokens = 200000;
+  std::string out;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Argument("checkpoint", checkpoint, "dense or split checkpoint directory");
+    v.Field("task", tasks, "task files whose examples are run");
+    v.Field("text", text, "a text file to run instead, a line per example");
+    v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
+    v.Field("split", split, "which split of the tasks");
+    v.Field("limit", limit, "examples per task or text, spread evenly over the file; 0 for all");
+    v.Field("max-tokens", max_tokens, "tokens kept per FFN at most");
+    v.Field("out", out, "directory of the activation dump");
+  }
+};
+
+struct RecordResult {
+  std::filesystem::path dump;
+  int64_t num_examples = 0;
+  std::vector<std::string> ffns;
+  std::vector<int64_t> tokens;       // per FFN
+  std::vector<double> active_share;  // per FFN: neurons above zero per token, on up to 4,096 tokens
+  uint64_t num_bytes = 0;
+  std::vector<std::string> warnings;
+};
+
+RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress);
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,52 @@
+// The stage split: neurons into experts.
+// It writes into a staging directory and renames.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "moefy/base/output.h"
+#include "moefy/base/progress.h"
+
+namespace moefy::pipeline {
+
+struct SplitOptions {
+  std::string checkpoint;
+  std::string method = "kmeans";
+  int64_t num_experts = 0;
+  int64_t expert_size = 0;
+  int64_t restarts = 3;
+  int64_t seed = 0;
+  std::vector<std::string> ffn;
+  std::string out;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Argument("checkpoint", checkpoint, "dense checkpoint, a directory or a file");
+    v.Field("method", method, "how neurons are grouped: kmeans, or random as a control");
+    v.Field("experts", num_experts, "experts per FFN");
+    v.Field("expert-size", expert_size, "neurons per expert, instead of --experts");
+    v.Field("restarts", restarts, "k-means starts, of which the best is kept");
+    v.Field("seed", seed, "makes the split reproducible");
+    v.Field("ffn", ffn,
+            "FFNs of a family that moefy does not know, by their tensors: W_IN:W_OUT[:gate=W_GATE]"
+            "[:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed], where {} stands for a number");
+    v.Field("out", out, "directory of the split checkpoint");
+  }
+};
+
+struct SplitResult {
+  std::filesystem::path moe;
+  std::string method;
+  int64_t num_ffns = 0;
+  int64_t num_experts = 0;
+  int64_t neurons_per_expert = 0;
+  double seconds = 0;
+  std::vector<std::string> warnings;
+};
+
+SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress);
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,60 @@
+#include "moefy/model/tensor_io.h"
+
+#include <cstring>
+#include <vector>
+
+#include "moefy/base/error.h"
+#include "moefy/io/mapped_file.h"
+#include "moefy/io/safetensors.h"
+
+namespace moefy::model {
+
+std::optional<at::ScalarType> ComputableType(io::DType dtype) {
+  switch (dtype) {
+    case io::DType::kF32:
+      return at::kFloat;
+    case io::DType::kF16:
+      return at::kHalf;
+    case io::DType::kBF16:
+      return at::kBFloat16;
+    case io::DType::kF64:
+      return at::kDouble;
+    default:
+      return std::nullopt;
+  }
+}
+
+at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name) {
+  const io::TensorInfo& info = checkpoint.Get(name);
+  const auto type = ComputableType(info.dtype);
+  if (!type) {
+    throw InputError("tensor ", Quoted(name), " is stored as ", io::DTypeName(info.dtype),
+                     "; moefy computes on F32, F16, BF16 and F64");
+  }
+  // A copy, because tensors in the mapped file need not be aligned.
+  at::Tensor tensor = at::empty(std::vector<int64_t>(info.shape.begin(), info.shape.end()), *type);
+  const auto bytes = checkpoint.Bytes(name);
+  if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
+  io::ReleaseMappedPages(bytes);  // or a model would be in memory twice while it is read
+  return tensor.to(at::kFloat);
+}
+
+void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path) {
+  std::vector<io::TensorInfo> infos;
+  for (const auto& [name, tensor] : tensors) {
+    io::TensorInfo info;
+    info.name = name;
+    info.dtype = io::DType::kF32;
+    info.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
+    infos.push_back(std::move(info));
+  }
+  io::SafetensorsWriter writer(path, std::move(infos));
+  for (const auto& [name, tensor] : tensors) {
+    MOEFY_CHECK(tensor.scalar_type() == at::kFloat);
+    const at::Tensor values = tensor.detach().contiguous();
+    writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
+  }
+  writer.Finish();
+}
+
+}  // namespace moefy::model
