@@ -79,4 +79,12 @@ void UseThreads(int count) {
       count > 0 ? count : static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
 }
 
+ThreadCount::ThreadCount() : before_(at::get_num_threads()) {}
+ThreadCount::~ThreadCount() { at::set_num_threads(before_); }
+
+int ThreadCount::Set(int count) const {
+  UseThreads(count);
+  return at::get_num_threads();
+}
+
 }  // namespace moefy::eval

@@ -1,5 +1,7 @@
 #include "model/layers.h"
 
+#include <ATen/Parallel.h>
+
 namespace moefy::model {
 
 at::Tensor Norm::operator()(const at::Tensor& x) const {
@@ -44,6 +46,49 @@ at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotatio
   return Rotate(packed.view({packed.size(0), num_heads, -1}), rotation).flatten(1);
 }
 
+// q [batch, heads, tokens, head_dim], `memory` and `bias` as Attention takes them -> [batch,
+// tokens, heads * head_dim]. One head at a time on each thread, so that its scores never leave the
+// cache and nothing is copied to be multiplied; LibTorch without MKL would otherwise start and join
+// its threads for every head. Not differentiable.
+at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at::Tensor& bias) {
+  const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2), dim = q.size(3);
+  const int64_t queries_per_key = heads / memory.keys.size(1);
+  const at::Tensor full_bias =
+      bias.defined() ? bias.expand({batch, heads, tokens, memory.keys.size(2)}) : bias;
+  at::Tensor out = at::empty({batch, tokens, heads * dim}, q.options());
+  const at::Tensor by_head = out.view({batch, tokens, heads, dim}).transpose(1, 2);
+  at::parallel_for(0, batch * heads, 1, [&](int64_t begin, int64_t end) {
+    const at::NoGradGuard no_grad;  // each thread has its own mode
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t b = i / heads, head = i % heads, key_head = head / queries_per_key;
+      at::Tensor scores = at::mm(q[b][head], memory.keys[b][key_head].t());  // [tokens, keys]
+      if (full_bias.defined()) scores.add_(full_bias[b][head]);
+      at::Tensor mixed = by_head[b][head];
+      at::mm_out(mixed, at::softmax(scores, -1), memory.values[b][key_head]);
+    }
+  });
+  return out;
+}
+
+// The same of all heads at once, [batch, tokens, heads * head_dim]: for gradients, and for a token
+// or two, where a head is no work.
+at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias) {
+  const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2);
+  const int64_t kv_heads = memory.keys.size(1), keys = memory.keys.size(2);
+  // The query heads of one key head are further queries to it: nothing is repeated.
+  if (kv_heads != heads) q = q.reshape({batch, kv_heads, -1, q.size(3)});
+  at::Tensor scores = at::matmul(q, memory.keys.transpose(2, 3));
+  scores = scores.view({batch, heads, tokens, keys});
+  if (bias.defined()) {
+    scores = at::GradMode::is_enabled() ? scores + bias : scores.add_(bias);
+  }
+  at::Tensor weights = at::softmax(scores, -1);
+  if (kv_heads != heads) weights = weights.view({batch, kv_heads, -1, keys});
+  at::Tensor mixed = at::matmul(weights, memory.values);
+  if (kv_heads != heads) mixed = mixed.view({batch, heads, tokens, -1});
+  return mixed.transpose(1, 2).flatten(2);
+}
+
 }  // namespace
 
 KeysValues Attention::Project(const at::Tensor& x, const Packing& packing,
@@ -66,19 +111,10 @@ at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
   const at::Tensor queries = memory.queries.defined() ? memory.queries : query(x);
   at::Tensor q = ToHeads(RotateRows(queries, num_heads, rotation), num_heads, packing);
   if (scale != 1.0) q = q * scale;
-  const int64_t batch = q.size(0), tokens = q.size(2), keys = memory.keys.size(2);
-  // The query heads of one key head are further queries to it: nothing is repeated.
-  if (num_kv_heads != num_heads) q = q.reshape({batch, num_kv_heads, -1, q.size(3)});
-  at::Tensor scores = at::matmul(q, memory.keys.transpose(2, 3));
-  scores = scores.view({batch, num_heads, tokens, keys});
-  if (bias.defined()) {
-    scores = at::GradMode::is_enabled() ? scores + bias : scores.add_(bias);
-  }
-  at::Tensor weights = at::softmax(scores, -1);
-  if (num_kv_heads != num_heads) weights = weights.view({batch, num_kv_heads, -1, keys});
-  at::Tensor mixed = at::matmul(weights, memory.values);
-  if (num_kv_heads != num_heads) mixed = mixed.view({batch, num_heads, tokens, -1});
-  return output(packing.Pack(mixed.transpose(1, 2).flatten(2)));
+  const at::Tensor mixed = at::GradMode::is_enabled() || q.size(2) <= 2
+                               ? AttendAtOnce(q, memory, bias)
+                               : AttendByHead(q, memory, bias);
+  return output(packing.Pack(mixed));
 }
 
 }  // namespace moefy::model

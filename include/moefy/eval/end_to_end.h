@@ -12,7 +12,7 @@
 namespace moefy::eval {
 
 struct EndToEndOptions {
-  std::string shape = "t5-large";  // of EndToEndShapes()
+  std::string shape = "t5-large";  // or "t5-base", "t5-small"
   double ffn_ratio = 0.25;
   std::vector<runtime::WeightFormat> weights = {runtime::WeightFormat::kF32};
   int64_t layers = 0;          // per stack, instead of the shape's own
@@ -31,7 +31,11 @@ struct EndToEndRow {
   Spread sparse_ms;
   Spread ffn_ms;  // part of the sparse run, router included
   Spread speedup;
-  double expert_bytes = 0;  // expert weights read, per call or token
+  // Of the sparse run, per call or token.
+  double expert_bytes = 0;  // expert weights read
+  double bytes = 0;         // all weights read; routers and activations are left out
+  double flops = 0;         // of the linear maps, attention, experts and routers
+  double roofline_ms = 0;   // the longer of bytes / bandwidth and flops / peak, of this run
 };
 
 struct EndToEndResult {
@@ -39,6 +43,8 @@ struct EndToEndResult {
   std::string instruction_set;
   double ffn_ratio = 0;
   int threads = 0;
+  double bandwidth_gigabytes = 0;  // reading memory, per second
+  double peak_gflops = 0;          // LibTorch's product of two 1024 x 1024 matrices, per second
   int64_t dense_weight_bytes = 0;  // of all parameters, F32
   // Of the sparse model, per entry of `weights`: packed experts, routers, linear maps and the rest.
   std::vector<int64_t> sparse_weight_bytes;
@@ -48,7 +54,7 @@ struct EndToEndResult {
   std::vector<EndToEndRow> rows;  // weights x {encoder, decoder}
 };
 
-const std::vector<std::string>& EndToEndShapes();
+// Throws Error{kUsage} for an unknown shape, which lists the known ones.
 EndToEndResult RunEndToEnd(const EndToEndOptions& options, Progress& progress = SilentProgress());
 
 }  // namespace moefy::eval

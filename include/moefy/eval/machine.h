@@ -1,5 +1,5 @@
 // What this program runs on, as far as speed depends on it. Thread-safety: pure functions, but for
-// UseThreads, which sets the whole process.
+// UseThreads and ThreadCount, which set the whole process.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,22 @@ int64_t PeakMemoryBytes();  // the most this process has had in memory so far; 0
 // one sentence: what was found and what to install.
 std::string BlasWarning();
 
-// Computes with `count` threads from here on; 0: one per processor.
+// Computes with `count` threads from here on; 0: one per processor of this process, which
+// LibTorch's own default need not be: on some virtual machines it takes two cores for one.
 void UseThreads(int count);
+
+// The process's thread count, put back at the end.
+class ThreadCount {
+ public:
+  ThreadCount();
+  ~ThreadCount();
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+  // As UseThreads; returns the number.
+  int Set(int count) const;
+
+ private:
+  int before_;
+};
 
 }  // namespace moefy::eval

@@ -1,0 +1,50 @@
+#include "bench.h"
+
+#include "moefy/base/error.h"
+
+namespace moefy::apps {
+
+int64_t WholeNumber(const char* option, double value) {
+  if (value < 1 || value > 1 << 24 || value != static_cast<double>(static_cast<int64_t>(value))) {
+    throw UsageError("--", option, " is ", value, "; expected whole numbers from 1");
+  }
+  return static_cast<int64_t>(value);
+}
+
+std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options) {
+  std::vector<runtime::WeightFormat> formats;
+  for (const std::string& name : options.weights) {
+    formats.push_back(runtime::ParseWeightFormat(name));
+  }
+  return formats;
+}
+
+std::string Milliseconds(const eval::Spread& spread) {
+  return FormatFixed(spread.median, spread.median < 10 ? 3 : 1);
+}
+
+Json SpreadToJson(const eval::Spread& s) {
+  return {{"median", s.median}, {"low", s.low}, {"high", s.high}};
+}
+
+std::string ToCsv(const Json& rows) {
+  std::string out;
+  for (const Json& row : rows) {
+    std::vector<std::string> names, values;
+    const auto add = [&](const std::string& name, const Json& value) {
+      names.push_back(name);
+      values.push_back(value.is_string() ? "\"" + value.get<std::string>() + "\"" : value.dump());
+    };
+    for (const auto& [name, value] : row.items()) {
+      if (!value.is_object()) add(name, value);
+      for (const auto& [part, number] : (value.is_object() ? value : Json::object()).items()) {
+        add(name + "_" + part, number);
+      }
+    }
+    if (out.empty()) out = Join(names, ",") + "\n";
+    out += Join(values, ",") + "\n";
+  }
+  return out;
+}
+
+}  // namespace moefy::apps
