@@ -86,8 +86,9 @@ Continued Continue(const TaskInputs& inputs, const task::Example& example,
 std::vector<Batch> MakeScoredBatches(const TaskInputs& inputs,
                                      const std::vector<Sequence>& sequences) {
   constexpr int64_t kMaxLogits = int64_t{1} << 26;  // 256 MB of them
+  constexpr int64_t kMostTokens = 1024;  // of long texts; attention's scores stay out of mmap
   const int64_t tokens = std::clamp(kMaxLogits / std::max<int64_t>(1, inputs.config.vocab_size),
-                                    int64_t{256}, kDefaultBatchTokens);
+                                    int64_t{256}, kMostTokens);
   return MakeBatches(sequences, inputs.config, inputs.tokenizer.pad_id(), tokens);
 }
 
