@@ -162,8 +162,10 @@ class Parser {
       }
     }
     if (std::find(names_.begin(), names_.end(), node.name) == names_.end()) {
+      std::vector<std::string> known = names_;
+      known.emplace_back("dense");
       throw UsageError("position ", begin + 1, ": unknown name ", Quoted(node.name),
-                       DidYouMean(node.name, names_), "; there are ", Join(names_), ", dense");
+                       DidYouMean(node.name, known), "; there are ", Join(known));
     }
     return std::make_shared<const Node>(std::move(node));
   }

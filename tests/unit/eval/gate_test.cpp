@@ -54,6 +54,7 @@ TEST(Gate, MistakesHaveAPosition) {
     ExpectError(ErrorKind::kUsage, fragments, [&] { Gate(condition, kNames); });
   };
   refuse("acuracy < 1", {"position 1", "'acuracy'", "did you mean 'accuracy'"});
+  refuse("accuracy < dnse", {"position 12", "did you mean 'dense'"});
   refuse("accuracy < dense.k1", {"position 18", "'k1'", "did you mean 'kl'"});
   refuse("accuracy", {"position 9", "expected a comparison"});
   refuse("accuracy <", {"position 11", "the end", "expected a number or a name"});
