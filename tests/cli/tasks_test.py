@@ -7,7 +7,7 @@ import shutil
 import sys
 import unittest
 
-from cli_test import EXAMPLE, PICO, SOURCE, Case, run
+from cli_test import EXAMPLE, PICO, SHARED, SOURCE, Case, run
 
 TASKS = SOURCE / "tests/data/tasks"
 NO_MODEL = "no-such-model"
@@ -212,5 +212,27 @@ class BadData(Case):
         self.check("tales.json", "\n\n", ["is empty"])
 
 
+class Trained(Case):
+    """What the READMEs of real models say of them."""
+
+    def figures(self, model, task, *args):
+        report = self.json("eval", SHARED / "checkpoints" / model, "--task",
+                           SOURCE / "configs/tasks" / task, "--data", SHARED / "data",
+                           *args)["reports"][0]
+        return {name: report["rows"][0][name]["value"] for name in report["metrics"]}
+
+    def test_transliteration(self):
+        figures = self.figures("aren-transliteration", "ar2en.json", "--split", "test")
+        self.assertAlmostEqual(figures["exact_match"], 0.221, delta=6e-4)
+        self.assertAlmostEqual(figures["character_error_rate"], 0.226, delta=6e-4)
+
+    def test_stories(self):
+        figures = self.figures("stories260k", "tinystories.json")
+        self.assertAlmostEqual(figures["nats_per_token"], 1.2664, delta=5e-5)
+
+
 if __name__ == "__main__":
+    if sys.argv[3:] == ["Trained"] and not (SHARED / "checkpoints/stories260k").exists():
+        print(f"skipped: needs {SHARED}/checkpoints (set MOEFY_SHARED to find it)")
+        sys.exit(77)
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
