@@ -132,7 +132,8 @@ class Conversion {
     warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
   }
   void Evaluate() {
-    const std::vector<eval::EvaluationReport> reports = Eval(recipe_.eval, IfExists::kReplace, progress_);
+    const std::vector<eval::EvaluationReport> reports =
+        Eval(recipe_.eval, IfExists::kReplace, progress_);
     Json json = Json::array();
     std::string text;
     for (const eval::EvaluationReport& report : reports) {
