@@ -217,6 +217,21 @@ class Parser {
   int depth_ = 0;
 };
 
+// Every name once, in the order they are written.
+void AddNamed(const Node& node, const Figures& row, const Figures& dense,
+              std::vector<std::string>& parts) {
+  if (node.operation != nullptr) {
+    AddNamed(*node.left, row, dense, parts);
+    AddNamed(*node.right, row, dense, parts);
+  } else if (!node.name.empty()) {
+    const std::string of_dense = node.name == "metric" ? "dense" : "dense." + node.name;
+    const double value = (node.of_dense ? dense : row).at(node.name);
+    const std::string part =
+        StrCat(node.of_dense ? of_dense : node.name, " ", FormatFixed(value, 4));
+    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+  }
+}
+
 double Value(const Node& node, const Figures& row, const Figures& dense) {
   if (node.operation != nullptr) {
     return node.operation(Value(*node.left, row, dense), Value(*node.right, row, dense));
@@ -260,6 +275,12 @@ bool Gate::Holds(const Figures& row, const Figures& dense) const {
   return Value(*root_, row, dense) != 0;
 }
 
+std::string Gate::Describe(const Figures& row, const Figures& dense) const {
+  std::vector<std::string> parts;
+  AddNamed(*root_, row, dense, parts);
+  return Join(parts);
+}
+
 void ApplyGate(const Gate& gate, const std::string& condition, EvaluationReport& report) {
   const Figures dense = FiguresOf(report.rows.front());
   for (const EvaluationRow& row : report.rows) {
@@ -267,9 +288,8 @@ void ApplyGate(const Gate& gate, const std::string& condition, EvaluationReport&
     if (!gate.Holds(FiguresOf(row), dense)) continue;
     report.failures.push_back(StrCat(report.task, ": ", row.model.empty() ? "" : row.model + " + ",
                                      row.selection, " at ", FormatFixed(100 * row.ffn_ratio, 1),
-                                     " %: ", condition, " (", row.metric().name, " ",
-                                     FormatFixed(row.metric().value.value, 4), ", dense ",
-                                     FormatFixed(dense.at("metric"), 4), ")"));
+                                     " %: ", condition, " (", gate.Describe(FiguresOf(row), dense),
+                                     ")"));
   }
 }
 
