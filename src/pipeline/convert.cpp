@@ -171,6 +171,7 @@ void CheckRecipe(const Recipe& recipe) {
   if (recipe.eval.tasks.empty()) {
     throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
   }
+  CheckFailIf(recipe.eval);
 }
 
 }  // namespace

@@ -50,6 +50,12 @@ class SampleFile {
 
 }  // namespace
 
+void CheckFailIf(const EvalOptions& options) {
+  for (const std::string& file : options.tasks) {
+    ReadGate(options.fail_if, task::ReadTaskSpec(file));
+  }
+}
+
 std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
                                          Progress& progress) {
   if (options.models.empty()) throw UsageError("eval needs a model");

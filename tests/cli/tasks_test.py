@@ -146,6 +146,24 @@ class Gates(Case):
         refuse("accuracy <", "position 11", "the end")
 
 
+    def test_recipes_have_them_too(self):
+        recipe, out, task = self.dir / "recipe.json", self.dir / "out", EXAMPLE / "sentiment.json"
+        document = {"model": str(EXAMPLE / "model"), "record": {"task": [str(task)], "limit": 20},
+                    "split": [{"expert_size": 32}], "route": {"epochs": 1},
+                    "eval": {"task": [str(task)], "limit": 10, "ffn_ratio": [0.5],
+                             "selection": ["random"], "fail_if": "accuracy < 2*dense and"}}
+        recipe.write_text(json.dumps(document))
+        self.refuse(2, ["position 23", "the end"], "convert", recipe, "--out", out)
+        document["eval"]["fail_if"] = "accuracy < 2*dense"
+        recipe.write_text(json.dumps(document))
+        for kept in (False, True):
+            result = run("convert", recipe, "--out", out, "--json", "--quiet")
+            self.assertEqual(result.returncode, 1, result.stderr)
+            (conversion,) = json.loads(result.stdout)["conversions"]
+            self.assertEqual({stage["kept"] for stage in conversion["stages"]}, {kept})
+            self.assertEqual(len(conversion["reports"][0]["failures"]), 1)
+
+
 class Samples(Case):
     def test_one_line_per_example_and_row(self):
         moe, samples = self.dir / "moe", self.dir / "samples.jsonl"

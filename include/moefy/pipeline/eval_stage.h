@@ -43,6 +43,9 @@ struct EvalOptions {
   }
 };
 
+// Throws Error{kUsage} for a `fail_if` that cannot be read or names figures a task has not.
+void CheckFailIf(const EvalOptions& options);
+
 // One report per task; rows that meet `fail_if` are in its `failures`. `if_exists` is for samples.
 std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
                                          Progress& progress);
