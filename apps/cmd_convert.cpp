@@ -84,6 +84,9 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
     outcome.text += result.report_text;
     context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
     conversions.push_back(ResultToJson(result));
+    for (const Json& report : result.reports) {
+      if (!report.at("failures").empty()) outcome.exit_code = 1;
+    }
     outcome.next = StrCat("moefy verify ", recipe.model, " ",
                           (out / ("moe-" + recipe.splits.front().name)).string());
   }

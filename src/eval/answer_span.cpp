@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <map>
 #include <optional>
 
 #include "moefy/base/error.h"
@@ -73,27 +75,42 @@ ContextTokens LocateContext(const text::Tokenizer& tokenizer, const std::string&
   throw InputError("the context's tokens cannot be traced back to its words with this tokenizer");
 }
 
-Span BestSpan(const at::Tensor& start, const at::Tensor& end, const ContextTokens& context,
-              int64_t max_tokens) {
+std::vector<Span> BestSpans(const at::Tensor& start, const at::Tensor& end,
+                            const ContextTokens& context, size_t num_spans, int64_t max_tokens) {
   const auto count = static_cast<int64_t>(context.bytes.size());
   if (count == 0) return {};
-  const auto shares = [&](const at::Tensor& scores) {
-    const at::Tensor inside = scores.narrow(0, static_cast<int64_t>(context.first), count);
-    return at::softmax(inside.to(at::kDouble), 0).contiguous();
+  const auto inside = [&](const at::Tensor& scores) {
+    return scores.narrow(0, static_cast<int64_t>(context.first), count)
+        .to(at::kDouble)
+        .contiguous();
   };
-  const at::Tensor start_shares = shares(start), end_shares = shares(end);
-  const auto* starts = start_shares.data_ptr<double>();
-  const auto* ends = end_shares.data_ptr<double>();
-  Span best;
-  best.share = -1;
+  const at::Tensor start_scores = inside(start), end_scores = inside(end);
+  const double total = (start_scores.logsumexp(0) + end_scores.logsumexp(0)).item<double>();
+  const auto* starts = start_scores.data_ptr<double>();
+  const auto* ends = end_scores.data_ptr<double>();
+  std::map<Bytes, double> scores;  // tokens of one word share its bytes: the best of them counts
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t j = i; j < std::min(count, i + max_tokens); ++j) {
-      if (starts[i] * ends[j] <= best.share) continue;
-      best = {context.bytes[static_cast<size_t>(i)].first,
-              context.bytes[static_cast<size_t>(j)].second, starts[i] * ends[j]};
+      const Bytes bytes{context.bytes[static_cast<size_t>(i)].first,
+                        context.bytes[static_cast<size_t>(j)].second};
+      const auto [found, added] = scores.try_emplace(bytes, starts[i] + ends[j]);
+      if (!added) found->second = std::max(found->second, starts[i] + ends[j]);
     }
   }
-  return best;
+  std::vector<Span> spans;
+  for (const auto& [bytes, score] : scores) {
+    spans.push_back({bytes.first, bytes.second, std::exp(score - total), score});
+  }
+  std::stable_sort(spans.begin(), spans.end(),
+                   [](const Span& a, const Span& b) { return a.score > b.score; });
+  spans.resize(std::min(spans.size(), num_spans));
+  return spans;
+}
+
+Span BestSpan(const at::Tensor& start, const at::Tensor& end, const ContextTokens& context,
+              int64_t max_tokens) {
+  const std::vector<Span> spans = BestSpans(start, end, context, 1, max_tokens);
+  return spans.empty() ? Span{} : spans.front();
 }
 
 }  // namespace moefy::eval

@@ -10,47 +10,114 @@ namespace moefy::eval {
 
 using model::Head;
 
-std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
+namespace {
+
+int64_t Size(const std::vector<int64_t>& ids) { return static_cast<int64_t>(ids.size()); }
+int64_t Length(const Sequence& sequence) {
+  return Size(sequence.input.ids) + Size(sequence.target);
+}
+
+// What the model reads of a target: all but its last token.
+int64_t NumRead(const Sequence& sequence) {
+  return std::max<int64_t>(0, Size(sequence.target) - 1);
+}
+
+// Copies `ids` into a row of an [n, tokens] tensor.
+void Put(const std::vector<int64_t>& ids, int64_t count, const at::Tensor& row, int64_t first) {
+  std::copy_n(ids.begin(), count, row.data_ptr<int64_t>() + first);
+}
+
+using Rows = std::vector<const Sequence*>;
+
+// The longest by `length`, at least `at_least`.
+template <typename LengthOf>
+int64_t Longest(const Rows& rows, int64_t at_least, const LengthOf& length) {
+  for (const Sequence* row : rows) at_least = std::max(at_least, length(*row));
+  return at_least;
+}
+
+// Inputs on the right or the left of the padding; a causal model's go on with the target.
+void FillInputs(const Rows& rows, const model::ModelConfig& config, int64_t pad_id, Batch& batch) {
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  // Texts that a decoder goes on with end together: their padding is on the left.
+  const bool causal = config.architecture == model::Architecture::kDecoder;
+  const auto num_read = [&](const Sequence& row) { return causal ? NumRead(row) : 0; };
+  const int64_t tokens =
+      Longest(rows, 0, [&](const Sequence& row) { return Size(row.input.ids) + num_read(row); });
+  const at::Tensor ids = at::full({num_rows, tokens}, pad_id, at::kLong);
+  const at::Tensor mask = at::zeros({num_rows, tokens}, at::kLong);
+  const at::Tensor types = at::zeros({num_rows, tokens}, at::kLong);
+  if (causal) batch.targets = at::full({num_rows, tokens}, kNoTarget, at::kLong);
+  for (int64_t i = 0; i < num_rows; ++i) {
+    const Sequence& row = *rows[static_cast<size_t>(i)];
+    const int64_t num_input = Size(row.input.ids), count = num_input + num_read(row);
+    const int64_t first = causal ? tokens - count : 0;
+    Put(row.input.ids, num_input, ids[i], first);
+    Put(row.input.token_type_ids, Size(row.input.token_type_ids), types[i], first);
+    mask[i].narrow(0, first, count).fill_(1);
+    if (!causal || row.target.empty()) continue;
+    Put(row.target, num_read(row), ids[i], first + num_input);
+    // The last token of the input tells the first of the target.
+    Put(row.target, Size(row.target), batch.targets[i], first + num_input - 1);
+  }
+  batch.inputs.input_ids = ids;
+  batch.inputs.attention_mask = mask;
+  if (config.num_token_types > 0) batch.inputs.token_type_ids = types;
+}
+
+void FillDecoder(const Rows& rows, const model::ModelConfig& config, int64_t pad_id, Batch& batch) {
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  const int64_t tokens = 1 + Longest(rows, 0, NumRead);
+  const at::Tensor ids = at::full({num_rows, tokens}, pad_id, at::kLong);
+  const at::Tensor mask = at::zeros({num_rows, tokens}, at::kLong);
+  batch.targets = at::full({num_rows, tokens}, kNoTarget, at::kLong);
+  ids.select(1, 0).fill_(config.decoder_start_id);
+  for (int64_t i = 0; i < num_rows; ++i) {
+    const Sequence& row = *rows[static_cast<size_t>(i)];
+    Put(row.target, NumRead(row), ids[i], 1);
+    Put(row.target, Size(row.target), batch.targets[i], 0);
+    mask[i].narrow(0, 0, 1 + NumRead(row)).fill_(1);
+  }
+  batch.inputs.decoder_input_ids = ids;
+  if (tokens > 1) batch.inputs.decoder_attention_mask = mask;
+}
+
+}  // namespace
+
+std::vector<Batch> MakeBatches(const std::vector<Sequence>& sequences,
                                const model::ModelConfig& config, int64_t pad_id,
                                int64_t batch_tokens) {
-  std::vector<int64_t> order(encodings.size());
+  std::vector<int64_t> order(sequences.size());
   std::iota(order.begin(), order.end(), 0);
-  const auto length = [&](int64_t i) { return static_cast<int64_t>(encodings[i].ids.size()); };
+  const auto length = [&](int64_t i) { return Length(sequences[static_cast<size_t>(i)]); };
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return length(a) > length(b); });
   std::vector<Batch> batches;
   for (size_t begin = 0; begin < order.size();) {
     const int64_t tokens = std::max<int64_t>(1, length(order[begin]));
-    const auto rows = static_cast<size_t>(std::max<int64_t>(1, batch_tokens / tokens));
-    const size_t end = std::min(order.size(), begin + rows);
+    const auto num_rows = static_cast<size_t>(std::max<int64_t>(1, batch_tokens / tokens));
+    const size_t end = std::min(order.size(), begin + num_rows);
     Batch batch;
-    batch.example_idxs.assign(order.begin() + static_cast<int64_t>(begin),
-                              order.begin() + static_cast<int64_t>(end));
-    const auto batch_size = static_cast<int64_t>(end - begin);
-    at::Tensor ids = at::full({batch_size, tokens}, pad_id, at::kLong);
-    at::Tensor mask = at::zeros({batch_size, tokens}, at::kLong);
-    at::Tensor types = at::zeros({batch_size, tokens}, at::kLong);
-    // Texts that a decoder goes on with end together: their padding is on the left.
-    const bool left = config.architecture == model::Architecture::kDecoder;
-    for (int64_t row = 0; row < batch_size; ++row) {
-      const text::Encoding& encoding = encodings[batch.example_idxs[row]];
-      const int64_t count = length(batch.example_idxs[row]), first = left ? tokens - count : 0;
-      std::copy(encoding.ids.begin(), encoding.ids.end(), ids[row].data_ptr<int64_t>() + first);
-      std::copy(encoding.token_type_ids.begin(), encoding.token_type_ids.end(),
-                types[row].data_ptr<int64_t>() + first);
-      mask[row].narrow(0, first, count).fill_(1);
+    Rows rows;
+    for (; begin < end; ++begin) {
+      batch.example_idxs.push_back(order[begin]);
+      rows.push_back(&sequences[static_cast<size_t>(order[begin])]);
     }
-    batch.inputs.input_ids = ids;
-    batch.inputs.attention_mask = mask;
-    if (config.num_token_types > 0) batch.inputs.token_type_ids = types;
+    FillInputs(rows, config, pad_id, batch);
     if (config.architecture == model::Architecture::kEncoderDecoder) {
-      batch.inputs.decoder_input_ids =
-          at::full({batch_size, 1}, config.decoder_start_id, at::kLong);
+      FillDecoder(rows, config, pad_id, batch);
     }
     batches.push_back(std::move(batch));
-    begin = end;
   }
   return batches;
+}
+
+std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
+                               const model::ModelConfig& config, int64_t pad_id,
+                               int64_t batch_tokens) {
+  std::vector<Sequence> sequences;
+  for (const text::Encoding& encoding : encodings) sequences.push_back({encoding, {}});
+  return MakeBatches(sequences, config, pad_id, batch_tokens);
 }
 
 namespace {

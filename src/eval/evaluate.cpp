@@ -4,8 +4,10 @@
 #include <chrono>
 #include <map>
 
+#include "eval/sample.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/batches.h"
+#include "moefy/eval/metric.h"
+#include "moefy/eval/prepared_task.h"
 #include "moefy/model/family.h"
 #include "moefy/runtime/sparse_model.h"
 #include "moefy/text/tokenizer.h"
@@ -19,7 +21,7 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 // What one pass over the data gives, before it is compared with dense.
 struct Pass {
-  std::vector<std::vector<float>> scores;  // per example, per label
+  std::vector<Answer> answers;  // one per example
   double seconds = 0;
 };
 
@@ -43,48 +45,50 @@ class TimedFeedForward final : public model::FeedForward {
   int64_t tokens_ = 0;
 };
 
-Pass RunPass(model::Transformer& model, const TaskReader& reader, const std::vector<Batch>& batches,
-             int64_t num_examples, Progress& progress) {
-  const at::NoGradGuard no_grad;
+Pass RunPass(model::Transformer& model, const PreparedTask& prepared, Progress& progress) {
   Pass pass;
-  pass.scores.resize(num_examples);
-  for (const Batch& batch : batches) {
-    const auto start = std::chrono::steady_clock::now();
-    const model::ForwardOutputs outputs = model.Forward(batch.inputs);
-    pass.seconds += SecondsSince(start);
-    const at::Tensor scores = reader.LabelScores(outputs).contiguous();  // [batch, labels]
-    const auto* values = scores.data_ptr<float>();
-    for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
-      const float* begin = values + static_cast<int64_t>(row) * scores.size(1);
-      pass.scores[batch.example_idxs[row]].assign(begin, begin + scores.size(1));
-    }
-    progress.Advance(batch.example_idxs.size());
-  }
+  const auto start = std::chrono::steady_clock::now();
+  pass.answers = prepared.Ask(model, progress);
+  pass.seconds = SecondsSince(start);
   return pass;
 }
 
-std::vector<int64_t> Predictions(const Pass& pass) {
-  std::vector<int64_t> predictions;
-  for (const auto& scores : pass.scores) predictions.push_back(task::ArgMax(scores));
-  return predictions;
+// A row of distributions over classes, [distributions, classes].
+std::vector<float> ScoresOf(const Answer& answer, int64_t idx) {
+  const at::Tensor row = answer.scores[idx].contiguous();
+  return {row.data_ptr<float>(), row.data_ptr<float>() + row.numel()};
+}
+
+// How alike the answers are to those of dense, whatever is right.
+void CompareAnswers(const std::vector<Answer>& got, const std::vector<Answer>& base,
+                    EvaluationRow& row) {
+  std::vector<double> agreements, divergences;
+  for (size_t i = 0; i < got.size(); ++i) {
+    for (size_t k = 0; k < base[i].likeliest.size(); ++k) {
+      agreements.push_back(got[i].likeliest[k] == base[i].likeliest[k]);
+    }
+    if (base[i].nats.empty()) {
+      agreements.push_back(got[i].label_idx == base[i].label_idx && got[i].text == base[i].text);
+    }
+    if (!base[i].scores.defined()) continue;
+    for (int64_t k = 0; k < base[i].scores.size(0); ++k) {
+      divergences.push_back(task::KlDivergence(ScoresOf(base[i], k), ScoresOf(got[i], k)));
+    }
+  }
+  row.agreement = task::MeanEstimate(agreements).value;
+  row.kl = task::MeanEstimate(divergences);
 }
 
 // The quality columns of a row.
-void Compare(const Pass& pass, const Pass& dense, const std::vector<int64_t>& labels,
-             EvaluationRow& row) {
-  const std::vector<int64_t> got = Predictions(pass), base = Predictions(dense);
-  std::vector<double> differences, divergences;
-  int64_t agreed = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    differences.push_back(static_cast<double>(got[i] == labels[i]) -
-                          static_cast<double>(base[i] == labels[i]));
-    divergences.push_back(task::KlDivergence(dense.scores[i], pass.scores[i]));
-    agreed += got[i] == base[i];
+void Compare(const task::TaskSpec& spec, const task::Dataset& dataset, const Pass& pass,
+             const Pass& dense, EvaluationRow& row) {
+  for (const std::string& name : task::MetricNames(spec)) {
+    const Metric& metric = GetMetric(spec.kind, name);
+    const task::Figure figure = Measure(metric, dataset.examples, pass.answers);
+    const task::Figure base = Measure(metric, dataset.examples, dense.answers);
+    row.metrics.push_back({name, task::ToEstimate(figure), task::Difference(figure, base)});
   }
-  row.accuracy = task::Accuracy(got, labels);
-  row.difference = task::MeanEstimate(differences);
-  row.kl = task::MeanEstimate(divergences);
-  row.agreement = static_cast<double>(agreed) / static_cast<double>(got.size());
+  CompareAnswers(pass.answers, dense.answers, row);
   row.seconds = pass.seconds;
 }
 
@@ -105,12 +109,15 @@ std::string RowTitle(const std::string& model, const std::string& selection, dou
                 FormatFixed(100 * ffn_ratio, ffn_ratio < 0.1 ? 1 : 0), " %");
 }
 
-std::string RowSummary(const EvaluationRow& row) {
-  return StrCat("accuracy ", FormatFixed(100 * row.accuracy.value, 2), " %");
+std::string RowSummary(const task::TaskSpec& spec, const EvaluationRow& row) {
+  const MetricValue& metric = row.metric();
+  return StrCat(metric.name, " ",
+                GetMetric(spec.kind, metric.name).is_share
+                    ? FormatFixed(100 * metric.value.value, 2) + " %"
+                    : FormatFixed(metric.value.value, 4));
 }
 
-Pass DensePass(model::Transformer& model, const TaskReader& reader,
-               const std::vector<Batch>& batches, int64_t num_examples, EvaluationRow& row,
+Pass DensePass(model::Transformer& model, const PreparedTask& prepared, EvaluationRow& row,
                Progress& progress) {
   std::vector<TimedFeedForward*> timed;
   for (size_t i = 0; i < model.num_ffns(); ++i) {
@@ -118,7 +125,7 @@ Pass DensePass(model::Transformer& model, const TaskReader& reader,
     timed.push_back(wrapper.get());
     model.ExchangeFeedForward(i, std::move(wrapper));
   }
-  Pass pass = RunPass(model, reader, batches, num_examples, progress);
+  Pass pass = RunPass(model, prepared, progress);
   for (const TimedFeedForward* ffn : timed) {
     row.ffn_seconds += ffn->seconds();
     row.tokens += ffn->tokens();
@@ -126,7 +133,49 @@ Pass DensePass(model::Transformer& model, const TaskReader& reader,
   return pass;
 }
 
+// Always answering the commonest label, of tasks that have labels.
+double MajorityShare(const task::TaskSpec& spec, const task::Dataset& dataset) {
+  if (spec.kind != task::TaskKind::kClassification &&
+      spec.kind != task::TaskKind::kMultipleChoice) {
+    return 0;
+  }
+  std::map<int64_t, int64_t> counts;
+  int64_t most = 0;
+  for (const task::Example& example : dataset.examples) {
+    most = std::max(most, ++counts[example.label_idx]);
+  }
+  return static_cast<double>(most) / static_cast<double>(dataset.examples.size());
+}
+
+EvaluationReport Describe(const task::TaskSpec& spec, const std::string& split_name,
+                          const task::Dataset& dataset) {
+  EvaluationReport report;
+  report.task = spec.name;
+  report.split = split_name;
+  report.data_file = dataset.file.filename().string();
+  report.kind = spec.kind;
+  report.num_examples = static_cast<int64_t>(dataset.examples.size());
+  report.metrics = task::MetricNames(spec);
+  report.majority_share = MajorityShare(spec, dataset);
+  for (const task::Label& label : spec.labels) report.labels.push_back(label.value);
+  return report;
+}
+
+void GiveSamples(const SampleSink& sink, const task::TaskSpec& spec, const task::Dataset& dataset,
+                 const EvaluationRow& row, const std::vector<Answer>& answers) {
+  if (!sink) return;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    sink(SampleToJson(spec, row, i, dataset.examples[i], answers[i]));
+  }
+}
+
 }  // namespace
+
+std::pair<double, double> Interval95(const task::Estimate& estimate) {
+  constexpr double kQuantile = 1.959964;  // of the normal distribution, 97.5 %
+  const double half = kQuantile * estimate.standard_error;
+  return {estimate.value - half, estimate.value + half};
+}
 
 EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedModel>& models,
                           const task::TaskSpec& spec, const std::string& split_name,
@@ -136,37 +185,21 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
   for (const NamedModel& named : models) checkpoints.push_back(named.moe);
   runtime::CheckSelections(options.selections, checkpoints);
   const auto tokenizer = text::LoadTokenizer(dense.directory());
-  EvaluationReport report;
-  report.task = spec.name;
-  report.split = split_name;
-  report.data_file = dataset.file.filename().string();
-  report.num_examples = static_cast<int64_t>(dataset.examples.size());
-  std::vector<int64_t> labels;
-  std::map<int64_t, int64_t> label_counts;
-  for (const task::Example& example : dataset.examples) {
-    labels.push_back(example.label_idx);
-    ++label_counts[example.label_idx];
-  }
-  for (const auto& [label_idx, count] : label_counts) {
-    report.majority_share = std::max(
-        report.majority_share, static_cast<double>(count) / static_cast<double>(labels.size()));
-  }
-  for (const task::Label& label : spec.labels) report.labels.push_back(label.value);
+  EvaluationReport report = Describe(spec, split_name, dataset);
 
   const model::ModelConfig config = model::ReadModelConfig(dense);
-  const TaskReader reader(spec, config, *tokenizer);
-  const std::vector<Batch> batches =
-      MakeBatches(reader.Encode(dataset), config, tokenizer->pad_id());
-  const auto num_examples = static_cast<uint64_t>(report.num_examples);
+  const model::GenerationOptions generation =
+      model::ReadGenerationOptions(dense.directory(), config, &report.warnings);
+  const auto prepared = PrepareTask(spec, dataset, config, *tokenizer, generation);
 
   EvaluationRow dense_row;
   dense_row.selection = "dense";
-  progress.Begin(StrCat(spec.name, ": dense"), num_examples, "examples");
+  progress.Begin(StrCat(spec.name, ": dense"), prepared->num_steps(), "inputs");
   model::Transformer dense_model = model::LoadTransformer(dense, &report.warnings);
-  const Pass base =
-      DensePass(dense_model, reader, batches, report.num_examples, dense_row, progress);
-  Compare(base, base, labels, dense_row);
-  progress.End(RowSummary(dense_row));
+  const Pass base = DensePass(dense_model, *prepared, dense_row, progress);
+  Compare(spec, dataset, base, base, dense_row);
+  progress.End(RowSummary(spec, dense_row));
+  GiveSamples(options.sample_sink, spec, dataset, dense_row, base.answers);
   report.rows.push_back(dense_row);
 
   for (const NamedModel& named : models) {
@@ -178,48 +211,18 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
         row.selection = selection;
         row.ffn_ratio = ffn_ratio;
         progress.Begin(StrCat(spec.name, ": ", RowTitle(named.name, selection, ffn_ratio)),
-                       num_examples, "examples");
+                       prepared->num_steps(), "inputs");
         sparse.Install(selection, ffn_ratio);
-        const Pass pass =
-            RunPass(sparse.transformer(), reader, batches, report.num_examples, progress);
-        Compare(pass, base, labels, row);
+        const Pass pass = RunPass(sparse.transformer(), *prepared, progress);
+        Compare(spec, dataset, pass, base, row);
         ReportCost(sparse, row);
-        progress.End(RowSummary(row));
+        progress.End(RowSummary(spec, row));
+        GiveSamples(options.sample_sink, spec, dataset, row, pass.answers);
         report.rows.push_back(row);
       }
     }
   }
   return report;
-}
-
-Json ReportToJson(const EvaluationReport& report) {
-  const auto estimate = [](const task::Estimate& e) {
-    return Json{{"value", e.value}, {"standard_error", e.standard_error}};
-  };
-  Json rows = Json::array();
-  for (const EvaluationRow& row : report.rows) {
-    rows.push_back({{"model", row.model},
-                    {"selection", row.selection},
-                    {"ffn_ratio", row.ffn_ratio},
-                    {"accuracy", estimate(row.accuracy)},
-                    {"difference_to_dense", estimate(row.difference)},
-                    {"agreement_with_dense", row.agreement},
-                    {"kl_from_dense", estimate(row.kl)},
-                    {"measured_ffn_ratio", row.measured_ffn_ratio},
-                    {"ffn_flops_ratio_with_router", row.ffn_flops_ratio},
-                    {"seconds", row.seconds},
-                    {"ffn_seconds", row.ffn_seconds},
-                    {"ffn_tokens", row.tokens},
-                    {"expert_weight_bytes_read", row.weight_bytes_read}});
-  }
-  return {{"task", report.task},
-          {"split", report.split},
-          {"data_file", report.data_file},
-          {"examples", report.num_examples},
-          {"labels", report.labels},
-          {"majority_share", report.majority_share},
-          {"rows", rows},
-          {"warnings", report.warnings}};
 }
 
 }  // namespace moefy::eval

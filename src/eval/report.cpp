@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "moefy/base/strings.h"
+#include "moefy/eval/metric.h"
 
 namespace moefy::eval {
 namespace {
@@ -49,19 +50,27 @@ std::string FormatTable(const std::vector<std::string>& header,
 std::string FormatEvaluation(const EvaluationReport& report) {
   std::vector<std::vector<std::string>> cells;
   const double dense_seconds = report.rows.front().ffn_seconds;
+  const bool share = GetMetric(report.kind, report.metrics.front()).is_share;
+  const double scale = share ? 100 : 1;
+  const int decimals = share ? 2 : 4;
   for (const EvaluationRow& row : report.rows) {
     const bool dense = row.selection == "dense";
     // The oracle and random selections are bounds, not methods: their time means nothing.
     const bool timed = dense || (row.selection != "oracle" && row.selection != "random");
+    const auto& [name, value, difference] = row.metric();
+    const auto [low, high] = Interval95(difference);
     cells.push_back({
         dense ? "dense" : row.model + " + " + row.selection,
         dense ? "100 %" : Percent(row.ffn_ratio, 0) + " %",
-        Percent(row.accuracy.value, 2) + " ± " + Percent(row.accuracy.standard_error, 2),
+        FormatFixed(scale * value.value, decimals) + " ± " +
+            FormatFixed(scale * value.standard_error, decimals),
         dense ? ""
-              : Signed(100 * row.difference.value, 2) + " ± " +
-                    Percent(row.difference.standard_error, 2),
+              : StrCat(Signed(scale * difference.value, decimals), " [",
+                       Signed(scale * low, decimals), ", ", Signed(scale * high, decimals), "]"),
         dense ? "" : Percent(row.agreement, 1) + " %",
-        dense ? "" : FormatFixed(row.kl.value, 4),
+        dense               ? ""
+        : row.kl.count == 0 ? "-"
+                            : FormatFixed(row.kl.value, 4),
         Percent(row.measured_ffn_ratio, 1) + " %",
         timed ? Percent(row.ffn_flops_ratio, 1) + " %" : "-",
         timed ? FormatDuration(row.ffn_seconds) : "-",
@@ -70,14 +79,61 @@ std::string FormatEvaluation(const EvaluationReport& report) {
                         : "-",
     });
   }
-  std::string out =
-      StrCat(report.task, " (", report.data_file, ", ",
-             FormatCount(static_cast<uint64_t>(report.num_examples)), " examples; commonest label ",
-             Percent(report.majority_share, 1), " %)\n");
-  out += FormatTable({"model", "ffn ratio", "accuracy %", "vs dense", "agree", "KL", "neurons run",
-                      "FLOPs+router", "FFN time", "FFN speed"},
-                     cells);
+  std::string out = StrCat(report.task, " (", report.data_file, ", ",
+                           FormatCount(static_cast<uint64_t>(report.num_examples)), " examples");
+  if (report.majority_share > 0) {
+    out += StrCat("; commonest label ", Percent(report.majority_share, 1), " %");
+  }
+  for (size_t i = 1; i < report.metrics.size(); ++i) {
+    const Metric& metric = GetMetric(report.kind, report.metrics[i]);
+    const double value = report.rows.front().metrics[i].value.value;
+    out += StrCat(i == 1 ? "; dense " : ", ", ReplaceAll(metric.name, "_", " "), " ",
+                  metric.is_share ? Percent(value, 2) + " %" : FormatFixed(value, 4));
+  }
+  const std::string title = ReplaceAll(report.metrics.front(), "_", " ") + (share ? " %" : "");
+  out += ")\n" + FormatTable({"model", "ffn ratio", title, "vs dense, 95 %", "agree", "KL",
+                              "neurons run", "FLOPs+router", "FFN time", "FFN speed"},
+                             cells);
+  for (const std::string& failure : report.failures) out += "failed: " + failure + "\n";
   return out;
+}
+
+Json ReportToJson(const EvaluationReport& report) {
+  const auto estimate = [](const task::Estimate& e) {
+    return Json{{"value", e.value}, {"standard_error", e.standard_error}};
+  };
+  Json rows = Json::array();
+  for (const EvaluationRow& row : report.rows) {
+    Json json = {{"model", row.model}, {"selection", row.selection}, {"ffn_ratio", row.ffn_ratio}};
+    Json differences = Json::object();
+    for (const MetricValue& metric : row.metrics) {
+      json[metric.name] = estimate(metric.value);
+      const auto [low, high] = Interval95(metric.difference);
+      differences[metric.name] = estimate(metric.difference);
+      differences[metric.name]["interval_95"] = {low, high};
+    }
+    json["difference_to_dense"] = differences;
+    json["agreement_with_dense"] = row.agreement;
+    if (row.kl.count > 0) {
+      json["kl_from_dense"] = estimate(row.kl);
+      json["kl_from_dense"]["count"] = row.kl.count;
+    }
+    json["measured_ffn_ratio"] = row.measured_ffn_ratio;
+    json["ffn_flops_ratio_with_router"] = row.ffn_flops_ratio;
+    json["seconds"] = row.seconds;
+    json["ffn_seconds"] = row.ffn_seconds;
+    json["ffn_tokens"] = row.tokens;
+    json["expert_weight_bytes_read"] = row.weight_bytes_read;
+    rows.push_back(std::move(json));
+  }
+  Json json = {{"task", report.task},           {"split", report.split},
+               {"data_file", report.data_file}, {"examples", report.num_examples},
+               {"metrics", report.metrics},     {"labels", report.labels}};
+  if (report.majority_share > 0) json["majority_share"] = report.majority_share;
+  json["rows"] = rows;
+  json["failures"] = report.failures;
+  json["warnings"] = report.warnings;
+  return json;
 }
 
 }  // namespace moefy::eval

@@ -132,7 +132,8 @@ class Conversion {
     warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
   }
   void Evaluate() {
-    const std::vector<eval::EvaluationReport> reports = Eval(recipe_.eval, progress_);
+    const std::vector<eval::EvaluationReport> reports =
+        Eval(recipe_.eval, IfExists::kReplace, progress_);
     Json json = Json::array();
     std::string text;
     for (const eval::EvaluationReport& report : reports) {
@@ -170,6 +171,7 @@ void CheckRecipe(const Recipe& recipe) {
   if (recipe.eval.tasks.empty()) {
     throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
   }
+  CheckFailIf(recipe.eval);
 }
 
 }  // namespace

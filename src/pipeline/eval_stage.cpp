@@ -1,6 +1,11 @@
+#include <cerrno>
+#include <fstream>
 #include <memory>
+#include <optional>
 
 #include "moefy/base/error.h"
+#include "moefy/base/json.h"
+#include "moefy/eval/gate.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/eval_stage.h"
 #include "pipeline/task_data.h"
@@ -15,9 +20,44 @@ std::string ModelName(const std::filesystem::path& path) {
                                : normal.parent_path().filename().string();
 }
 
+std::optional<eval::Gate> ReadGate(const std::string& condition, const task::TaskSpec& spec) {
+  if (condition.empty()) return std::nullopt;
+  return WithContext(StrCat("--fail-if, task ", Quoted(spec.name)),
+                     [&] { return eval::Gate(condition, eval::FigureNames(spec)); });
+}
+
+// Lines of JSON that appear as a whole file or not at all.
+class SampleFile {
+ public:
+  SampleFile(const std::filesystem::path& path, IfExists if_exists)
+      : staged_(path, if_exists), out_(staged_.path(), std::ios::binary | std::ios::trunc) {}
+
+  void Add(const Json& sample) {
+    // A model may well generate bytes that are no UTF-8.
+    out_ << sample.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+    if (!out_) throw SystemError(errno, staged_.path(), ": cannot be written");
+  }
+  void Commit() {
+    out_.close();
+    if (!out_) throw SystemError(errno, staged_.path(), ": cannot be written");
+    staged_.Commit();
+  }
+
+ private:
+  StagedFile staged_;
+  std::ofstream out_;
+};
+
 }  // namespace
 
-std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& progress) {
+void CheckFailIf(const EvalOptions& options) {
+  for (const std::string& file : options.tasks) {
+    ReadGate(options.fail_if, task::ReadTaskSpec(file));
+  }
+}
+
+std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
+                                         Progress& progress) {
   if (options.models.empty()) throw UsageError("eval needs a model");
   if (options.tasks.empty()) {
     throw UsageError("eval needs --task: a task file, e.g. configs/tasks/sst2.json");
@@ -32,11 +72,16 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& p
       throw UsageError("--ffn-ratio is ", ratio, "; expected a share above 0 and at most 1");
     }
   }
+  std::optional<SampleFile> samples;
+  if (!options.samples.empty()) samples.emplace(options.samples, if_exists);
+  if (samples) evaluate.sample_sink = [&](const Json& sample) { samples->Add(sample); };
   std::vector<std::pair<task::TaskSpec, task::Dataset>> tasks;  // checked before models are loaded
+  std::vector<std::optional<eval::Gate>> gates;
   for (const std::string& file : options.tasks) {
     task::TaskSpec spec = task::ReadTaskSpec(file);
     task::Dataset dataset =
         task::ReadDataset(spec, options.split, DataDirectory(spec, options.data), options.limit);
+    gates.emplace_back(ReadGate(options.fail_if, spec));
     tasks.emplace_back(std::move(spec), std::move(dataset));
   }
   std::vector<split::MoeCheckpoint> checkpoints;
@@ -57,10 +102,13 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& p
       model::OpenCheckpoint(options.dense.empty() ? options.models.front() : options.dense);
 
   std::vector<eval::EvaluationReport> reports;
-  for (const auto& [spec, dataset] : tasks) {
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const auto& [spec, dataset] = tasks[i];
     reports.push_back(
         eval::Evaluate(dense, models, spec, options.split, dataset, evaluate, progress));
+    if (gates[i]) eval::ApplyGate(*gates[i], options.fail_if, reports.back());
   }
+  if (samples) samples->Commit();
   return reports;
 }
 

@@ -52,7 +52,7 @@ Recipe ParseRecipe(const JsonObject& json, const std::filesystem::path& director
   if (json.Has("route")) {
     ReadStage(json.GetObject("route"), {"moe", "dump", "out"}, recipe.route);
   }
-  ReadStage(json.GetObject("eval"), {"model", "dense", "data"}, recipe.eval);
+  ReadStage(json.GetObject("eval"), {"model", "dense", "data", "samples"}, recipe.eval);
   json.RefuseUnknownKeys();
   for (std::string& task : recipe.record.tasks) task = resolve(task);
   for (std::string& task : recipe.eval.tasks) task = resolve(task);

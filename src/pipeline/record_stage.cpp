@@ -1,6 +1,6 @@
 #include "moefy/pipeline/record_stage.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/batches.h"
+#include "moefy/eval/prepared_task.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/record/recorder.h"
@@ -13,7 +13,7 @@ namespace {
 // What is to be run, ready for the model.
 struct Corpus {
   std::string description;
-  std::vector<text::Encoding> encodings;
+  std::vector<eval::Sequence> sequences;
 };
 
 // `limit` examples spread evenly over all, because files are often sorted by label or topic.
@@ -41,21 +41,27 @@ std::vector<std::pair<task::TaskSpec, task::Dataset>> ReadTasks(const RecordOpti
 
 Corpus EncodeCorpus(const RecordOptions& options,
                     const std::vector<std::pair<task::TaskSpec, task::Dataset>>& tasks,
-                    const model::ModelConfig& config, const text::Tokenizer& tokenizer) {
+                    const io::Checkpoint& checkpoint, const model::ModelConfig& config,
+                    const text::Tokenizer& tokenizer) {
   constexpr int64_t kTextTokens = 512;
   Corpus corpus;
   std::vector<std::string> parts;
   for (const auto& [spec, dataset] : tasks) {
-    const eval::TaskReader reader(spec, config, tokenizer);
-    for (text::Encoding& encoding : reader.Encode(dataset)) {
-      corpus.encodings.push_back(std::move(encoding));
+    const model::GenerationOptions generation =
+        model::ReadGenerationOptions(checkpoint.directory(), config);
+    const auto prepared = eval::PrepareTask(spec, dataset, config, tokenizer, generation);
+    for (eval::Sequence& sequence : prepared->RightSequences()) {
+      corpus.sequences.push_back(std::move(sequence));
     }
     parts.push_back(StrCat(spec.name, "/", options.split, " ", dataset.examples.size()));
   }
   if (!options.text.empty()) {
     const int64_t max_tokens =
         config.max_positions > 0 ? std::min(kTextTokens, config.max_positions) : kTextTokens;
-    corpus.encodings = eval::EncodeTextFile(options.text, tokenizer, max_tokens, options.limit);
+    for (text::Encoding& encoding :
+         eval::EncodeTextFile(options.text, tokenizer, max_tokens, options.limit)) {
+      corpus.sequences.push_back({std::move(encoding), {}});
+    }
     parts.push_back(StrCat("text ", std::filesystem::path(options.text).filename()));
   }
   corpus.description = Join(parts);
@@ -91,7 +97,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   const auto tokenizer = text::LoadTokenizer(checkpoint.directory());
   RecordResult result;
   model::Transformer model = model::LoadTransformer(checkpoint, &result.warnings);
-  const Corpus corpus = EncodeCorpus(options, tasks, model.config(), *tokenizer);
+  const Corpus corpus = EncodeCorpus(options, tasks, checkpoint, model.config(), *tokenizer);
 
   record::DumpInfo info;
   info.family = model.config().family;
@@ -103,9 +109,9 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
           : checkpoint.Fingerprint();
 
   const std::vector<eval::Batch> batches =
-      eval::MakeBatches(corpus.encodings, model.config(), tokenizer->pad_id());
+      eval::MakeBatches(corpus.sequences, model.config(), tokenizer->pad_id());
   record::DumpWriter writer(staged.path(), info, record::FfnsToRecord(model), options.max_tokens);
-  progress.Begin(StrCat("recording ", corpus.description), corpus.encodings.size(), "examples");
+  progress.Begin(StrCat("recording ", corpus.description), corpus.sequences.size(), "inputs");
   // Batches are sorted by length; every other one from either end mixes them, should the room run
   // out before the corpus does.
   size_t next = 0;

@@ -6,6 +6,7 @@
 #include "moefy/base/error.h"
 #include "moefy/eval/answer_span.h"
 #include "moefy/eval/batches.h"
+#include "moefy/eval/prepared_task.h"
 #include "moefy/model/generation.h"
 #include "moefy/pipeline/run.h"
 #include "moefy/text/stream_decoder.h"
@@ -75,16 +76,22 @@ task::Dataset ToDataset(const task::TaskSpec& spec, const std::vector<RunInput>&
 }
 
 std::vector<Json> AnswerTask(const Asked& asked, const task::TaskSpec& spec) {
-  const eval::TaskReader reader(spec, asked.config(), asked.tokenizer);
+  if (spec.kind != task::TaskKind::kClassification) {
+    throw UsageError("task ", Quoted(spec.name), " is not of kind classification; questions and ",
+                     "prompts are for run without --task");
+  }
+  const task::Dataset dataset = ToDataset(spec, asked.inputs);
+  const model::GenerationOptions no_generation;
+  const auto prepared =
+      eval::PrepareTask(spec, dataset, asked.config(), asked.tokenizer, no_generation);
   std::vector<std::string> names;
   for (const task::Label& label : spec.labels) {
     names.push_back(label.word.empty() ? label.value : label.word);
   }
-  std::vector<Json> answers(asked.inputs.size());
-  ForEachOutput(asked, reader.Encode(ToDataset(spec, asked.inputs)),
-                [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
-                  answers[input_idx] = LabelAnswer(reader.LabelScores(outputs)[row], names);
-                });
+  std::vector<Json> answers;
+  for (const eval::Answer& answer : prepared->Ask(asked.model, asked.progress)) {
+    answers.push_back(LabelAnswer(answer.scores[0], names));
+  }
   return answers;
 }
 

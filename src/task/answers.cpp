@@ -1,7 +1,6 @@
 #include "moefy/task/answers.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <numeric>
 
@@ -143,35 +142,6 @@ CharacterErrors CountCharacterErrors(std::string_view prediction,
     }
   }
   return best;
-}
-
-Estimate CharacterErrorRate(const std::vector<CharacterErrors>& errors) {
-  double edits = 0, length = 0;
-  for (const CharacterErrors& one : errors) {
-    edits += static_cast<double>(one.edits);
-    length += static_cast<double>(one.length);
-  }
-  Estimate estimate;
-  estimate.count = static_cast<int64_t>(errors.size());
-  if (length == 0) return estimate;
-  estimate.value = edits / length;
-  const auto count = static_cast<double>(errors.size());
-  if (errors.size() < 2) return estimate;
-  double sum_squares = 0;
-  for (const CharacterErrors& one : errors) {
-    const double residual =
-        static_cast<double>(one.edits) - estimate.value * static_cast<double>(one.length);
-    sum_squares += residual * residual;
-  }
-  estimate.standard_error = std::sqrt(sum_squares / (count - 1) * count) / length;
-  return estimate;
-}
-
-Estimate Perplexity(const std::vector<double>& nats) {
-  Estimate estimate = MeanEstimate(nats);
-  estimate.value = std::exp(estimate.value);
-  estimate.standard_error *= estimate.value;
-  return estimate;
 }
 
 }  // namespace moefy::task

@@ -24,7 +24,8 @@ Estimate MeanEstimate(const std::vector<double>& values) {
   estimate.count = static_cast<int64_t>(values.size());
   if (values.empty()) return estimate;
   const auto count = static_cast<double>(values.size());
-  for (double value : values) estimate.value += value / count;
+  for (double value : values) estimate.value += value;
+  estimate.value /= count;
   if (values.size() < 2) return estimate;
   double sum_squares = 0;
   for (double value : values) sum_squares += (value - estimate.value) * (value - estimate.value);
@@ -37,6 +38,43 @@ Estimate Accuracy(const std::vector<int64_t>& predictions, const std::vector<int
   std::vector<double> correct;
   for (size_t i = 0; i < labels.size(); ++i) correct.push_back(predictions[i] == labels[i]);
   return MeanEstimate(correct);
+}
+
+Figure RatioFigure(const std::vector<Ratio>& units) {
+  Figure figure;
+  double numerators = 0, denominators = 0;
+  for (const Ratio& unit : units) {
+    numerators += unit.numerator;
+    denominators += unit.denominator;
+  }
+  figure.value = denominators == 0 ? 0 : numerators / denominators;
+  const double mean = denominators / static_cast<double>(units.size());
+  for (const Ratio& unit : units) {
+    const double residual = unit.numerator - figure.value * unit.denominator;
+    figure.influences.push_back(denominators == 0 ? 0 : residual / mean);
+  }
+  return figure;
+}
+
+Figure Exponential(Figure figure) {
+  figure.value = std::exp(figure.value);
+  for (double& influence : figure.influences) influence *= figure.value;
+  return figure;
+}
+
+Estimate ToEstimate(const Figure& figure) {
+  Estimate estimate = MeanEstimate(figure.influences);
+  estimate.value = figure.value;
+  return estimate;
+}
+
+Estimate Difference(const Figure& figure, const Figure& base) {
+  MOEFY_CHECK(figure.influences.size() == base.influences.size());
+  Figure difference{figure.value - base.value, figure.influences};
+  for (size_t i = 0; i < base.influences.size(); ++i) {
+    difference.influences[i] -= base.influences[i];
+  }
+  return ToEstimate(difference);
 }
 
 double KlDivergence(const std::vector<float>& p_logits, const std::vector<float>& q_logits) {

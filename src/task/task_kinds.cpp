@@ -14,9 +14,26 @@ const std::vector<KindRow>& Kinds() {
        {"exact_match", "rouge_l", "character_error_rate"},
        "answer",
        false},
-      {TaskKind::kLanguageModelling, "language_modelling", {"perplexity"}, "", false},
+      {TaskKind::kLanguageModelling,
+       "language_modelling",
+       {"perplexity", "nats_per_token"},
+       "",
+       false},
   };
   return kKinds;
+}
+
+const std::vector<KindKeyRow>& KindKeys() {
+  using enum TaskKind;
+  static const std::vector<KindKeyRow> kKeys = {
+      {"answer_by_letter", {kMultipleChoice}},
+      {"length_normalized", {kClassification, kMultipleChoice}},
+      {"max_new_tokens", {kExtractiveQa, kGeneration}},
+      {"stop", {kExtractiveQa, kGeneration}},
+      {"stride", {kExtractiveQa, kLanguageModelling}},
+      {"no_answer", {kExtractiveQa}},
+  };
+  return kKeys;
 }
 
 const std::vector<FormatRow>& Formats() {

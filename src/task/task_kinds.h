@@ -28,6 +28,13 @@ struct FormatRow {
   std::vector<std::string> fields;
 };
 
+// A key of the task file that only some kinds have.
+struct KindKeyRow {
+  const char* key;
+  std::vector<TaskKind> kinds;
+};
+
+const std::vector<KindKeyRow>& KindKeys();
 const std::vector<KindRow>& Kinds();
 const std::vector<FormatRow>& Formats();
 const KindRow& GetKind(TaskKind kind);

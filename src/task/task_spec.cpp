@@ -215,9 +215,20 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
   }
   spec.max_tokens = object.GetInt("max_tokens", kMinTokens, kMaxTokens, spec.max_tokens);
   spec.metric = object.GetString("metric", kind.metrics[0]);
+  spec.answer_by_letter = object.GetBool("answer_by_letter", false);
+  spec.length_normalized = object.GetBool("length_normalized", false);
+  spec.max_new_tokens = object.GetInt("max_new_tokens", 1, kMaxTokens, spec.max_new_tokens);
+  spec.stop = object.GetString("stop", "");
+  spec.stride = object.GetInt("stride", 1, kMaxTokens, 0);
+  spec.no_answer = object.GetBool("no_answer", false);
   object.RefuseUnknownKeys();
 
   if (spec.name.empty()) problems.push_back("name is ''");
+  for (const auto& [key, kinds] : KindKeys()) {
+    if (object.Has(key) && std::find(kinds.begin(), kinds.end(), kind.kind) == kinds.end()) {
+      problems.push_back(StrCat(key, " is not for ", kind.name));
+    }
+  }
   if (std::find(kind.metrics.begin(), kind.metrics.end(), spec.metric) == kind.metrics.end()) {
     problems.push_back(
         StrCat("metric is ", Quoted(spec.metric), "; expected one of ", Join(kind.metrics)));
@@ -253,6 +264,14 @@ const DataSplit& TaskSpec::GetSplit(const std::string& split_name) const {
   }
   throw UsageError("task ", Quoted(name), " has no split ", Quoted(split_name),
                    DidYouMean(split_name, names), "; it has ", Join(names));
+}
+
+std::vector<std::string> MetricNames(const TaskSpec& spec) {
+  std::vector<std::string> names = {spec.metric};
+  for (const std::string& name : GetKind(spec.kind).metrics) {
+    if (name != spec.metric) names.push_back(name);
+  }
+  return names;
 }
 
 TaskSpec ReadTaskSpec(const std::filesystem::path& path) {

@@ -10,6 +10,7 @@
 #include "moefy/base/strings.h"
 #include "moefy/model/generation.h"
 #include "moefy/task/answers.h"
+#include "moefy/task/metrics.h"
 #include "moefy/text/tokenizer.h"
 #include "support/shared_data.h"
 
@@ -43,7 +44,7 @@ TEST(TrainedModels, TransliterationReachesItsPublishedAccuracy) {
   model::GenerationOptions options;
   options.max_new_tokens = 40;
   options.eos_ids = {end};
-  std::vector<task::CharacterErrors> errors;
+  std::vector<task::Ratio> errors;
   size_t right = 0, predicted = 0;
   double exact = 0;
   constexpr size_t kBatch = 64;
@@ -55,7 +56,8 @@ TEST(TrainedModels, TransliterationReachesItsPublishedAccuracy) {
     for (size_t i = 0; i < texts.size(); ++i) {
       const std::string got = tokenizer->Decode(texts[i]);
       exact += task::TextExactMatch(got, {words[begin + i]});
-      errors.push_back(task::CountCharacterErrors(got, {words[begin + i]}));
+      const task::CharacterErrors counted = task::CountCharacterErrors(got, {words[begin + i]});
+      errors.push_back({static_cast<double>(counted.edits), static_cast<double>(counted.length)});
       // The next character, given the right ones before it.
       const std::vector<int64_t>& labels = wanted[begin + i];
       std::vector<int64_t> decoder = {transformer.config().decoder_start_id};
@@ -70,7 +72,7 @@ TEST(TrainedModels, TransliterationReachesItsPublishedAccuracy) {
   }
   const double count = static_cast<double>(words.size());
   const double exact_percent = 100 * exact / count;
-  const double error_percent = 100 * task::CharacterErrorRate(errors).value;
+  const double error_percent = 100 * task::RatioFigure(errors).value;
   const double next_percent = 100 * static_cast<double>(right) / static_cast<double>(predicted);
   std::printf("%zu words: exact %.2f %%, character error rate %.2f %%, next character %.2f %%\n",
               words.size(), exact_percent, error_percent, next_percent);

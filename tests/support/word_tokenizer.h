@@ -1,5 +1,5 @@
-// A tokenizer for tests: every space-separated word of a list is one id; id 0 pads, 1 ends, 2 is
-// for unknown words.
+// A tokenizer for tests: every word of a list, between spaces, is one id; id 0 pads, 1 ends (or
+// begins, as causal models have it), 2 is for unknown words.
 #pragma once
 
 #include <algorithm>
@@ -9,17 +9,22 @@
 
 namespace moefy::tests {
 
+enum class SpecialPlace { kEnd, kBegin };
+
 class WordTokenizer final : public text::Tokenizer {
  public:
-  explicit WordTokenizer(std::vector<std::string> words) : words_(std::move(words)) {}
+  explicit WordTokenizer(std::vector<std::string> words, SpecialPlace place = SpecialPlace::kEnd)
+      : words_(std::move(words)), begins_(place == SpecialPlace::kBegin) {}
 
   text::Encoding Encode(std::string_view text, const text::EncodeOptions& options) const override {
     text::Encoding encoding;
+    if (options.add_special_tokens && begins_) encoding.ids.push_back(1);
     for (const std::string& word : Split(text, ' ')) {
+      if (word.empty()) continue;
       const auto found = std::find(words_.begin(), words_.end(), word);
       encoding.ids.push_back(found == words_.end() ? 2 : 3 + (found - words_.begin()));
     }
-    if (options.add_special_tokens) encoding.ids.push_back(1);
+    if (options.add_special_tokens && !begins_) encoding.ids.push_back(1);
     encoding.token_type_ids.assign(encoding.ids.size(), 0);
     return encoding;
   }
@@ -32,9 +37,12 @@ class WordTokenizer final : public text::Tokenizer {
     }
     return pair;
   }
-  std::string Decode(const std::vector<int64_t>& ids, bool) const override {
+  std::string Decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const override {
     std::vector<std::string> words;
-    for (const int64_t id : ids) words.push_back(id < 3 ? "?" : words_.at(id - 3));
+    for (const int64_t id : ids) {
+      if (id >= 3) words.push_back(words_.at(id - 3));
+      if (id < 3 && !skip_special_tokens) words.push_back("?");
+    }
     return Join(words, " ");
   }
   int64_t vocab_size() const override { return 3 + static_cast<int64_t>(words_.size()); }
@@ -43,6 +51,7 @@ class WordTokenizer final : public text::Tokenizer {
 
  private:
   std::vector<std::string> words_;
+  bool begins_;
 };
 
 }  // namespace moefy::tests

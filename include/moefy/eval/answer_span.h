@@ -30,11 +30,16 @@ ContextTokens LocateContext(const text::Tokenizer& tokenizer, const std::string&
 struct Span {
   size_t begin = 0, end = 0;  // bytes of the context
   double share = 0;           // softmax over starts times softmax over ends, in the context alone
+  double score = 0;           // start's plus end's
 };
 
-// start, end [tokens] are one input's scores. The best pair with start <= end and at most
-// `max_tokens` tokens, all of the context. Source: Devlin et al. 2019 (BERT), section 4.2. An empty
-// span at 0 when no token of the context is left.
+// start, end [tokens] are one input's scores. The best pairs with start <= end and at most
+// `max_tokens` tokens, all of the context, best first; spans of the same words count once. Source:
+// Devlin et al. 2019 (BERT), section 4.2.
+std::vector<Span> BestSpans(const at::Tensor& start, const at::Tensor& end,
+                            const ContextTokens& context, size_t num_spans,
+                            int64_t max_tokens = 30);
+// The first of them; an empty span at 0 when no token of the context is left.
 Span BestSpan(const at::Tensor& start, const at::Tensor& end, const ContextTokens& context,
               int64_t max_tokens = 30);
 

@@ -14,21 +14,37 @@
 
 namespace moefy::eval {
 
+// What a model reads, and what it is to say after it. Nothing but the last token of `target` is
+// there that the model does not get to read (teacher forcing).
+struct Sequence {
+  text::Encoding input;         // an encoder's, or the beginning of what a decoder goes on with
+  std::vector<int64_t> target;  // empty: nothing is to be said
+};
+
+inline constexpr int64_t kNoTarget = -100;  // what LibTorch's losses leave out
+
 struct Batch {
   model::ForwardInputs inputs;
-  std::vector<int64_t> example_idxs;  // into the data set, one per row
+  std::vector<int64_t> example_idxs;  // into what was batched, one per row
+  // Of models that generate: which token each column of the logits should give, or kNoTarget.
+  at::Tensor targets;  // [batch, columns] I64
 };
 
 // Padded tokens per batch: enough to keep the GEMMs busy, small enough for the caches.
 inline constexpr int64_t kDefaultBatchTokens = 4096;
 
-// Examples sorted by length and grouped so that rows times the longest stays within
-// `batch_tokens` (one example always fits). Padding is on the right; for causal models on the left.
+// Sequences sorted by length and grouped so that rows times the longest stays within
+// `batch_tokens` (one always fits). Padding is on the right; for causal models on the left.
+std::vector<Batch> MakeBatches(const std::vector<Sequence>& sequences,
+                               const model::ModelConfig& config, int64_t pad_id,
+                               int64_t batch_tokens = kDefaultBatchTokens);
+// The same without targets.
 std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
                                const model::ModelConfig& config, int64_t pad_id,
                                int64_t batch_tokens = kDefaultBatchTokens);
 
-// How one model answers one task.
+// How one model answers a classification task in one step: by its head, or by the first token it
+// generates.
 class TaskReader {
  public:
   // Throws Error{kInput} when they do not fit: a classification head with another number of
@@ -40,12 +56,14 @@ class TaskReader {
   std::vector<text::Encoding> Encode(const task::Dataset& dataset) const;
   // [batch, labels]: logits of the classes, or of the label words as the first generated token.
   at::Tensor LabelScores(const model::ForwardOutputs& outputs) const;
+  // Of text-to-text models: the first token of each label word.
+  const std::vector<int64_t>& label_ids() const { return label_ids_; }
 
  private:
   const task::TaskSpec& spec_;
   const model::ModelConfig& config_;
   const text::Tokenizer& tokenizer_;
-  std::vector<int64_t> label_ids_;  // text-to-text: first token of each label word
+  std::vector<int64_t> label_ids_;
 };
 
 // Each non-empty line of a UTF-8 text file, cut at `max_tokens`. Error{kInput} for an empty file.

@@ -13,6 +13,8 @@ namespace moefy::eval {
 std::string FormatTable(const std::vector<std::string>& header,
                         const std::vector<std::vector<std::string>>& rows, size_t num_left = 1);
 
+Json ReportToJson(const EvaluationReport& report);
+
 // The comparison with dense, one row per model, selection and ratio.
 std::string FormatEvaluation(const EvaluationReport& report);
 

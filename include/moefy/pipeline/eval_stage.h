@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/eval/evaluate.h"
 
@@ -21,6 +22,8 @@ struct EvalOptions {
   std::string weights = "f32";
   int64_t limit = 0;
   int64_t seed = 0;
+  std::string samples;
+  std::string fail_if;
 
   template <class Visitor>
   void Visit(Visitor& v) {
@@ -34,10 +37,17 @@ struct EvalOptions {
     v.Field("weights", weights, "how split models' weights are kept: f32, bf16, f16 or int8");
     v.Field("limit", limit, "only the first examples; 0 for all");
     v.Field("seed", seed, "of the random selection");
+    v.Field("samples", samples, "JSON lines file for what each row says about each example");
+    v.Field("fail-if", fail_if,
+            "exit with 1 if any row is like this, e.g. 'accuracy < 0.98*dense' (docs/tasks.md)");
   }
 };
 
-// One report per task.
-std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, Progress& progress);
+// Throws Error{kUsage} for a `fail_if` that cannot be read or names figures a task has not.
+void CheckFailIf(const EvalOptions& options);
+
+// One report per task; rows that meet `fail_if` are in its `failures`. `if_exists` is for samples.
+std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
+                                         Progress& progress);
 
 }  // namespace moefy::pipeline

@@ -7,8 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "moefy/task/metrics.h"
-
 namespace moefy::task {
 
 // SQuAD's rules (https://rajpurkar.github.io/SQuAD-explorer, evaluate-v2.0.py): lower case, without
@@ -35,11 +33,4 @@ struct CharacterErrors {
 // Of the answer with the smallest rate. There must be an answer.
 CharacterErrors CountCharacterErrors(std::string_view prediction,
                                      const std::vector<std::string>& answers);
-// All edits by all code points; the standard error is that of a ratio (Cochran 1977, 6.4).
-Estimate CharacterErrorRate(const std::vector<CharacterErrors>& errors);
-
-// exp of the mean of `nats`, negative log likelihoods of tokens; the standard error by the delta
-// method.
-Estimate Perplexity(const std::vector<double>& nats);
-
 }  // namespace moefy::task

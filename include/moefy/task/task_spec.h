@@ -52,10 +52,21 @@ struct TaskSpec {
   int64_t max_tokens = 512;         // per example, special tokens included
   std::string metric = "accuracy";  // by which the kind of task is judged
 
+  // What only some kinds have; docs/tasks.md says which.
+  bool answer_by_letter = false;   // multiple choice: "A" is said, not the text of the choice
+  bool length_normalized = false;  // log likelihoods are compared per token
+  int64_t max_new_tokens = 64;     // of a generated answer
+  std::string stop;                // a generated answer ends before it; "": at the end token only
+  int64_t stride = 0;              // tokens from one window to the next; 0: windows do not overlap
+  bool no_answer = false;          // question answering: "" may be the answer
+
   std::filesystem::path directory;  // where the task file lies: the default data directory
 
   const DataSplit& GetSplit(const std::string& split_name) const;  // Error{kUsage} lists the splits
 };
+
+// The figures of the task: `metric` first, then the others of its kind.
+std::vector<std::string> MetricNames(const TaskSpec& spec);
 
 // Throws Error{kUsage} with file, key, found and wanted.
 TaskSpec ReadTaskSpec(const std::filesystem::path& path);

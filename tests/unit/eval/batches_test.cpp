@@ -61,6 +61,37 @@ TEST(MakeBatches, EveryExampleOnceSortedByLengthWithinTheBudget) {
   EXPECT_FALSE(last.token_type_ids.defined());
 }
 
+at::Tensor Table(const std::vector<int64_t>& ids, int64_t rows) {
+  return at::tensor(ids, at::kLong).view({rows, -1});
+}
+
+TEST(MakeBatches, AnEncoderDecoderReadsTheTargetButForItsEnd) {
+  const std::vector<Sequence> sequences = {{OfLength(2), {7, 8, 9}}, {OfLength(3), {6}}};
+  const std::vector<Batch> batches = MakeBatches(sequences, T5(), /*pad_id=*/5);
+  ASSERT_EQ(batches.size(), 1u);
+  const Batch& batch = batches[0];
+  EXPECT_THAT(batch.example_idxs, ElementsAre(0, 1));
+  EXPECT_TRUE(at::equal(batch.inputs.input_ids, Table({2, 2, 5, 3, 3, 3}, 2)));
+  EXPECT_TRUE(at::equal(batch.inputs.decoder_input_ids, Table({0, 7, 8, 0, 5, 5}, 2)));
+  EXPECT_TRUE(at::equal(batch.inputs.decoder_attention_mask, Table({1, 1, 1, 1, 0, 0}, 2)));
+  EXPECT_TRUE(at::equal(batch.targets, Table({7, 8, 9, 6, kNoTarget, kNoTarget}, 2)));
+}
+
+TEST(MakeBatches, ACausalModelReadsTheTargetAfterTheInput) {
+  model::ModelConfig config = T5();
+  config.architecture = model::Architecture::kDecoder;
+  const std::vector<Sequence> sequences = {
+      {OfLength(2), {7, 8}}, {OfLength(1), {6}}, {OfLength(1), {}}};
+  const std::vector<Batch> batches = MakeBatches(sequences, config, /*pad_id=*/5);
+  ASSERT_EQ(batches.size(), 1u);
+  const Batch& batch = batches[0];
+  EXPECT_THAT(batch.example_idxs, ElementsAre(0, 1, 2));
+  EXPECT_TRUE(at::equal(batch.inputs.input_ids, Table({2, 2, 7, 5, 5, 1, 5, 5, 1}, 3)));
+  EXPECT_TRUE(at::equal(batch.inputs.attention_mask, Table({1, 1, 1, 0, 0, 1, 0, 0, 1}, 3)));
+  const int64_t none = kNoTarget;
+  EXPECT_TRUE(at::equal(batch.targets, Table({none, 7, 8, none, none, 6, none, none, none}, 3)));
+}
+
 TEST(TaskReader, ReadsTextToTextByTheFirstTokenOfEachLabelWord) {
   const tests::WordTokenizer tokenizer({"say", "fine", "bad", "good"});
   const task::TaskSpec spec = Sentiment();

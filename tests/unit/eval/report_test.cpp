@@ -20,22 +20,23 @@ TEST(FormatEvaluation, ShowsBoundsWithoutATime) {
   report.num_examples = 1000;
   EvaluationRow dense;
   dense.selection = "dense";
-  dense.accuracy = {0.9, 0.01, 1000};
+  dense.metrics = {{"accuracy", {0.9, 0.01, 1000}, {}}};
   dense.ffn_seconds = 2;
   EvaluationRow mlp = dense;
   mlp.model = "moe";
   mlp.selection = "mlp";
   mlp.ffn_ratio = 0.2;
-  mlp.accuracy.value = 0.88;
-  mlp.difference = {-0.02, 0.004, 1000};
+  mlp.metrics = {{"accuracy", {0.88, 0.01, 1000}, {-0.02, 0.004, 1000}}};
+  mlp.kl = {0.25, 0.01, 1000};
   mlp.ffn_seconds = 0.5;
   EvaluationRow oracle = mlp;
   oracle.selection = "oracle";
+  report.metrics = {"accuracy"};
   report.rows = {dense, mlp, oracle};
   const std::string text = FormatEvaluation(report);
   EXPECT_THAT(text, testing::HasSubstr("1,000 examples"));
   EXPECT_THAT(text, testing::HasSubstr("88.00 ± 1.00"));
-  EXPECT_THAT(text, testing::HasSubstr("-2.00 ± 0.40"));
+  EXPECT_THAT(text, testing::HasSubstr("-2.00 [-2.78, -1.22]"));
   EXPECT_THAT(text, testing::ContainsRegex("moe \\+ mlp .* 4\\.00x\n"));
   EXPECT_THAT(text, testing::ContainsRegex("moe \\+ oracle .* - +-\n"));
 }

@@ -46,6 +46,7 @@ TEST(Recipe, MistakesAreNamed) {
       {"\"limit\": 7", "\"out\": \"x\"", {"record: out", "may not be set here"}},
       {"\"control\"", "\"kmeans\"", {"split[1]", "'kmeans'", "no other split"}},
       {"\"control\"", "\"a/b\"", {"split[1]", "'a/b'"}},
+      {"\"ffn_ratio\": [0.5]", "\"samples\": \"x\"", {"eval: samples", "may not be set here"}},
       {"\"eval\"", "\"evil\"", {"eval is missing"}},
       {"[{\"expert_size\": 16}, {", "[] , \"x\": [{", {"split is empty"}},
       {"{\n  \"model\"", "{\n \"model\": 1,  \"model\"", {"'model' appears twice"}},

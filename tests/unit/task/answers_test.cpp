@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 namespace moefy::task {
 namespace {
 
@@ -67,23 +65,6 @@ TEST(CharacterErrors, CountsEdits) {
   EXPECT_EQ(count("ab", {""}), Pair(2, 0));
   EXPECT_EQ(count("né", {"nè"}), Pair(1, 2));  // characters, not bytes
   EXPECT_EQ(count("abc", {"xyz", "abd"}), Pair(1, 3));
-}
-
-TEST(CharacterErrors, RateOfAllTogether) {
-  const Estimate rate = CharacterErrorRate({{1, 4}, {0, 6}});
-  EXPECT_DOUBLE_EQ(rate.value, 0.1);
-  // Residuals 0.6 and -0.6: sqrt((0.36 + 0.36) / 1 * 2) / 10.
-  EXPECT_DOUBLE_EQ(rate.standard_error, std::sqrt(1.44) / 10);
-  EXPECT_EQ(rate.count, 2);
-  EXPECT_EQ(CharacterErrorRate({}).value, 0);
-  EXPECT_EQ(CharacterErrorRate({{1, 2}, {2, 4}}).standard_error, 0);
-}
-
-TEST(Perplexity, IsTheExponential) {
-  const Estimate perplexity = Perplexity({1.0, 3.0});
-  EXPECT_DOUBLE_EQ(perplexity.value, std::exp(2.0));
-  EXPECT_DOUBLE_EQ(perplexity.standard_error, std::exp(2.0) * 1.0);
-  EXPECT_EQ(perplexity.count, 2);
 }
 
 }  // namespace

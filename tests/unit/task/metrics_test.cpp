@@ -41,5 +41,41 @@ TEST(Metrics, ArgMaxTakesTheFirstOfEquals) {
   EXPECT_EQ(ArgMax({-1}), 0);
 }
 
+TEST(Figures, ARatioOfAllTogether) {
+  const Estimate rate = ToEstimate(RatioFigure({{1, 4}, {0, 6}}));
+  EXPECT_DOUBLE_EQ(rate.value, 0.1);
+  // Residuals 0.6 and -0.6: sqrt((0.36 + 0.36) / 1 * 2) / 10.
+  EXPECT_DOUBLE_EQ(rate.standard_error, std::sqrt(1.44) / 10);
+  EXPECT_EQ(rate.count, 2);
+  EXPECT_EQ(RatioFigure({}).value, 0);
+  EXPECT_EQ(RatioFigure({{2, 0}}).value, 0);
+  EXPECT_EQ(ToEstimate(RatioFigure({{1, 2}, {2, 4}})).standard_error, 0);
+}
+
+TEST(Figures, TheMeanIsARatioByOne) {
+  const Estimate mean = ToEstimate(RatioFigure({{1}, {0}, {1}, {1}}));
+  const Estimate same = MeanEstimate({1, 0, 1, 1});
+  EXPECT_DOUBLE_EQ(mean.value, 0.75);
+  EXPECT_DOUBLE_EQ(mean.standard_error, same.standard_error);
+}
+
+TEST(Figures, PerplexityIsAnExponential) {
+  const Estimate perplexity = ToEstimate(Exponential(RatioFigure({{1.0}, {3.0}})));
+  EXPECT_DOUBLE_EQ(perplexity.value, std::exp(2.0));
+  EXPECT_DOUBLE_EQ(perplexity.standard_error, std::exp(2.0) * 1.0);
+  EXPECT_EQ(perplexity.count, 2);
+}
+
+TEST(Figures, DifferencesArePairedByUnit) {
+  // One of three changed: differences 0, -1, 0.
+  const Estimate difference =
+      Difference(RatioFigure({{1}, {0}, {1}}), RatioFigure({{1}, {1}, {1}}));
+  EXPECT_DOUBLE_EQ(difference.value, -1.0 / 3);
+  EXPECT_DOUBLE_EQ(difference.standard_error, MeanEstimate({0, -1, 0}).standard_error);
+  // Both alike: no error at all, however much the units vary.
+  const Figure figure = Exponential(RatioFigure({{1}, {5}}));
+  EXPECT_EQ(Difference(figure, figure).standard_error, 0);
+}
+
 }  // namespace
 }  // namespace moefy::task

@@ -49,6 +49,18 @@ TEST(TaskSpec, ReadsEveryKey) {
                      [&] { spec.GetSplit("evil"); });
 }
 
+TEST(TaskSpec, ReadsTheKeysOfItsKind) {
+  const TaskSpec spec = Read(R"({"name": "q", "kind": "extractive_qa", "format": "squad",
+      "splits": {"eval": {"file": "q.json"}}, "prompt": "{question} {context}",
+      "max_new_tokens": 7, "stop": "\n", "stride": 9, "no_answer": true,
+      "metric": "exact_match"})");
+  EXPECT_EQ(spec.max_new_tokens, 7);
+  EXPECT_EQ(spec.stop, "\n");
+  EXPECT_EQ(spec.stride, 9);
+  EXPECT_TRUE(spec.no_answer);
+  EXPECT_EQ(MetricNames(spec), (std::vector<std::string>{"exact_match", "f1"}));
+}
+
 // The good file with one key given another value ("null" removes it).
 struct BadTask {
   const char* key;
@@ -95,6 +107,9 @@ const BadTask kBadTasks[] = {
     {"max_tokens", "0", "max_tokens is 0; expected a whole number from 4"},
     {"max_tokens", "\"64\"", "max_tokens is \"64\""},
     {"metric", "\"f1\"", "metric is 'f1'; expected one of accuracy"},
+    {"stride", "128", "stride is not for classification"},
+    {"answer_by_letter", "true", "answer_by_letter is not for classification"},
+    {"length_normalized", "1", "length_normalized is 1; expected true or false"},
     {"kind", "\"sorting\"", "kind is 'sorting'; expected one of classification, multiple_choice"},
     {"kind", "\"language_modelling\"",
      "format csv does not hold a task of kind language_modelling"},

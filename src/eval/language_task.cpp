@@ -1,0 +1,103 @@
+// Perplexity: every token but the first of each text is predicted from the ones before it, as many
+// as a window holds. Windows as in https://huggingface.co/docs/transformers/perplexity.
+#include <algorithm>
+
+#include "eval/task_inputs.h"
+#include "moefy/base/error.h"
+
+namespace moefy::eval {
+namespace {
+
+constexpr int64_t kMaxKeptScores = int64_t{1} << 26;  // 256 MB, to compare models by
+
+struct Window {
+  size_t example_idx = 0;
+  bool kept = false;  // its distributions are
+};
+
+class LanguageTask final : public PreparedTask {
+ public:
+  explicit LanguageTask(const TaskInputs& inputs) : inputs_(inputs) {
+    for (size_t i = 0; i < inputs.dataset.examples.size(); ++i) {
+      AddWindows(i, inputs.tokenizer.Encode(inputs.dataset.examples[i].fields.at("text")).ids);
+    }
+    int64_t num_scores = 0;
+    for (size_t i = 0; i < windows_.size(); ++i) {
+      num_scores += static_cast<int64_t>(sequences_[i].target.size()) * inputs.config.vocab_size;
+      windows_[i].kept = i == 0 || num_scores <= kMaxKeptScores;
+    }
+    if (windows_.empty()) {
+      throw InputError("task ", Quoted(inputs.spec.name),
+                       ": no text has two tokens, so there is nothing to predict");
+    }
+    batches_ = MakeScoredBatches(inputs, sequences_);
+  }
+
+  std::vector<Answer> Ask(model::Transformer& model, Progress& progress) const override {
+    const at::NoGradGuard no_grad;
+    std::vector<Answer> of_windows(windows_.size());
+    const auto use = [&](size_t idx, const at::Tensor& logits, const at::Tensor& targets) {
+      Answer& answer = of_windows[idx];
+      const at::Tensor nats =
+          -at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).to(at::kDouble).contiguous();
+      const at::Tensor likeliest = logits.argmax(1).contiguous();
+      answer.nats.assign(nats.data_ptr<double>(), nats.data_ptr<double>() + nats.numel());
+      answer.likeliest.assign(likeliest.data_ptr<int64_t>(),
+                              likeliest.data_ptr<int64_t>() + likeliest.numel());
+      if (windows_[idx].kept) answer.scores = logits;
+    };
+    ForEachTarget(model, batches_, use, progress);
+    return Joined(of_windows);
+  }
+
+  uint64_t num_steps() const override { return sequences_.size(); }
+  std::vector<Sequence> RightSequences() const override { return sequences_; }
+
+ private:
+  void AddWindows(size_t example_idx, const std::vector<int64_t>& ids) {
+    const auto size = static_cast<int64_t>(ids.size());
+    const int64_t length = inputs_.MaxTokens();
+    // A window shares at least one token with the one before it: the first to predict from.
+    const int64_t stride =
+        inputs_.spec.stride > 0 ? std::min(inputs_.spec.stride, length - 1) : length - 1;
+    for (int64_t begin = 0, next = 1; next < size; begin += stride) {
+      const int64_t end = std::min(size, begin + length);
+      Sequence& sequence = sequences_.emplace_back();
+      sequence.input.ids.assign(ids.begin() + begin, ids.begin() + next);
+      sequence.input.token_type_ids.assign(sequence.input.ids.size(), 0);
+      sequence.target.assign(ids.begin() + next, ids.begin() + end);
+      windows_.push_back({example_idx, false});
+      next = end;
+    }
+  }
+
+  // Windows of a text stand one after the other.
+  std::vector<Answer> Joined(std::vector<Answer>& of_windows) const {
+    std::vector<Answer> answers(inputs_.dataset.examples.size());
+    std::vector<std::vector<at::Tensor>> scores(answers.size());
+    for (size_t i = 0; i < windows_.size(); ++i) {
+      Answer &answer = answers[windows_[i].example_idx], &window = of_windows[i];
+      answer.nats.insert(answer.nats.end(), window.nats.begin(), window.nats.end());
+      answer.likeliest.insert(answer.likeliest.end(), window.likeliest.begin(),
+                              window.likeliest.end());
+      if (window.scores.defined()) scores[windows_[i].example_idx].push_back(window.scores);
+    }
+    for (size_t i = 0; i < answers.size(); ++i) {
+      if (!scores[i].empty()) answers[i].scores = at::cat(scores[i]);
+    }
+    return answers;
+  }
+
+  TaskInputs inputs_;
+  std::vector<Sequence> sequences_;
+  std::vector<Window> windows_;  // one per sequence
+  std::vector<Batch> batches_;
+};
+
+}  // namespace
+
+std::unique_ptr<PreparedTask> PrepareLanguageModelling(const TaskInputs& inputs) {
+  return std::make_unique<LanguageTask>(inputs);
+}
+
+}  // namespace moefy::eval

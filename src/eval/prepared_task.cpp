@@ -1,0 +1,106 @@
+#include "moefy/eval/prepared_task.h"
+
+#include <algorithm>
+
+#include "eval/task_inputs.h"
+#include "moefy/base/error.h"
+
+namespace moefy::eval {
+namespace {
+
+using model::Head;
+using task::TaskKind;
+
+using Prepare = std::unique_ptr<PreparedTask> (*)(const TaskInputs& inputs);
+
+// By first token where that is enough for a text-to-text model, else by whole labels.
+std::unique_ptr<PreparedTask> PrepareClassification(const TaskInputs& inputs) {
+  std::vector<int64_t> first_tokens;
+  for (const task::Label& label : inputs.spec.labels) {
+    const std::vector<int64_t> ids =
+        inputs.tokenizer.EncodeTarget(label.word, {.add_special_tokens = false}).ids;
+    first_tokens.push_back(ids.empty() ? -1 : ids.front());
+  }
+  std::sort(first_tokens.begin(), first_tokens.end());
+  const bool distinct =
+      std::adjacent_find(first_tokens.begin(), first_tokens.end()) == first_tokens.end();
+  return inputs.causal() || !distinct || inputs.spec.length_normalized ? PrepareCandidates(inputs)
+                                                                       : PrepareLabels(inputs);
+}
+
+std::unique_ptr<PreparedTask> PrepareCausalLanguage(const TaskInputs& inputs) {
+  if (!inputs.causal()) {
+    throw InputError(
+        "task ", Quoted(inputs.spec.name), " asks for the perplexity of a text, which ",
+        "only decoder-only models predict; this ", inputs.config.family, " model has an encoder");
+  }
+  return PrepareLanguageModelling(inputs);
+}
+
+// Which kind of task is answered by which head, and how.
+struct Row {
+  TaskKind kind;
+  const char* name;
+  Head head;
+  Prepare prepare;
+};
+
+constexpr Row kRows[] = {
+    {TaskKind::kClassification, "classification", Head::kSequenceClassification, PrepareLabels},
+    {TaskKind::kClassification, "classification", Head::kLanguageModel, PrepareClassification},
+    {TaskKind::kMultipleChoice, "multiple choice", Head::kLanguageModel, PrepareCandidates},
+    {TaskKind::kExtractiveQa, "question answering", Head::kQuestionAnswering, PrepareSpans},
+    {TaskKind::kExtractiveQa, "question answering", Head::kLanguageModel, PrepareGeneration},
+    {TaskKind::kGeneration, "generation", Head::kLanguageModel, PrepareGeneration},
+    {TaskKind::kLanguageModelling, "language modelling", Head::kLanguageModel,
+     PrepareCausalLanguage},
+};
+
+const char* HeadName(Head head) {
+  switch (head) {
+    case Head::kSequenceClassification:
+      return "a classification head";
+    case Head::kQuestionAnswering:
+      return "a question answering head";
+    case Head::kLanguageModel:
+      break;
+  }
+  return "a language model's head";
+}
+
+// What the head reads must be in the task file.
+void CheckSpec(const task::TaskSpec& spec, const model::ModelConfig& config) {
+  if (config.head == Head::kLanguageModel) {
+    if (spec.prompt.empty() && spec.kind != TaskKind::kLanguageModelling) {
+      throw InputError("task ", Quoted(spec.name), " has no prompt, which a ", config.family,
+                       " model needs; add \"prompt\" to the task file");
+    }
+  } else if (config.head == Head::kQuestionAnswering && spec.inputs.size() != 2) {
+    throw InputError("task ", Quoted(spec.name), " has ", spec.inputs.size(),
+                     " inputs; a question answering head reads two, the question and the context");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<PreparedTask> PrepareTask(const task::TaskSpec& spec, const task::Dataset& dataset,
+                                          const model::ModelConfig& config,
+                                          const text::Tokenizer& tokenizer,
+                                          const model::GenerationOptions& generation) {
+  const TaskInputs inputs{spec, dataset, config, tokenizer, generation};
+  std::vector<std::string> heads;
+  const char* kind = "";
+  for (const Row& row : kRows) {
+    if (row.kind != spec.kind) continue;
+    if (row.head == config.head) {
+      CheckSpec(spec, config);
+      return row.prepare(inputs);
+    }
+    kind = row.name;
+    heads.emplace_back(HeadName(row.head));
+  }
+  throw InputError(HeadName(config.head), " cannot answer the ", kind, " task ", Quoted(spec.name),
+                   "; it takes ", Join(heads, " or "));
+}
+
+}  // namespace moefy::eval

@@ -1,0 +1,109 @@
+#include "eval/task_inputs.h"
+
+#include <algorithm>
+
+#include "moefy/base/error.h"
+
+namespace moefy::eval {
+namespace {
+
+using Ids = std::vector<int64_t>;
+
+constexpr text::EncodeOptions kPlain{.add_special_tokens = false};
+
+Continued ContinueCausal(const TaskInputs& inputs, const std::string& prompt,
+                         const std::vector<std::string>& texts, bool end) {
+  Continued out;
+  Ids ids = inputs.tokenizer.Encode(prompt).ids;
+  std::vector<Ids> joined;
+  size_t num_common = ids.size();
+  for (const std::string& text : texts) {
+    Ids& whole = joined.emplace_back(inputs.tokenizer.Encode(prompt + " " + text).ids);
+    const auto common = std::mismatch(whole.begin(), whole.end(), ids.begin(), ids.end());
+    num_common = std::min(num_common, static_cast<size_t>(common.first - whole.begin()));
+  }
+  if (num_common == 0) throw InputError("the prompt has no tokens that the model could go on with");
+  ids.resize(num_common);
+  size_t longest = 0;
+  for (Ids& whole : joined) {
+    Ids& target = out.targets.emplace_back(whole.begin() + static_cast<std::ptrdiff_t>(num_common),
+                                           whole.end());
+    if (end && inputs.tokenizer.eos_id()) target.push_back(*inputs.tokenizer.eos_id());
+    longest = std::max(longest, target.size());
+  }
+  const auto limit = static_cast<size_t>(inputs.MaxTokens());
+  CutFront(ids, limit > longest ? limit - longest : 1, inputs.tokenizer);
+  out.prompt.token_type_ids.assign(ids.size(), 0);
+  out.prompt.ids = std::move(ids);
+  return out;
+}
+
+}  // namespace
+
+void CutFront(Ids& ids, size_t num_kept, const text::Tokenizer& tokenizer) {
+  if (ids.size() <= num_kept) return;
+  const Ids special = tokenizer.Encode("a").ids, plain = tokenizer.Encode("a", kPlain).ids;
+  const bool begins = !special.empty() && !plain.empty() && special.front() != plain.front();
+  const auto first = ids.begin() + (begins && num_kept > 1 ? 1 : 0);
+  ids.erase(first, first + static_cast<std::ptrdiff_t>(ids.size() - num_kept));
+}
+
+int64_t TaskInputs::MaxTokens() const {
+  const int64_t positions = config.max_positions - config.position_offset;
+  return config.max_positions > 0 ? std::min(spec.max_tokens, positions) : spec.max_tokens;
+}
+
+std::string LabelName(const task::TaskSpec& spec, int64_t label_idx) {
+  return spec.kind == task::TaskKind::kClassification
+             ? spec.labels[static_cast<size_t>(label_idx)].value
+             : std::string(1, static_cast<char>('A' + label_idx));
+}
+
+Answer AnswerByScores(const task::TaskSpec& spec, const at::Tensor& scores) {
+  Answer answer;
+  answer.label_idx = scores.argmax().item<int64_t>();
+  answer.text = LabelName(spec, answer.label_idx);
+  answer.scores = scores.to(at::kFloat).unsqueeze(0).clone();
+  return answer;
+}
+
+Continued Continue(const TaskInputs& inputs, const task::Example& example,
+                   const std::vector<std::string>& texts, bool end) {
+  const std::string prompt = task::FormatPrompt(inputs.spec, example);
+  // The space before what follows belongs to what follows.
+  if (inputs.causal()) {
+    return ContinueCausal(inputs, prompt.substr(0, prompt.find_last_not_of(" \t\r\n") + 1), texts,
+                          end);
+  }
+  Continued out;
+  out.prompt = inputs.tokenizer.Encode(prompt, {.max_tokens = inputs.MaxTokens()});
+  for (const std::string& text : texts) {
+    out.targets.push_back(inputs.tokenizer.EncodeTarget(text, {.add_special_tokens = end}).ids);
+  }
+  return out;
+}
+
+std::vector<Batch> MakeScoredBatches(const TaskInputs& inputs,
+                                     const std::vector<Sequence>& sequences) {
+  constexpr int64_t kMaxLogits = int64_t{1} << 26;  // 256 MB of them
+  constexpr int64_t kMostTokens = 1024;  // of long texts; attention's scores stay out of mmap
+  const int64_t tokens = std::clamp(kMaxLogits / std::max<int64_t>(1, inputs.config.vocab_size),
+                                    int64_t{256}, kMostTokens);
+  return MakeBatches(sequences, inputs.config, inputs.tokenizer.pad_id(), tokens);
+}
+
+void ForEachTarget(model::Transformer& model, const std::vector<Batch>& batches,
+                   const TargetSink& use, Progress& progress) {
+  for (const Batch& batch : batches) {
+    const model::ForwardOutputs outputs = model.Forward(batch.inputs);
+    for (size_t i = 0; i < batch.example_idxs.size(); ++i) {
+      const auto row = static_cast<int64_t>(i);
+      const at::Tensor columns = (batch.targets[row] != kNoTarget).nonzero().squeeze(1);
+      use(static_cast<size_t>(batch.example_idxs[i]), outputs.logits[row].index_select(0, columns),
+          batch.targets[row].index_select(0, columns));
+    }
+    progress.Advance(batch.example_idxs.size());
+  }
+}
+
+}  // namespace moefy::eval

@@ -1,0 +1,65 @@
+// What the ways of answering a task have in common: what they are made of, prompts as tokens, and
+// the loop over batches with targets.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moefy/eval/prepared_task.h"
+
+namespace moefy::eval {
+
+struct TaskInputs {
+  const task::TaskSpec& spec;
+  const task::Dataset& dataset;
+  const model::ModelConfig& config;
+  const text::Tokenizer& tokenizer;
+  const model::GenerationOptions& generation;
+
+  bool causal() const { return config.architecture == model::Architecture::kDecoder; }
+  // The task's limit or the model's, whichever is lower.
+  int64_t MaxTokens() const;
+};
+
+// The tables' rows, one file each.
+std::unique_ptr<PreparedTask> PrepareLabels(const TaskInputs& inputs);
+std::unique_ptr<PreparedTask> PrepareCandidates(const TaskInputs& inputs);
+std::unique_ptr<PreparedTask> PrepareGeneration(const TaskInputs& inputs);
+std::unique_ptr<PreparedTask> PrepareSpans(const TaskInputs& inputs);
+std::unique_ptr<PreparedTask> PrepareLanguageModelling(const TaskInputs& inputs);
+
+// Value of a label, or letter of a choice.
+std::string LabelName(const task::TaskSpec& spec, int64_t label_idx);
+// The label with the largest of the scores [labels].
+Answer AnswerByScores(const task::TaskSpec& spec, const at::Tensor& scores);
+
+// A prompt and texts that may follow it.
+struct Continued {
+  text::Encoding prompt;
+  std::vector<std::vector<int64_t>> targets;  // one per text
+};
+
+// An encoder reads the prompt from its beginning, and the text is the decoder's. A causal model
+// reads the end of the prompt, if it is too long, and the text follows after a space; its tokens
+// are those that the text adds to the prompt's (as in lm-evaluation-harness). `end`: the text is
+// all there is to say, so an end token follows.
+Continued Continue(const TaskInputs& inputs, const task::Example& example,
+                   const std::vector<std::string>& texts, bool end);
+
+// Drops tokens from the front, after a beginning token if the tokenizer puts one there.
+void CutFront(std::vector<int64_t>& ids, size_t num_kept, const text::Tokenizer& tokenizer);
+
+// Batches of sequences whose logits will be looked at in full: fewer tokens for large vocabularies.
+std::vector<Batch> MakeScoredBatches(const TaskInputs& inputs,
+                                     const std::vector<Sequence>& sequences);
+
+// Runs the batches; `use` gets every sequence's index, the logits that should give its targets
+// [targets, vocab] and these targets [targets].
+using TargetSink =
+    std::function<void(size_t sequence_idx, const at::Tensor& logits, const at::Tensor& targets)>;
+void ForEachTarget(model::Transformer& model, const std::vector<Batch>& batches,
+                   const TargetSink& use, Progress& progress);
+
+}  // namespace moefy::eval
