@@ -19,6 +19,15 @@ std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options) {
   return formats;
 }
 
+std::vector<int> ThreadCounts(const BenchOptions& options) {
+  if (options.thread_counts.empty()) return {0};
+  std::vector<int> counts;
+  for (const double threads : options.thread_counts) {
+    counts.push_back(static_cast<int>(WholeNumber("thread-counts", threads)));
+  }
+  return counts;
+}
+
 std::string Milliseconds(const eval::Spread& spread) {
   return FormatFixed(spread.median, spread.median < 10 ? 3 : 1);
 }

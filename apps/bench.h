@@ -56,6 +56,7 @@ struct BenchOptions {
 // The value of a flag as a whole number. Error{kUsage} unless it is one, and positive.
 int64_t WholeNumber(const char* option, double value);
 std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options);
+std::vector<int> ThreadCounts(const BenchOptions& options);  // {0}, all, where none are given
 
 std::string Milliseconds(const eval::Spread& spread);
 Json SpreadToJson(const eval::Spread& spread);

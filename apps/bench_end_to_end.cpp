@@ -12,27 +12,20 @@ Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
   eval::EndToEndOptions end_to_end;
   end_to_end.shape = options.shape;
   end_to_end.layers = options.layers;
-  if (options.ffn_ratios.size() != 1) throw UsageError("--end-to-end takes one --ffn-ratio");
-  end_to_end.ffn_ratio = options.ffn_ratios.front();
+  end_to_end.ffn_ratios = options.ffn_ratios;
   end_to_end.weights = WeightFormats(options);
   if (options.repetitions > 0) end_to_end.repetitions = options.repetitions;
-  if (options.thread_counts.size() > 1) throw UsageError("--end-to-end takes one --thread-counts");
-  if (!options.thread_counts.empty()) {
-    end_to_end.threads =
-        static_cast<int>(WholeNumber("thread-counts", options.thread_counts.front()));
-  }
+  end_to_end.threads = ThreadCounts(options);
   end_to_end.seed = static_cast<uint64_t>(options.seed);
   const eval::EndToEndResult result = eval::RunEndToEnd(end_to_end, *context.progress);
   Outcome outcome;
   Json rows = Json::array();
   std::vector<std::vector<std::string>> cells;
-  for (size_t i = 0; i < result.rows.size(); ++i) {
-    const eval::EndToEndRow& row = result.rows[i];
-    const size_t format_idx = i / 2;
-    const auto bytes = static_cast<uint64_t>(result.sparse_weight_bytes[format_idx]);
+  for (const eval::EndToEndRow& row : result.rows) {
     rows.push_back({{"what", row.what},
                     {"weights", runtime::WeightFormatName(row.weights)},
-                    {"threads", result.threads},
+                    {"ffn_ratio", row.ffn_ratio},
+                    {"threads", row.threads},
                     {"dense_ms", SpreadToJson(row.dense_ms)},
                     {"sparse_ms", SpreadToJson(row.sparse_ms)},
                     {"ffn_ms", SpreadToJson(row.ffn_ms)},
@@ -42,39 +35,40 @@ Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
                     {"flops", row.flops},
                     {"roofline_ms", row.roofline_ms},
                     {"share_of_roofline", row.roofline_ms / row.sparse_ms.median},
-                    {"weight_bytes", bytes},
-                    {"logits_error", result.logits_error[format_idx]},
+                    {"weight_bytes", row.weight_bytes},
+                    {"logits_error", row.logits_error},
                     {"commit", MOEFY_COMMIT},
                     {"cpu", result.cpu}});
-    cells.push_back({row.what, runtime::WeightFormatName(row.weights), Milliseconds(row.dense_ms),
-                     Milliseconds(row.sparse_ms), Milliseconds(row.ffn_ms),
-                     FormatFixed(row.speedup.median, 2) + "x",
+    cells.push_back({row.what, FormatFixed(100 * row.ffn_ratio, 0) + " %",
+                     std::to_string(row.threads), runtime::WeightFormatName(row.weights),
+                     Milliseconds(row.dense_ms), Milliseconds(row.sparse_ms),
+                     Milliseconds(row.ffn_ms), FormatFixed(row.speedup.median, 2) + "x",
                      FormatFixed(row.speedup.low, 2) + "-" + FormatFixed(row.speedup.high, 2),
                      FormatBytes(static_cast<uint64_t>(row.bytes)), FormatFixed(row.flops / 1e9, 1),
                      FormatFixed(100 * row.roofline_ms / row.sparse_ms.median, 0) + " %",
-                     FormatBytes(bytes), FormatFixed(100 * result.logits_error[format_idx], 3)});
+                     FormatBytes(static_cast<uint64_t>(row.weight_bytes)),
+                     FormatFixed(100 * row.logits_error, 3)});
   }
   outcome.json = {{"shape", options.shape},
                   {"cpu", result.cpu},
                   {"instruction_set", result.instruction_set},
-                  {"ffn_ratio", result.ffn_ratio},
                   {"bandwidth_gigabytes", result.bandwidth_gigabytes},
                   {"peak_gflops", result.peak_gflops},
                   {"dense_weight_bytes", result.dense_weight_bytes},
                   {"peak_memory_bytes", eval::PeakMemoryBytes()},
                   {"rows", rows}};
   outcome.text =
-      options.csv ? ToCsv(rows)
-                  : StrCat(options.shape, ", dense ",
-                           FormatBytes(static_cast<uint64_t>(result.dense_weight_bytes)), " F32, ",
-                           FormatFixed(100 * result.ffn_ratio, 0), " % of each FFN; ", result.cpu,
-                           ", kernels ", result.instruction_set, ", ", result.threads,
-                           " threads; reads ", FormatFixed(result.bandwidth_gigabytes, 1),
-                           " GB/s, multiplies ", FormatFixed(result.peak_gflops, 0), " GFLOP/s\n\n",
-                           eval::FormatTable({"", "weights", "dense ms", "sparse ms", "of it FFNs",
-                                              "speed-up", "range", "bytes read", "GFLOP",
-                                              "of roofline", "memory", "logits error %"},
-                                             cells, 1));
+      options.csv
+          ? ToCsv(rows)
+          : StrCat(options.shape, ", dense ",
+                   FormatBytes(static_cast<uint64_t>(result.dense_weight_bytes)), " F32; ",
+                   result.cpu, ", kernels ", result.instruction_set, "; reads ",
+                   FormatFixed(result.bandwidth_gigabytes, 1), " GB/s, multiplies ",
+                   FormatFixed(result.peak_gflops, 0), " GFLOP/s\n\n",
+                   eval::FormatTable({"", "ffn ratio", "threads", "weights", "dense ms",
+                                      "sparse ms", "of it FFNs", "speed-up", "range", "bytes read",
+                                      "GFLOP", "of roofline", "memory", "logits error %"},
+                                     cells, 1));
   return outcome;
 }
 

@@ -117,10 +117,7 @@ Outcome RunBench(const BenchOptions& options, Context& context) {
   for (const double tokens : options.tokens) {
     benchmark.tokens.push_back(WholeNumber("tokens", tokens));
   }
-  if (!options.thread_counts.empty()) benchmark.threads.clear();
-  for (const double threads : options.thread_counts) {
-    benchmark.threads.push_back(static_cast<int>(WholeNumber("thread-counts", threads)));
-  }
+  benchmark.threads = ThreadCounts(options);
   benchmark.ffn_ratios = options.ffn_ratios;
   benchmark.weights = WeightFormats(options);
   std::optional<split::MoeCheckpoint> moe;

@@ -61,10 +61,9 @@ class EndToEnd {
   EndToEndResult Run(Progress& progress) {
     const at::NoGradGuard no_grad;
     const ThreadCount threads;
-    result_.threads = threads.Set(options_.threads);
+    threads.Set(*std::max_element(options_.threads.begin(), options_.threads.end()));
     result_.cpu = CpuName();
     result_.instruction_set = runtime::InstructionSet();
-    result_.ffn_ratio = options_.ffn_ratio;
     const model::TensorMap parameters = MakeParameters(config_, generator_, progress);
     result_.dense_weight_bytes = TotalBytes(parameters);
     std::vector<at::Tensor> matrices;
@@ -75,10 +74,19 @@ class EndToEnd {
     model::Transformer dense(config_, parameters);
     ids_ = at::randint(2, shape_.vocab, {options_.batch, options_.tokens}, generator_, at::kLong);
     for (const runtime::WeightFormat format : options_.weights) {
-      SyntheticSparseModel sparse(config_, parameters, format, options_.ffn_ratio, generator_,
-                                  progress);
-      result_.sparse_weight_bytes.push_back(sparse.weight_bytes());
-      Measure(dense, sparse, format, progress);
+      SyntheticSparseModel sparse(config_, parameters, format, 1.0, generator_, progress);
+      EndToEndRow row;
+      row.weights = format;
+      row.weight_bytes = sparse.weight_bytes();
+      row.logits_error = LogitsError(dense, sparse);
+      for (const int count : options_.threads) {
+        row.threads = threads.Set(count);
+        for (const double ffn_ratio : options_.ffn_ratios) {
+          row.ffn_ratio = ffn_ratio;
+          sparse.Install(ffn_ratio);
+          Measure(dense, sparse, row, progress);
+        }
+      }
     }
     return std::move(result_);
   }
@@ -118,8 +126,9 @@ class EndToEnd {
     runtime::SparseCounters counters;
   };
 
-  void Measure(model::Transformer& dense, SyntheticSparseModel& sparse,
-               runtime::WeightFormat format, Progress& progress) {
+  // Two rows, which begin as `row`.
+  void Measure(model::Transformer& dense, SyntheticSparseModel& sparse, const EndToEndRow& row,
+               Progress& progress) {
     const auto encode = [&](model::Transformer& model) {
       sparse.TakeCounters();
       return Encode(model);
@@ -138,7 +147,8 @@ class EndToEnd {
       tally.counters += counters;
     };
     Tally encoder, decoder;
-    progress.Begin(runtime::WeightFormatName(format),
+    progress.Begin(StrCat(runtime::WeightFormatName(row.weights), ", ",
+                          FormatFixed(100 * row.ffn_ratio, 0), " % of each FFN"),
                    static_cast<uint64_t>(options_.repetitions) + 1, "repetitions");
     for (int64_t i = 0; i <= options_.repetitions; ++i) {  // the first warms up
       repeat(encoder, encode, 1, i > 0);
@@ -147,18 +157,15 @@ class EndToEnd {
     }
     progress.End("");
     const int64_t tokens = options_.batch * options_.tokens;
-    AddRow(StrCat("encoder ", options_.batch, " x ", options_.tokens), format, encoder, 1,
+    AddRow(row, StrCat("encoder ", options_.batch, " x ", options_.tokens), encoder, 1,
            EncoderWork(config_, tokens, options_.tokens));
-    AddRow("decoder, 1 token", format, decoder, options_.decoded_tokens, DecoderWork(config_));
-    result_.logits_error.push_back(LogitsError(dense, sparse));
+    AddRow(row, "decoder, 1 token", decoder, options_.decoded_tokens, DecoderWork(config_));
   }
 
   // `units` calls or tokens in a repetition; `rest` is one unit's work outside the FFNs.
-  void AddRow(const std::string& what, runtime::WeightFormat format, const Tally& tally,
-              int64_t units, const Work& rest) {
-    EndToEndRow row;
+  void AddRow(EndToEndRow row, const std::string& what, const Tally& tally, int64_t units,
+              const Work& rest) {
     row.what = what;
-    row.weights = format;
     row.dense_ms = SpreadOf(tally.dense_ms);
     row.sparse_ms = SpreadOf(tally.sparse_ms);
     row.ffn_ms = SpreadOf(tally.ffn_ms);
@@ -166,14 +173,14 @@ class EndToEnd {
     const auto runs = static_cast<double>(options_.repetitions * units);
     row.expert_bytes = static_cast<double>(tally.counters.weight_bytes_read) / runs;
     row.bytes =
-        row.expert_bytes + rest.weights * static_cast<double>(runtime::BytesPerWeight(format));
+        row.expert_bytes + rest.weights * static_cast<double>(runtime::BytesPerWeight(row.weights));
     row.flops = rest.flops + (tally.counters.expert_flops + tally.counters.router_flops) / runs;
     row.roofline_ms = roofline_.Milliseconds(row.bytes, row.flops);
     result_.rows.push_back(row);
   }
 
+  // With all experts on, as `sparse` must be.
   double LogitsError(model::Transformer& dense, SyntheticSparseModel& sparse) const {
-    sparse.Install(1.0);
     std::vector<int64_t> ids;
     for (int64_t i = 0; i < options_.decoded_tokens; ++i) ids.push_back(2 + 31 * i % 1000);
     const Decoded wanted = Decode(dense, ids), found = Decode(sparse.transformer(), ids);
@@ -195,8 +202,10 @@ class EndToEnd {
 EndToEndResult RunEndToEnd(const EndToEndOptions& options, Progress& progress) {
   const ModelShape& shape = GetModelShape(options.shape);
   if (options.batch < 1 || options.tokens < 1 || options.decoded_tokens < 1 ||
-      options.repetitions < 1 || options.layers < 0 || options.weights.empty()) {
-    throw UsageError("end to end needs a batch, tokens, decoded tokens, repetitions and weights");
+      options.repetitions < 1 || options.layers < 0 || options.weights.empty() ||
+      options.ffn_ratios.empty() || options.threads.empty()) {
+    throw UsageError("end to end needs a batch, tokens, decoded tokens, repetitions, weights, ffn ",
+                     "ratios and threads");
   }
   return EndToEnd(options, shape).Run(progress);
 }

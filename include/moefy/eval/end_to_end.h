@@ -13,20 +13,26 @@ namespace moefy::eval {
 
 struct EndToEndOptions {
   std::string shape = "t5-large";  // or "t5-base", "t5-small"
-  double ffn_ratio = 0.25;
+  std::vector<double> ffn_ratios = {0.25};
   std::vector<runtime::WeightFormat> weights = {runtime::WeightFormat::kF32};
   int64_t layers = 0;          // per stack, instead of the shape's own
   int64_t batch = 8;           // of the encoder
   int64_t tokens = 128;        // per sequence
   int64_t decoded_tokens = 8;  // per repetition, at batch 1
   int64_t repetitions = 3;
-  int threads = 0;  // 0: one per processor
+  std::vector<int> threads = {0};  // 0: one per processor
   uint64_t seed = 0;
 };
 
 struct EndToEndRow {
   std::string what;  // "encoder 8 x 128", "decoder 1 token"
   runtime::WeightFormat weights = runtime::WeightFormat::kF32;
+  double ffn_ratio = 0;
+  int threads = 0;
+  int64_t weight_bytes = 0;  // memory of the sparse model: experts, routers, linear maps, the table
+  // Logits against those of the dense model in F32, on the same tokens: root mean square of the
+  // difference over that of the logits; all experts on, so that no choice flips.
+  double logits_error = 0;
   Spread dense_ms;
   Spread sparse_ms;
   Spread ffn_ms;  // part of the sparse run, router included
@@ -41,17 +47,10 @@ struct EndToEndRow {
 struct EndToEndResult {
   std::string cpu;
   std::string instruction_set;
-  double ffn_ratio = 0;
-  int threads = 0;
   double bandwidth_gigabytes = 0;  // reading memory, per second
   double peak_gflops = 0;          // LibTorch's product of two 1024 x 1024 matrices, per second
   int64_t dense_weight_bytes = 0;  // of all parameters, F32
-  // Of the sparse model, per entry of `weights`: packed experts, routers, linear maps and the rest.
-  std::vector<int64_t> sparse_weight_bytes;
-  // Logits against those of the same experts in F32, on the same tokens: root mean square of the
-  // difference over that of the logits; all experts on, so that no choice flips.
-  std::vector<double> logits_error;
-  std::vector<EndToEndRow> rows;  // weights x {encoder, decoder}
+  std::vector<EndToEndRow> rows;   // weights x threads x ratios x {encoder, decoder}
 };
 
 // Throws Error{kUsage} for an unknown shape, which lists the known ones.

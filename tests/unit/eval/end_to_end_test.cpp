@@ -18,7 +18,8 @@ EndToEndOptions SmallOptions() {
   options.tokens = 16;
   options.decoded_tokens = 2;
   options.repetitions = 2;
-  options.ffn_ratio = 0.25;
+  options.ffn_ratios = {0.25, 0.5};
+  options.threads = {1};
   options.weights = {runtime::WeightFormat::kF32, runtime::WeightFormat::kInt8};
   return options;
 }
@@ -29,12 +30,17 @@ const EndToEndResult& SmallResult() {
   return result;
 }
 
-TEST(EndToEnd, RowsAreWeightsTimesEncoderAndDecoder) {
+TEST(EndToEnd, RowsAreTheProductOfItsLists) {
   const EndToEndResult& result = SmallResult();
-  ASSERT_EQ(result.rows.size(), 4u);
+  ASSERT_EQ(result.rows.size(), 8u);
   EXPECT_EQ(result.rows[0].what, "encoder 2 x 16");
   EXPECT_EQ(result.rows[1].what, "decoder, 1 token");
-  EXPECT_EQ(result.rows[3].weights, runtime::WeightFormat::kInt8);
+  EXPECT_EQ(result.rows[1].ffn_ratio, 0.25);
+  EXPECT_EQ(result.rows[3].ffn_ratio, 0.5);
+  EXPECT_EQ(result.rows[3].expert_bytes, 2 * result.rows[1].expert_bytes);
+  EXPECT_EQ(result.rows[3].weights, runtime::WeightFormat::kF32);
+  EXPECT_EQ(result.rows[4].weights, runtime::WeightFormat::kInt8);
+  EXPECT_EQ(result.rows[4].threads, 1);
   EXPECT_GT(result.bandwidth_gigabytes, 0);
   EXPECT_GT(result.peak_gflops, 0);
   for (const EndToEndRow& row : result.rows) {
@@ -62,11 +68,10 @@ TEST(EndToEnd, WorkIsThatOfTheShape) {
 
 TEST(EndToEnd, AllExpertsOnIsTheDenseModel) {
   const EndToEndResult& result = SmallResult();
-  ASSERT_EQ(result.logits_error.size(), 2u);
-  EXPECT_LT(result.logits_error[0], 1e-5);
-  EXPECT_GT(result.logits_error[1], 1e-5);
-  EXPECT_LT(result.logits_error[1], 0.05);
-  EXPECT_LT(result.sparse_weight_bytes[1], result.sparse_weight_bytes[0]);
+  EXPECT_LT(result.rows[0].logits_error, 1e-5);
+  EXPECT_GT(result.rows[4].logits_error, 1e-5);
+  EXPECT_LT(result.rows[4].logits_error, 0.05);
+  EXPECT_LT(result.rows[4].weight_bytes, result.rows[0].weight_bytes);
 }
 
 TEST(EndToEnd, UnknownShapeNamesTheNearest) {
