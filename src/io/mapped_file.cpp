@@ -74,10 +74,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 void ReleaseMappedPages(std::span<const std::byte> bytes) {
   if (bytes.empty() || !AllMappings().Contains(bytes)) return;
   // Whole pages only; the ends may belong to neighbours that are still being read.
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t before = (page - reinterpret_cast<uintptr_t>(bytes.data()) % page) % page;
+  if (bytes.size() < before + page) return;
+  const std::span<const std::byte> inner =
+      bytes.subspan(before, (bytes.size() - before) / page * page);
+  ::madvise(const_cast<std::byte*>(inner.data()), inner.size(), MADV_DONTNEED);
 }
 
 }  // namespace moefy::io

@@ -84,7 +84,7 @@ TensorInfo ParseHeader(std::string_view file) {
   if (!file.starts_with(kMagic) || file.size() < 12) {
     throw InputError("is not a file of numpy.save");
   }
-  const int version = file[6];
+  const int version = static_cast<unsigned char>(file[6]);
   if (version < 1 || version > 3) throw InputError("has version ", version, "; expected 1 to 3");
   const size_t length_bytes = version == 1 ? 2 : 4;
   uint64_t length = 0;

@@ -72,8 +72,8 @@ std::vector<BpeSymbol> Bpe::Characters(std::string_view word) const {
   for (size_t begin = 0, end; begin < word.size(); begin = end) {
     end = begin + CharacterLength(word.substr(begin));
     const std::string_view character = word.substr(begin, end - begin);
-    std::string token(character);
-    if (begin > 0) token = options_.continuing_prefix + token;
+    std::string token = begin > 0 ? options_.continuing_prefix : "";
+    token += character;
     if (end == word.size()) token += options_.end_of_word_suffix;
     if (const std::optional<int64_t> id = vocabulary_->Find(token)) {
       symbols.push_back({*id, begin, end});

@@ -65,7 +65,13 @@ Decoder ParseWordPiece(const JsonObject& object) {
   return [=](Tokens tokens) {
     for (size_t i = 0; i < tokens.size(); ++i) {
       std::string& token = tokens[i];
-      if (i > 0) token = token.starts_with(prefix) ? token.substr(prefix.size()) : " " + token;
+      if (i > 0) {
+        if (token.starts_with(prefix)) {
+          token.erase(0, prefix.size());
+        } else {
+          token.insert(token.begin(), ' ');
+        }
+      }
       if (clean_up) token = CleanUpSpaces(std::move(token));
     }
     return tokens;

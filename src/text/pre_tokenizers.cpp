@@ -100,7 +100,7 @@ PreTokenizer ParseByteLevel(const JsonObject& object) {
     Words out;
     for (const Word& word : words) {
       std::string text = word.text;
-      if (prefix && !text.starts_with(' ')) text = " " + text;
+      if (prefix && !text.starts_with(' ')) text.insert(text.begin(), ' ');
       const Spans spans = regex ? regex->Split(text) : Spans{{0, text.size(), true}};
       for (const Regex::Span& span : spans) {
         out.push_back({ToByteCharacters(text.substr(span.begin, span.end - span.begin)),
@@ -137,7 +137,7 @@ PreTokenizer ParseMetaspace(const JsonObject& object) {
     for (const Word& word : words) {
       std::string text = ReplaceAll(word.text, " ", symbol);
       const bool prepend = scheme == "always" || (scheme == "first" && word.first);
-      if (prepend && !text.starts_with(symbol)) text = symbol + text;
+      if (prepend && !text.starts_with(symbol)) text.insert(0, symbol);
       size_t begin = 0;
       while (begin < text.size()) {  // every symbol begins a word
         const size_t next = split ? text.find(symbol, begin + 1) : std::string::npos;
