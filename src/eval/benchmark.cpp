@@ -13,7 +13,7 @@
 #include "moefy/model/ffn.h"
 #include "moefy/record/activation_dump.h"
 #include "moefy/route/router.h"
-#include "moefy/route/router_trainer.h"
+#include "moefy/route/router_store.h"
 #include "moefy/route/selection.h"
 #include "moefy/runtime/sparse_ffn.h"
 #include "moefy/split/moe_checkpoint.h"
