@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "moefy/record/activation_dump.h"
-#include "moefy/route/router_trainer.h"
+#include "moefy/route/router_store.h"
 #include "moefy/split/moe_checkpoint.h"
 
 namespace moefy::eval {

@@ -6,7 +6,7 @@
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
-#include "moefy/route/router_trainer.h"
+#include "moefy/route/router_store.h"
 #include "moefy/split/moe_checkpoint.h"
 
 namespace moefy::pipeline {

@@ -1,82 +1,147 @@
 #include "moefy/pipeline/route_stage.h"
+
 #include "moefy/base/error.h"
-#include "moefy/route/router_trainer.h"
+#include "moefy/route/compensation.h"
+#include "moefy/route/router_store.h"
 
 namespace moefy::pipeline {
 namespace {
+
+struct Preset {
+  const char* name;
+  const char* router;
+  const char* target;
+  int64_t epochs;
+  int64_t patience;
+  const char* compensation;
+};
+
+// paper: MoEfication's choices. fast: nothing is trained. best: what docs/routing.md measured best.
+constexpr Preset kPresets[] = {
+    {"paper", "mlp", "mass", 30, 0, "none"},
+    {"fast", "ridge", "output-norm", 1, 0, "none"},
+    {"best", "mlp", "output-norm", 30, 5, "none"},
+};
+
+const Preset& GetPreset(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Preset& preset : kPresets) {
+    if (name == preset.name) return preset;
+    names.emplace_back(preset.name);
+  }
+  throw UsageError("--preset is ", Quoted(name), DidYouMean(name, names), "; one of ", Join(names));
+}
 
 void CheckOptions(const RouteTrainOptions& options) {
   const auto require = [](bool ok, const char* name, auto value, const char* expected) {
     if (!ok) throw UsageError("--", name, " is ", value, "; expected ", expected);
   };
   require(options.epochs >= 1, "epochs", options.epochs, "at least 1");
+  require(options.patience >= 0, "patience", options.patience, "at least 0");
   require(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
   require(options.learning_rate > 0, "learning-rate", options.learning_rate, "more than 0");
   require(options.held_out > 0 && options.held_out < 1, "held-out", options.held_out,
           "a share between 0 and 1");
   require(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
           options.metric_ratio, "a share above 0 and at most 1");
+  route::GetRouterKind(options.router);
+  route::GetTarget(options.target);
+  route::GetCompensation(options.compensation);
   if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
+}
+
+route::TrainOptions ToTrainOptions(const RouteTrainOptions& options) {
+  route::TrainOptions train;
+  train.router = options.router;
+  train.target = options.target;
+  train.epochs = options.epochs;
+  train.patience = options.patience;
+  train.batch_size = options.batch_size;
+  train.learning_rate = options.learning_rate;
+  train.held_out = options.held_out;
+  train.metric_ratio = options.metric_ratio;
+  train.compensation = options.compensation;
+  train.least_squares = options.least_squares;
+  train.seed = static_cast<uint64_t>(options.seed);
+  return train;
+}
+
+RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained) {
+  const auto quality = [](const route::RouterQuality& q) {
+    return RouteQuality{q.mass, q.recall, q.output_error};
+  };
+  RouteTrainRow row;
+  row.ffn = ffn;
+  row.train_tokens = trained.train_tokens;
+  row.held_out_tokens = trained.routed.tokens;
+  row.best_epoch = trained.best_epoch;
+  row.routed = quality(trained.routed);
+  row.similarity = quality(trained.similarity);
+  row.random = quality(trained.random);
+  row.oracle = quality(trained.oracle);
+  row.oracle_output = quality(trained.oracle_output);
+  row.neuron_oracle_error = trained.neuron_oracle_error;
+  row.final_error = trained.final_error;
+  row.compensated = trained.compensation.defined();
+  row.calibrated = trained.w_out.defined();
+  row.dead_experts = trained.DeadExperts();
+  row.load_entropy = trained.LoadEntropy();
+  const at::Tensor load = trained.load.contiguous();
+  row.load.assign(load.data_ptr<float>(), load.data_ptr<float>() + load.numel());
+  row.seconds = trained.seconds;
+  return row;
 }
 
 }  // namespace
 
-RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists,
+RouteTrainOptions WithPreset(RouteTrainOptions options) {
+  const Preset& preset = GetPreset(options.preset);
+  if (options.router.empty()) options.router = preset.router;
+  if (options.target.empty()) options.target = preset.target;
+  if (options.epochs == 0) options.epochs = preset.epochs;
+  if (options.patience == -1) options.patience = preset.patience;
+  if (options.compensation.empty()) options.compensation = preset.compensation;
+  return options;
+}
+
+RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
                             Progress& progress) {
+  const RouteTrainOptions options = WithPreset(given);
   CheckOptions(options);
   const bool in_place = options.out.empty() || options.out == options.moe;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  if (options.least_squares && route::IsCalibrated(moe)) {
+    throw UsageError(options.moe,
+                     " is calibrated already, so the original W_out is not known; start from "
+                     "`moefy split` again");
+  }
   const record::ActivationDump dump = record::ActivationDump::Open(options.dump);
   route::CheckDumpMatches(moe, dump);
   StagedDirectory staged(in_place ? options.moe : options.out,
                          in_place ? IfExists::kReplace : if_exists);
 
-  route::TrainOptions train;
-  train.epochs = options.epochs;
-  train.batch_size = options.batch_size;
-  train.learning_rate = options.learning_rate;
-  train.held_out = options.held_out;
-  train.metric_ratio = options.metric_ratio;
-  train.seed = static_cast<uint64_t>(options.seed);
-  const Json recorded = {{"kind", "mlp"},
-                         {"epochs", options.epochs},
-                         {"batch_size", options.batch_size},
-                         {"learning_rate", options.learning_rate},
-                         {"held_out", options.held_out},
-                         {"metric_ratio", options.metric_ratio},
-                         {"seed", options.seed},
-                         {"corpus", dump.info().corpus}};
-
   RouteTrainResult result;
+  result.options = options;
+  const route::TrainOptions train = ToTrainOptions(options);
   std::vector<route::TrainedRouter> routers;
   progress.Begin("training routers", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {
     ThrowIfInterrupted();
     const size_t dump_idx = *dump.Find(ffn.spec);  // CheckDumpMatches has looked
-    routers.push_back(route::TrainMlpRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
-                                            ffn.plan.num_experts(), dump, dump_idx, train));
-    const route::TrainedRouter& trained = routers.back();
-    RouteTrainRow row;
-    row.ffn = ffn.spec.name;
-    row.train_tokens = trained.train_tokens;
-    row.held_out_tokens = trained.mlp.tokens;
-    row.best_epoch = trained.best_epoch;
-    row.mlp_mass = trained.mlp.mass;
-    row.mlp_recall = trained.mlp.recall;
-    row.similarity_mass = trained.similarity.mass;
-    row.random_mass = trained.random.mass;
-    row.oracle_mass = trained.oracle.mass;
-    row.seconds = trained.seconds;
-    result.rows.push_back(row);
+    routers.push_back(route::TrainRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
+                                         ffn.plan.num_experts(), dump, dump_idx, train));
+    result.rows.push_back(ToRow(ffn.spec.name, routers.back()));
     progress.Advance(1);
   }
-  route::WriteRouters(moe, routers, recorded, staged.path());
+  route::WriteRouters(moe, routers, train, dump.info().corpus, staged.path());
   staged.Commit();
-  double mass = 0;
+  double mass = 0, error = 0;
   for (const RouteTrainRow& row : result.rows) {
-    mass += row.mlp_mass / static_cast<double>(result.rows.size());
+    mass += row.routed.mass / static_cast<double>(result.rows.size());
+    error += row.final_error / static_cast<double>(result.rows.size());
   }
-  progress.End(StrCat("held-out mass ", FormatFixed(100 * mass, 1), " % at ",
+  progress.End(StrCat("held-out mass ", FormatFixed(100 * mass, 1), " %, output error ",
+                      FormatFixed(100 * error, 1), " % at ",
                       FormatFixed(100 * options.metric_ratio, 0), " % of the neurons"));
   result.moe = in_place ? options.moe : options.out;
   return result;

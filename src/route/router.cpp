@@ -29,6 +29,15 @@ double MlpRouter::FlopsPerToken() const {
   return 2.0 * static_cast<double>(w1_.numel() + w2_.numel());
 }
 
+LinearRouter::LinearRouter(std::string name, at::Tensor w, at::Tensor b)
+    : name_(std::move(name)), w_(std::move(w)), b_(std::move(b)) {
+  MOEFY_CHECK(w_.dim() == 2 && b_.dim() == 1 && w_.size(0) == b_.size(0));
+}
+
+at::Tensor LinearRouter::Scores(const at::Tensor& x) { return at::linear(x, w_, b_); }
+
+double LinearRouter::FlopsPerToken() const { return 2.0 * static_cast<double>(w_.numel()); }
+
 SimilarityRouter::SimilarityRouter(at::Tensor centers) : centers_(Normalized(centers)) {}
 
 at::Tensor SimilarityRouter::Scores(const at::Tensor& x) {
@@ -47,25 +56,11 @@ at::Tensor RandomRouter::Scores(const at::Tensor& x) {
   return at::rand({x.size(0), num_experts_}, generator_, at::TensorOptions(at::kFloat));
 }
 
-OracleRouter::OracleRouter(model::FfnWeights ffn, int64_t num_experts)
-    : ffn_(std::move(ffn)), num_experts_(num_experts) {}
+OracleRouter::OracleRouter(model::FfnWeights ffn, int64_t num_experts, const Target& target)
+    : ffn_(std::move(ffn)), num_experts_(num_experts), target_(target) {}
 
 at::Tensor OracleRouter::Scores(const at::Tensor& x) {
-  return ActivationMass(ffn_, x, num_experts_);
-}
-
-at::Tensor ActivationMass(const model::FfnWeights& ffn, const at::Tensor& x, int64_t num_experts) {
-  constexpr int64_t kChunk = 1024;  // tokens whose neurons are in memory at once
-  const int64_t neurons_per_expert = ffn.num_neurons() / num_experts;
-  MOEFY_CHECK(neurons_per_expert * num_experts == ffn.num_neurons());
-  at::Tensor mass = at::empty({x.size(0), num_experts}, x.options());
-  for (int64_t begin = 0; begin < x.size(0); begin += kChunk) {
-    const int64_t tokens = std::min(kChunk, x.size(0) - begin);
-    const at::Tensor neurons = model::NeuronActivations(ffn, x.narrow(0, begin, tokens));
-    mass.narrow(0, begin, tokens)
-        .copy_(neurons.clamp_min(0).view({tokens, num_experts, neurons_per_expert}).sum(2));
-  }
-  return mass;  // [tokens, experts]
+  return Importance(target_, ffn_, x, num_experts_);
 }
 
 at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts) {
@@ -73,8 +68,67 @@ at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts) {
   return Normalized(rows).view({num_experts, -1, ffn.hidden()}).mean(1);
 }
 
+const std::vector<RouterKind>& RouterKinds() {
+  using Shapes = std::vector<std::vector<int64_t>>;
+  using Parameters = std::vector<at::Tensor>;
+  const auto linear_shapes = [](int64_t experts, int64_t hidden) {
+    return Shapes{{experts, hidden}, {experts}};
+  };
+  static const std::vector<RouterKind> kinds = {
+      {"mlp",
+       "two small layers, trained (the paper's)",
+       {"w1", "w2"},
+       [](int64_t experts, int64_t hidden) {
+         return Shapes{{experts, hidden}, {experts, experts}};
+       },
+       [](const Parameters& p) -> std::unique_ptr<Router> {
+         return std::make_unique<MlpRouter>(p[0], p[1]);
+       }},
+      {"linear",
+       "one layer with a bias, trained",
+       {"w", "b"},
+       linear_shapes,
+       [](const Parameters& p) -> std::unique_ptr<Router> {
+         return std::make_unique<LinearRouter>("linear", p[0], p[1]);
+       }},
+      {"ridge",
+       "one layer with a bias, by least squares: no training",
+       {"w", "b"},
+       linear_shapes,
+       [](const Parameters& p) -> std::unique_ptr<Router> {
+         return std::make_unique<LinearRouter>("ridge", p[0], p[1]);
+       }},
+      {"similarity",
+       "cosine with the experts' centers: needs no data",
+       {"centers"},
+       [](int64_t experts, int64_t hidden) {
+         return Shapes{{experts, hidden}};
+       },
+       [](const Parameters& p) -> std::unique_ptr<Router> {
+         return std::make_unique<SimilarityRouter>(p[0]);
+       }},
+  };
+  return kinds;
+}
+
+const RouterKind& GetRouterKind(const std::string& name) {
+  std::vector<std::string> names;
+  for (const RouterKind& kind : RouterKinds()) {
+    if (kind.name == name) return kind;
+    names.push_back(kind.name);
+  }
+  throw UsageError("unknown router ", Quoted(name), DidYouMean(name, names), "; one of ",
+                   Join(names));
+}
+
 const std::vector<std::string>& RouterNames() {
-  static const std::vector<std::string> names = {"mlp", "similarity", "oracle", "random"};
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const RouterKind& kind : RouterKinds()) all.push_back(kind.name);
+    for (const Target& target : Targets()) all.push_back(target.oracle);
+    all.emplace_back("random");
+    return all;
+  }();
   return names;
 }
 

@@ -1,12 +1,14 @@
-// Routers in moefy.safetensors and moefy.json, and whether a dump fits a split checkpoint.
-#include <algorithm>
+#include "moefy/route/router_store.h"
+
 #include <cstring>
 #include <filesystem>
+#include <limits>
+#include <map>
 #include <set>
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
-#include "moefy/route/router_trainer.h"
+#include "moefy/model/tensor_io.h"
 #include "moefy/split/rewrite.h"
 
 namespace moefy::route {
@@ -14,15 +16,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Behind an FFN's name: everything that route-train stores.
 constexpr const char* kRouterPart = ".router.";
-std::string W1Name(const std::string& ffn_name) { return ffn_name + kRouterPart + "w1"; }
-std::string W2Name(const std::string& ffn_name) { return ffn_name + kRouterPart + "w2"; }
+constexpr const char* kThresholds = "thresholds";
+constexpr const char* kErrors = "errors";
+constexpr const char* kCompensation = "compensation";
 
-io::TensorInfo Declare(const std::string& name, const at::Tensor& tensor) {
+std::string NameOf(const split::MoeFfn& ffn, const std::string& part) {
+  return ffn.spec.name + kRouterPart + part;
+}
+
+io::TensorInfo Declare(const std::string& name, at::IntArrayRef shape) {
   io::TensorInfo info;
   info.name = name;
   info.dtype = io::DType::kF32;
-  for (const int64_t extent : tensor.sizes()) info.shape.push_back(static_cast<uint64_t>(extent));
+  for (const int64_t extent : shape) info.shape.push_back(static_cast<uint64_t>(extent));
   return info;
 }
 
@@ -30,21 +38,36 @@ std::span<const std::byte> Bytes(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()};
 }
 
+std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn& ffn,
+                                                             const TrainedRouter& trained) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  const std::vector<std::string>& names = GetRouterKind(trained.router->name()).tensors;
+  const std::vector<at::Tensor> parameters = trained.router->Parameters();
+  MOEFY_CHECK(names.size() == parameters.size());
+  for (size_t i = 0; i < names.size(); ++i) tensors.emplace_back(names[i], parameters[i]);
+  tensors.emplace_back(kThresholds, trained.thresholds);
+  tensors.emplace_back(kErrors, trained.errors);
+  if (trained.compensation.defined()) tensors.emplace_back(kCompensation, trained.compensation);
+  for (auto& [name, tensor] : tensors) {
+    name = NameOf(ffn, name);
+    tensor = tensor.contiguous();
+  }
+  return tensors;
+}
+
 // moefy.safetensors again, with these routers in place of any that were there.
 void WriteExtras(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
                  const fs::path& path) {
   std::vector<std::pair<std::string, at::Tensor>> added;
   for (size_t i = 0; i < routers.size(); ++i) {
-    const std::string& name = moe.ffns()[i].spec.name;
-    added.emplace_back(W1Name(name), routers[i].router->w1().contiguous());
-    added.emplace_back(W2Name(name), routers[i].router->w2().contiguous());
+    for (auto& tensor : NamedTensors(moe.ffns()[i], routers[i])) added.push_back(std::move(tensor));
   }
   std::vector<io::TensorInfo> kept;
   for (const io::TensorInfo& info : moe.extras().tensors()) {
     if (info.name.find(kRouterPart) == std::string::npos) kept.push_back(info);
   }
   std::vector<io::TensorInfo> all = kept;
-  for (const auto& [name, tensor] : added) all.push_back(Declare(name, tensor));
+  for (const auto& [name, tensor] : added) all.push_back(Declare(name, tensor.sizes()));
   io::SafetensorsWriter writer(path, all, moe.extras().metadata());
   for (const io::TensorInfo& info : kept) writer.Write(info.name, moe.extras().Bytes(info));
   for (const auto& [name, tensor] : added) writer.Write(name, Bytes(tensor));
@@ -52,25 +75,60 @@ void WriteExtras(const split::MoeCheckpoint& moe, const std::vector<TrainedRoute
 }
 
 Json QualityToJson(const RouterQuality& quality) {
-  return {{"mass", quality.mass}, {"recall", quality.recall}};
+  return {
+      {"mass", quality.mass}, {"recall", quality.recall}, {"output_error", quality.output_error}};
+}
+
+Json OptionsToJson(const TrainOptions& options, const std::string& corpus) {
+  return {{"epochs", options.epochs},
+          {"patience", options.patience},
+          {"batch_size", options.batch_size},
+          {"learning_rate", options.learning_rate},
+          {"held_out", options.held_out},
+          {"metric_ratio", options.metric_ratio},
+          {"compensation", options.compensation},
+          {"least_squares", options.least_squares},
+          {"seed", options.seed},
+          {"corpus", corpus}};
 }
 
 Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                    const Json& train_options) {
+                    const TrainOptions& options, const std::string& corpus) {
   Json ffns = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
     const TrainedRouter& router = routers[i];
     ffns.push_back({{"name", moe.ffns()[i].spec.name},
                     {"dump_tokens", router.dump_tokens},
                     {"train_tokens", router.train_tokens},
-                    {"held_out_tokens", router.mlp.tokens},
+                    {"held_out_tokens", router.routed.tokens},
                     {"best_epoch", router.best_epoch},
-                    {"mlp", QualityToJson(router.mlp)},
+                    {"routed", QualityToJson(router.routed)},
                     {"similarity", QualityToJson(router.similarity)},
                     {"random", QualityToJson(router.random)},
-                    {"oracle", QualityToJson(router.oracle)}});
+                    {"oracle", QualityToJson(router.oracle)},
+                    {"oracle_output", QualityToJson(router.oracle_output)},
+                    {"neuron_oracle_output_error", router.neuron_oracle_error},
+                    {"final_output_error", router.final_error},
+                    {"dead_experts", router.DeadExperts()},
+                    {"load_entropy", router.LoadEntropy()},
+                    {"compensated", router.compensation.defined()}});
   }
-  return {{"options", train_options}, {"ffns", ffns}};
+  return {{"kind", options.router},
+          {"target", options.target},
+          {"options", OptionsToJson(options, corpus)},
+          {"ffns", ffns}};
+}
+
+// One entry per calibration, with the tensors that it changed; empty for none.
+Json Calibrations(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
+                  double ratio) {
+  Json tensors = Json::array();
+  for (size_t i = 0; i < routers.size(); ++i) {
+    if (routers[i].w_out.defined()) tensors.push_back(moe.ffns()[i].spec.w_out);
+  }
+  if (tensors.empty()) return Json::array();
+  return Json::array(
+      {{{"kind", "least-squares"}, {"ffn_ratio", ratio}, {"tensors", std::move(tensors)}}});
 }
 
 // The same bytes under a second name where the file system can, a copy where it cannot.
@@ -82,18 +140,54 @@ void LinkOrCopy(const fs::path& from, const fs::path& to) {
   if (code) throw SystemError(code.value(), from, ": cannot be copied to ", to);
 }
 
-at::Tensor ReadMatrix(const io::SafetensorsFile& file, const std::string& name, int64_t rows,
-                      int64_t columns) {
+void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {
+  for (const auto& file : moe.weights().files()) {
+    LinkOrCopy(file->path(), directory / file->path().filename());
+  }
+  if (const std::string& index = moe.weights().index_name(); !index.empty()) {
+    LinkOrCopy(moe.directory() / index, directory / index);
+  }
+}
+
+// The weights again, with the calibrated W_outs in place of their own.
+void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
+                     const fs::path& directory) {
+  std::map<std::string, at::Tensor> changed;
+  for (size_t i = 0; i < routers.size(); ++i) {
+    const model::FfnSpec& spec = moe.ffns()[i].spec;
+    if (!routers[i].w_out.defined()) continue;
+    const auto dtype = model::ComputableType(moe.weights().Get(spec.w_out).dtype);
+    MOEFY_CHECK(dtype.has_value());  // it was read
+    const at::Tensor stored = spec.transposed ? routers[i].w_out : routers[i].w_out.t();
+    changed[spec.w_out] = stored.to(*dtype).contiguous();
+  }
+  io::RewriteCheckpoint(
+      moe.weights(), directory,
+      [&](const io::TensorInfo& info, std::span<const std::byte> bytes, std::vector<std::byte>&) {
+        const auto found = changed.find(info.name);
+        return found == changed.end() ? bytes : Bytes(found->second);
+      });
+}
+
+// An F32 tensor of that shape. Error{kInput} for any other.
+at::Tensor ReadF32(const io::SafetensorsFile& file, const std::string& name,
+                   const std::vector<int64_t>& shape) {
   const io::TensorInfo* info = file.Find(name);
-  at::Tensor out = at::empty({rows, columns}, at::kFloat);
-  if (!info || info->dtype != io::DType::kF32 || info->shape != Declare(name, out).shape) {
+  if (!info || info->dtype != io::DType::kF32 || info->shape != Declare(name, shape).shape) {
     throw InputError(
-        file.path(), ": expected a tensor ", Quoted(name), ", F32 [", rows, ", ", columns,
-        "], found ",
+        file.path(), ": expected a tensor ", Quoted(name), ", F32 ", FormatShape(shape), ", found ",
         info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
   }
+  at::Tensor out = at::empty(shape, at::kFloat);
   std::memcpy(out.data_ptr(), file.Bytes(*info).data(), out.nbytes());
   return out;
+}
+
+void RequireRouters(const split::MoeCheckpoint& moe) {
+  if (HasRouters(moe)) return;
+  throw UsageError(moe.directory(),
+                   " has no routers; `moefy route-train` trains them, and "
+                   "--selection similarity does without");
 }
 
 }  // namespace
@@ -132,40 +226,103 @@ void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationD
 }
 
 void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  const Json& train_options, const fs::path& directory) {
+                  const TrainOptions& options, const std::string& corpus,
+                  const fs::path& directory) {
   MOEFY_CHECK(routers.size() == moe.ffns().size());
   if (std::error_code none; fs::exists(moe.directory() / "config.json", none)) {
     WriteTextFile(directory / "config.json", ReadTextFile(moe.directory() / "config.json"),
                   IfExists::kRefuse);
   }
   split::CopySideFiles(moe.weights(), directory);
-  for (const auto& file : moe.weights().files()) {
-    LinkOrCopy(file->path(), directory / file->path().filename());
-  }
-  if (const std::string& index = moe.weights().index_name(); !index.empty()) {
-    LinkOrCopy(moe.directory() / index, directory / index);
+  const Json calibrations = Calibrations(moe, routers, options.metric_ratio);
+  if (calibrations.empty()) {
+    LinkWeights(moe, directory);
+  } else {
+    WriteCalibrated(moe, routers, directory);
   }
   WriteExtras(moe, routers, directory / split::kMoeTensors);
   Json manifest = moe.manifest();
-  manifest["router"] = RouterManifest(moe, routers, train_options);
+  manifest["router"] = RouterManifest(moe, routers, options, corpus);
+  if (!calibrations.empty()) manifest["calibration"] = calibrations;
   WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
 }
 
-bool HasRouters(const split::MoeCheckpoint& moe) {
-  return JsonObject(moe.manifest(), split::kMoeManifest).Has("router");
+std::string StoredRouterKind(const split::MoeCheckpoint& moe) {
+  const JsonObject manifest(moe.manifest(), split::kMoeManifest);
+  // Before there were other kinds, none was named.
+  return manifest.Has("router") ? manifest.GetObject("router").GetString("kind", "mlp") : "";
+}
+
+bool HasRouters(const split::MoeCheckpoint& moe) { return !StoredRouterKind(moe).empty(); }
+
+bool IsCalibrated(const split::MoeCheckpoint& moe) {
+  return JsonObject(moe.manifest(), split::kMoeManifest).Has("calibration");
+}
+
+std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+  RequireRouters(moe);
+  const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
+  const RouterKind& kind = GetRouterKind(StoredRouterKind(moe));
+  const auto shapes = kind.shapes(ffn.plan.num_experts(), ffn.spec.hidden);
+  std::vector<at::Tensor> parameters;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shapes[i]));
+  }
+  return kind.make(parameters);
 }
 
 std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
-  if (!HasRouters(moe)) {
-    throw UsageError(moe.directory(),
-                     " has no routers; `moefy route-train` trains them, and "
-                     "--selection similarity does without");
+  std::unique_ptr<Router> router = ReadRouter(moe, ffn_idx);
+  auto* mlp = dynamic_cast<MlpRouter*>(router.get());
+  if (!mlp) {
+    throw UsageError(moe.directory(), " holds ", router->name(),
+                     " routers; this needs `moefy route-train --router mlp`");
   }
+  router.release();
+  return std::unique_ptr<MlpRouter>(mlp);
+}
+
+at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+  RequireRouters(moe);
+  return ReadF32(moe.extras(), NameOf(moe.ffns().at(ffn_idx), kThresholds), {101});
+}
+
+at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
-  const int64_t experts = ffn.plan.num_experts();
-  at::Tensor w1 = ReadMatrix(moe.extras(), W1Name(ffn.spec.name), experts, ffn.spec.hidden);
-  at::Tensor w2 = ReadMatrix(moe.extras(), W2Name(ffn.spec.name), experts, experts);
-  return std::make_unique<MlpRouter>(std::move(w1), std::move(w2));
+  const std::string name = NameOf(ffn, kCompensation);
+  if (!moe.extras().Find(name)) return {};
+  return ReadF32(moe.extras(), name, {ffn.plan.num_experts(), ffn.spec.hidden});
+}
+
+std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio) {
+  RequireRouters(moe);
+  const JsonObject manifest(moe.manifest(), split::kMoeManifest);
+  const std::vector<JsonObject> listed = manifest.GetObject("router").GetObjects("ffns");
+  if (listed.size() != moe.ffns().size()) {
+    throw InputError(manifest.PathOf("router"), " lists ", listed.size(), " FFNs; expected ",
+                     moe.ffns().size());
+  }
+  std::vector<BudgetedFfn> ffns;
+  for (size_t i = 0; i < listed.size(); ++i) {
+    const split::MoeFfn& ffn = moe.ffns()[i];
+    const at::Tensor errors =
+        ReadF32(moe.extras(), NameOf(ffn, kErrors), {static_cast<int64_t>(kCurveRatios.size())});
+    const float* values = errors.data_ptr<float>();
+    const auto tokens = static_cast<double>(
+        listed[i].GetInt("dump_tokens", 1, std::numeric_limits<int64_t>::max()));
+    ffns.push_back({ffn.plan.num_experts(),
+                    tokens * static_cast<double>(ffn.plan.neurons_per_expert()),
+                    {values, values + errors.numel()}});
+  }
+  return SpendBudget(ffns, ffn_ratio);
+}
+
+bool HasPolicy(const split::MoeCheckpoint& moe, const std::string& policy) {
+  const std::map<std::string, std::string> needed = {{Selection::kThreshold, kThresholds},
+                                                     {Selection::kBudget, kErrors}};
+  const auto part = needed.find(policy);
+  return part == needed.end() ||
+         (!moe.ffns().empty() && moe.extras().Find(NameOf(moe.ffns()[0], part->second)));
 }
 
 }  // namespace moefy::route

@@ -1,67 +1,76 @@
 #include "moefy/route/router_trainer.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 
 #include "moefy/base/error.h"
-#include "moefy/base/progress.h"
+#include "moefy/route/compensation.h"
+#include "moefy/route/least_squares.h"
+#include "moefy/route/output_error.h"
 #include "moefy/route/selection.h"
+#include "route/router_fit.h"
 
 namespace moefy::route {
 namespace {
 
-// Adds up what a choice of k experts per token catches.
-class QualityTally {
- public:
-  explicit QualityTally(int64_t k) : k_(k) {}
+// Tokens whose outputs the held-out errors are of, at most, spread evenly.
+constexpr int64_t kErrorTokens = 2048;
+// Tokens from which compensation and W_out are found, at most.
+constexpr int64_t kSumTokens = 16384;
+constexpr int64_t kChunk = 1024;
 
-  // Both [tokens, experts].
-  void Add(const at::Tensor& scores, const at::Tensor& mass) {
-    const at::Tensor chosen = SelectTopK(scores, k_), ideal = SelectTopK(mass, k_);
-    caught_ += mass.gather(1, chosen).sum(at::kDouble).item<double>();
-    total_ += mass.sum(at::kDouble).item<double>();
-    const at::Tensor relevant = Marked(ideal, mass) & (mass > 0);
-    hits_ += (Marked(chosen, mass) & relevant).sum().item<int64_t>();
-    relevant_ += relevant.sum().item<int64_t>();
-    tokens_ += mass.size(0);
-  }
-
-  RouterQuality Get() const {
-    return {total_ > 0 ? caught_ / total_ : 1.0,
-            relevant_ > 0 ? static_cast<double>(hits_) / static_cast<double>(relevant_) : 1.0,
-            tokens_};
-  }
-
- private:
-  // True where `chosen` points, in the shape of `mass`.
-  static at::Tensor Marked(const at::Tensor& chosen, const at::Tensor& mass) {
-    return at::zeros_like(mass, at::kBool).scatter_(1, chosen, true);
-  }
-
-  int64_t k_;
-  double caught_ = 0, total_ = 0;
-  int64_t hits_ = 0, relevant_ = 0, tokens_ = 0;
-};
-
-RouterQuality Quality(const at::Tensor& scores, const at::Tensor& mass, int64_t k) {
-  QualityTally tally(k);
-  tally.Add(scores, mass);
-  return tally.Get();
+at::Tensor SpreadEvenly(const at::Tensor& rows, int64_t max_rows) {
+  const int64_t kept = std::min(max_rows, rows.size(0));
+  if (kept == rows.size(0)) return rows;
+  return rows.index_select(0, (at::arange(kept, at::kLong) * rows.size(0)).div(kept, "floor"));
 }
+
+// Held-out tokens with all that is known of them.
+struct HeldOut {
+  at::Tensor x, mass;   // [tokens, hidden], [tokens, experts]
+  at::Tensor sample_x;  // some of x: those of `sample`
+  OutputSample sample;
+  const model::FfnWeights& ffn;
+  int64_t num_experts;
+
+  HeldOut(const model::FfnWeights& weights, int64_t experts, const at::Tensor& inputs)
+      : x(inputs),
+        mass(Importance(GetTarget("mass"), weights, inputs, experts)),
+        sample_x(SpreadEvenly(inputs, kErrorTokens)),
+        sample(weights, sample_x, experts),
+        ffn(weights),
+        num_experts(experts) {}
+
+  RouterQuality Measure(Router& router, double ratio) const {
+    const int64_t k = NumSelected(ratio, num_experts);
+    const at::Tensor scores = router.Scores(x);
+    const at::Tensor chosen = TopKMask(scores, k);
+    const at::Tensor relevant = TopKMask(mass, k) & (mass > 0);
+    const auto num_relevant = relevant.sum().item<double>();
+    RouterQuality quality;
+    quality.mass = CaughtShare(scores, mass, k);
+    quality.recall =
+        num_relevant > 0 ? (chosen & relevant).sum().item<double>() / num_relevant : 1.0;
+    quality.output_error = Error(router, ratio);
+    quality.tokens = x.size(0);
+    return quality;
+  }
+  double Error(Router& router, double ratio, const Stand& stand = {}) const {
+    return sample.Error(TopKMask(router.Scores(sample_x), NumSelected(ratio, num_experts)), stand);
+  }
+};
 
 // At most `max_tokens` rows, spread evenly over the dump. [tokens, hidden]
 at::Tensor ReadTokens(const record::ActivationDump& dump, size_t ffn_idx, int64_t max_tokens) {
-  constexpr int64_t kChunk = 8192;
+  constexpr int64_t kReadRows = 8192;
   const record::DumpedFfn& ffn = dump.ffns()[ffn_idx];
   const int64_t kept = std::min(ffn.tokens, max_tokens);
   at::Tensor out = at::empty({kept, ffn.hidden}, at::kFloat);
   const auto row_of = [&](int64_t i) { return i * ffn.tokens / kept; };
   int64_t done = 0;
-  for (int64_t begin = 0; begin < ffn.tokens; begin += kChunk) {
-    const int64_t end = std::min(ffn.tokens, begin + kChunk);
+  for (int64_t begin = 0; begin < ffn.tokens; begin += kReadRows) {
+    const int64_t end = std::min(ffn.tokens, begin + kReadRows);
     std::vector<int64_t> rows;
     for (int64_t i = done; i < kept && row_of(i) < end; ++i) rows.push_back(row_of(i) - begin);
     if (rows.empty()) continue;
@@ -96,63 +105,47 @@ Tokens SplitTokens(int64_t num_tokens, double held_out) {
   return {at::tensor(at::ArrayRef<int64_t>(train)), at::tensor(at::ArrayRef<int64_t>(held))};
 }
 
-// One parameter and its state. Source: Kingma and Ba, arXiv 1412.6980, algorithm 1.
-class AdamParameter {
- public:
-  explicit AdamParameter(const at::Tensor& start)
-      : value_(start.clone()), mean_(at::zeros_like(start)), square_(at::zeros_like(start)) {}
-
-  const at::Tensor& value() const { return value_; }
-  void Step(const at::Tensor& gradient, double learning_rate) {
-    constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
-    ++step_;
-    mean_.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-    square_.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-    const double mean_bias = 1 - std::pow(kBeta1, step_);
-    const double square_bias = 1 - std::pow(kBeta2, step_);
-    value_.addcdiv_(mean_, square_.div(square_bias).sqrt_().add_(kEpsilon),
-                    -learning_rate / mean_bias);
+// What stands in for the experts that do not run, as far as it helps: first the compensation, then
+// W_out with it. `x` are training tokens.
+Stand FitStand(Router& router, const HeldOut& held_out, const at::Tensor& x,
+               const TrainOptions& options) {
+  const Compensation& compensation = GetCompensation(options.compensation);
+  Stand kept;
+  const at::Tensor inputs = SpreadEvenly(x, kSumTokens);
+  const int64_t k = NumSelected(options.metric_ratio, held_out.num_experts);
+  double error = held_out.Error(router, options.metric_ratio);
+  const auto keep_if_better = [&](const Stand& candidate) {
+    const double with = held_out.Error(router, options.metric_ratio, candidate);
+    if (with < error) {
+      kept = candidate;
+      error = with;
+    }
+  };
+  const auto for_each_chunk = [&](const auto& use) {
+    for (const at::Tensor& part : inputs.split(kChunk)) {
+      ThrowIfInterrupted();
+      use(model::NeuronActivations(held_out.ffn, part), TopKMask(router.Scores(part), k));
+    }
+  };
+  if (compensation.name != "none") {
+    ContributionSums sums(held_out.ffn.num_neurons(), held_out.num_experts);
+    for_each_chunk(
+        [&](const at::Tensor& neurons, const at::Tensor& runs) { sums.Add(neurons, runs); });
+    keep_if_better({compensation.terms(sums, held_out.ffn), {}});
   }
-
- private:
-  at::Tensor value_, mean_, square_;
-  double step_ = 0;
-};
-
-// One step on a batch: x [batch, hidden] of unit rows, target [batch, experts] in [0, 1]. The loss
-// is the mean binary cross-entropy of sigmoid(w2 tanh(w1 x)); its gradient is written out because
-// autograd would cost more than the two products of so small a network.
-void TrainStep(const at::Tensor& x, const at::Tensor& target, double learning_rate,
-               AdamParameter& w1, AdamParameter& w2) {
-  const at::Tensor h = at::mm(x, w1.value().t()).tanh_();  // [batch, experts]
-  const at::Tensor logits = at::mm(h, w2.value().t());     // [batch, experts]
-  const at::Tensor d_logits =
-      at::sigmoid(logits).sub_(target).div_(static_cast<double>(logits.numel()));
-  const at::Tensor d_h = at::mm(d_logits, w2.value()).mul_(1 - h * h);
-  w2.Step(at::mm(d_logits.t(), h), learning_rate);
-  w1.Step(at::mm(d_h.t(), x), learning_rate);
+  if (options.least_squares) {
+    OutputLeastSquares squares(held_out.ffn, kept.compensation);
+    for_each_chunk(
+        [&](const at::Tensor& neurons, const at::Tensor& runs) { squares.Add(neurons, runs); });
+    const at::Tensor terms = kept.compensation;
+    for (const double strength : {1e-3, 1e-2, 1e-1, 1.0}) {
+      keep_if_better({terms, squares.Solve(strength)});
+    }
+  }
+  return kept;
 }
 
-}  // namespace
-
-RouterQuality MeasureRouter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-                            const at::Tensor& x, double ratio) {
-  constexpr int64_t kChunk = 1024;
-  const at::NoGradGuard no_grad;
-  QualityTally tally(NumSelected(ratio, num_experts));
-  for (int64_t begin = 0; begin < x.size(0); begin += kChunk) {
-    const at::Tensor part = x.narrow(0, begin, std::min(kChunk, x.size(0) - begin));
-    tally.Add(router.Scores(part), ActivationMass(ffn, part, num_experts));
-  }
-  return tally.Get();
-}
-
-TrainedRouter TrainMlpRouter(const model::FfnWeights& ffn, int64_t num_experts,
-                             const record::ActivationDump& dump, size_t dump_ffn_idx,
-                             const TrainOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
-  const at::NoGradGuard no_grad;
-  const record::DumpedFfn& dumped = dump.ffns().at(dump_ffn_idx);
+void CheckInputs(const record::DumpedFfn& dumped, const model::FfnWeights& ffn) {
   if (dumped.tokens == 0) {
     throw InputError("the activation dump holds no token of ", Quoted(dumped.name),
                      "; a router cannot be trained on nothing");
@@ -161,46 +154,74 @@ TrainedRouter TrainMlpRouter(const model::FfnWeights& ffn, int64_t num_experts,
     throw InputError("the activation dump's ", Quoted(dumped.name), " is ", dumped.hidden,
                      " wide; the FFN's inputs are ", ffn.hidden());
   }
-  at::Tensor x = ReadTokens(dump, dump_ffn_idx, options.max_tokens);  // [tokens, hidden]
+}
+
+}  // namespace
+
+RouterQuality MeasureRouter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
+                            const at::Tensor& x, double ratio) {
+  const at::NoGradGuard no_grad;
+  return HeldOut(ffn, num_experts, x).Measure(router, ratio);
+}
+
+int64_t TrainedRouter::DeadExperts() const { return (load == 0).sum().item<int64_t>(); }
+
+double TrainedRouter::LoadEntropy() const {
+  if (load.size(0) < 2) return 1;
+  const at::Tensor share = load / load.sum();
+  return -at::xlogy(share, share).sum().item<double>() /
+         std::log(static_cast<double>(load.size(0)));
+}
+
+TrainedRouter TrainRouter(const model::FfnWeights& ffn, int64_t num_experts,
+                          const record::ActivationDump& dump, size_t dump_ffn_idx,
+                          const TrainOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const at::NoGradGuard no_grad;
+  const record::DumpedFfn& dumped = dump.ffns().at(dump_ffn_idx);
+  CheckInputs(dumped, ffn);
+  const at::Tensor x = ReadTokens(dump, dump_ffn_idx, options.max_tokens);  // [tokens, hidden]
   if (!x.isfinite().all().item<bool>()) {
     throw InputError("the activation dump's ", Quoted(dumped.name),
                      " holds values that are not finite");
   }
-  const at::Tensor mass = ActivationMass(ffn, x, num_experts);  // [tokens, experts]
-  x.div_(x.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12));
-  const auto [train, held_out] = SplitTokens(x.size(0), options.held_out);
-  const at::Tensor held_x = x.index_select(0, held_out);
-  const at::Tensor held_mass = mass.index_select(0, held_out);
-  const double largest = mass.index_select(0, train).max().item<double>();
-  const at::Tensor targets = largest > 0 ? mass / largest : mass;
-  const int64_t k = NumSelected(options.metric_ratio, num_experts);
+  const auto [train, held] = SplitTokens(x.size(0), options.held_out);
+  const at::Tensor train_x = x.index_select(0, train);
+  const HeldOut held_out(ffn, num_experts, x.index_select(0, held));
 
-  const at::Tensor centers = ExpertCenters(ffn, num_experts);
-  AdamParameter w1(centers), w2(at::eye(num_experts));
-  at::Generator generator = at::detail::createCPUGenerator(options.seed);
+  const Target& target = GetTarget(options.target);
+  at::Tensor wanted = Importance(target, ffn, train_x, num_experts);  // [tokens, experts]
+  if (const double largest = wanted.max().item<double>(); largest > 0) wanted.div_(largest);
+  const int64_t k = NumSelected(options.metric_ratio, num_experts);
+  Fitted fitted = FitRouter({ffn, num_experts, train_x, wanted, held_out.x,
+                             Importance(target, ffn, held_out.x, num_experts), k, options});
   TrainedRouter result;
-  for (int64_t epoch = 0; epoch <= options.epochs; ++epoch) {
-    if (epoch > 0) {
-      const at::Tensor order = train.index_select(0, at::randperm(train.size(0), generator));
-      for (const at::Tensor& batch : order.split(options.batch_size)) {
-        ThrowIfInterrupted();
-        TrainStep(x.index_select(0, batch), targets.index_select(0, batch), options.learning_rate,
-                  w1, w2);
-      }
-    }
-    MlpRouter candidate(w1.value().clone(), w2.value().clone());
-    const RouterQuality quality = Quality(candidate.Scores(held_x), held_mass, k);
-    if (!result.router || quality.mass > result.mlp.mass) {
-      result.router = std::make_unique<MlpRouter>(std::move(candidate));
-      result.mlp = quality;
-      result.best_epoch = epoch;
-    }
-  }
-  SimilarityRouter similarity(centers);
+  result.router = std::move(fitted.router);
+  result.best_epoch = fitted.best_epoch;
+  const Stand stand = FitStand(*result.router, held_out, train_x, options);
+  result.compensation = stand.compensation;
+  result.w_out = stand.w_out;
+
+  const double ratio = options.metric_ratio;
+  SimilarityRouter similarity(ExpertCenters(ffn, num_experts));
   RandomRouter random(num_experts, options.seed);
-  result.similarity = Quality(similarity.Scores(held_x), held_mass, k);
-  result.random = Quality(random.Scores(held_x), held_mass, k);
-  result.oracle = Quality(held_mass, held_mass, k);
+  OracleRouter oracle(ffn, num_experts, GetTarget("mass"));
+  OracleRouter oracle_output(ffn, num_experts, GetTarget("output-norm"));
+  result.routed = held_out.Measure(*result.router, ratio);
+  result.similarity = held_out.Measure(similarity, ratio);
+  result.random = held_out.Measure(random, ratio);
+  result.oracle = held_out.Measure(oracle, ratio);
+  result.oracle_output = held_out.Measure(oracle_output, ratio);
+  result.neuron_oracle_error = held_out.sample.NeuronOracleError(ratio);
+  result.final_error = held_out.Error(*result.router, ratio, stand);
+
+  const at::Tensor scores = result.router->Scores(held_out.x);
+  result.load = TopKMask(scores, k).to(at::kFloat).mean(0);
+  result.thresholds = ThresholdTable(scores);
+  result.errors = at::empty({static_cast<int64_t>(kCurveRatios.size())}, at::kFloat);
+  for (size_t i = 0; i < kCurveRatios.size(); ++i) {
+    result.errors[static_cast<int64_t>(i)] = held_out.Error(*result.router, kCurveRatios[i], stand);
+  }
   result.dump_tokens = dumped.tokens;
   result.train_tokens = train.size(0);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

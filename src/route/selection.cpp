@@ -6,9 +6,11 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "moefy/base/error.h"
+#include "moefy/route/router.h"
 
 namespace moefy::route {
 namespace {
@@ -21,7 +23,56 @@ uint64_t SortKey(float score, int64_t idx) {
   return static_cast<uint64_t>(ordered) << 32 | (0xffffffffu - static_cast<uint32_t>(idx));
 }
 
+const std::string& OneOf(const std::vector<std::string>& known, const std::string& name,
+                         const char* what, const std::string& selection) {
+  const auto found = std::find(known.begin(), known.end(), name);
+  if (found != known.end()) return *found;
+  throw UsageError("unknown ", what, " ", Quoted(name), DidYouMean(name, known), "; one of ",
+                   Join(known), name == selection ? "" : StrCat(" in ", Quoted(selection)));
+}
+
+// Error per cost that the next expert takes away, by the lower convex hull of an FFN's curve, which
+// begins at 1 where nothing runs. One entry per expert, falling.
+std::vector<double> Gains(const BudgetedFfn& ffn) {
+  MOEFY_CHECK(ffn.errors.size() == kCurveRatios.size());
+  std::vector<std::pair<double, double>> hull = {{0.0, 1.0}};
+  const auto slope = [](const auto& a, const auto& b) {
+    return (b.second - a.second) / (b.first - a.first);
+  };
+  for (size_t i = 0; i < kCurveRatios.size(); ++i) {
+    const std::pair<double, double> point(kCurveRatios[i], ffn.errors[i]);
+    while (hull.size() > 1 &&
+           slope(hull[hull.size() - 2], hull.back()) >= slope(hull.back(), point))
+      hull.pop_back();
+    hull.push_back(point);
+  }
+  std::vector<double> gains;
+  size_t segment = 1;
+  for (int64_t e = 0; e < ffn.num_experts; ++e) {
+    const double middle = (static_cast<double>(e) + 0.5) / static_cast<double>(ffn.num_experts);
+    while (hull[segment].first < middle) ++segment;
+    gains.push_back(-slope(hull[segment - 1], hull[segment]) /
+                    (ffn.expert_cost * static_cast<double>(ffn.num_experts)));
+  }
+  return gains;
+}
+
 }  // namespace
+
+const std::vector<std::string>& PolicyNames() {
+  static const std::vector<std::string> names = {Selection::kTopK, Selection::kThreshold,
+                                                 Selection::kBudget};
+  return names;
+}
+
+Selection ParseSelection(const std::string& text) {
+  const size_t colon = text.find(':');
+  Selection selection;
+  selection.router = OneOf(RouterNames(), text.substr(0, colon), "selection", text);
+  if (colon == std::string::npos) return selection;
+  selection.policy = OneOf(PolicyNames(), text.substr(colon + 1), "selection policy", text);
+  return selection;
+}
 
 int64_t NumSelected(double ffn_ratio, int64_t num_experts) {
   if (!(ffn_ratio > 0 && ffn_ratio <= 1)) {
@@ -57,6 +108,55 @@ at::Tensor SelectTopK(const at::Tensor& scores, int64_t k) {
     }
   });
   return out;
+}
+
+at::Tensor TopKMask(const at::Tensor& scores, int64_t k) {
+  return at::zeros_like(scores, at::kBool).scatter_(1, SelectTopK(scores, k), true);
+}
+
+at::Tensor ThresholdTable(const at::Tensor& scores) {
+  constexpr int64_t kSteps = 100;
+  MOEFY_CHECK(scores.numel() > 0);
+  const at::Tensor sorted = std::get<0>(scores.reshape({-1}).sort(0, /*descending=*/true));
+  // Entry i: the last of the first i %, so that exactly those reach it.
+  const at::Tensor at_step = at::arange(kSteps + 1, at::kLong) * sorted.numel();
+  const at::Tensor last = at_step.div(kSteps, "floor").sub_(1).clamp_min_(0);
+  return sorted.index_select(0, last);
+}
+
+float ThresholdFor(const at::Tensor& table, double ffn_ratio) {
+  NumSelected(ffn_ratio, 1);  // for its check
+  if (ffn_ratio == 1) return -std::numeric_limits<float>::infinity();
+  const double position = ffn_ratio * static_cast<double>(table.numel() - 1);
+  const auto below = static_cast<int64_t>(position);
+  const auto share = static_cast<float>(position - static_cast<double>(below));
+  const float* values = table.data_ptr<float>();
+  return values[below] + share * (values[below + 1] - values[below]);
+}
+
+std::vector<int64_t> SpendBudget(const std::vector<BudgetedFfn>& ffns, double ffn_ratio) {
+  NumSelected(ffn_ratio, 1);  // for its check
+  struct Step {
+    double gain;
+    size_t ffn;
+  };
+  std::vector<Step> steps;
+  std::vector<int64_t> counts(ffns.size(), 1);
+  double left = 0;
+  for (size_t i = 0; i < ffns.size(); ++i) {
+    left += ffn_ratio * ffns[i].expert_cost * static_cast<double>(ffns[i].num_experts);
+    left -= ffns[i].expert_cost;
+    const std::vector<double> gains = Gains(ffns[i]);
+    for (size_t e = 1; e < gains.size(); ++e) steps.push_back({gains[e], i});
+  }
+  left *= 1 + 1e-9;  // sums of shares that should be whole
+  std::ranges::stable_sort(steps, [](const Step& a, const Step& b) { return a.gain > b.gain; });
+  for (const auto& [gain, i] : steps) {
+    if (ffns[i].expert_cost > left) continue;
+    left -= ffns[i].expert_cost;
+    ++counts[i];
+  }
+  return counts;
 }
 
 }  // namespace moefy::route

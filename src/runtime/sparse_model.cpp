@@ -2,14 +2,44 @@
 
 #include <malloc.h>
 
-#include <algorithm>
-
 #include "moefy/base/error.h"
 #include "moefy/route/router.h"
-#include "moefy/route/router_trainer.h"
+#include "moefy/route/router_store.h"
+#include "moefy/route/selection.h"
 #include "moefy/runtime/packed_linear.h"
 
 namespace moefy::runtime {
+namespace {
+
+// True for routers that have to be found first.
+bool IsLearned(const std::string& router) {
+  return router == "mlp" || router == "linear" || router == "ridge";
+}
+
+void CheckSelection(const route::Selection& selection, const std::string& text,
+                    const split::MoeCheckpoint& moe) {
+  const bool needs_store =
+      IsLearned(selection.router) || selection.policy != route::Selection::kTopK;
+  const std::string stored = route::StoredRouterKind(moe);
+  if (!needs_store) return;
+  if (stored.empty()) {
+    throw UsageError(moe.directory(), " has no routers yet; run `moefy route-train ",
+                     moe.directory(), " --dump DUMP` first, or choose among --selection ",
+                     "similarity,random,oracle,oracle-output");
+  }
+  if (stored != selection.router) {
+    throw UsageError("--selection ", text, " needs ", selection.router, " routers; ",
+                     moe.directory(), " holds ", stored, " ones; `moefy route-train --router ",
+                     selection.router, "` makes them");
+  }
+  if (!route::HasPolicy(moe, selection.policy)) {
+    throw UsageError("--selection ", text, ": the routers of ", moe.directory(),
+                     " were stored by an older moefy that did not measure what ", selection.policy,
+                     " needs; run `moefy route-train` again");
+  }
+}
+
+}  // namespace
 
 SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightFormat format,
                          Progress& progress)
@@ -33,32 +63,59 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
 
 void SparseModel::Install(const std::string& selection, double ffn_ratio) {
   CheckSelections({selection}, {&moe_});
+  const route::Selection parsed = route::ParseSelection(selection);
+  const std::vector<SelectionRule> rules = Rules(parsed, ffn_ratio);
   installed_.clear();
   for (size_t ffn_idx = 0; ffn_idx < experts_.size(); ++ffn_idx) {
-    auto sparse = std::make_unique<SparseFeedForward>(experts_[ffn_idx],
-                                                      MakeRouter(selection, ffn_idx), ffn_ratio);
+    auto sparse = std::make_unique<SparseFeedForward>(
+        Compensated(parsed, ffn_idx), MakeRouter(parsed.router, ffn_idx), rules[ffn_idx]);
     installed_.push_back(sparse.get());
     transformer_.ExchangeFeedForward(ffn_idx, std::move(sparse));
   }
 }
 
-std::shared_ptr<route::Router> SparseModel::MakeRouter(const std::string& selection,
+std::vector<SelectionRule> SparseModel::Rules(const route::Selection& selection,
+                                              double ffn_ratio) const {
+  std::vector<SelectionRule> rules(experts_.size());
+  std::vector<int64_t> budget;
+  if (selection.policy == route::Selection::kBudget) budget = route::ReadBudget(moe_, ffn_ratio);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (selection.policy == route::Selection::kThreshold) {
+      rules[i].num_selected = experts_[i]->num_experts;
+      rules[i].threshold = route::ThresholdFor(route::ReadThresholds(moe_, i), ffn_ratio);
+    } else {
+      rules[i].num_selected =
+          budget.empty() ? route::NumSelected(ffn_ratio, experts_[i]->num_experts) : budget[i];
+    }
+  }
+  return rules;
+}
+
+// Compensation is of the experts that the stored router leaves out; other selections are measured
+// without.
+std::shared_ptr<const ExpertWeights> SparseModel::Compensated(const route::Selection& selection,
+                                                              size_t ffn_idx) const {
+  if (selection.router != route::StoredRouterKind(moe_)) return experts_[ffn_idx];
+  const at::Tensor terms = route::ReadCompensation(moe_, ffn_idx);
+  if (!terms.defined()) return experts_[ffn_idx];
+  return std::make_shared<const ExpertWeights>(WithCompensation(*experts_[ffn_idx], terms));
+}
+
+std::shared_ptr<route::Router> SparseModel::MakeRouter(const std::string& router,
                                                        size_t ffn_idx) const {
+  if (router == route::StoredRouterKind(moe_)) return route::ReadRouter(moe_, ffn_idx);
   const int64_t num_experts = moe_.ffns()[ffn_idx].plan.num_experts();
-  // Only the oracle keeps them.
-  const auto read_weights = [&] {
-    return model::ReadFfnWeights(moe_.weights(), moe_.ffns()[ffn_idx].spec);
-  };
-  if (selection == "mlp") return route::ReadMlpRouter(moe_, ffn_idx);
-  if (selection == "random") {
+  if (router == "random") {
     return std::make_shared<route::RandomRouter>(num_experts, seed_ + ffn_idx);
   }
-  if (selection == "oracle") {
-    return std::make_shared<route::OracleRouter>(read_weights(), num_experts);
+  model::FfnWeights ffn = model::ReadFfnWeights(moe_.weights(), moe_.ffns()[ffn_idx].spec);
+  for (const route::Target& target : route::Targets()) {
+    if (router == target.oracle) {
+      return std::make_shared<route::OracleRouter>(std::move(ffn), num_experts, target);
+    }
   }
-  MOEFY_CHECK(selection == "similarity");
-  return std::make_shared<route::SimilarityRouter>(
-      route::ExpertCenters(read_weights(), num_experts));
+  MOEFY_CHECK(router == "similarity");
+  return std::make_shared<route::SimilarityRouter>(route::ExpertCenters(ffn, num_experts));
 }
 
 SparseCounters SparseModel::Counters() const {
@@ -80,20 +137,9 @@ double SparseModel::DenseFlops() const {
 
 void CheckSelections(const std::vector<std::string>& selections,
                      const std::vector<const split::MoeCheckpoint*>& models) {
-  const std::vector<std::string>& known = route::RouterNames();
-  for (const std::string& selection : selections) {
-    if (std::find(known.begin(), known.end(), selection) == known.end()) {
-      throw UsageError("unknown selection ", Quoted(selection), DidYouMean(selection, known),
-                       "; one of ", Join(known));
-    }
-    if (selection != "mlp") continue;
-    for (const split::MoeCheckpoint* moe : models) {
-      if (!route::HasRouters(*moe)) {
-        throw UsageError(moe->directory(), " has no routers yet; run `moefy route-train ",
-                         moe->directory(), " --dump DUMP` first, or choose among --selection ",
-                         "similarity,random,oracle");
-      }
-    }
+  for (const std::string& text : selections) {
+    const route::Selection selection = route::ParseSelection(text);
+    for (const split::MoeCheckpoint* moe : models) CheckSelection(selection, text, *moe);
   }
 }
 

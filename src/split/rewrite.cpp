@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "moefy/base/error.h"
@@ -138,6 +139,19 @@ std::string Difference(const io::TensorInfo& dense, std::span<const std::byte> d
                 at - moe_bytes.begin(), " of ", moe_bytes.size());
 }
 
+// Why a tensor may differ: by its name, what moefy.json says of its calibration.
+std::map<std::string, std::string> Calibrated(const MoeCheckpoint& moe) {
+  std::map<std::string, std::string> reasons;
+  const JsonObject manifest(moe.manifest(), kMoeManifest);
+  if (!manifest.Has("calibration")) return reasons;
+  for (const JsonObject& calibration : manifest.GetObjects("calibration")) {
+    const std::string reason = StrCat("calibrated by ", calibration.GetString("kind"),
+                                      " at ffn ratio ", calibration.GetNumber("ffn_ratio", 0, 1));
+    for (const std::string& name : calibration.GetStrings("tensors")) reasons[name] = reason;
+  }
+  return reasons;
+}
+
 }  // namespace
 
 std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::path& directory) {
@@ -200,6 +214,7 @@ VerifyReport VerifyMoe(const io::Checkpoint& dense, const MoeCheckpoint& moe, Pr
     if (error.kind() != ErrorKind::kInput) throw;
     report.problems.push_back(error.what());
   }
+  const auto calibrated = Calibrated(moe);
   std::vector<std::byte> scratch;
   for (const std::string& name : dense.TensorNames()) {
     const io::TensorInfo& info = dense.Get(name);
@@ -214,7 +229,11 @@ VerifyReport VerifyMoe(const io::Checkpoint& dense, const MoeCheckpoint& moe, Pr
         Difference(info, dense.Bytes(name), *other, moe.weights().Bytes(name),
                    permuted ? &permutation->second : nullptr, scratch);
     ++report.num_tensors;
-    if (!difference.empty()) report.problems.push_back(difference);
+    if (!difference.empty()) {
+      const auto reason = calibrated.find(name);
+      report.problems.push_back(
+          reason == calibrated.end() ? difference : StrCat(difference, ": ", reason->second));
+    }
     if (difference.empty() && permuted) ++report.num_permuted;
     progress.Advance(info.num_bytes());
   }

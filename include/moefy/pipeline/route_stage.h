@@ -15,11 +15,17 @@ namespace moefy::pipeline {
 struct RouteTrainOptions {
   std::string moe;
   std::string dump;
-  int64_t epochs = 30;
+  std::string preset = "best";
+  std::string router;
+  std::string target;
+  int64_t epochs = 0;
+  int64_t patience = -1;
   int64_t batch_size = 512;
   double learning_rate = 0.01;
   double held_out = 0.1;
   double metric_ratio = 0.2;
+  std::string compensation;
+  bool least_squares = false;
   int64_t seed = 0;
   std::string out;
 
@@ -29,14 +35,36 @@ struct RouteTrainOptions {
     v.Field("dump", dump,
             "activation dump of the same model, or a directory with a .safetensors, .pt or .npy "
             "file per FFN, named after its W_in tensor");
-    v.Field("epochs", epochs, "passes over the dump; the best one is kept");
+    v.Field("preset", preset,
+            "paper, fast or best: values of the options below that are not given");
+    v.Field("router", router, "mlp, linear, ridge or similarity (default: the preset's)");
+    v.Field("target", target,
+            "what it learns of each expert: mass or output-norm (default: the preset's)");
+    v.Field("epochs", epochs, "passes over the dump at most; 0: the preset's. The best is kept");
+    v.Field("patience", patience,
+            "stop after so many epochs without a better one; 0: never, -1: the preset's");
     v.Field("batch-size", batch_size, "tokens per step");
     v.Field("learning-rate", learning_rate, "Adam's step size");
     v.Field("held-out", held_out, "share of the tokens kept apart to choose and to measure");
-    v.Field("metric-ratio", metric_ratio, "ffn ratio at which routers are compared");
+    v.Field("metric-ratio", metric_ratio,
+            "ffn ratio at which routers are compared, and compensation and W_out are fitted");
+    v.Field("compensation", compensation,
+            "for experts that do not run: none, mean or conditional, kept for the FFNs where it "
+            "helps (default: the preset's)");
+    v.Field("least-squares", least_squares,
+            "also fit W_out to the experts that run, kept for the FFNs where it helps");
     v.Field("seed", seed, "makes the training reproducible");
     v.Field("out", out, "directory of the result (default: the split checkpoint itself)");
   }
+};
+
+// The options with the preset's values in the place of those not given. Error{kUsage} for an
+// unknown preset.
+RouteTrainOptions WithPreset(RouteTrainOptions options);
+
+// Held-out, at metric_ratio.
+struct RouteQuality {
+  double mass = 0, recall = 0, output_error = 0;
 };
 
 struct RouteTrainRow {
@@ -44,14 +72,19 @@ struct RouteTrainRow {
   int64_t train_tokens = 0;
   int64_t held_out_tokens = 0;
   int64_t best_epoch = 0;
-  // Held-out mass and recall at metric_ratio.
-  double mlp_mass = 0, mlp_recall = 0;
-  double similarity_mass = 0, random_mass = 0, oracle_mass = 0;
+  RouteQuality routed, similarity, random, oracle, oracle_output;
+  double neuron_oracle_error = 0;  // neurons chosen one by one
+  double final_error = 0;          // routed, with compensation and calibration
+  bool compensated = false, calibrated = false;
+  int64_t dead_experts = 0;
+  double load_entropy = 0;
+  std::vector<double> load;  // per expert: share of the tokens that run it
   double seconds = 0;
 };
 
 struct RouteTrainResult {
   std::filesystem::path moe;
+  RouteTrainOptions options;  // with the preset's values
   std::vector<RouteTrainRow> rows;
 };
 

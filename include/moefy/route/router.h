@@ -10,18 +10,21 @@
 #include <vector>
 
 #include "moefy/model/ffn.h"
+#include "moefy/route/target.h"
 
 namespace moefy::route {
 
 class Router {
  public:
   virtual ~Router() = default;
-  virtual std::string name() const = 0;  // "mlp", "similarity", "random", "oracle"
+  virtual std::string name() const = 0;  // of RouterNames()
   // x [tokens, hidden] F32 -> [tokens, experts] F32.
   virtual at::Tensor Scores(const at::Tensor& x) = 0;
   // Multiply-adds times two that an input costs; 0 for selections that are bounds, not methods
   // (random, oracle).
   virtual double FlopsPerToken() const = 0;
+  // What it has learned, in the order of its RouterKind's tensors; nothing for the others.
+  virtual std::vector<at::Tensor> Parameters() const { return {}; }
 };
 
 // The paper's router: w2 tanh(w1 x / |x|). Source: MoEfication (arXiv 2110.01786), section 3.2.
@@ -31,11 +34,27 @@ class MlpRouter final : public Router {
   std::string name() const override { return "mlp"; }
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override;
+  std::vector<at::Tensor> Parameters() const override { return {w1_, w2_}; }
   const at::Tensor& w1() const { return w1_; }
   const at::Tensor& w2() const { return w2_; }
 
  private:
   at::Tensor w1_, w2_;
+};
+
+// w x + b: half an MLP's work, and it sees the input's length, which a bias makes matter.
+class LinearRouter final : public Router {
+ public:
+  // [experts, hidden], [experts]; `name` says how they were found: "linear" or "ridge".
+  LinearRouter(std::string name, at::Tensor w, at::Tensor b);
+  std::string name() const override { return name_; }
+  at::Tensor Scores(const at::Tensor& x) override;
+  double FlopsPerToken() const override;
+  std::vector<at::Tensor> Parameters() const override { return {w_, b_}; }
+
+ private:
+  std::string name_;
+  at::Tensor w_, b_;
 };
 
 // Cosine of the input with each expert's center (ExpertCenters).
@@ -45,6 +64,7 @@ class SimilarityRouter final : public Router {
   std::string name() const override { return "similarity"; }
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override;
+  std::vector<at::Tensor> Parameters() const override { return {centers_}; }
 
  private:
   at::Tensor centers_;
@@ -63,27 +83,41 @@ class RandomRouter final : public Router {
   at::Generator generator_;
 };
 
-// The true activation mass of each expert, by computing the dense FFN: the upper bound.
+// The true importance of each expert, by computing the dense FFN: the upper bound.
 class OracleRouter final : public Router {
  public:
-  OracleRouter(model::FfnWeights ffn, int64_t num_experts);  // ffn permuted as the plan says
-  std::string name() const override { return "oracle"; }
+  // ffn permuted as the plan says
+  OracleRouter(model::FfnWeights ffn, int64_t num_experts,
+               const Target& target = Targets().front());
+  std::string name() const override { return target_.oracle; }
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override { return 0; }
 
  private:
   model::FfnWeights ffn_;
   int64_t num_experts_;
+  const Target& target_;
 };
-
-// Sum of positive activations per expert (the paper's importance): x [tokens, hidden] ->
-// [tokens, experts]. `ffn` is permuted: expert e owns the e-th run of neurons.
-at::Tensor ActivationMass(const model::FfnWeights& ffn, const at::Tensor& x, int64_t num_experts);
 
 // Mean per expert of the L2-normalised rows that decide whether its neurons fire: of W_gate if
 // gated, else of W_in. [experts, hidden].
 at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts);
 
-const std::vector<std::string>& RouterNames();  // "mlp", "similarity", "oracle", "random"
+// The routers that a split checkpoint can store. Adding one is a class (or a use of one), a way to
+// fit it (route/router_trainer.h) and a line in RouterKinds().
+struct RouterKind {
+  std::string name;
+  std::string description;
+  // Behind "<ffn>.router." in moefy.safetensors.
+  std::vector<std::string> tensors;
+  // Their shapes, by the number of experts and the width of the FFN.
+  std::vector<std::vector<int64_t>> (*shapes)(int64_t experts, int64_t hidden);
+  std::unique_ptr<Router> (*make)(const std::vector<at::Tensor>& parameters);
+};
+const std::vector<RouterKind>& RouterKinds();              // "mlp", "linear", "ridge", "similarity"
+const RouterKind& GetRouterKind(const std::string& name);  // Error{kUsage} lists the names
+
+// All that can choose experts: the kinds, the targets' oracles and "random".
+const std::vector<std::string>& RouterNames();
 
 }  // namespace moefy::route

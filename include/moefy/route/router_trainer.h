@@ -1,4 +1,5 @@
-// Trains the paper's MLP router of one FFN on recorded inputs, and measures any router.
+// Finds the router of one FFN from recorded inputs, what its selection policies and compensation
+// need to know, and where quality is lost: split, router or compensation.
 // Source: MoEfication (arXiv 2110.01786), section 3.2; where this departs from the reference code
 // is said in docs/decisions/.
 #pragma once
@@ -8,63 +9,68 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
 #include "moefy/base/progress.h"
 #include "moefy/record/activation_dump.h"
 #include "moefy/route/router.h"
-#include "moefy/split/moe_checkpoint.h"
 
 namespace moefy::route {
 
 struct TrainOptions {
-  int64_t epochs = 30;
+  std::string router = "mlp";   // of RouterKinds()
+  std::string target = "mass";  // of Targets()
+  int64_t epochs = 30;          // at most
+  int64_t patience = 0;         // stop after so many without a better one; 0: never
   int64_t batch_size = 512;
   double learning_rate = 0.01;
   double held_out = 0.1;
-  double metric_ratio = 0.2;  // held-out mass and recall are of this share of the experts
+  double metric_ratio = 0.2;  // routers are chosen and measured at this share of the experts
+  std::string compensation = "none";  // of Compensations(); kept only where it helps
+  bool least_squares = false;         // fit W_out to what runs; kept only where it helps
   uint64_t seed = 0;
   int64_t max_tokens = 65536;  // of a larger dump, so many rows spread evenly over it are used
 };
 
-// How well a router chooses, on held-out tokens, at one ratio. Both are 1 when nothing fires.
+// How well a router chooses, on held-out tokens, at one ratio. Mass and recall are 1 when nothing
+// fires.
 struct RouterQuality {
-  double mass = 0;    // activation mass caught / all of it
-  double recall = 0;  // of the firing experts that the oracle chose, those chosen here too
+  double mass = 0;          // activation mass caught / all of it
+  double recall = 0;        // of the firing experts that the oracle chose, those chosen here too
+  double output_error = 0;  // route/output_error.h, without compensation
   int64_t tokens = 0;
 };
 
-// x [tokens, hidden]. The mass and recall of choosing NumSelected(ratio, num_experts) experts.
+// x [tokens, hidden]. The quality of choosing NumSelected(ratio, num_experts) experts.
 RouterQuality MeasureRouter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
                             const at::Tensor& x, double ratio);
 
 struct TrainedRouter {
-  std::unique_ptr<MlpRouter> router;
-  RouterQuality mlp, similarity, random, oracle;  // held-out
-  int64_t best_epoch = 0;                         // by held-out mass; 0 is the untrained start
-  int64_t dump_tokens = 0;   // what the dump holds; more than max_tokens are subsampled
-  int64_t train_tokens = 0;  // what was trained on; mlp.tokens were held out
+  std::unique_ptr<Router> router;
+  // Held-out. `oracle` knows the mass, `oracle_output` the length of each expert's output.
+  RouterQuality routed, similarity, random, oracle, oracle_output;
+  double neuron_oracle_error = 0;  // of neurons chosen one by one
+  double final_error = 0;          // routed, with what was kept of compensation and calibration
+  at::Tensor load;                 // [experts] share of the held-out tokens that each one runs for
+  int64_t best_epoch = 0;          // by the held-out share of the target; 0 is the untrained start
+  int64_t dump_tokens = 0;         // what the dump holds; more than max_tokens are subsampled
+  int64_t train_tokens = 0;        // what was trained on; routed.tokens were held out
   double seconds = 0;
+
+  at::Tensor thresholds;    // [101] ThresholdTable of the held-out scores
+  at::Tensor errors;        // final_error at kCurveRatios
+  at::Tensor compensation;  // [experts, hidden], undefined where none was kept
+  at::Tensor w_out;         // [neurons, hidden], undefined where the FFN's own stays
+
+  int64_t DeadExperts() const;  // that no held-out token runs
+  // Of the load, over that of equal loads: 1 when all experts run equally often, 0 for one alone.
+  double LoadEntropy() const;
 };
 
 // `ffn` is permuted as its plan says. Deterministic in options.seed. Held-out tokens are runs of
 // neighbours spread evenly over the dump, so that they come from other texts mostly.
-// Error{kInput} when the dump has no token for the FFN, another width, or values not finite.
-TrainedRouter TrainMlpRouter(const model::FfnWeights& ffn, int64_t num_experts,
-                             const record::ActivationDump& dump, size_t dump_ffn_idx,
-                             const TrainOptions& options);
-
-// Throws Error{kInput} with both fingerprints and every FFN that disagrees when `dump` was not
-// recorded from the model that `moe` was split from. A dump without a fingerprint passes on names
-// and sizes.
-void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationDump& dump);
-
-// Adds the routers to a copy of the split checkpoint in `directory` (exists, empty): weights
-// hard-linked or copied, moefy.safetensors and moefy.json rewritten with `report`.
-void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  const Json& train_options, const std::filesystem::path& directory);
-
-// The stored router of one FFN. Error{kUsage} telling to run route-train when there is none.
-std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
-bool HasRouters(const split::MoeCheckpoint& moe);
+// Error{kInput} when the dump has no token for the FFN, another width, or values not finite;
+// Error{kUsage} for a name that there is not.
+TrainedRouter TrainRouter(const model::FfnWeights& ffn, int64_t num_experts,
+                          const record::ActivationDump& dump, size_t dump_ffn_idx,
+                          const TrainOptions& options);
 
 }  // namespace moefy::route

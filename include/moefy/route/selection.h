@@ -1,11 +1,26 @@
-// From scores to chosen experts. Pure functions.
+// From scores to chosen experts: what a selection's name means, and the policies. Pure functions.
 #pragma once
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace moefy::route {
+
+// Who scores and how scores become a choice: "ROUTER" or "ROUTER:POLICY", as in "mlp:threshold".
+struct Selection {
+  std::string router;                                     // of RouterNames()
+  std::string policy = kTopK;                             // of PolicyNames()
+  static constexpr const char* kTopK = "top-k";           // as many experts for every token
+  static constexpr const char* kThreshold = "threshold";  // those that score so much: dynamic k
+  static constexpr const char* kBudget = "budget";        // top-k, more of it where that helps most
+};
+const std::vector<std::string>& PolicyNames();
+// Error{kUsage} for a router or policy that there is not, with the nearest name.
+Selection ParseSelection(const std::string& text);
 
 // Experts to run for a share of the neurons: max(1, round(ffn_ratio * num_experts)), where a ratio
 // in (0, 1] is expected. Error{kUsage} otherwise.
@@ -14,8 +29,33 @@ int64_t NumSelected(double ffn_ratio, int64_t num_experts);
 // The k highest-scored experts of each token: [tokens, experts] -> [tokens, k] I64, unordered.
 at::Tensor SelectTopK(const at::Tensor& scores, int64_t k);
 
+// The same as Bool [tokens, experts], true where an expert runs.
+at::Tensor TopKMask(const at::Tensor& scores, int64_t k);
+
 // The same for one token: scores[first, experts) -> out[k]. `keys` is room for so many scores.
 void SelectTopK(const float* scores, int64_t first, int64_t experts, int64_t k, uint64_t* keys,
                 int32_t* out);
+
+// Dynamic k, one threshold for all tokens of an FFN (an easy token needs fewer experts; D2DMoE,
+// arXiv 2310.04361, and others): scores [tokens, experts] -> F32 [101], entry i the score that i %
+// of all (token, expert) pairs reach.
+at::Tensor ThresholdTable(const at::Tensor& scores);
+// The threshold for a mean ffn ratio in (0, 1]; -infinity for 1.
+float ThresholdFor(const at::Tensor& table, double ffn_ratio);
+
+// The ffn ratios at which the output error of an FFN is known.
+inline constexpr std::array<double, 10> kCurveRatios = {0.05, 0.1, 0.15, 0.2, 0.3,
+                                                        0.4,  0.5, 0.6,  0.8, 1.0};
+
+// What the budget is spent on.
+struct BudgetedFfn {
+  int64_t num_experts = 0;
+  double expert_cost = 0;      // of running one expert: its neurons times the FFN's tokens
+  std::vector<double> errors;  // relative output error at kCurveRatios
+};
+// Experts per FFN: the least sum of errors for `ffn_ratio` of the whole cost, never more than that
+// but for one expert in every FFN. Greedy on the lower convex hull of each curve, which is optimal
+// for it.
+std::vector<int64_t> SpendBudget(const std::vector<BudgetedFfn>& ffns, double ffn_ratio);
 
 }  // namespace moefy::route

@@ -9,6 +9,7 @@
 
 #include "moefy/base/progress.h"
 #include "moefy/model/transformer.h"
+#include "moefy/route/selection.h"
 #include "moefy/runtime/sparse_ffn.h"
 #include "moefy/split/moe_checkpoint.h"
 
@@ -22,8 +23,9 @@ class SparseModel {
                        WeightFormat format = WeightFormat::kF32,
                        Progress& progress = SilentProgress());
 
-  // Puts sparse FFNs with this selection ("mlp", "similarity", "random", "oracle") and ratio in,
-  // with fresh counters. Error{kUsage} for an unknown name or a model without trained routers.
+  // Puts sparse FFNs with this selection (route::ParseSelection: "mlp", "mlp:threshold", "oracle")
+  // and mean ratio in, with fresh counters, and the stored compensation with the stored routers.
+  // Error{kUsage} for an unknown name or a model without what it needs.
   void Install(const std::string& selection, double ffn_ratio);
 
   model::Transformer& transformer() { return transformer_; }
@@ -33,7 +35,10 @@ class SparseModel {
   double DenseFlops() const;
 
  private:
-  std::shared_ptr<route::Router> MakeRouter(const std::string& selection, size_t ffn_idx) const;
+  std::vector<SelectionRule> Rules(const route::Selection& selection, double ffn_ratio) const;
+  std::shared_ptr<const ExpertWeights> Compensated(const route::Selection& selection,
+                                                   size_t ffn_idx) const;
+  std::shared_ptr<route::Router> MakeRouter(const std::string& router, size_t ffn_idx) const;
 
   const split::MoeCheckpoint& moe_;
   uint64_t seed_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/expect_error.h"
+
 namespace moefy::route {
 namespace {
 
@@ -13,26 +15,6 @@ model::FfnWeights RandomFfn(int64_t neurons, int64_t hidden, bool gated = false)
   ffn.w_out = at::randn({neurons, hidden});
   ffn.b_in = gated ? at::Tensor() : at::randn({neurons});
   return ffn;
-}
-
-TEST(ActivationMass, IsTheSumOfPositiveActivationsPerExpert) {
-  model::FfnWeights ffn;
-  ffn.w_in = at::tensor({1.0f, 0.0f, -1.0f, 0.0f, 0.0f, 2.0f, 1.0f, 1.0f}).view({4, 2});
-  const at::Tensor x = at::tensor({3.0f, 1.0f, -2.0f, 0.5f}).view({2, 2});
-  const at::Tensor expected = at::tensor({3.0f, 6.0f, 2.0f, 1.0f}).view({2, 2});
-  EXPECT_TRUE(ActivationMass(ffn, x, 2).equal(expected));
-  ffn.activation = model::Activation::kGelu;  // negative activations are not mass
-  EXPECT_TRUE(ActivationMass(ffn, -x, 4).ge(0).all().item<bool>());
-}
-
-TEST(ActivationMass, DoesNotDependOnHowManyTokensThereAre) {
-  const model::FfnWeights ffn = RandomFfn(24, 6);
-  const at::Tensor x = at::randn({2500, 6});
-  const at::Tensor all = ActivationMass(ffn, x, 4);
-  for (const int64_t token : {0, 1023, 1024, 2499}) {
-    EXPECT_TRUE(all.narrow(0, token, 1).allclose(ActivationMass(ffn, x.narrow(0, token, 1), 4)));
-  }
-  EXPECT_EQ(ActivationMass(ffn, x.narrow(0, 0, 0), 4).sizes(), at::IntArrayRef({0, 4}));
 }
 
 TEST(ExpertCenters, AreMeansOfUnitRows) {
@@ -73,14 +55,40 @@ TEST(RandomRouter, IsDeterminedByItsSeedAndIndependentOfTheInput) {
   EXPECT_FALSE(first.equal(a.Scores(x))) << "the next call gives the next numbers";
 }
 
-TEST(OracleRouter, IsTheMass) {
-  for (const bool gated : {false, true}) {
-    const model::FfnWeights ffn = RandomFfn(12, 5, gated);
-    OracleRouter router(ffn, 3);
+TEST(OracleRouter, IsTheTarget) {
+  for (const Target& target : Targets()) {
+    const model::FfnWeights ffn = RandomFfn(12, 5, /*gated=*/true);
+    OracleRouter router(ffn, 3, target);
     const at::Tensor x = at::randn({9, 5});
-    EXPECT_TRUE(router.Scores(x).equal(ActivationMass(ffn, x, 3)));
+    EXPECT_TRUE(router.Scores(x).equal(Importance(target, ffn, x, 3)));
     EXPECT_EQ(router.FlopsPerToken(), 0);
+    EXPECT_EQ(router.name(), target.oracle);
   }
+}
+
+TEST(LinearRouter, IsLinearInTheInputItself) {
+  at::manual_seed(1);
+  const at::Tensor w = at::randn({5, 8}), b = at::randn({5}), x = at::randn({7, 8});
+  LinearRouter router("ridge", w, b);
+  EXPECT_TRUE(router.Scores(x).allclose(at::mm(x, w.t()) + b, 1e-5, 1e-6));
+  EXPECT_EQ(router.name(), "ridge");
+  EXPECT_EQ(router.FlopsPerToken(), 2 * 5 * 8);
+}
+
+TEST(RouterKinds, MakeWhatTheirShapesSay) {
+  at::manual_seed(1);
+  const at::Tensor x = at::randn({4, 6});
+  for (const RouterKind& kind : RouterKinds()) {
+    std::vector<at::Tensor> parameters;
+    for (const auto& shape : kind.shapes(3, 6)) parameters.push_back(at::randn(shape));
+    ASSERT_EQ(parameters.size(), kind.tensors.size());
+    const auto router = kind.make(parameters);
+    EXPECT_EQ(router->name(), kind.name);
+    EXPECT_EQ(router->Parameters().size(), parameters.size());
+    EXPECT_TRUE(kind.make(router->Parameters())->Scores(x).allclose(router->Scores(x)));
+  }
+  tests::ExpectError(ErrorKind::kUsage, {"unknown router 'mlq'", "did you mean 'mlp'"},
+                     [] { GetRouterKind("mlq"); });
 }
 
 }  // namespace

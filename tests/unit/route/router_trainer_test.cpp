@@ -1,9 +1,12 @@
 #include "moefy/route/router_trainer.h"
-#include "moefy/record/dump_writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "moefy/record/dump_writer.h"
+#include "moefy/route/router_store.h"
 #include "moefy/route/selection.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
@@ -46,6 +49,11 @@ struct Learnable {
   }
 };
 
+bool SameParameters(const Router& a, const Router& b) {
+  const auto left = a.Parameters(), right = b.Parameters();
+  return std::ranges::equal(left, right, [](const auto& l, const auto& r) { return l.equal(r); });
+}
+
 class Training : public ::testing::Test {
  protected:
   tests::TempDir temp_;
@@ -54,24 +62,24 @@ class Training : public ::testing::Test {
 TEST_F(Training, LearnsMoreThanSimilarityKnows) {
   const Learnable data(6000);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  const TrainedRouter trained = TrainMlpRouter(data.ffn, Learnable::kExperts, dump, 0, {});
+  const TrainedRouter trained = TrainRouter(data.ffn, Learnable::kExperts, dump, 0, {});
   EXPECT_EQ(trained.dump_tokens, 6000);
   EXPECT_EQ(trained.train_tokens, 5400);
-  EXPECT_EQ(trained.mlp.tokens, 600);
+  EXPECT_EQ(trained.routed.tokens, 600);
   EXPECT_GT(trained.best_epoch, 0);
-  EXPECT_GT(trained.mlp.mass, trained.similarity.mass + 0.02);
+  EXPECT_GT(trained.routed.mass, trained.similarity.mass + 0.02);
   EXPECT_GT(trained.similarity.mass, trained.random.mass + 0.05);
-  EXPECT_GE(trained.oracle.mass, trained.mlp.mass);
-  EXPECT_GT(trained.mlp.mass, 0.9 * trained.oracle.mass);
+  EXPECT_GE(trained.oracle.mass, trained.routed.mass);
+  EXPECT_GT(trained.routed.mass, 0.9 * trained.oracle.mass);
   EXPECT_EQ(trained.oracle.recall, 1.0);
-  EXPECT_GT(trained.mlp.recall, 0.75);
+  EXPECT_GT(trained.routed.recall, 0.75);
   EXPECT_NEAR(trained.random.recall, 3.0 / 16, 0.05);  // 20 % of 16 experts is 3
 
   // What is returned is the router that was measured.
-  MlpRouter& router = *trained.router;
+  Router& router = *trained.router;
   const RouterQuality all = MeasureRouter(router, data.ffn, Learnable::kExperts, data.x, 0.2);
   EXPECT_EQ(all.tokens, 6000);
-  EXPECT_NEAR(all.mass, trained.mlp.mass, 0.02);
+  EXPECT_NEAR(all.mass, trained.routed.mass, 0.02);
 }
 
 TEST_F(Training, IsDeterminedByItsSeed) {
@@ -79,13 +87,13 @@ TEST_F(Training, IsDeterminedByItsSeed) {
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
   TrainOptions options;
   options.epochs = 3;
-  const auto train = [&] { return TrainMlpRouter(data.ffn, 16, dump, 0, options); };
+  const auto train = [&] { return TrainRouter(data.ffn, 16, dump, 0, options); };
   const TrainedRouter a = train(), b = train();
-  EXPECT_TRUE(a.router->w1().equal(b.router->w1()));
-  EXPECT_TRUE(a.router->w2().equal(b.router->w2()));
-  EXPECT_EQ(a.mlp.mass, b.mlp.mass);
+  EXPECT_TRUE(SameParameters(*a.router, *b.router));
+  EXPECT_TRUE(a.thresholds.equal(b.thresholds));
+  EXPECT_EQ(a.routed.mass, b.routed.mass);
   options.seed = 1;
-  EXPECT_FALSE(train().router->w1().equal(a.router->w1()));
+  EXPECT_FALSE(SameParameters(*train().router, *a.router));
 }
 
 TEST_F(Training, MoreEpochsNeverKeepAWorseRouter) {
@@ -95,7 +103,7 @@ TEST_F(Training, MoreEpochsNeverKeepAWorseRouter) {
   double last = 0;
   for (const int64_t epochs : {0, 1, 5, 20}) {
     options.epochs = epochs;
-    const double mass = TrainMlpRouter(data.ffn, 16, dump, 0, options).mlp.mass;
+    const double mass = TrainRouter(data.ffn, 16, dump, 0, options).routed.mass;
     EXPECT_GE(mass, last);
     last = mass;
   }
@@ -105,10 +113,10 @@ TEST_F(Training, FewTokensWork) {
   for (const int64_t tokens : {1, 2, 5, 30}) {
     const Learnable data(tokens);
     const auto dump = WriteDump(temp_.path() / std::to_string(tokens), {{"ffn.0", data.x}});
-    const TrainedRouter trained = TrainMlpRouter(data.ffn, 16, dump, 0, {});
+    const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, {});
     EXPECT_GE(trained.train_tokens, 1);
-    EXPECT_GE(trained.mlp.tokens, 1);
-    EXPECT_TRUE(trained.router->w1().isfinite().all().item<bool>());
+    EXPECT_GE(trained.routed.tokens, 1);
+    EXPECT_TRUE(trained.router->Scores(data.x).isfinite().all().item<bool>());
   }
 }
 
@@ -116,9 +124,9 @@ TEST_F(Training, NothingFiringGivesNoNaN) {
   Learnable data(700);
   data.ffn.b_in.fill_(-1e6);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  const TrainedRouter trained = TrainMlpRouter(data.ffn, 16, dump, 0, {});
+  const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, {});
   EXPECT_TRUE(trained.router->Scores(data.x).isfinite().all().item<bool>());
-  EXPECT_EQ(trained.mlp.mass, 1.0);
+  EXPECT_EQ(trained.routed.mass, 1.0);
   EXPECT_EQ(trained.random.recall, 1.0);
 }
 
@@ -128,19 +136,19 @@ TEST_F(Training, LargeDumpsAreSubsampledEvenly) {
   TrainOptions options;
   options.epochs = 1;
   options.max_tokens = 1000;
-  const TrainedRouter few = TrainMlpRouter(data.ffn, 16, dump, 0, options);
+  const TrainedRouter few = TrainRouter(data.ffn, 16, dump, 0, options);
   EXPECT_EQ(few.dump_tokens, 20000);
-  EXPECT_EQ(few.train_tokens + few.mlp.tokens, 1000);
+  EXPECT_EQ(few.train_tokens + few.routed.tokens, 1000);
   // The same as training on every twentieth row.
   const auto thin = WriteDump(temp_.path() / "thin", {{"ffn.0", data.x.slice(0, 0, 20000, 20)}});
-  EXPECT_TRUE(TrainMlpRouter(data.ffn, 16, thin, 0, options).router->w1().equal(few.router->w1()));
+  EXPECT_TRUE(SameParameters(*TrainRouter(data.ffn, 16, thin, 0, options).router, *few.router));
 }
 
 TEST_F(Training, RefusesDumpsItCannotLearnFrom) {
   Learnable data(10);
   const auto train = [&](const at::Tensor& x, const std::string& name) {
     const auto dump = WriteDump(temp_.path() / name, {{"ffn.0", x}});
-    TrainMlpRouter(data.ffn, 16, dump, 0, {});
+    TrainRouter(data.ffn, 16, dump, 0, {});
   };
   tests::ExpectError(ErrorKind::kInput, {"holds no token of 'ffn.0'"},
                      [&] { train(data.x.narrow(0, 0, 0), "empty"); });
@@ -148,6 +156,62 @@ TEST_F(Training, RefusesDumpsItCannotLearnFrom) {
                      [&] { train(data.x.narrow(1, 0, 7).contiguous(), "narrow"); });
   data.x[3][2] = std::numeric_limits<float>::infinity();
   tests::ExpectError(ErrorKind::kInput, {"not finite"}, [&] { train(data.x, "infinite"); });
+}
+
+TEST_F(Training, EveryKindAndTargetBeatsChanceAndNoneBeatsItsOracle) {
+  const Learnable data(4000);
+  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
+  for (const RouterKind& kind : RouterKinds()) {
+    for (const Target& target : Targets()) {
+      SCOPED_TRACE(kind.name + " " + target.name);
+      TrainOptions options;
+      options.router = kind.name;
+      options.target = target.name;
+      options.epochs = 10;
+      const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, options);
+      EXPECT_EQ(trained.router->name(), kind.name);
+      EXPECT_GT(trained.routed.mass, trained.random.mass + 0.05);
+      EXPECT_LE(trained.routed.mass, trained.oracle.mass);
+      EXPECT_LT(trained.routed.output_error, trained.random.output_error - 0.05);
+      EXPECT_GT(trained.routed.output_error, trained.neuron_oracle_error);
+      EXPECT_EQ(trained.final_error, trained.routed.output_error) << "nothing compensates";
+      EXPECT_NEAR(trained.load.sum().item<double>(), 3, 1e-4) << "20 % of 16 experts";
+      EXPECT_GT(trained.LoadEntropy(), 0.3);
+      EXPECT_LE(trained.LoadEntropy(), 1 + 1e-6);
+    }
+  }
+}
+
+TEST_F(Training, PatienceStopsEarlyAndKeepsTheBest) {
+  const Learnable data(1500);
+  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
+  TrainOptions options;
+  options.epochs = 60;
+  const TrainedRouter all = TrainRouter(data.ffn, 16, dump, 0, options);
+  options.patience = 60;
+  EXPECT_TRUE(SameParameters(*TrainRouter(data.ffn, 16, dump, 0, options).router, *all.router));
+  options.patience = 1;
+  EXPECT_LE(TrainRouter(data.ffn, 16, dump, 0, options).best_epoch, all.best_epoch);
+}
+
+TEST_F(Training, CompensationAndCalibrationAreKeptOnlyWhereTheyHelp) {
+  const Learnable data(3000);
+  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
+  TrainOptions options;
+  options.epochs = 3;
+  const double without = TrainRouter(data.ffn, 16, dump, 0, options).final_error;
+  options.compensation = "conditional";
+  const TrainedRouter compensated = TrainRouter(data.ffn, 16, dump, 0, options);
+  EXPECT_TRUE(compensated.compensation.defined());
+  EXPECT_LT(compensated.final_error, without);
+  options.least_squares = true;
+  const TrainedRouter calibrated = TrainRouter(data.ffn, 16, dump, 0, options);
+  EXPECT_TRUE(calibrated.w_out.defined());
+  EXPECT_LT(calibrated.final_error, compensated.final_error);
+  options.metric_ratio = 1;  // nothing is left out: nothing to make up for
+  const TrainedRouter whole = TrainRouter(data.ffn, 16, dump, 0, options);
+  EXPECT_FALSE(whole.compensation.defined());
+  EXPECT_FALSE(whole.w_out.defined());
 }
 
 class Store : public ::testing::Test {
@@ -167,14 +231,13 @@ class Store : public ::testing::Test {
     return WriteDump(temp_.path() / name, ffns, fingerprint);
   }
   std::vector<TrainedRouter> Train(const split::MoeCheckpoint& moe,
-                                   const record::ActivationDump& dump) {
-    TrainOptions options;
+                                   const record::ActivationDump& dump, TrainOptions options = {}) {
     options.epochs = 2;
     std::vector<TrainedRouter> routers;
     for (const split::MoeFfn& ffn : moe.ffns()) {
-      routers.push_back(TrainMlpRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
-                                       ffn.plan.num_experts(), dump, dump.GetFfn(ffn.spec.name),
-                                       options));
+      routers.push_back(TrainRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
+                                    ffn.plan.num_experts(), dump, dump.GetFfn(ffn.spec.name),
+                                    options));
     }
     return routers;
   }
@@ -191,27 +254,85 @@ TEST_F(Store, RoutersComeBackAsTrained) {
   EXPECT_FALSE(HasRouters(moe));
   tests::ExpectError(ErrorKind::kUsage, {"`moefy route-train`"}, [&] { ReadMlpRouter(moe, 0); });
 
-  WriteRouters(moe, routers, {{"kind", "mlp"}}, temp_.Make("routed"));
+  WriteRouters(moe, routers, {}, "random", temp_.Make("routed"));
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
   EXPECT_TRUE(HasRouters(routed));
   for (size_t i = 0; i < routers.size(); ++i) {
     const auto router = ReadMlpRouter(routed, i);
-    EXPECT_TRUE(router->w1().equal(routers[i].router->w1()));
-    EXPECT_TRUE(router->w2().equal(routers[i].router->w2()));
+    EXPECT_TRUE(SameParameters(*router, *routers[i].router));
+    EXPECT_TRUE(ReadThresholds(routed, i).equal(routers[i].thresholds));
+    EXPECT_FALSE(ReadCompensation(routed, i).defined());
     EXPECT_EQ(routed.ffns()[i].plan.order(), moe.ffns()[i].plan.order());
-    EXPECT_EQ(routed.manifest()["router"]["ffns"][i]["mlp"]["mass"], routers[i].mlp.mass);
+    EXPECT_EQ(routed.manifest()["router"]["ffns"][i]["routed"]["mass"], routers[i].routed.mass);
   }
-  EXPECT_EQ(routed.manifest()["router"]["options"]["kind"], "mlp");
+  EXPECT_EQ(routed.manifest()["router"]["kind"], "mlp");
+  EXPECT_EQ(routed.manifest()["router"]["target"], "mass");
+  EXPECT_EQ(routed.manifest()["router"]["options"]["corpus"], "random");
+  EXPECT_FALSE(IsCalibrated(routed));
   EXPECT_EQ(tests::FileBytes(temp_.path() / "routed" / "spiece.model"), "tokenizer");
   EXPECT_TRUE(split::VerifyMoe(io::Checkpoint::Open(dense_), routed).ok);
   EXPECT_EQ(std::filesystem::hard_link_count(temp_.path() / "routed" / "model.safetensors"), 2u);
 
   // Training again replaces the routers, and gives the same bytes.
-  WriteRouters(routed, routers, {{"kind", "mlp"}}, temp_.Make("again"));
+  WriteRouters(routed, routers, {}, "random", temp_.Make("again"));
   EXPECT_EQ(tests::DirectoryBytes(temp_.path() / "again"),
             tests::DirectoryBytes(temp_.path() / "routed"));
   split::MergeMoe(routed, temp_.Make("merged"));
   EXPECT_EQ(tests::DirectoryBytes(temp_.path() / "merged"), tests::DirectoryBytes(dense_));
+}
+
+TEST_F(Store, EveryKindComesBack) {
+  const auto moe = split::MoeCheckpoint::Open(moe_);
+  const auto dump = Dump(moe, "dump", moe.source_fingerprint());
+  for (const RouterKind& kind : RouterKinds()) {
+    TrainOptions options;
+    options.router = kind.name;
+    options.target = "output-norm";
+    const auto routers = Train(moe, dump, options);
+    WriteRouters(moe, routers, options, "random", temp_.Make(kind.name));
+    const auto routed = split::MoeCheckpoint::Open(temp_.path() / kind.name);
+    EXPECT_EQ(StoredRouterKind(routed), kind.name);
+    EXPECT_EQ(routed.manifest()["router"]["target"], "output-norm");
+    const auto router = ReadRouter(routed, 0);
+    const at::Tensor x = at::randn({5, moe.ffns()[0].spec.hidden});
+    EXPECT_TRUE(router->Scores(x).allclose(routers[0].router->Scores(x), 1e-5, 1e-6));
+    EXPECT_EQ(ReadBudget(routed, 1.0), std::vector<int64_t>(moe.ffns().size(), 8));
+    EXPECT_TRUE(HasPolicy(routed, "threshold") && HasPolicy(routed, "budget"));
+    if (kind.name != "mlp") {
+      tests::ExpectError(ErrorKind::kUsage, {kind.name, "--router mlp"},
+                         [&] { ReadMlpRouter(routed, 0); });
+    }
+  }
+  EXPECT_FALSE(HasPolicy(moe, "threshold"));
+}
+
+TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
+  const auto moe = split::MoeCheckpoint::Open(moe_);
+  const auto dump = Dump(moe, "dump", moe.source_fingerprint());
+  TrainOptions options;
+  options.metric_ratio = 0.5;
+  auto routers = Train(moe, dump, options);
+  const model::FfnSpec& spec = moe.ffns()[0].spec;
+  const model::FfnWeights before = model::ReadFfnWeights(moe.weights(), spec);
+  routers[0].w_out = before.w_out + 1;
+  routers[0].compensation = at::randn({8, spec.hidden});
+  WriteRouters(moe, routers, options, "random", temp_.Make("routed"));
+
+  const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
+  EXPECT_TRUE(IsCalibrated(routed));
+  const Json& calibration = routed.manifest()["calibration"][0];
+  EXPECT_EQ(calibration["kind"], "least-squares");
+  EXPECT_EQ(calibration["ffn_ratio"], 0.5);
+  EXPECT_EQ(calibration["tensors"], Json::array({spec.w_out}));
+  const model::FfnWeights after = model::ReadFfnWeights(routed.weights(), spec);
+  EXPECT_TRUE(after.w_out.equal(before.w_out + 1));
+  EXPECT_TRUE(after.w_in.equal(before.w_in));
+  EXPECT_TRUE(ReadCompensation(routed, 0).equal(routers[0].compensation));
+
+  const split::VerifyReport report = split::VerifyMoe(io::Checkpoint::Open(dense_), routed);
+  ASSERT_EQ(report.problems.size(), 1u);
+  EXPECT_THAT(report.problems[0], HasSubstr("'" + spec.w_out + "' differs"));
+  EXPECT_THAT(report.problems[0], HasSubstr("calibrated by least-squares at ffn ratio 0.5"));
 }
 
 TEST_F(Store, AMissingRouterTensorIsNamed) {

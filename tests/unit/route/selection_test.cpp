@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "support/expect_error.h"
@@ -69,6 +70,82 @@ TEST(SelectTopK, CopesWithInfinitiesNaNsAndNoTokens) {
     EXPECT_EQ(std::ranges::unique(row).begin(), row.end()) << "an expert twice";
   }
   EXPECT_EQ(SelectTopK(at::zeros({0, 4}), 2).size(0), 0);
+}
+
+TEST(ParseSelection, TakesARouterAndAPolicy) {
+  EXPECT_EQ(ParseSelection("oracle-output").router, "oracle-output");
+  EXPECT_EQ(ParseSelection("oracle-output").policy, "top-k");
+  EXPECT_EQ(ParseSelection("mlp:threshold").router, "mlp");
+  EXPECT_EQ(ParseSelection("mlp:threshold").policy, "threshold");
+  tests::ExpectError(ErrorKind::kUsage, {"unknown selection 'orakle'", "did you mean 'oracle'"},
+                     [] { ParseSelection("orakle"); });
+  tests::ExpectError(ErrorKind::kUsage,
+                     {"unknown selection policy 'treshold'", "did you mean 'threshold'"},
+                     [] { ParseSelection("mlp:treshold"); });
+}
+
+TEST(TopKMask, MarksWhatSelectTopKTakes) {
+  at::manual_seed(4);
+  const at::Tensor scores = at::randn({20, 9});
+  for (const int64_t k : {1, 4, 9}) {
+    const at::Tensor mask = TopKMask(scores, k);
+    EXPECT_TRUE(mask.sum(1).eq(k).all().item<bool>());
+    EXPECT_TRUE(mask.gather(1, SelectTopK(scores, k)).all().item<bool>());
+  }
+}
+
+TEST(Threshold, GivesTheMeanRatioAskedFor) {
+  at::manual_seed(5);
+  const at::Tensor scores = at::randn({400, 16}) * at::rand({400, 1}) * 5;
+  const at::Tensor table = ThresholdTable(scores);
+  ASSERT_EQ(table.size(0), 101);
+  for (const double ratio : {0.05, 0.1, 0.2, 0.25, 0.333, 0.5, 0.9, 0.995}) {
+    const double share =
+        (scores >= ThresholdFor(table, ratio)).to(at::kDouble).mean().item<double>();
+    EXPECT_NEAR(share, ratio, 0.011) << ratio;
+  }
+  EXPECT_EQ(ThresholdFor(table, 1.0), -std::numeric_limits<float>::infinity());
+  EXPECT_THROW(ThresholdFor(table, 0), Error);
+}
+
+std::vector<double> Curve(double power) {
+  std::vector<double> errors;
+  for (const double ratio : kCurveRatios) errors.push_back(std::pow(1 - ratio, power));
+  return errors;
+}
+
+TEST(SpendBudget, KeepsToTheBudgetAndSpendsItWhereItHelps) {
+  const std::vector<BudgetedFfn> ffns = {
+      {32, 10, Curve(1)}, {32, 10, Curve(8)}, {16, 40, Curve(3)}};
+  for (const double ratio : {0.01, 0.1, 0.2, 0.5, 0.8, 1.0}) {
+    const std::vector<int64_t> counts = SpendBudget(ffns, ratio);
+    double cost = 0, all = 0, least = 0;
+    for (size_t i = 0; i < ffns.size(); ++i) {
+      EXPECT_GE(counts[i], 1);
+      EXPECT_LE(counts[i], ffns[i].num_experts);
+      cost += ffns[i].expert_cost * static_cast<double>(counts[i]);
+      least += ffns[i].expert_cost;
+      all += ffns[i].expert_cost * static_cast<double>(ffns[i].num_experts);
+    }
+    EXPECT_LE(cost, std::max(least, ratio * all * (1 + 1e-6)));
+    EXPECT_GE(cost, ratio * all - 40) << "no expert more would have fitted";
+  }
+  EXPECT_THAT(SpendBudget(ffns, 1.0), ElementsAre(32, 32, 16));
+  const std::vector<int64_t> counts = SpendBudget({ffns[0], ffns[1]}, 0.2);
+  EXPECT_GT(counts[1], counts[0]) << "the first experts of FFN 1 take more error away";
+}
+
+TEST(SpendBudget, BeatsTheSameRatioEverywhere) {
+  const std::vector<BudgetedFfn> ffns = {{20, 1, Curve(1)}, {20, 1, Curve(6)}};
+  const auto error = [&](size_t i, int64_t count) {
+    const double ratio = static_cast<double>(count) / 20;
+    for (size_t j = 0; j < kCurveRatios.size(); ++j) {
+      if (std::abs(kCurveRatios[j] - ratio) < 1e-9) return ffns[i].errors[j];
+    }
+    return 2.0;  // between the points the curve is not known; not reached by this budget
+  };
+  const std::vector<int64_t> counts = SpendBudget(ffns, 0.2);
+  EXPECT_LT(error(0, counts[0]) + error(1, counts[1]), error(0, 4) + error(1, 4) + 1e-9);
 }
 
 }  // namespace

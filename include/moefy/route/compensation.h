@@ -1,0 +1,39 @@
+// Cheap stand-ins for experts that do not run: a vector per expert, added when it is not chosen.
+// Adding one is a function and a line in Compensations(). Pure functions.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moefy/model/ffn.h"
+
+namespace moefy::route {
+
+// What the experts of one FFN put out over many tokens: sums from which the means come.
+struct ContributionSums {
+  at::Tensor dropped;         // [neurons] sum of activations over tokens whose expert did not run
+  at::Tensor dropped_tokens;  // [experts]
+  at::Tensor all;             // [neurons]
+  int64_t tokens = 0;
+
+  ContributionSums(int64_t num_neurons, int64_t num_experts);
+  // neurons [tokens, neurons], runs Bool [tokens, experts]
+  void Add(const at::Tensor& neurons, const at::Tensor& runs);
+};
+
+struct Compensation {
+  std::string name;
+  std::string description;
+  // [experts, hidden]; undefined for none.
+  at::Tensor (*terms)(const ContributionSums& sums, const model::FfnWeights& ffn);
+};
+
+// none; mean: E[contribution] (G-MoEfication, EMNLP 2024); conditional: E[contribution | dropped].
+// An expert is dropped where it matters little, so its mean over all tokens is too much there.
+const std::vector<Compensation>& Compensations();
+const Compensation& GetCompensation(const std::string& name);  // Error{kUsage} lists the names
+
+}  // namespace moefy::route

@@ -1,0 +1,42 @@
+// How far an FFN's output is from the dense one when only some experts run, on a sample of inputs.
+// Relative squared error: |y_sparse - y|^2 / |y|^2 summed over tokens, b_out aside; 0 when nothing
+// moves the output. Thread-safety: a sample is immutable.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+#include "moefy/model/ffn.h"
+
+namespace moefy::route {
+
+// What runs in the place of the dense FFN besides the chosen experts.
+struct Stand {
+  at::Tensor compensation;  // [experts, hidden] or undefined: added for each expert not chosen
+  at::Tensor w_out;         // [neurons, hidden] or undefined: used in place of the FFN's
+};
+
+class OutputSample {
+ public:
+  // x [tokens, hidden]; ffn permuted as the plan says.
+  OutputSample(const model::FfnWeights& ffn, const at::Tensor& x, int64_t num_experts);
+
+  // runs: Bool [tokens, experts].
+  double Error(const at::Tensor& runs, const Stand& stand = {}) const;
+  // With the best-chosen `ratio` of the neurons of each token, by the length of what each adds:
+  // what no grouping into experts can beat by much.
+  double NeuronOracleError(double ratio) const;
+
+  const at::Tensor& neurons() const { return neurons_; }  // [tokens, neurons]
+  const at::Tensor& outputs() const { return outputs_; }  // [tokens, hidden], without b_out
+
+ private:
+  at::Tensor w_out_, neurons_, outputs_;
+  double total_ = 0;
+};
+
+// neurons [tokens, neurons] with those of experts that do not run put to zero.
+at::Tensor MaskNeurons(const at::Tensor& neurons, const at::Tensor& runs);
+
+}  // namespace moefy::route

@@ -1,0 +1,32 @@
+#include "moefy/route/least_squares.h"
+
+#include "moefy/base/error.h"
+#include "moefy/route/output_error.h"
+
+namespace moefy::route {
+
+OutputLeastSquares::OutputLeastSquares(const model::FfnWeights& ffn, const at::Tensor& compensation)
+    : w_out_(ffn.w_out),
+      compensation_(compensation),
+      gram_(at::zeros({ffn.num_neurons(), ffn.num_neurons()})),
+      right_(at::zeros({ffn.num_neurons(), ffn.hidden()})) {}
+
+void OutputLeastSquares::Add(const at::Tensor& neurons, const at::Tensor& runs) {
+  const at::Tensor ran = MaskNeurons(neurons, runs);
+  at::Tensor missing = at::mm(neurons - ran, w_out_);  // [tokens, hidden]
+  if (compensation_.defined()) {
+    missing.sub_(at::mm(runs.logical_not().to(at::kFloat), compensation_));
+  }
+  gram_.add_(at::mm(ran.t(), ran));
+  right_.add_(at::mm(ran.t(), missing));
+}
+
+at::Tensor OutputLeastSquares::Solve(double strength) const {
+  at::Tensor gram = gram_.to(at::kDouble);
+  // A neuron that never ran has nothing but the penalty, and keeps its weights.
+  gram.diagonal().add_(gram.diagonal().mean().clamp_min(1e-12) * strength);
+  const at::Tensor factor = at::linalg_cholesky(gram);
+  return w_out_ + at::cholesky_solve(right_.to(at::kDouble), factor).to(at::kFloat);
+}
+
+}  // namespace moefy::route
