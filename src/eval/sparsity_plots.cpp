@@ -28,7 +28,7 @@ std::string PlotActiveShares(const std::vector<FfnSparsity>& study) {
   for (size_t i = 0; i < kStudyShares.size(); ++i) {
     svg.Circle(legend + 4, 38, 4, kNeededColors[i]);
     svg.Text(legend + 14, 42,
-             StrCat("needed for ", FormatFixed(100 * kStudyShares[i], 0), " % of contributions"),
+             StrCat("for ", FormatFixed(100 * kStudyShares[i], 0), " % of contributions"),
              "start", 11);
     legend += 185;
   }
