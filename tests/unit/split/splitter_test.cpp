@@ -131,7 +131,7 @@ TEST(Features, DecideWhatKMeansCompares) {
   EXPECT_EQ(order("w_in"), (std::vector<int64_t>{0, 1, 2, 3}));
   EXPECT_EQ(order("gate"), (std::vector<int64_t>{0, 2, 1, 3}));
   EXPECT_NE(order("concat"), (std::vector<int64_t>{0, 3, 1, 2}));  // differ in both
-  ffn.w_gate = {};
+  ffn.w_gate = at::Tensor();
   tests::ExpectError(ErrorKind::kUsage, {"features 'gate' need a gated FFN"},
                      [&] { order("gate"); });
 }
