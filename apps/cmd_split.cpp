@@ -31,6 +31,7 @@ std::unique_ptr<Command> SplitCommand(CLI::App& parent) {
   return MakeCommand<pipeline::SplitOptions>(
       parent, "split", "Group each FFN's neurons into experts of equal size.",
       "  moefy split CKPT --expert-size 32 --out MOE\n"
+      "  moefy split CKPT --expert-size 32 --method coactivation --dump dump --out MOE\n"
       "  moefy split CKPT --experts 64 --method random --seed 1 --out CONTROL\n"
       "  moefy split CKPT --ffn 'layers.{}.mlp.fc1.weight:layers.{}.mlp.fc2.weight' \\\n"
       "      --experts 16 --out MOE",

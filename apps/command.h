@@ -169,6 +169,7 @@ std::unique_ptr<Command> MakeCommand(CLI::App& parent, const char* name, const c
 std::unique_ptr<Command> FamiliesCommand(CLI::App& parent);
 std::unique_ptr<Command> InspectCommand(CLI::App& parent);
 std::unique_ptr<Command> RecordCommand(CLI::App& parent);
+std::unique_ptr<Command> SparsityCommand(CLI::App& parent);
 std::unique_ptr<Command> SplitCommand(CLI::App& parent);
 std::unique_ptr<Command> RouteTrainCommand(CLI::App& parent);
 std::unique_ptr<Command> EvalCommand(CLI::App& parent);

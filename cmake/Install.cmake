@@ -13,7 +13,8 @@ install(EXPORT moefyCoreTargets NAMESPACE moefy:: DESTINATION ${MOEFY_CONFIG_DIR
 if(MOEFY_TORCH)
   install(TARGETS moefy EXPORT moefyTorchTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT moefyTorchTargets NAMESPACE moefy:: DESTINATION ${MOEFY_CONFIG_DIR})
-  install(FILES ${PROJECT_SOURCE_DIR}/cmake/MoefyTorch.cmake DESTINATION ${MOEFY_CONFIG_DIR})
+  install(FILES ${PROJECT_SOURCE_DIR}/cmake/MoefyTorch.cmake ${PROJECT_SOURCE_DIR}/cmake/FindMETIS.cmake
+          DESTINATION ${MOEFY_CONFIG_DIR})
 endif()
 if(TARGET moefy_cli)
   install(TARGETS moefy_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -7,7 +7,7 @@ packages=(
   # Tools.
   build-essential cmake ninja-build pkg-config ccache
   # Libraries; cmake/Dependencies.cmake finds each of them.
-  libtorch-dev libopenblas0-openmp libeigen3-dev libhwy-dev
+  libtorch-dev libopenblas0-openmp libeigen3-dev libhwy-dev libmetis-dev
   nlohmann-json3-dev libxxhash-dev libsentencepiece-dev libicu-dev
   libcli11-dev libspdlog-dev
   # Tests and checks.

@@ -71,6 +71,9 @@ class Conversion {
     for (RecipeSplit& split : recipe_.splits) {
       split.options.checkpoint = recipe_.model;
       split.options.out = (out_ / ("split-" + split.name)).string();
+      if (split::NeedsInputs(split::GetSplitter(split.options.method), split.options.features)) {
+        split.options.dump = recipe_.record.out;
+      }
       recipe_.eval.models.push_back((out_ / ("moe-" + split.name)).string());
     }
     recipe_.eval.dense = recipe_.model;
@@ -102,7 +105,8 @@ class Conversion {
                       }});
     Json routed = Json::array();
     for (const RecipeSplit& split : recipe_.splits) {
-      const Json split_inputs = {{"model", model}, {"options", OptionsToJson(split.options)}};
+      Json split_inputs = {{"model", model}, {"options", OptionsToJson(split.options)}};
+      if (!split.options.dump.empty()) split_inputs["record"] = record;
       stages.push_back({"split " + split.name, split_inputs, split.options.out,
                         [this, &split] { Split(split.options, IfExists::kReplace, progress_); }});
       RouteTrainOptions route = recipe_.route;

@@ -30,7 +30,7 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
   for (const JsonObject& object : recipe.GetObjects("split")) {
     RecipeSplit split;
     split.name = object.GetString("name", "");
-    ReadStage(object, {"checkpoint", "out"}, split.options);
+    ReadStage(object, {"checkpoint", "dump", "out"}, split.options);
     if (split.name.empty()) split.name = split.options.method;
     if (split.name.find('/') != std::string::npos || !names.insert(split.name).second) {
       throw InputError(object.PathOf("name"), " is ", Quoted(split.name),

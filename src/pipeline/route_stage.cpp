@@ -16,8 +16,8 @@ struct Preset {
   const char* compensation;
 };
 
-// paper: MoEfication's choices. fast: nothing is trained. best: to be what measures best; its values
-// are a guess until docs/routing.md measures them, so the default is paper.
+// paper: MoEfication's choices. fast: nothing is trained. best: to be what measures best; its
+// values are a guess until docs/routing.md measures them, so the default is paper.
 constexpr Preset kPresets[] = {
     {"paper", "mlp", "mass", 30, 0, "none"},
     {"fast", "ridge", "output-norm", 1, 0, "none"},

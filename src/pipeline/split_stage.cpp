@@ -21,11 +21,29 @@ std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOpt
   return model::FfnSpecs(config);
 }
 
+// Error{kUsage} where the dump is missing or would not be looked at.
+void CheckDumpGiven(const split::Splitter& splitter, const SplitOptions& options) {
+  const bool needed = split::NeedsInputs(splitter, options.features);
+  if (needed == !options.dump.empty()) return;
+  const std::string how =
+      options.features == "auto" ? "" : StrCat(" with features ", options.features);
+  if (!needed) {
+    throw UsageError("--dump is ", Quoted(options.dump), ", but ", options.method, how,
+                     " looks at the weights alone");
+  }
+  throw UsageError(
+      "split by ", options.method, how,
+      " needs --dump: what entered the FFNs on a corpus; record it with `moefy record ",
+      options.checkpoint, " --task TASK.json --out dump`");
+}
+
 }  // namespace
 
 SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   const split::Splitter& splitter = split::GetSplitter(options.method);
+  split::CheckFeatures(splitter, options.features);
+  CheckDumpGiven(splitter, options);
   if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
   if (options.restarts < 1) {
     throw UsageError("--restarts is ", options.restarts, "; expected at least 1");
@@ -49,13 +67,21 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
     num_experts.push_back(
         split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
   }
+  std::optional<record::ActivationDump> dump;
+  if (!options.dump.empty()) {
+    dump = record::ActivationDump::Open(options.dump);
+    record::CheckDumpMatches(*dump, options.checkpoint, dense.Fingerprint(), specs);
+  }
   std::vector<split::MoeFfn> ffns;
   progress.Begin(StrCat("splitting by ", options.method), specs.size(), "FFNs");
   for (const model::FfnSpec& spec : specs) {
     const model::FfnWeights ffn = model::ReadFfnWeights(dense, spec);
     // Each FFN has a seed of its own, so that layers are not grouped alike by chance.
     const uint64_t seed = static_cast<uint64_t>(options.seed) * 1000003 + ffns.size();
-    ffns.push_back({spec, splitter.split({ffn, num_experts[ffns.size()], seed, options.restarts})});
+    split::SplitRequest request = {ffn, num_experts[ffns.size()], seed, options.restarts,
+                                   options.features};
+    if (dump) request.inputs.emplace(*dump, *dump->Find(spec));  // CheckDumpMatches has looked
+    ffns.push_back({spec, splitter.split(request)});
     progress.Advance(1);
   }
   result.num_ffns = static_cast<int64_t>(ffns.size());
@@ -70,7 +96,9 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
                    {"num_experts", result.num_experts},
                    {"neurons_per_expert", result.neurons_per_expert},
                    {"seed", options.seed},
-                   {"restarts", options.restarts}};
+                   {"restarts", options.restarts},
+                   {"features", options.features}};
+  if (dump) recorded["corpus"] = dump->info().corpus;
   if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
   split::WriteMoeCheckpoint(
       dense, dense.Fingerprint(), ffns, recorded, staged.path(), progress,

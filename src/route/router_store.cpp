@@ -4,11 +4,11 @@
 #include <filesystem>
 #include <limits>
 #include <map>
-#include <set>
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
 #include "moefy/model/tensor_io.h"
+#include "moefy/record/recorded_inputs.h"
 #include "moefy/split/rewrite.h"
 
 namespace moefy::route {
@@ -193,36 +193,9 @@ void RequireRouters(const split::MoeCheckpoint& moe) {
 }  // namespace
 
 void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationDump& dump) {
-  std::vector<std::string> problems;
-  const std::string& fingerprint = dump.info().model_fingerprint;
-  if (!fingerprint.empty() && fingerprint != moe.source_fingerprint()) {
-    problems.push_back(StrCat("it was recorded from ", fingerprint,
-                              "; the split checkpoint's source is ", moe.source_fingerprint()));
-  }
-  std::set<size_t> known;
-  for (const split::MoeFfn& ffn : moe.ffns()) {
-    const std::optional<size_t> found = dump.Find(ffn.spec);
-    if (!found) {
-      problems.push_back(
-          StrCat("it holds nothing of ", Quoted(ffn.spec.name), " (", Quoted(ffn.spec.w_in), ")"));
-      continue;
-    }
-    known.insert(*found);
-    if (dump.ffns()[*found].hidden != ffn.spec.hidden) {
-      problems.push_back(StrCat("its ", Quoted(dump.ffns()[*found].name), " is ",
-                                dump.ffns()[*found].hidden, " wide; expected ", ffn.spec.hidden));
-    }
-  }
-  for (size_t i = 0; i < dump.ffns().size(); ++i) {
-    if (!known.contains(i)) {
-      problems.push_back(
-          StrCat("it holds ", Quoted(dump.ffns()[i].name), ", which the model lacks"));
-    }
-  }
-  if (problems.empty()) return;
-  throw InputError("the activation dump is of another model than ", moe.directory(), ": ",
-                   Join(problems, "\n  "),
-                   "\n  record one from the dense checkpoint of this model");
+  std::vector<model::FfnSpec> specs;
+  for (const split::MoeFfn& ffn : moe.ffns()) specs.push_back(ffn.spec);
+  record::CheckDumpMatches(dump, moe.directory().string(), moe.source_fingerprint(), specs);
 }
 
 void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,

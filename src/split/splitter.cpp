@@ -1,45 +1,13 @@
 #include "moefy/split/splitter.h"
 
-#include <cmath>
-#include <numeric>
+#include <algorithm>
 #include <random>
 
 #include "moefy/base/error.h"
-#include "split/balanced_kmeans.h"
+#include "split/methods.h"
 
 namespace moefy::split {
 namespace {
-
-// The rows that decide whether a neuron fires, each divided by its length; zero rows stay zero.
-// Scalar double arithmetic, so that every machine groups the same neurons.
-std::vector<float> NormalizedRows(const at::Tensor& weights) {
-  const at::Tensor rows = weights.contiguous();  // [neurons, hidden]
-  const int64_t hidden = rows.size(1);
-  std::vector<float> out(rows.data_ptr<float>(), rows.data_ptr<float>() + rows.numel());
-  for (int64_t neuron = 0; neuron < rows.size(0); ++neuron) {
-    float* row = out.data() + neuron * hidden;
-    double square = 0;
-    for (int64_t h = 0; h < hidden; ++h) square += static_cast<double>(row[h]) * row[h];
-    if (!std::isfinite(square)) {
-      throw InputError("neuron ", neuron, " has a weight that is not finite; cannot be grouped");
-    }
-    if (square == 0) continue;
-    const double scale = 1 / std::sqrt(square);
-    for (int64_t h = 0; h < hidden; ++h) row[h] = static_cast<float>(row[h] * scale);
-  }
-  return out;
-}
-
-ExpertPlan SplitByKMeans(const SplitRequest& request) {
-  const at::Tensor& rows =
-      request.ffn.w_gate.defined() ? request.ffn.w_gate : request.ffn.w_in;  // [neurons, hidden]
-  KMeansOptions options;
-  options.num_clusters = request.num_experts;
-  options.seed = request.seed;
-  options.restarts = request.restarts;
-  const KMeansResult result = BalancedKMeans(NormalizedRows(rows), rows.size(1), options);
-  return ExpertPlan::FromAssignment(result.cluster_of, request.num_experts);
-}
 
 ExpertPlan SplitAtRandom(const SplitRequest& request) {
   const int64_t n = request.ffn.num_neurons();
@@ -77,10 +45,18 @@ std::string NearestDivisors(int64_t n, int64_t wanted) {
 const std::vector<Splitter>& Splitters() {
   static const std::vector<Splitter> splitters = {
       {"kmeans",
-       "neurons whose normalised input weights (gate weights if gated) are alike, by balanced "
-       "k-means; seconds per FFN",
-       &SplitByKMeans},
-      {"random", "a random partition, the control; milliseconds", &SplitAtRandom},
+       "neurons whose normalised input weights (gate weights if gated, or other --features) are "
+       "alike, by balanced k-means; seconds per FFN",
+       false, true, &SplitByKMeans},
+      {"coactivation",
+       "neurons that fire together on recorded tokens, by METIS on the graph of all pairs; needs a "
+       "dump; ten seconds per FFN",
+       true, false, &SplitByCoactivation},
+      {"keep-pattern",
+       "neurons that contribute to the same recorded tokens, by balanced k-means; needs a dump; "
+       "seconds per FFN",
+       true, false, &SplitByKeepPattern},
+      {"random", "a random partition, the control; milliseconds", false, false, &SplitAtRandom},
   };
   return splitters;
 }
@@ -93,6 +69,27 @@ const Splitter& GetSplitter(const std::string& name) {
   }
   throw UsageError("unknown split method ", Quoted(name), "; there are ", Join(names),
                    DidYouMean(name, names));
+}
+
+const std::vector<std::string>& Features() {
+  static const std::vector<std::string> features = {"auto", "w_in", "gate", "concat",
+                                                    "contribution"};
+  return features;
+}
+
+void CheckFeatures(const Splitter& splitter, const std::string& features) {
+  if (std::ranges::find(Features(), features) == Features().end()) {
+    throw UsageError("unknown features ", Quoted(features), "; there are ", Join(Features()),
+                     DidYouMean(features, Features()));
+  }
+  if (features != "auto" && !splitter.takes_features) {
+    throw UsageError("the split method ", Quoted(splitter.name), " takes no features, found ",
+                     Quoted(features), "; they are for kmeans");
+  }
+}
+
+bool NeedsInputs(const Splitter& splitter, const std::string& features) {
+  return splitter.needs_inputs || features == "contribution";
 }
 
 int64_t ResolveNumExperts(int64_t num_neurons, int64_t num_experts, int64_t expert_size) {

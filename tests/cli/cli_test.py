@@ -145,6 +145,39 @@ class Pipeline(Case):
         for file in (self.dir / "a").iterdir():
             self.assertEqual(file.read_bytes(), (self.dir / "b" / file.name).read_bytes())
 
+    def test_split_by_what_was_recorded(self):
+        model, dump = EXAMPLE / "model", self.dir / "dump"
+        self.succeed("record", model, "--task", EXAMPLE / "sentiment.json", "--limit", 20, "--out", dump)
+        for method in (["coactivation"], ["keep-pattern"], ["kmeans", "--features", "contribution"]):
+            moe = self.dir / method[0]
+            out = self.json("split", model, "--method", *method, "--dump", dump, "--expert-size", 8,
+                            "--out", moe)
+            self.assertEqual(out["neurons_per_expert"], 8)
+            self.assertTrue(self.json("verify", model, moe)["equal"])
+        split = ["split", model, "--expert-size", 8, "--out", self.dir / "out"]
+        self.refuse(2, ["coactivation needs --dump", f"moefy record {model}"], *split, "--method", "coactivation")
+        self.refuse(2, ["kmeans with features contribution needs --dump"], *split, "--features", "contribution")
+        self.refuse(2, ["kmeans looks at the weights alone"], *split, "--dump", dump)
+        self.refuse(3, ["is of another model than", "it was recorded from"], "split",
+                    PICO / "t5-relu-tied", "--method", "keep-pattern", "--dump", dump, "--expert-size", 8,
+                    "--out", self.dir / "out")
+
+    def test_sparsity(self):
+        model, dump, plots = EXAMPLE / "model", self.dir / "dump", self.dir / "plots"
+        task = ["--task", EXAMPLE / "sentiment.json", "--limit", 20]
+        recorded = self.json("record", model, *task, "--out", dump)
+        ffns = self.json("sparsity", model, "--dump", dump, "--plots", plots)["ffns"]
+        self.assertEqual([ffn["ffn"] for ffn in ffns], [ffn["name"] for ffn in recorded["ffns"]])
+        for ffn, other in zip(ffns, recorded["ffns"]):
+            self.assertEqual(ffn["fires"], "above zero")
+            self.assertAlmostEqual(ffn["active"], other["active_share"], 5)
+            self.assertEqual(ffn["dead"], ffn["rates"].count(0))
+        self.assertEqual(sorted(file.name for file in plots.iterdir()), ["active.svg", "rates.svg"])
+        # The same by running the task, leaving nothing behind.
+        self.assertEqual(self.json("sparsity", model, *task)["ffns"], ffns)
+        self.refuse(2, "one of --dump, --task and --text", "sparsity", model)
+        self.refuse(3, "is of another model than", "sparsity", PICO / "t5-relu-tied", "--dump", dump)
+
     def test_verify_says_no(self):
         dense, moe = self.copy_pico(), self.dir / "moe"
         self.succeed("split", dense, "--expert-size", 8, "--out", moe)

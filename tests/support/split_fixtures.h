@@ -12,6 +12,7 @@
 #include "moefy/split/splitter.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
+#include "support/write_dump.h"
 
 namespace moefy::tests {
 
@@ -26,12 +27,16 @@ inline void CopyModel(const std::filesystem::path& from, const std::filesystem::
   }
 }
 
+// Random inputs are recorded for the methods that want some.
 inline std::vector<split::MoeFfn> PlanAll(const io::Checkpoint& dense, const std::string& method,
                                           int64_t num_experts, uint64_t seed) {
   std::vector<split::MoeFfn> ffns;
   for (const model::FfnSpec& spec : model::FfnSpecs(model::ReadModelConfig(dense))) {
     const model::FfnWeights weights = model::ReadFfnWeights(dense, spec);
-    ffns.push_back({spec, split::GetSplitter(method).split({weights, num_experts, seed, 2})});
+    const TempDir temp;
+    const auto dump = WriteDump(temp.path() / "dump", {{spec.name, at::randn({100, spec.hidden})}});
+    ffns.push_back({spec, split::GetSplitter(method).split(
+                              {weights, num_experts, seed, 2, "auto", {{dump, 0}}})});
   }
   return ffns;
 }

@@ -15,6 +15,8 @@ namespace moefy::pipeline {
 struct SplitOptions {
   std::string checkpoint;
   std::string method = "kmeans";
+  std::string features = "auto";
+  std::string dump;
   int64_t num_experts = 0;
   int64_t expert_size = 0;
   int64_t restarts = 3;
@@ -25,7 +27,14 @@ struct SplitOptions {
   template <class Visitor>
   void Visit(Visitor& v) {
     v.Argument("checkpoint", checkpoint, "dense checkpoint, a directory or a file");
-    v.Field("method", method, "how neurons are grouped: kmeans, or random as a control");
+    v.Field("method", method,
+            "how neurons are grouped: kmeans, coactivation, keep-pattern, or random as a control");
+    v.Field("features", features,
+            "what kmeans compares: auto (the gate if there is one, else w_in), w_in, gate, concat "
+            "(both), or contribution (as auto, weighted by contribution)");
+    v.Field("dump", dump,
+            "activation dump of the model, for coactivation, keep-pattern and --features "
+            "contribution");
     v.Field("experts", num_experts, "experts per FFN");
     v.Field("expert-size", expert_size, "neurons per expert, instead of --experts");
     v.Field("restarts", restarts, "k-means starts, of which the best is kept");

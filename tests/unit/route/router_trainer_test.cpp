@@ -11,23 +11,13 @@
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
+#include "support/write_dump.h"
 
 namespace moefy::route {
 namespace {
 
 using ::testing::HasSubstr;
-
-record::ActivationDump WriteDump(const std::filesystem::path& directory,
-                                 const std::vector<std::pair<std::string, at::Tensor>>& ffns,
-                                 const std::string& fingerprint = "f") {
-  std::filesystem::create_directories(directory);
-  std::vector<record::DumpedFfn> dumped;
-  for (const auto& [name, x] : ffns) dumped.push_back({name, 0, x.size(1)});
-  record::DumpWriter writer(directory, {"t5", fingerprint, "random"}, dumped, 1 << 20);
-  for (size_t i = 0; i < ffns.size(); ++i) writer.Append(i, ffns[i].second);
-  writer.Finish();
-  return record::ActivationDump::Open(directory);
-}
+using tests::WriteDump;
 
 // Experts whose neurons share a direction, and inputs near a few of the directions: what a router
 // can learn, and similarity alone cannot, because expert e's neurons are scaled by their bias.
@@ -350,7 +340,7 @@ TEST_F(Store, ADumpOfAnotherModelIsRefusedWithEveryDifference) {
   EXPECT_NO_THROW(CheckDumpMatches(moe, Dump(moe, "unknown", "")));
   tests::ExpectError(
       ErrorKind::kInput,
-      {"it was recorded from 0123; the split checkpoint's source is " + moe.source_fingerprint()},
+      {"it was recorded from 0123; the dense checkpoint is " + moe.source_fingerprint()},
       [&] { CheckDumpMatches(moe, Dump(moe, "other", "0123")); });
   const auto dump = WriteDump(temp_.path() / "shapes",
                               {{"encoder.ffn.0", at::zeros({1, 3})}, {"ffn.7", at::zeros({1, 4})}},

@@ -1,0 +1,35 @@
+// How much each neuron matters to a token, and which neurons fire.
+//
+// Neuron i contributes to token t the length of what it adds to the FFN's output,
+//   c[t, i] = |what enters W_out|[t, i] * |row i of W_out|.
+// Under a plain ReLU a neuron fires when its activation is above zero. Other FFNs have no exact
+// zeros: there the neurons that fire are the fewest whose contributions sum to kFiringShare of the
+// token's sum (and those that tie with the last of them).
+// Pure functions, thread-safe.
+#pragma once
+
+#include <vector>
+
+#include "moefy/model/ffn.h"
+
+namespace moefy::model {
+
+inline constexpr double kFiringShare = 0.9;
+
+// Zeros are exact: an activation of ReLU without a gate.
+inline bool HasExactZeros(const FfnWeights& ffn) {
+  return ffn.activation == Activation::kRelu && !ffn.w_gate.defined();
+}
+
+// What neurons do on x [tokens, hidden].
+struct NeuronUse {
+  at::Tensor contributions;  // [tokens, neurons] F32
+  at::Tensor fires;          // [tokens, neurons] bool
+};
+NeuronUse UseNeurons(const FfnWeights& ffn, const at::Tensor& x);
+
+// Per share and token the least number of neurons whose contributions sum to at least that share
+// of the token's sum: I64 [shares, tokens]; 0 where nothing contributes.
+at::Tensor NeuronsNeeded(const at::Tensor& contributions, const std::vector<double>& shares);
+
+}  // namespace moefy::model

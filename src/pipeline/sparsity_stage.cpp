@@ -1,0 +1,107 @@
+#include "moefy/pipeline/sparsity_stage.h"
+
+#include <cstdlib>
+#include <optional>
+
+#include "moefy/base/error.h"
+#include "moefy/model/family.h"
+#include "moefy/model/open_checkpoint.h"
+#include "moefy/pipeline/record_stage.h"
+#include "moefy/split/moe_checkpoint.h"
+
+namespace moefy::pipeline {
+namespace {
+
+// A directory that goes when this does.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "moefy-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw SystemError(errno, "cannot make ", Quoted(name));
+    path_ = name;
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+void CheckOptions(const SparsityOptions& options) {
+  const int given = !options.dump.empty() + !options.tasks.empty() + !options.text.empty();
+  if (given != 1) {
+    throw UsageError("sparsity needs one of --dump, --task and --text: what should be looked at? ",
+                     given, " are given");
+  }
+  if (options.max_tokens < 1) {
+    throw UsageError("--max-tokens is ", options.max_tokens, "; expected at least 1");
+  }
+}
+
+// Runs the model on what the options name; returns the dump's directory.
+std::string RecordCorpus(const SparsityOptions& options, const std::filesystem::path& directory,
+                         std::vector<std::string>& warnings, Progress& progress) {
+  RecordOptions record;
+  record.checkpoint = options.checkpoint;
+  record.tasks = options.tasks;
+  record.text = options.text;
+  record.data = options.data;
+  record.split = options.split;
+  record.limit = options.limit;
+  record.max_tokens = options.max_tokens;
+  record.out = (directory / "dump").string();
+  warnings = Record(record, IfExists::kRefuse, progress).warnings;
+  return record.out;
+}
+
+}  // namespace
+
+SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Progress& progress) {
+  CheckOptions(options);
+  std::optional<StagedDirectory> plots;
+  if (!options.plots.empty()) plots.emplace(options.plots, if_exists);
+  std::optional<TemporaryDirectory> recorded;
+  SparsityResult result;
+  std::string directory = options.dump;
+  if (directory.empty()) {
+    recorded.emplace();
+    directory = RecordCorpus(options, recorded->path(), result.warnings, progress);
+  }
+  const record::ActivationDump dump = record::ActivationDump::Open(directory);
+  const io::Checkpoint checkpoint = model::OpenCheckpoint(options.checkpoint);
+  const model::ModelConfig config = model::ReadModelConfig(checkpoint);
+  const std::vector<model::FfnSpec> specs = model::FfnSpecs(config);
+  record::CheckDumpMatches(
+      dump, options.checkpoint,
+      split::MoeCheckpoint::IsMoe(checkpoint.directory())
+          ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
+          : checkpoint.Fingerprint(),
+      specs);
+  result.corpus = dump.info().corpus;
+  progress.Begin("studying sparsity", specs.size(), "FFNs");
+  for (const model::FfnSpec& spec : specs) {
+    const record::RecordedInputs inputs(dump, *dump.Find(spec));  // CheckDumpMatches has looked
+    result.ffns.push_back(eval::StudySparsity(spec.name, model::ReadFfnWeights(checkpoint, spec),
+                                              inputs, options.max_tokens));
+    progress.Advance(1);
+  }
+  progress.End("");
+  if (plots) {
+    const std::pair<const char*, std::string> files[] = {
+        {"active.svg", eval::PlotActiveShares(result.ffns)},
+        {"rates.svg", eval::PlotFiringRates(result.ffns)}};
+    for (const auto& [name, svg] : files) {
+      WriteTextFile(plots->path() / name, svg, IfExists::kReplace);
+      result.plots.push_back((std::filesystem::path(options.plots) / name).string());
+    }
+    plots->Commit();
+  }
+  return result;
+}
+
+}  // namespace moefy::pipeline
