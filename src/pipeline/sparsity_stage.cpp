@@ -1,6 +1,5 @@
 #include "moefy/pipeline/sparsity_stage.h"
 
-#include <cstdlib>
 #include <optional>
 
 #include "moefy/base/error.h"
@@ -11,26 +10,6 @@
 
 namespace moefy::pipeline {
 namespace {
-
-// A directory that goes when this does.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "moefy-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw SystemError(errno, "cannot make ", Quoted(name));
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 void CheckOptions(const SparsityOptions& options) {
   const int given = !options.dump.empty() + !options.tasks.empty() + !options.text.empty();
@@ -65,11 +44,11 @@ SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Prog
   CheckOptions(options);
   std::optional<StagedDirectory> plots;
   if (!options.plots.empty()) plots.emplace(options.plots, if_exists);
-  std::optional<TemporaryDirectory> recorded;
+  std::optional<StagedDirectory> recorded;  // never committed: it goes when this returns
   SparsityResult result;
   std::string directory = options.dump;
   if (directory.empty()) {
-    recorded.emplace();
+    recorded.emplace(std::filesystem::temp_directory_path() / "moefy-sparsity", IfExists::kReplace);
     directory = RecordCorpus(options, recorded->path(), result.warnings, progress);
   }
   const record::ActivationDump dump = record::ActivationDump::Open(directory);

@@ -77,6 +77,7 @@ const std::vector<RouterKind>& RouterKinds() {
   static const std::vector<RouterKind> kinds = {
       {"mlp",
        "two small layers, trained (the paper's)",
+       true,
        {"w1", "w2"},
        [](int64_t experts, int64_t hidden) {
          return Shapes{{experts, hidden}, {experts, experts}};
@@ -86,6 +87,7 @@ const std::vector<RouterKind>& RouterKinds() {
        }},
       {"linear",
        "one layer with a bias, trained",
+       true,
        {"w", "b"},
        linear_shapes,
        [](const Parameters& p) -> std::unique_ptr<Router> {
@@ -93,6 +95,7 @@ const std::vector<RouterKind>& RouterKinds() {
        }},
       {"ridge",
        "one layer with a bias, by least squares: no training",
+       true,
        {"w", "b"},
        linear_shapes,
        [](const Parameters& p) -> std::unique_ptr<Router> {
@@ -100,6 +103,7 @@ const std::vector<RouterKind>& RouterKinds() {
        }},
       {"similarity",
        "cosine with the experts' centers: needs no data",
+       false,
        {"centers"},
        [](int64_t experts, int64_t hidden) {
          return Shapes{{experts, hidden}};

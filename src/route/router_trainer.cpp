@@ -105,20 +105,24 @@ Tokens SplitTokens(int64_t num_tokens, double held_out) {
   return {at::tensor(at::ArrayRef<int64_t>(train)), at::tensor(at::ArrayRef<int64_t>(held))};
 }
 
-// What stands in for the experts that do not run, as far as it helps: first the compensation, then
-// W_out with it. `x` are training tokens.
+// What stands in for the experts that do not run, as far as it makes both the output and what tells
+// its tokens apart better: first the compensation, then W_out with it. `x` are training tokens.
 Stand FitStand(Router& router, const HeldOut& held_out, const at::Tensor& x,
                const TrainOptions& options) {
   const Compensation& compensation = GetCompensation(options.compensation);
   Stand kept;
   const at::Tensor inputs = SpreadEvenly(x, kSumTokens);
   const int64_t k = NumSelected(options.metric_ratio, held_out.num_experts);
-  double error = held_out.Error(router, options.metric_ratio);
+  const at::Tensor held_runs = TopKMask(router.Scores(held_out.sample_x), k);
+  double error = held_out.sample.Error(held_runs),
+         varying = held_out.sample.VaryingError(held_runs);
   const auto keep_if_better = [&](const Stand& candidate) {
-    const double with = held_out.Error(router, options.metric_ratio, candidate);
-    if (with < error) {
+    const double error_with = held_out.sample.Error(held_runs, candidate);
+    const double varying_with = held_out.sample.VaryingError(held_runs, candidate);
+    if (error_with < error && varying_with < varying) {
       kept = candidate;
-      error = with;
+      error = error_with;
+      varying = varying_with;
     }
   };
   const auto for_each_chunk = [&](const auto& use) {

@@ -2,6 +2,8 @@
 
 #include <malloc.h>
 
+#include <algorithm>
+
 #include "moefy/base/error.h"
 #include "moefy/route/router.h"
 #include "moefy/route/router_store.h"
@@ -13,15 +15,17 @@ namespace {
 
 // True for routers that have to be found first.
 bool IsLearned(const std::string& router) {
-  return router == "mlp" || router == "linear" || router == "ridge";
+  return std::ranges::any_of(route::RouterKinds(), [&](const route::RouterKind& kind) {
+    return kind.learned && kind.name == router;
+  });
 }
 
 void CheckSelection(const route::Selection& selection, const std::string& text,
                     const split::MoeCheckpoint& moe) {
   const bool needs_store =
       IsLearned(selection.router) || selection.policy != route::Selection::kTopK;
-  const std::string stored = route::StoredRouterKind(moe);
   if (!needs_store) return;
+  const std::string stored = route::StoredRouterKind(moe);
   if (stored.empty()) {
     throw UsageError(moe.directory(), " has no routers yet; run `moefy route-train ",
                      moe.directory(), " --dump DUMP` first, or choose among --selection ",

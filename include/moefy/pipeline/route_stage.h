@@ -49,10 +49,11 @@ struct RouteTrainOptions {
     v.Field("metric-ratio", metric_ratio,
             "ffn ratio at which routers are compared, and compensation and W_out are fitted");
     v.Field("compensation", compensation,
-            "for experts that do not run: none, mean or conditional, kept for the FFNs where it "
-            "helps (default: the preset's)");
+            "for experts that do not run: none, mean or conditional, kept for the FFNs whose "
+            "held-out output it improves (default: the preset's)");
     v.Field("least-squares", least_squares,
-            "also fit W_out to the experts that run, kept for the FFNs where it helps");
+            "also fit W_out to the experts that run, kept for the FFNs whose held-out output it "
+            "improves; --preset best does");
     v.Field("seed", seed, "makes the training reproducible");
     v.Field("out", out, "directory of the result (default: the split checkpoint itself)");
   }

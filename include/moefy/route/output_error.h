@@ -24,6 +24,9 @@ class OutputSample {
 
   // runs: Bool [tokens, experts].
   double Error(const at::Tensor& runs, const Stand& stand = {}) const;
+  // The same of what tells tokens apart: outputs less their mean over the tokens, and likewise the
+  // difference. A model bears a constant error much better than one of this kind (docs/routing.md).
+  double VaryingError(const at::Tensor& runs, const Stand& stand = {}) const;
   // With the best-chosen `ratio` of the neurons of each token, by the length of what each adds:
   // what no grouping into experts can beat by much.
   double NeuronOracleError(double ratio) const;
@@ -32,8 +35,9 @@ class OutputSample {
   const at::Tensor& outputs() const { return outputs_; }  // [tokens, hidden], without b_out
 
  private:
+  at::Tensor Missing(const at::Tensor& runs, const Stand& stand) const;  // [tokens, hidden]
+
   at::Tensor w_out_, neurons_, outputs_;
-  double total_ = 0;
 };
 
 // neurons [tokens, neurons] with those of experts that do not run put to zero.

@@ -108,6 +108,7 @@ at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts);
 struct RouterKind {
   std::string name;
   std::string description;
+  bool learned;  // from recorded inputs; else it follows from the weights
   // Behind "<ffn>.router." in moefy.safetensors.
   std::vector<std::string> tensors;
   // Their shapes, by the number of experts and the width of the FFN.

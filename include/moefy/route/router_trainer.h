@@ -24,8 +24,8 @@ struct TrainOptions {
   double learning_rate = 0.01;
   double held_out = 0.1;
   double metric_ratio = 0.2;  // routers are chosen and measured at this share of the experts
-  std::string compensation = "none";  // of Compensations(); kept only where it helps
-  bool least_squares = false;         // fit W_out to what runs; kept only where it helps
+  std::string compensation = "none";  // of Compensations(); kept only where it improves the output
+  bool least_squares = false;         // fit W_out to what runs; kept likewise
   uint64_t seed = 0;
   int64_t max_tokens = 65536;  // of a larger dump, so many rows spread evenly over it are used
 };

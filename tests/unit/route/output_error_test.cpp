@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "moefy/route/compensation.h"
 #include "moefy/route/least_squares.h"
 #include "moefy/route/router.h"
@@ -130,6 +132,17 @@ TEST_F(Stands, ConditionalMeansLowerTheErrorAndChangeNothingWhenAllRun) {
   const double without = sample_.Error(runs_);
   EXPECT_LT(sample_.Error(runs_, {Terms("conditional"), {}}), without);
   EXPECT_EQ(sample_.Error(AllOn(3000), {Terms("conditional"), {}}), 0);
+}
+
+// Where every token leaves the same experts out, compensation is one vector for all of them.
+TEST_F(Stands, AConstantChangesTheErrorButNotWhatVaries) {
+  const at::Tensor runs = at::zeros({3000, kExperts}, at::kBool);
+  runs.narrow(1, 0, 3).fill_(true);
+  const Stand stand = {at::ones({kExperts, kHidden}), {}};
+  EXPECT_GT(std::abs(sample_.Error(runs, stand) - sample_.Error(runs)), 1e-3);
+  EXPECT_NEAR(sample_.VaryingError(runs, stand), sample_.VaryingError(runs), 1e-6);
+  EXPECT_GT(sample_.VaryingError(runs), 1e-3);
+  EXPECT_EQ(sample_.VaryingError(AllOn(3000)), 0);
 }
 
 TEST_F(Stands, LeastSquaresLowersTheErrorMoreTheWeakerItsPenalty) {

@@ -300,6 +300,22 @@ TEST(RunRouted, SharedExpertsAlwaysRunAndTheThresholdCutsTheRest) {
   EXPECT_TRUE(at::equal(SelectExperts(scores, rule), cut));
 }
 
+TEST(RunRouted, AThresholdAloneChoosesAsTheRoutersScoresSay) {
+  for (const FfnShape& shape : {FfnShape{64, 10, 8}, FfnShape{256, 32, 32}}) {
+    const Routed in = MakeRouted(shape, 513);
+    SelectionRule rule{shape.num_experts};
+    rule.threshold = 0.5f;
+    const at::Tensor chosen = Route(PackRouter(in.w1, in.w2), rule, in.x);
+    const at::Tensor scores = route::MlpRouter(in.w1, in.w2).Scores(in.x);
+    // All that surely reach it, and none that surely do not.
+    const int64_t count = (chosen >= 0).sum().item<int64_t>();
+    EXPECT_GE(count, (scores >= 0.5 + 1e-4).sum().item<int64_t>());
+    EXPECT_LE(count, (scores >= 0.5 - 1e-4).sum().item<int64_t>());
+    EXPECT_GT(count, 0);
+    EXPECT_LT(count, scores.numel());
+  }
+}
+
 TEST(RunExperts, DoesNotDependOnThreads) {
   // Large enough for more than one thread to be worth it.
   for (const Activation activation : {Activation::kRelu, Activation::kGelu}) {
