@@ -14,7 +14,7 @@ namespace {
 
 // Rows of weights that a thread takes at a time.
 constexpr int64_t kRowsPerItem = 64;
-// Rows widened to F32 at a time, when there are many rows of x.
+// Rows quantized, or widened to F32 where there are many rows of x, at a time.
 constexpr int64_t kRowsWidened = 4096;
 // Below this much work starting threads costs more than it gives.
 constexpr int64_t kSerialWeights = 1 << 15;
@@ -35,8 +35,15 @@ PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Wei
       weight_ = weight.to(at::kHalf).contiguous();
       break;
     case WeightFormat::kInt8:
-      scale_ = weight.abs().amax(1).div_(127);
-      weight_ = (weight / scale_.clamp_min(1e-30).unsqueeze(1)).round_().to(at::kChar).contiguous();
+      scale_ = at::empty({rows_}, at::kFloat);
+      weight_ = at::empty({rows_, columns_}, at::kChar);
+      // In parts, so that temporaries do not add up to another table of embeddings.
+      for (int64_t row = 0; row < rows_; row += kRowsWidened) {
+        const int64_t count = std::min(kRowsWidened, rows_ - row);
+        const at::Tensor part = weight.narrow(0, row, count), scale = scale_.narrow(0, row, count);
+        scale.copy_(part.abs().amax(1).div_(127));
+        weight_.narrow(0, row, count).copy_((part / scale.clamp_min(1e-30).unsqueeze(1)).round_());
+      }
       break;
   }
 }

@@ -55,11 +55,13 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
     return std::make_shared<const PackedLinear>(
         format == WeightFormat::kF32 ? weight.clone() : weight, bias, format);
   });
+  // What packing frees would stay, and add up to a fifth of the weights.
+  malloc_trim(0);
   progress.Begin("packing experts", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {
     experts_.push_back(std::make_shared<const ExpertWeights>(PackExperts(
         model::ReadFfnWeights(moe.weights(), ffn.spec), ffn.plan.num_experts(), format)));
-    malloc_trim(0);  // what packing freed would stay, and add up to a fifth of the weights
+    malloc_trim(0);
     progress.Advance(1);
   }
   progress.End(WeightFormatName(format));
