@@ -5,7 +5,6 @@
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
-#include "moefy/pipeline/record_stage.h"
 #include "moefy/split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
@@ -26,12 +25,8 @@ void CheckOptions(const SparsityOptions& options) {
 std::string RecordCorpus(const SparsityOptions& options, const std::filesystem::path& directory,
                          std::vector<std::string>& warnings, Progress& progress) {
   RecordOptions record;
+  static_cast<CorpusOptions&>(record) = options;
   record.checkpoint = options.checkpoint;
-  record.tasks = options.tasks;
-  record.text = options.text;
-  record.data = options.data;
-  record.split = options.split;
-  record.limit = options.limit;
   record.max_tokens = options.max_tokens;
   record.out = (directory / "dump").string();
   warnings = Record(record, IfExists::kRefuse, progress).warnings;

@@ -336,7 +336,9 @@ class Interruption(Case):
                        "--out", self.dir / "dump"]
         process = subprocess.Popen([MOEFY, *map(str, recipe_args)], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
-        time.sleep(1.2)
+        while not any(self.dir.iterdir()) and process.poll() is None:  # until it has begun to write
+            time.sleep(0.01)
+        time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         self.assertIn(process.returncode, (0, 130), errors)

@@ -12,24 +12,33 @@
 
 namespace moefy::pipeline {
 
-struct RecordOptions {
-  std::string checkpoint;
+// What a model is run on.
+struct CorpusOptions {
   std::vector<std::string> tasks;
   std::string text;
   std::string data;
   std::string split = "train";
   int64_t limit = 2000;
+
+  template <class Visitor>
+  void VisitCorpus(Visitor& v) {
+    v.Field("task", tasks, "task files whose examples are run, with the right answers");
+    v.Field("text", text, "a text file to run instead, a line per example");
+    v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
+    v.Field("split", split, "which split of the tasks");
+    v.Field("limit", limit, "examples per task or text, spread evenly over the file; 0 for all");
+  }
+};
+
+struct RecordOptions : CorpusOptions {
+  std::string checkpoint;
   int64_t max_tokens = 200000;
   std::string out;
 
   template <class Visitor>
   void Visit(Visitor& v) {
     v.Argument("checkpoint", checkpoint, "dense or split checkpoint directory");
-    v.Field("task", tasks, "task files whose examples are run");
-    v.Field("text", text, "a text file to run instead, a line per example");
-    v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
-    v.Field("split", split, "which split of the tasks");
-    v.Field("limit", limit, "examples per task or text, spread evenly over the file; 0 for all");
+    VisitCorpus(v);
     v.Field("max-tokens", max_tokens, "tokens kept per FFN at most");
     v.Field("out", out, "directory of the activation dump");
   }

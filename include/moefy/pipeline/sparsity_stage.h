@@ -8,29 +8,22 @@
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/eval/sparsity_study.h"
+#include "moefy/pipeline/record_stage.h"
 
 namespace moefy::pipeline {
 
-struct SparsityOptions {
+struct SparsityOptions : CorpusOptions {  // the corpus, or a dump of one
   std::string checkpoint;
   std::string dump;
-  std::vector<std::string> tasks;
-  std::string text;
-  std::string data;
-  std::string split = "train";
-  int64_t limit = 2000;
   int64_t max_tokens = 16384;
   std::string plots;
 
   template <class Visitor>
   void Visit(Visitor& v) {
     v.Argument("checkpoint", checkpoint, "dense or split checkpoint directory");
-    v.Field("dump", dump, "activation dump of the model, made by `moefy record`");
-    v.Field("task", tasks, "task files whose examples are run, instead of --dump");
-    v.Field("text", text, "a text file to run, a line per example, instead of --dump");
-    v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
-    v.Field("split", split, "which split of the tasks");
-    v.Field("limit", limit, "examples per task or text, spread evenly over the file; 0 for all");
+    v.Field("dump", dump,
+            "activation dump of the model, made by `moefy record`, instead of --task or --text");
+    VisitCorpus(v);
     v.Field("max-tokens", max_tokens, "tokens looked at per FFN at most, spread over the dump");
     v.Field("plots", plots, "directory for SVG plots");
   }
