@@ -48,9 +48,10 @@ constexpr const char* kDescription =
 
 std::vector<std::unique_ptr<Command>> MakeCommands(CLI::App& app) {
   std::vector<std::unique_ptr<Command>> commands;
-  for (const auto make : {ConvertCommand, FamiliesCommand, InspectCommand, RecordCommand,
-                          SparsityCommand, SplitCommand, RouteTrainCommand, EvalCommand, RunCommand,
-                          BenchCommand, VerifyCommand, MergeCommand}) {
+  for (const auto make :
+       {ConvertCommand, FamiliesCommand, InspectCommand, RecordCommand, SparsityCommand,
+        SplitCommand, FinetuneCommand, RouteTrainCommand, CalibrateCommand, EvalCommand, RunCommand,
+        BenchCommand, VerifyCommand, MergeCommand}) {
     commands.push_back(make(app));
   }
   return commands;

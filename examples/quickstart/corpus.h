@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hint.h"
-#include "random.h"
+#include "moefy/base/random.h"
 
 namespace moefy::example {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "hint.h"
-#include "random.h"
+#include "moefy/base/random.h"
 
 namespace moefy::example {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "hint.h"
-#include "random.h"
+#include "moefy/base/random.h"
 
 namespace moefy::example {
 

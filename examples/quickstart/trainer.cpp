@@ -1,13 +1,12 @@
 #include "trainer.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numbers>
+#include <set>
 
 #include "lessons.h"
 #include "moefy/base/error.h"
@@ -17,7 +16,9 @@
 #include "moefy/model/family.h"
 #include "moefy/task/dataset.h"
 #include "moefy/task/metrics.h"
-#include "optimizer.h"
+#include "moefy/train/optimizer.h"
+#include "moefy/train/trainer.h"
+#include "moefy/train/weights.h"
 #include "penalized_ffn.h"
 #include "prompts.h"
 
@@ -28,15 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// glibc gives every large temporary back to the kernel, and denormals cost a hundred times more
-// than numbers: both would dominate.
-void PrepareProcess(int64_t threads) {
-  at::set_num_threads(static_cast<int>(threads));
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  at::globalContext().setFlushDenormal(true);
 }
 
 model::ModelConfig WriteConfig(const TrainOptions& options, int64_t vocab_size,
@@ -69,37 +61,11 @@ model::ModelConfig WriteConfig(const TrainOptions& options, int64_t vocab_size,
   return model::ReadModelConfig(out / "config.json");
 }
 
-// T5's own initialisation: the attention scale is in the query weights.
-double InitialDeviation(const std::string& name, const model::ModelConfig& config) {
-  const auto hidden = static_cast<double>(config.hidden);
-  const auto head_dim = static_cast<double>(config.decoder.head_dim);
-  const auto heads = static_cast<double>(config.decoder.num_heads);
-  const auto neurons = static_cast<double>(config.decoder.num_neurons);
-  const auto ends_with = [&](const char* suffix) { return name.ends_with(suffix); };
-  if (ends_with("shared.weight")) return 1.0;
-  if (ends_with(".q.weight")) return 1 / std::sqrt(hidden * head_dim);
-  if (ends_with(".o.weight")) return 1 / std::sqrt(heads * head_dim);
-  if (ends_with(".wo.weight")) return 1 / std::sqrt(neurons);
-  return 1 / std::sqrt(hidden);
-}
-
-model::TensorMap InitialParameters(const model::ModelConfig& config, uint64_t seed) {
-  const at::Generator generator = at::detail::createCPUGenerator(seed);
-  model::TensorMap parameters;
-  for (const model::ExpectedTensor& expected : model::ExpectedTensors(config)) {
-    at::Tensor tensor =
-        expected.shape.size() == 1 ? at::ones(expected.shape) : at::empty(expected.shape);
-    if (tensor.dim() > 1) {
-      tensor.normal_(0, InitialDeviation(expected.name, config), generator);
-    }
-    parameters.emplace(expected.name, tensor.requires_grad_());
-  }
-  return parameters;
-}
-
-model::TensorMap ReadInitial(const std::filesystem::path& checkpoint,
-                             const model::ModelConfig& config) {
-  model::TensorMap parameters = model::ReadParameters(io::Checkpoint::Open(checkpoint), config);
+model::TensorMap Initial(const TrainOptions& options, const model::ModelConfig& config) {
+  model::TensorMap parameters =
+      options.initial.empty()
+          ? train::InitialParameters(config, static_cast<uint64_t>(options.seed))
+          : model::ReadParameters(io::Checkpoint::Open(options.initial), config);
   for (auto& [name, tensor] : parameters) tensor.requires_grad_();
   return parameters;
 }
@@ -171,22 +137,25 @@ double ActivityCost(const TrainOptions& options, int64_t step) {
 TrainReport Train(const TrainOptions& options, const std::filesystem::path& task_directory,
                   const std::filesystem::path& vocabulary, const std::filesystem::path& out,
                   const std::function<void(const TrainProgress&)>& report) {
-  PrepareProcess(options.threads);
+  at::set_num_threads(static_cast<int>(options.threads));
+  train::PrepareProcess();
   const auto start = Clock::now();
   const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(vocabulary);
   const model::ModelConfig config = WriteConfig(options, tokenizer->vocab_size(), out);
 
-  const model::TensorMap parameters =
-      options.initial.empty() ? InitialParameters(config, static_cast<uint64_t>(options.seed))
-                              : ReadInitial(options.initial, config);
+  const model::TensorMap parameters = Initial(options, config);
   model::Transformer model(config, parameters);
   const std::vector<PenalizedFeedForward*> ffns = PenalizeAll(model);
   // Reads from the encoder's last states whether a place still counts; only while training.
   const at::Tensor probe = at::zeros({2, config.hidden}).requires_grad_();
+  const std::set<std::string> matrices = train::BlockMatrices(config);
   model::TensorMap trained = parameters;
-  trained.emplace(Optimizer::kProbe, probe);
-  Optimizer optimizer(trained);
+  trained.emplace("probe", probe);
+  train::Optimizer optimizer(trained, [&](const std::string& name, const at::Tensor&) {
+    const bool muon = matrices.contains(name);
+    return train::Optimizer::Rule{muon, muon ? 0.05 : 0.0};
+  });
   Lessons lessons(specs, *tokenizer, config.decoder_start_id, options.tokens_per_batch,
                   static_cast<uint64_t>(options.seed));
 
@@ -233,7 +202,8 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
 
 TrainReport Evaluate(const std::filesystem::path& checkpoint,
                      const std::filesystem::path& task_directory) {
-  PrepareProcess(TrainOptions().threads);
+  at::set_num_threads(static_cast<int>(TrainOptions().threads));
+  train::PrepareProcess();
   const auto start = Clock::now();
   const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(checkpoint);

@@ -41,13 +41,14 @@ void FillInputs(const Rows& rows, const model::ModelConfig& config, int64_t pad_
   const auto num_rows = static_cast<int64_t>(rows.size());
   // Texts that a decoder goes on with end together: their padding is on the left.
   const bool causal = config.architecture == model::Architecture::kDecoder;
-  const auto num_read = [&](const Sequence& row) { return causal ? NumRead(row) : 0; };
+  const bool continues = causal && config.head == Head::kLanguageModel;
+  const auto num_read = [&](const Sequence& row) { return continues ? NumRead(row) : 0; };
   const int64_t tokens =
       Longest(rows, 0, [&](const Sequence& row) { return Size(row.input.ids) + num_read(row); });
   const at::Tensor ids = at::full({num_rows, tokens}, pad_id, at::kLong);
   const at::Tensor mask = at::zeros({num_rows, tokens}, at::kLong);
   const at::Tensor types = at::zeros({num_rows, tokens}, at::kLong);
-  if (causal) batch.targets = at::full({num_rows, tokens}, kNoTarget, at::kLong);
+  if (continues) batch.targets = at::full({num_rows, tokens}, kNoTarget, at::kLong);
   for (int64_t i = 0; i < num_rows; ++i) {
     const Sequence& row = *rows[static_cast<size_t>(i)];
     const int64_t num_input = Size(row.input.ids), count = num_input + num_read(row);
@@ -55,7 +56,7 @@ void FillInputs(const Rows& rows, const model::ModelConfig& config, int64_t pad_
     Put(row.input.ids, num_input, ids[i], first);
     Put(row.input.token_type_ids, Size(row.input.token_type_ids), types[i], first);
     mask[i].narrow(0, first, count).fill_(1);
-    if (!causal || row.target.empty()) continue;
+    if (!continues || row.target.empty()) continue;
     Put(row.target, num_read(row), ids[i], first + num_input);
     // The last token of the input tells the first of the target.
     Put(row.target, Size(row.target), batch.targets[i], first + num_input - 1);
@@ -63,6 +64,17 @@ void FillInputs(const Rows& rows, const model::ModelConfig& config, int64_t pad_
   batch.inputs.input_ids = ids;
   batch.inputs.attention_mask = mask;
   if (config.num_token_types > 0) batch.inputs.token_type_ids = types;
+}
+
+// Of heads that generate nothing; rows have equally many targets.
+void FillTargets(const Rows& rows, Batch& batch) {
+  const int64_t count = Size(rows.front()->target);
+  if (count == 0) return;
+  batch.targets = at::empty({static_cast<int64_t>(rows.size()), count}, at::kLong);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    MOEFY_CHECK(Size(rows[i]->target) == count);
+    Put(rows[i]->target, count, batch.targets[static_cast<int64_t>(i)], 0);
+  }
 }
 
 void FillDecoder(const Rows& rows, const model::ModelConfig& config, int64_t pad_id, Batch& batch) {
@@ -104,7 +116,9 @@ std::vector<Batch> MakeBatches(const std::vector<Sequence>& sequences,
       rows.push_back(&sequences[static_cast<size_t>(order[begin])]);
     }
     FillInputs(rows, config, pad_id, batch);
-    if (config.architecture == model::Architecture::kEncoderDecoder) {
+    if (config.head != Head::kLanguageModel) {
+      FillTargets(rows, batch);
+    } else if (config.architecture == model::Architecture::kEncoderDecoder) {
       FillDecoder(rows, config, pad_id, batch);
     }
     batches.push_back(std::move(batch));

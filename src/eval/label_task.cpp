@@ -34,10 +34,10 @@ class LabelTask final : public PreparedTask {
     for (size_t i = 0; i < encodings_.size(); ++i) {
       Sequence& sequence = sequences.emplace_back();
       sequence.input = encodings_[i];
-      if (inputs_.config.head == model::Head::kLanguageModel) {
-        sequence.target = {
-            reader_.label_ids().at(static_cast<size_t>(inputs_.dataset.examples[i].label_idx))};
-      }
+      const int64_t label_idx = inputs_.dataset.examples[i].label_idx;
+      sequence.target = {inputs_.config.head == model::Head::kLanguageModel
+                             ? reader_.label_ids().at(static_cast<size_t>(label_idx))
+                             : label_idx};
     }
     return sequences;
   }

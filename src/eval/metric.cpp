@@ -43,9 +43,9 @@ const std::vector<Row>& Rows() {
       {{kExtractiveQa}, {"exact_match", true, false, Scored<task::SquadExactMatch>}},
       {{kGeneration}, {"exact_match", true, false, Scored<task::TextExactMatch>}},
       {{kGeneration}, {"rouge_l", true, false, Scored<task::RougeL>}},
-      {{kGeneration}, {"character_error_rate", true, false, CharacterErrors}},
-      {{kLanguageModelling}, {"perplexity", false, true, Nats}},
-      {{kLanguageModelling}, {"nats_per_token", false, false, Nats}},
+      {{kGeneration}, {"character_error_rate", true, false, CharacterErrors, true}},
+      {{kLanguageModelling}, {"perplexity", false, true, Nats, true}},
+      {{kLanguageModelling}, {"nats_per_token", false, false, Nats, true}},
   };
   return kRows;
 }

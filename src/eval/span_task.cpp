@@ -87,8 +87,29 @@ class SpanTask final : public PreparedTask {
       windows_.push_back(
           {example_idx,
            {tokens.first, {tokens.bytes.begin() + begin, tokens.bytes.begin() + end}}});
+      sequence.target = RightSpan(example_idx, windows_.back().context);
       if (end == count) break;
     }
+  }
+
+  // Columns of the first accepted answer where it first stands in the context; the first token
+  // where the window does not hold all of it.
+  std::vector<int64_t> RightSpan(size_t example_idx, const ContextTokens& window) const {
+    const std::vector<std::string>& answers = inputs_.dataset.examples[example_idx].answers;
+    const size_t begin = answers.empty() || answers.front().empty()
+                             ? std::string::npos
+                             : Field(example_idx, 1).find(answers.front());
+    if (begin == std::string::npos) return {0, 0};
+    const size_t end = begin + answers.front().size();
+    int64_t first = -1, last = -1;
+    for (size_t i = 0; i < window.bytes.size(); ++i) {
+      const auto column = static_cast<int64_t>(window.first + i);
+      if (window.bytes[i].first <= begin && begin < window.bytes[i].second && first < 0) {
+        first = column;
+      }
+      if (window.bytes[i].first < end && end <= window.bytes[i].second) last = column;
+    }
+    return first < 0 || last < 0 ? std::vector<int64_t>{0, 0} : std::vector<int64_t>{first, last};
   }
 
   // The best of all windows; spans that overlapping windows both have count once.

@@ -57,4 +57,20 @@ void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path) {
   writer.Finish();
 }
 
+void RewriteTensors(const io::Checkpoint& checkpoint, const TensorMap& changed,
+                    const std::filesystem::path& directory) {
+  at::Tensor stored;  // lives until its bytes are written
+  io::RewriteCheckpoint(
+      checkpoint, directory,
+      [&](const io::TensorInfo& info, std::span<const std::byte> bytes,
+          std::vector<std::byte>&) -> std::span<const std::byte> {
+        const auto found = changed.find(info.name);
+        if (found == changed.end()) return bytes;
+        const auto type = ComputableType(info.dtype);
+        MOEFY_CHECK(type.has_value());  // it was read
+        stored = found->second.detach().to(*type).contiguous();
+        return {static_cast<const std::byte*>(stored.data_ptr()), stored.nbytes()};
+      });
+}
+
 }  // namespace moefy::model

@@ -128,7 +128,7 @@ Json Calibrations(const split::MoeCheckpoint& moe, const std::vector<TrainedRout
   }
   if (tensors.empty()) return Json::array();
   return Json::array(
-      {{{"kind", "least-squares"}, {"ffn_ratio", ratio}, {"tensors", std::move(tensors)}}});
+      {{{"kind", "least-squares"}, {"ffn_ratios", {ratio}}, {"tensors", std::move(tensors)}}});
 }
 
 // The same bytes under a second name where the file system can, a copy where it cannot.
@@ -152,21 +152,13 @@ void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {
 // The weights again, with the calibrated W_outs in place of their own.
 void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
                      const fs::path& directory) {
-  std::map<std::string, at::Tensor> changed;
+  model::TensorMap changed;
   for (size_t i = 0; i < routers.size(); ++i) {
     const model::FfnSpec& spec = moe.ffns()[i].spec;
     if (!routers[i].w_out.defined()) continue;
-    const auto dtype = model::ComputableType(moe.weights().Get(spec.w_out).dtype);
-    MOEFY_CHECK(dtype.has_value());  // it was read
-    const at::Tensor stored = spec.transposed ? routers[i].w_out : routers[i].w_out.t();
-    changed[spec.w_out] = stored.to(*dtype).contiguous();
+    changed[spec.w_out] = spec.transposed ? routers[i].w_out : routers[i].w_out.t();
   }
-  io::RewriteCheckpoint(
-      moe.weights(), directory,
-      [&](const io::TensorInfo& info, std::span<const std::byte> bytes, std::vector<std::byte>&) {
-        const auto found = changed.find(info.name);
-        return found == changed.end() ? bytes : Bytes(found->second);
-      });
+  model::RewriteTensors(moe.weights(), changed, directory);
 }
 
 // An F32 tensor of that shape. Error{kInput} for any other.

@@ -43,7 +43,57 @@ void CheckSelection(const route::Selection& selection, const std::string& text,
   }
 }
 
+std::vector<SelectionRule> Rules(const split::MoeCheckpoint& moe, const route::Selection& selection,
+                                 double ffn_ratio) {
+  std::vector<SelectionRule> rules(moe.ffns().size());
+  std::vector<int64_t> budget;
+  if (selection.policy == route::Selection::kBudget) budget = route::ReadBudget(moe, ffn_ratio);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const int64_t num_experts = moe.ffns()[i].plan.num_experts();
+    if (selection.policy == route::Selection::kThreshold) {
+      rules[i].num_selected = num_experts;
+      rules[i].threshold = route::ThresholdFor(route::ReadThresholds(moe, i), ffn_ratio);
+    } else {
+      rules[i].num_selected =
+          budget.empty() ? route::NumSelected(ffn_ratio, num_experts) : budget[i];
+    }
+  }
+  return rules;
+}
+
+std::shared_ptr<route::Router> MakeRouter(const split::MoeCheckpoint& moe,
+                                          const std::string& router, size_t ffn_idx,
+                                          uint64_t seed) {
+  if (router == route::StoredRouterKind(moe)) return route::ReadRouter(moe, ffn_idx);
+  const int64_t num_experts = moe.ffns()[ffn_idx].plan.num_experts();
+  if (router == "random") {
+    return std::make_shared<route::RandomRouter>(num_experts, seed + ffn_idx);
+  }
+  model::FfnWeights ffn = model::ReadFfnWeights(moe.weights(), moe.ffns()[ffn_idx].spec);
+  for (const route::Target& target : route::Targets()) {
+    if (router == target.oracle) {
+      return std::make_shared<route::OracleRouter>(std::move(ffn), num_experts, target);
+    }
+  }
+  MOEFY_CHECK(router == "similarity");
+  return std::make_shared<route::SimilarityRouter>(route::ExpertCenters(ffn, num_experts));
+}
+
 }  // namespace
+
+std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
+                                      double ffn_ratio, uint64_t seed) {
+  CheckSelections({selection}, {&moe});
+  const route::Selection parsed = route::ParseSelection(selection);
+  const std::vector<SelectionRule> rules = Rules(moe, parsed, ffn_ratio);
+  const bool compensated = parsed.router == route::StoredRouterKind(moe);
+  std::vector<FfnSelection> selections;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    selections.push_back({MakeRouter(moe, parsed.router, i, seed), rules[i],
+                          compensated ? route::ReadCompensation(moe, i) : at::Tensor()});
+  }
+  return selections;
+}
 
 SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightFormat format,
                          Progress& progress)
@@ -68,60 +118,21 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
 }
 
 void SparseModel::Install(const std::string& selection, double ffn_ratio) {
-  CheckSelections({selection}, {&moe_});
-  const route::Selection parsed = route::ParseSelection(selection);
-  const std::vector<SelectionRule> rules = Rules(parsed, ffn_ratio);
+  const std::vector<FfnSelection> selections = SelectionOf(moe_, selection, ffn_ratio, seed_);
   installed_.clear();
   for (size_t ffn_idx = 0; ffn_idx < experts_.size(); ++ffn_idx) {
-    auto sparse = std::make_unique<SparseFeedForward>(
-        Compensated(parsed, ffn_idx), MakeRouter(parsed.router, ffn_idx), rules[ffn_idx]);
+    const FfnSelection& of_ffn = selections[ffn_idx];
+    auto sparse = std::make_unique<SparseFeedForward>(Compensated(of_ffn.compensation, ffn_idx),
+                                                      of_ffn.router, of_ffn.rule);
     installed_.push_back(sparse.get());
     transformer_.ExchangeFeedForward(ffn_idx, std::move(sparse));
   }
 }
 
-std::vector<SelectionRule> SparseModel::Rules(const route::Selection& selection,
-                                              double ffn_ratio) const {
-  std::vector<SelectionRule> rules(experts_.size());
-  std::vector<int64_t> budget;
-  if (selection.policy == route::Selection::kBudget) budget = route::ReadBudget(moe_, ffn_ratio);
-  for (size_t i = 0; i < rules.size(); ++i) {
-    if (selection.policy == route::Selection::kThreshold) {
-      rules[i].num_selected = experts_[i]->num_experts;
-      rules[i].threshold = route::ThresholdFor(route::ReadThresholds(moe_, i), ffn_ratio);
-    } else {
-      rules[i].num_selected =
-          budget.empty() ? route::NumSelected(ffn_ratio, experts_[i]->num_experts) : budget[i];
-    }
-  }
-  return rules;
-}
-
-// Compensation is of the experts that the stored router leaves out; other selections are measured
-// without.
-std::shared_ptr<const ExpertWeights> SparseModel::Compensated(const route::Selection& selection,
+std::shared_ptr<const ExpertWeights> SparseModel::Compensated(const at::Tensor& terms,
                                                               size_t ffn_idx) const {
-  if (selection.router != route::StoredRouterKind(moe_)) return experts_[ffn_idx];
-  const at::Tensor terms = route::ReadCompensation(moe_, ffn_idx);
   if (!terms.defined()) return experts_[ffn_idx];
   return std::make_shared<const ExpertWeights>(WithCompensation(*experts_[ffn_idx], terms));
-}
-
-std::shared_ptr<route::Router> SparseModel::MakeRouter(const std::string& router,
-                                                       size_t ffn_idx) const {
-  if (router == route::StoredRouterKind(moe_)) return route::ReadRouter(moe_, ffn_idx);
-  const int64_t num_experts = moe_.ffns()[ffn_idx].plan.num_experts();
-  if (router == "random") {
-    return std::make_shared<route::RandomRouter>(num_experts, seed_ + ffn_idx);
-  }
-  model::FfnWeights ffn = model::ReadFfnWeights(moe_.weights(), moe_.ffns()[ffn_idx].spec);
-  for (const route::Target& target : route::Targets()) {
-    if (router == target.oracle) {
-      return std::make_shared<route::OracleRouter>(std::move(ffn), num_experts, target);
-    }
-  }
-  MOEFY_CHECK(router == "similarity");
-  return std::make_shared<route::SimilarityRouter>(route::ExpertCenters(ffn, num_experts));
 }
 
 SparseCounters SparseModel::Counters() const {

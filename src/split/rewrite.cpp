@@ -145,8 +145,10 @@ std::map<std::string, std::string> Calibrated(const MoeCheckpoint& moe) {
   const JsonObject manifest(moe.manifest(), kMoeManifest);
   if (!manifest.Has("calibration")) return reasons;
   for (const JsonObject& calibration : manifest.GetObjects("calibration")) {
-    const std::string reason = StrCat("calibrated by ", calibration.GetString("kind"),
-                                      " at ffn ratio ", calibration.GetNumber("ffn_ratio", 0, 1));
+    std::vector<std::string> ratios;
+    for (const double ratio : calibration.GetNumbers("ffn_ratios")) ratios.push_back(StrCat(ratio));
+    const std::string reason =
+        StrCat("calibrated by ", calibration.GetString("kind"), " at ffn ratio ", Join(ratios));
     for (const std::string& name : calibration.GetStrings("tensors")) reasons[name] = reason;
   }
   return reasons;

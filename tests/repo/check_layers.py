@@ -21,9 +21,10 @@ LAYERS = {
     "route": ("base io model record split", "torch eigen"),
     "runtime": ("base io model split route", "torch hwy openmp"),
     "eval": ("base io text task model record split route runtime", "torch"),
+    "train": ("base io text task model record split route runtime eval", "torch"),
     "exporter": ("base io model split route runtime", "nlohmann"),
-    "pipeline": ("base io text task model record split route runtime eval exporter", ""),
-    "apps": ("base io text task model record split route runtime eval exporter pipeline",
+    "pipeline": ("base io text task model record split route runtime eval train exporter", ""),
+    "apps": ("base io text task model record split route runtime eval train exporter pipeline",
              "cli11 spdlog"),
 }
 

@@ -18,7 +18,9 @@ namespace moefy::eval {
 // there that the model does not get to read (teacher forcing).
 struct Sequence {
   text::Encoding input;         // an encoder's, or the beginning of what a decoder goes on with
-  std::vector<int64_t> target;  // empty: nothing is to be said
+  // The tokens a model that generates is to say; of a classification head the class, of a question
+  // answering head the columns of the answer's first and last token. Empty: nothing is asked.
+  std::vector<int64_t> target;
 };
 
 inline constexpr int64_t kNoTarget = -100;  // what LibTorch's losses leave out
@@ -26,7 +28,8 @@ inline constexpr int64_t kNoTarget = -100;  // what LibTorch's losses leave out
 struct Batch {
   model::ForwardInputs inputs;
   std::vector<int64_t> example_idxs;  // into what was batched, one per row
-  // Of models that generate: which token each column of the logits should give, or kNoTarget.
+  // Of models that generate: which token each column of the logits should give, or kNoTarget. Of
+  // other heads: each row's target, undefined where there is none.
   at::Tensor targets;  // [batch, columns] I64
 };
 

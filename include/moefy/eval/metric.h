@@ -16,6 +16,7 @@ struct Metric {
   bool exponential;  // the figure is exp of the ratio
   // What one example adds: one ratio, or one per token.
   std::vector<task::Ratio> (*units)(const task::Example& example, const Answer& answer);
+  bool lower_is_better = false;
 };
 
 // `kind` tells question answering's exact match from generation's.

@@ -42,7 +42,7 @@ class PreparedTask {
   virtual std::vector<Answer> Ask(model::Transformer& model, Progress& progress) const = 0;
   virtual uint64_t num_steps() const = 0;
   // Every input with the right answer behind it (the first accepted one), as training and recording
-  // run them. A head that generates nothing gets no target.
+  // run them.
   virtual std::vector<Sequence> RightSequences() const = 0;
 };
 

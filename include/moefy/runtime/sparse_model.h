@@ -35,10 +35,7 @@ class SparseModel {
   double DenseFlops() const;
 
  private:
-  std::vector<SelectionRule> Rules(const route::Selection& selection, double ffn_ratio) const;
-  std::shared_ptr<const ExpertWeights> Compensated(const route::Selection& selection,
-                                                   size_t ffn_idx) const;
-  std::shared_ptr<route::Router> MakeRouter(const std::string& router, size_t ffn_idx) const;
+  std::shared_ptr<const ExpertWeights> Compensated(const at::Tensor& terms, size_t ffn_idx) const;
 
   const split::MoeCheckpoint& moe_;
   uint64_t seed_;
@@ -46,6 +43,17 @@ class SparseModel {
   std::vector<std::shared_ptr<const ExpertWeights>> experts_;
   std::vector<SparseFeedForward*> installed_;  // owned by transformer_
 };
+
+// How one FFN chooses experts and stands in for the others, whoever computes them.
+struct FfnSelection {
+  std::shared_ptr<route::Router> router;
+  SelectionRule rule;
+  at::Tensor compensation;  // [experts, hidden]; undefined for none
+};
+// Of every FFN, with the stored routers, thresholds, budgets and compensation. Compensation is of
+// the experts that the stored router leaves out; other selections go without. Errors as Install.
+std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
+                                      double ffn_ratio, uint64_t seed = 0);
 
 // Throws Error{kUsage} unless each is a known selection that every model can serve.
 void CheckSelections(const std::vector<std::string>& selections,

@@ -312,7 +312,7 @@ TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
   EXPECT_TRUE(IsCalibrated(routed));
   const Json& calibration = routed.manifest()["calibration"][0];
   EXPECT_EQ(calibration["kind"], "least-squares");
-  EXPECT_EQ(calibration["ffn_ratio"], 0.5);
+  EXPECT_EQ(calibration["ffn_ratios"][0], 0.5);
   EXPECT_EQ(calibration["tensors"], Json::array({spec.w_out}));
   const model::FfnWeights after = model::ReadFfnWeights(routed.weights(), spec);
   EXPECT_TRUE(after.w_out.equal(before.w_out + 1));

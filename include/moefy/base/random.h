@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace moefy::example {
+namespace moefy {
 
 class Random {
  public:
@@ -37,4 +37,4 @@ class Random {
   uint64_t state_;
 };
 
-}  // namespace moefy::example
+}  // namespace moefy

@@ -1,0 +1,87 @@
+// moefy finetune and moefy calibrate: training on a task, dense or split.
+#include "command.h"
+#include "moefy/base/strings.h"
+#include "moefy/eval/report.h"
+#include "moefy/pipeline/train_stages.h"
+
+namespace moefy::apps {
+namespace {
+
+Outcome Report(const pipeline::TrainResult& result, const std::vector<double>& ffn_ratios,
+               Context& context) {
+  context.warnings = result.warnings;
+  const train::TrainingReport& report = result.report;
+  std::vector<std::string> header = {"step", "loss", "held-out loss"};
+  for (const double ratio : ffn_ratios) {
+    header.push_back(StrCat(report.metric, " at ", FormatFixed(100 * ratio, 0), " %"));
+  }
+  header.emplace_back("");
+  std::vector<std::vector<std::string>> rows;
+  Json history = Json::array();
+  for (size_t i = 0; i < report.history.size(); ++i) {
+    const train::Checkpoint& point = report.history[i];
+    std::vector<std::string> row = {std::to_string(point.step),
+                                    i == 0 ? "" : FormatFixed(point.loss, 4),
+                                    FormatFixed(point.held_out_loss, 4)};
+    for (const double metric : point.metrics) row.push_back(FormatFixed(metric, 4));
+    row.emplace_back(i == report.best ? "kept" : "");
+    rows.push_back(std::move(row));
+    history.push_back({{"step", point.step},
+                       {"loss", point.loss},
+                       {"held_out_loss", point.held_out_loss},
+                       {"metrics", point.metrics}});
+  }
+  Outcome outcome;
+  outcome.text =
+      StrCat(FormatCount(static_cast<uint64_t>(report.num_trained)), " parameters trained on ",
+             FormatCount(static_cast<uint64_t>(report.num_sequences)), " sequences in ",
+             FormatDuration(report.seconds), "; ",
+             FormatCount(static_cast<uint64_t>(report.num_held_out)), " examples held out\n") +
+      eval::FormatTable(header, rows);
+  outcome.json = {{"out", result.out.string()},
+                  {"metric", report.metric},
+                  {"ffn_ratios", ffn_ratios},
+                  {"trained_parameters", report.num_trained},
+                  {"sequences", report.num_sequences},
+                  {"held_out", report.num_held_out},
+                  {"first_step", report.first_step},
+                  {"best", report.best},
+                  {"history", history},
+                  {"seconds", report.seconds}};
+  return outcome;
+}
+
+Outcome RunFinetune(const pipeline::FinetuneOptions& options, Context& context) {
+  Outcome outcome =
+      Report(pipeline::Finetune(options, context.if_exists(), *context.progress), {1.0}, context);
+  outcome.next =
+      StrCat("moefy record ", options.out, " --task ", options.training.task, " --out dump");
+  return outcome;
+}
+
+Outcome RunCalibrate(const pipeline::CalibrateOptions& options, Context& context) {
+  Outcome outcome = Report(pipeline::Calibrate(options, context.if_exists(), *context.progress),
+                           options.ffn_ratios, context);
+  outcome.next = StrCat("moefy eval ", options.out, " --dense CKPT --task ", options.training.task);
+  return outcome;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> FinetuneCommand(CLI::App& parent) {
+  return MakeCommand<pipeline::FinetuneOptions>(
+      parent, "finetune", "Train a dense model on a task.",
+      "  moefy finetune CKPT --task configs/tasks/sst2.json --data DATA --out tuned\n"
+      "  moefy finetune DIR --from-scratch --task my-task.json --epochs 10 --out model",
+      RunFinetune);
+}
+
+std::unique_ptr<Command> CalibrateCommand(CLI::App& parent) {
+  return MakeCommand<pipeline::CalibrateOptions>(
+      parent, "calibrate", "Train a split model on a task, through the experts its routers choose.",
+      "  moefy calibrate MOE --task configs/tasks/sst2.json --data DATA --out calibrated\n"
+      "  moefy calibrate MOE --task my-task.json --ffn-ratio 0.1,0.2,0.3 --distill 0.5 --out MOE2",
+      RunCalibrate);
+}
+
+}  // namespace moefy::apps

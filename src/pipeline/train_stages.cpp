@@ -1,0 +1,275 @@
+#include "moefy/pipeline/train_stages.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "moefy/base/error.h"
+#include "moefy/base/options.h"
+#include "moefy/eval/prepared_task.h"
+#include "moefy/io/checkpoint.h"
+#include "moefy/model/family.h"
+#include "moefy/model/open_checkpoint.h"
+#include "moefy/route/router_store.h"
+#include "moefy/runtime/sparse_model.h"
+#include "moefy/split/moe_checkpoint.h"
+#include "moefy/split/rewrite.h"
+#include "moefy/train/masked_ffn.h"
+#include "pipeline/task_data.h"
+#include "pipeline/training_data.h"
+
+namespace moefy::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A task read, cut and encoded for one model.
+struct Lessons {
+  task::TaskSpec spec;
+  TrainingData data;
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  model::GenerationOptions generation;
+  std::unique_ptr<eval::PreparedTask> train, held_out;
+  std::vector<eval::Sequence> sequences;
+  std::string fingerprint;  // of the data file
+};
+
+// Not movable once prepared: the prepared tasks refer to the rest.
+std::unique_ptr<Lessons> ReadLessons(const TrainingOptions& options) {
+  if (options.task.empty()) {
+    throw UsageError("training needs --task: a task file, e.g. configs/tasks/sst2.json");
+  }
+  auto lessons = std::make_unique<Lessons>();
+  lessons->spec = task::ReadTaskSpec(options.task);
+  task::Dataset dataset = task::ReadDataset(
+      lessons->spec, options.split, DataDirectory(lessons->spec, options.data), options.limit);
+  lessons->fingerprint = io::FileFingerprint(dataset.file);
+  lessons->data = HoldOut(lessons->spec, std::move(dataset), options.held_out);
+  return lessons;
+}
+
+void PrepareLessons(const model::ModelConfig& config, const fs::path& directory,
+                    std::vector<std::string>& warnings, Lessons& lessons) {
+  lessons.tokenizer = text::LoadTokenizer(directory);
+  lessons.generation = model::ReadGenerationOptions(directory, config, &warnings);
+  const auto prepare = [&](const task::Dataset& dataset) {
+    return eval::PrepareTask(lessons.spec, dataset, config, *lessons.tokenizer, lessons.generation);
+  };
+  lessons.train = prepare(lessons.data.train);
+  lessons.held_out = prepare(lessons.data.held_out);
+  lessons.sequences = lessons.train->RightSequences();
+}
+
+train::TrainerOptions ToTrainerOptions(const TrainingOptions& options) {
+  train::TrainerOptions trainer = options.trainer;
+  trainer.seed = static_cast<uint64_t>(options.seed);
+  train::CheckOptions(trainer);
+  if (options.lora_rank < 0) {
+    throw UsageError("--lora-rank is ", options.lora_rank, "; expected at least 0");
+  }
+  return trainer;
+}
+
+train::TrainableWeights MakeWeights(const TrainingOptions& options,
+                                    const model::ModelConfig& config, model::TensorMap parameters) {
+  std::set<std::string> trained = train::SelectParameters(config, options.train);
+  if (options.lora_rank > 0) {
+    const std::set<std::string> matrices = train::BlockMatrices(config);
+    std::erase_if(trained, [&](const std::string& name) { return !matrices.contains(name); });
+  }
+  return train::TrainableWeights(std::move(parameters), trained,
+                                 {options.lora_rank, options.lora_alpha},
+                                 static_cast<uint64_t>(options.seed));
+}
+
+train::TrainingSetup MakeSetup(const model::ModelConfig& config, const Lessons& lessons,
+                               train::TrainableWeights& weights) {
+  return {config,
+          weights,
+          lessons.tokenizer->pad_id(),
+          lessons.sequences,
+          {*lessons.held_out, lessons.spec, lessons.data.held_out},
+          {1.0},
+          {},
+          {},
+          {}};
+}
+
+fs::path StateOf(const std::string& out) {
+  return fs::path(out).lexically_normal().string() + ".training";
+}
+
+// Without what may be given differently by the command that goes on.
+Json Identity(Json options, const std::string& model, const std::string& data) {
+  for (const char* key : {"out", "data"}) options.erase(key);
+  options["model_fingerprint"] = model;
+  options["data_fingerprint"] = data;
+  return options;
+}
+
+// What has changed of the weights.
+model::TensorMap Changed(const train::TrainableWeights& weights) {
+  const at::NoGradGuard no_grad;
+  const model::TensorMap effective = weights.Effective();
+  model::TensorMap changed;
+  for (const std::string& name : weights.changed()) changed.emplace(name, effective.at(name));
+  return changed;
+}
+
+void CopyConfig(const fs::path& from, const fs::path& to) {
+  WriteTextFile(to / "config.json", ReadTextFile(from / "config.json"), IfExists::kRefuse);
+}
+
+void RequireOut(const std::string& out, const char* command) {
+  if (out.empty()) throw UsageError(command, " needs --out: where should the result go?");
+}
+
+Json CalibrationEntry(const CalibrateOptions& options, const std::string& selection,
+                      const std::string& task, const std::set<std::string>& changed) {
+  Json tensors = Json::array();
+  for (const std::string& name : changed) tensors.push_back(name);
+  return {{"kind", "gradient"},
+          {"ffn_ratios", options.ffn_ratios},
+          {"selection", selection},
+          {"task", task},
+          {"tensors", std::move(tensors)}};
+}
+
+// The split checkpoint again with changed weights, and what changed them in moefy.json.
+void WriteCalibrated(const split::MoeCheckpoint& moe, const model::TensorMap& changed,
+                     Json calibration, const fs::path& directory) {
+  CopyConfig(moe.directory(), directory);
+  split::CopySideFiles(moe.weights(), directory);
+  model::RewriteTensors(moe.weights(), changed, directory);
+  fs::copy_file(moe.directory() / split::kMoeTensors, directory / split::kMoeTensors);
+  Json manifest = moe.manifest();
+  if (!manifest.contains("calibration")) manifest["calibration"] = Json::array();
+  manifest["calibration"].push_back(std::move(calibration));
+  WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
+}
+
+// What the student is to be like, or nothing.
+std::unique_ptr<model::Transformer> LoadTeacher(const CalibrateOptions& options,
+                                                const split::MoeCheckpoint& moe) {
+  if (options.distill == 0 && options.distill_ffn == 0) return nullptr;
+  if (!options.dense.empty()) {
+    return std::make_unique<model::Transformer>(
+        model::LoadTransformer(model::OpenCheckpoint(options.dense)));
+  }
+  if (route::IsCalibrated(moe)) {
+    throw UsageError(options.moe,
+                     " is calibrated already, so its dense parent is not known; give "
+                     "it as --dense");
+  }
+  return std::make_unique<model::Transformer>(model::LoadTransformer(moe.weights()));
+}
+
+void CheckCalibrate(const CalibrateOptions& options) {
+  RequireOut(options.out, "calibrate");
+  if (options.ffn_ratios.empty()) throw UsageError("--ffn-ratio is empty; expected at least one");
+  for (const double ratio : options.ffn_ratios) route::NumSelected(ratio, 1);
+  if (!(options.distill >= 0 && options.distill <= 1)) {
+    throw UsageError("--distill is ", options.distill, "; expected a share from 0 to 1");
+  }
+  if (!(options.distill_ffn >= 0)) {
+    throw UsageError("--distill-ffn is ", options.distill_ffn, "; expected at least 0");
+  }
+  if (!(options.temperature > 0)) {
+    throw UsageError("--temperature is ", options.temperature, "; expected more than 0");
+  }
+}
+
+}  // namespace
+
+TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progress& progress) {
+  RequireOut(options.out, "finetune");
+  const train::TrainerOptions trainer = ToTrainerOptions(options.training);
+  CheckOutput(options.out, if_exists);
+  const auto lessons = ReadLessons(options.training);
+  TrainResult result;
+  const fs::path directory = options.checkpoint;
+  std::optional<io::Checkpoint> checkpoint;
+  if (!options.from_scratch) checkpoint = model::OpenCheckpoint(options.checkpoint);
+  if (split::MoeCheckpoint::IsMoe(directory)) {
+    throw UsageError(directory, " is split; `moefy calibrate` trains it");
+  }
+  const model::ModelConfig config = checkpoint ? model::ReadModelConfig(*checkpoint)
+                                               : model::ReadModelConfig(directory / "config.json");
+  PrepareLessons(config, directory, result.warnings, *lessons);
+  train::TrainableWeights weights =
+      MakeWeights(options.training, config,
+                  checkpoint ? model::ReadParameters(*checkpoint, config, &result.warnings)
+                             : train::InitialParameters(config, trainer.seed));
+  train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
+  setup.identity = Identity(
+      OptionsToJson(options),
+      checkpoint ? checkpoint->Fingerprint() : io::FileFingerprint(directory / "config.json"),
+      lessons->fingerprint);
+  train::PrepareProcess();
+  result.report = train::Train(setup, trainer, StateOf(options.out), progress);
+
+  StagedDirectory staged(options.out, if_exists);
+  CopyConfig(directory, staged.path());
+  if (checkpoint) {
+    split::CopySideFiles(*checkpoint, staged.path());
+    model::RewriteTensors(*checkpoint, Changed(weights), staged.path());
+  } else {
+    model::WriteTensors(Changed(weights), staged.path() / "model.safetensors");
+    for (const std::string& name : text::TokenizerFileNames()) {
+      std::error_code absent;
+      fs::copy_file(directory / name, staged.path() / name, absent);
+    }
+  }
+  staged.Commit();
+  result.out = options.out;
+  return result;
+}
+
+TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progress& progress) {
+  CheckCalibrate(options);
+  const train::TrainerOptions trainer = ToTrainerOptions(options.training);
+  CheckOutput(options.out, if_exists);
+  const auto lessons = ReadLessons(options.training);
+  TrainResult result;
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  const model::ModelConfig& config = moe.config();
+  std::string selection = options.selection;
+  if (selection.empty()) selection = route::StoredRouterKind(moe);
+  if (selection.empty()) selection = "similarity";
+  runtime::CheckSelections({selection}, {&moe});
+  PrepareLessons(config, moe.directory(), result.warnings, *lessons);
+
+  std::map<double, std::vector<runtime::FfnSelection>> selections;
+  for (const double ratio : options.ffn_ratios) {
+    selections[ratio] = runtime::SelectionOf(moe, selection, ratio, trainer.seed);
+  }
+  train::TrainableWeights weights = MakeWeights(
+      options.training, config, model::ReadParameters(moe.weights(), config, &result.warnings));
+  train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
+  setup.ffn_ratios = options.ffn_ratios;
+  setup.install = [&](model::Transformer& transformer, double ratio) {
+    for (size_t i = 0; i < transformer.num_ffns(); ++i) {
+      const auto& dense = dynamic_cast<model::DenseFeedForward&>(transformer.feed_forward(i));
+      const runtime::FfnSelection& chosen = selections.at(ratio)[i];
+      transformer.ExchangeFeedForward(i, std::make_unique<train::MaskedFeedForward>(
+                                             dense.weights(), moe.ffns()[i].plan.num_experts(),
+                                             chosen.router, chosen.rule, chosen.compensation));
+    }
+  };
+  const auto teacher = LoadTeacher(options, moe);
+  setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
+  setup.identity =
+      Identity(OptionsToJson(options), moe.weights().Fingerprint(), lessons->fingerprint);
+  train::PrepareProcess();
+  result.report = train::Train(setup, trainer, StateOf(options.out), progress);
+
+  StagedDirectory staged(options.out, if_exists);
+  WriteCalibrated(moe, Changed(weights),
+                  CalibrationEntry(options, selection, lessons->spec.name, weights.changed()),
+                  staged.path());
+  staged.Commit();
+  result.out = options.out;
+  return result;
+}
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,46 @@
+#include "pipeline/training_data.h"
+
+#include <algorithm>
+
+#include "moefy/base/error.h"
+
+namespace moefy::pipeline {
+namespace {
+
+// The last tenth of a text, from the beginning of a line if it has any.
+TrainingData CutText(const task::Dataset& dataset) {
+  const std::string& text = dataset.examples.front().fields.at("text");
+  const size_t middle = text.size() - text.size() / 10;
+  const size_t line = text.find('\n', middle);
+  const size_t cut = line == std::string::npos ? middle : line;
+  TrainingData data{dataset, dataset};
+  data.train.examples.front().fields["text"] = text.substr(0, cut);
+  data.held_out.examples.front().fields["text"] = text.substr(cut);
+  return data;
+}
+
+}  // namespace
+
+TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t held_out) {
+  if (held_out < 1) throw UsageError("--held-out is ", held_out, "; expected at least 1");
+  const auto total = static_cast<int64_t>(dataset.examples.size());
+  if (spec.kind == task::TaskKind::kLanguageModelling && total == 1) return CutText(dataset);
+  const int64_t count = std::min(held_out, total / 10);
+  if (count < 1) {
+    throw InputError(dataset.file, " has ", total,
+                     " examples; training needs at least 10, because "
+                     "a tenth is held out");
+  }
+  TrainingData data;
+  data.train.file = data.held_out.file = dataset.file;
+  for (int64_t i = 0, taken = 0; i < total; ++i) {
+    // The middle of the next of `count` equal parts.
+    const bool hold = taken < count && i == (2 * taken + 1) * total / (2 * count);
+    taken += hold ? 1 : 0;
+    (hold ? data.held_out : data.train)
+        .examples.push_back(std::move(dataset.examples[static_cast<size_t>(i)]));
+  }
+  return data;
+}
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,46 @@
+#include "moefy/train/masked_ffn.h"
+
+#include "moefy/base/error.h"
+
+namespace moefy::train {
+namespace {
+
+// chosen [tokens, k], -1 for none -> [tokens, experts], 1 where an expert runs.
+at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
+  // One column more takes the places that chose none.
+  const at::Tensor columns =
+      at::where(chosen < 0, at::scalar_tensor(num_experts, at::kLong), chosen);
+  return at::zeros({chosen.size(0), num_experts + 1})
+      .scatter_(1, columns, 1.0)
+      .narrow(1, 0, num_experts);
+}
+
+}  // namespace
+
+MaskedFeedForward::MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
+                                     std::shared_ptr<route::Router> router,
+                                     const runtime::SelectionRule& rule, at::Tensor compensation)
+    : ffn_(std::move(ffn)),
+      num_experts_(num_experts),
+      router_(std::move(router)),
+      rule_(rule),
+      compensation_(std::move(compensation)) {
+  MOEFY_CHECK(ffn_.num_neurons() % num_experts_ == 0);
+}
+
+at::Tensor MaskedFeedForward::Forward(const at::Tensor& x) {
+  const int64_t tokens = x.size(0);
+  at::Tensor mask;  // [tokens, experts]
+  {
+    const at::NoGradGuard no_grad;
+    const at::Tensor scores = router_->Scores(x.detach().to(at::kFloat).contiguous());
+    mask = ToMask(runtime::SelectExperts(scores, rule_), num_experts_).to(x.scalar_type());
+  }
+  const at::Tensor neurons = model::NeuronActivations(ffn_, x).view(
+                                 {tokens, num_experts_, ffn_.num_neurons() / num_experts_}) *
+                             mask.unsqueeze(2);
+  const at::Tensor y = at::linear(neurons.flatten(1), ffn_.w_out.t(), ffn_.b_out);
+  return compensation_.defined() ? y + at::matmul(1 - mask, compensation_.to(x.scalar_type())) : y;
+}
+
+}  // namespace moefy::train

@@ -1,0 +1,355 @@
+#include "moefy/train/trainer.h"
+
+#include <ATen/Context.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "moefy/base/error.h"
+#include "moefy/eval/metric.h"
+#include "moefy/train/objective.h"
+#include "moefy/train/optimizer.h"
+#include "train/lessons.h"
+#include "train/training_state.h"
+
+namespace moefy::train {
+namespace {
+
+double Mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+int64_t NumAnswers(const eval::Batch& batch) {
+  return (batch.targets != eval::kNoTarget).sum().item<int64_t>();
+}
+
+Json ToJson(const Checkpoint& point) {
+  return {{"step", point.step},
+          {"loss", point.loss},
+          {"held_out_loss", point.held_out_loss},
+          {"metrics", point.metrics}};
+}
+
+Checkpoint FromJson(const Json& json) {
+  return {json.at("step"), json.at("loss"), json.at("held_out_loss"), json.at("metrics")};
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainingSetup& setup, const TrainerOptions& options,
+          const std::filesystem::path& state_directory, Progress& progress)
+      : setup_(setup),
+        options_(options),
+        state_directory_(state_directory),
+        progress_(progress),
+        metric_(eval::GetMetric(setup.held_out.spec.kind, setup.held_out.spec.metric)),
+        optimizer_(setup.weights.leaves(), RuleOf()),
+        steps_per_epoch_((static_cast<int64_t>(setup.sequences.size()) + options.batch_size - 1) /
+                         options.batch_size),
+        num_steps_(options.steps > 0 ? options.steps : options.epochs * steps_per_epoch_),
+        held_out_batches_(eval::MakeBatches(setup.held_out.task.RightSequences(), setup.config,
+                                            setup.pad_id, options.batch_tokens)) {}
+
+  TrainingReport Run() {
+    const auto start = std::chrono::steady_clock::now();
+    if (HasState(state_directory_)) Restore();
+    report_.first_step = step_;
+    if (step_ == 0) Measure();
+    const int64_t every = options_.evaluate_every > 0 ? options_.evaluate_every : steps_per_epoch_;
+    while (step_ < num_steps_ && !OutOfPatience()) {
+      const int64_t end = std::min(num_steps_, (step_ / every + 1) * every);
+      progress_.Begin(StrCat("steps ", step_ + 1, " to ", end, " of ", num_steps_),
+                      static_cast<uint64_t>(end - step_), "steps");
+      TrainUntil(end);
+      Measure();
+    }
+    RestoreBest();
+    std::error_code ignored;
+    std::filesystem::remove_all(state_directory_, ignored);
+    report_.num_sequences = static_cast<int64_t>(setup_.sequences.size());
+    report_.num_held_out = static_cast<int64_t>(setup_.held_out.dataset.examples.size());
+    for (const auto& [name, leaf] : setup_.weights.leaves()) report_.num_trained += leaf.numel();
+    report_.metric = metric_.name;
+    report_.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return report_;
+  }
+
+ private:
+  Optimizer::RuleOf RuleOf() const {
+    const std::set<std::string> inner =
+        options_.optimizer == "muon" ? BlockMatrices(setup_.config) : std::set<std::string>();
+    return [this, inner](const std::string& name, const at::Tensor& parameter) {
+      return Optimizer::Rule{inner.contains(name),
+                             parameter.dim() > 1 ? options_.weight_decay : 0.0};
+    };
+  }
+
+  model::Transformer Build(double ffn_ratio) const {
+    model::Transformer model(setup_.config, setup_.weights.Effective());
+    if (setup_.install) setup_.install(model, ffn_ratio);
+    return model;
+  }
+
+  // A stop between two measurements is saved as well: what was learned is not lost.
+  void TrainUntil(int64_t end) {
+    try {
+      while (step_ < end) {
+        Step();
+        progress_.Advance(1);
+      }
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInterrupted) throw;
+      Save();
+      throw Error(ErrorKind::kInterrupted, StrCat("interrupted at step ", step_, " of ", num_steps_,
+                                                  "; the same command goes on from there (",
+                                                  state_directory_.string(), ")"));
+    }
+  }
+
+  void Step() {
+    const int64_t epoch = step_ / steps_per_epoch_;
+    if (epoch != planned_epoch_) {
+      plan_ = PlanEpoch(setup_.sequences, options_.batch_size, options_.seed, epoch);
+      planned_epoch_ = epoch;
+    }
+    const std::vector<eval::Sequence> taken =
+        TakeSequences(setup_.sequences, plan_[static_cast<size_t>(step_ % steps_per_epoch_)],
+                      options_.token_dropout, options_.seed, step_);
+    const std::vector<eval::Batch> batches =
+        eval::MakeBatches(taken, setup_.config, setup_.pad_id, options_.batch_tokens);
+    int64_t num_answers = 0;
+    for (const eval::Batch& batch : batches) num_answers += NumAnswers(batch);
+    const double ratio = setup_.ffn_ratios[static_cast<size_t>(step_) % setup_.ffn_ratios.size()];
+    double loss = 0;
+    for (const eval::Batch& batch : batches) {
+      model::Transformer model = Build(ratio);  // anew, as what is made of weights must be
+      const at::Tensor part = Objective(model, batch, static_cast<double>(num_answers));
+      part.backward();
+      loss += part.item<double>();
+    }
+    if (!std::isfinite(loss)) {
+      throw InputError("the loss is ", loss, " at step ", step_ + 1,
+                       "; a smaller --learning-rate helps mostly");
+    }
+    ++step_;
+    const double share = LearningRateShare(options_, step_, num_steps_);
+    optimizer_.Step(options_.matrix_rate * share, options_.learning_rate * share,
+                    options_.max_norm);
+    loss_sum_ += loss;
+    ++loss_steps_;
+  }
+
+  // A batch's part of the step's objective.
+  at::Tensor Objective(model::Transformer& model, const eval::Batch& batch, double num_answers) {
+    const Distillation& distillation = setup_.distillation;
+    FfnOutputs student_ffns, teacher_ffns;
+    const bool keep = distillation.teacher && distillation.ffn_weight > 0;
+    const model::ForwardOutputs outputs =
+        model.Forward(batch.inputs, keep ? KeepFfnOutputs(student_ffns) : model::StateSink());
+    const LossSum answers = AnswerLoss(outputs, batch, setup_.config);
+    at::Tensor objective = answers.sum / num_answers;
+    if (!distillation.teacher) return objective;
+    model::ForwardOutputs teacher;
+    {
+      const at::NoGradGuard no_grad;
+      teacher = distillation.teacher->Forward(
+          batch.inputs, keep ? KeepFfnOutputs(teacher_ffns) : model::StateSink());
+    }
+    const LossSum distance =
+        DistillationLoss(outputs, teacher, batch, setup_.config, distillation.temperature);
+    objective =
+        objective * (1 - distillation.share) + distance.sum * (distillation.share / num_answers);
+    if (keep) {
+      const double part = static_cast<double>(answers.count) / num_answers;
+      objective =
+          objective + FfnLoss(student_ffns, teacher_ffns) * (distillation.ffn_weight * part);
+    }
+    return objective;
+  }
+
+  // On the held-out examples; keeps the weights if they are the best so far.
+  void Measure() {
+    if (step_ == 0) progress_.Begin("held-out examples", 0, "");
+    const at::NoGradGuard no_grad;
+    Checkpoint point;
+    point.step = step_;
+    point.loss = loss_steps_ > 0 ? loss_sum_ / static_cast<double>(loss_steps_) : 0;
+    loss_sum_ = 0;
+    loss_steps_ = 0;
+    std::vector<double> losses;
+    for (const double ratio : setup_.ffn_ratios) {
+      model::Transformer model = Build(ratio);
+      double sum = 0;
+      int64_t count = 0;
+      for (const eval::Batch& batch : held_out_batches_) {
+        const LossSum loss = AnswerLoss(model.Forward(batch.inputs), batch, setup_.config);
+        sum += loss.sum.item<double>();
+        count += loss.count;
+      }
+      losses.push_back(sum / static_cast<double>(count));
+      const auto answers = setup_.held_out.task.Ask(model, SilentProgress());
+      point.metrics.push_back(
+          eval::Measure(metric_, setup_.held_out.dataset.examples, answers).value);
+    }
+    point.held_out_loss = Mean(losses);
+    report_.history.push_back(point);
+    const bool best = report_.history.size() == 1 || IsBetter(point, report_.history[report_.best]);
+    if (best) {
+      report_.best = report_.history.size() - 1;
+      best_.clear();
+      for (const auto& [name, leaf] : setup_.weights.leaves()) {
+        best_.emplace(name, leaf.detach().clone());
+      }
+    }
+    const double value = Mean(point.metrics);
+    progress_.End(
+        StrCat(step_ > 0 ? "loss " + FormatFixed(point.loss, 4) + ", " : "", "held-out loss ",
+               FormatFixed(point.held_out_loss, 4), ", ", metric_.name, " ",
+               metric_.is_share ? FormatFixed(100 * value, 2) + " %" : FormatFixed(value, 4),
+               best ? " (best)" : ""));
+    if (step_ > 0) Save();
+  }
+
+  bool IsBetter(const Checkpoint& a, const Checkpoint& b) const {
+    const double sign = metric_.lower_is_better ? -1 : 1;
+    const double gain = sign * (Mean(a.metrics) - Mean(b.metrics));
+    return gain > 0 || (gain == 0 && a.held_out_loss < b.held_out_loss);
+  }
+
+  bool OutOfPatience() const {
+    return options_.patience > 0 &&
+           static_cast<int64_t>(report_.history.size() - 1 - report_.best) >= options_.patience;
+  }
+
+  void Save() const {
+    TrainingState state;
+    for (const auto& [name, leaf] : setup_.weights.leaves()) {
+      state.tensors.emplace("weights." + name, leaf.detach());
+      state.tensors.emplace("best." + name, best_.at(name));
+    }
+    for (const auto& [name, moment] : optimizer_.State()) {
+      state.tensors.emplace("optimizer." + name, moment);
+    }
+    Json history = Json::array();
+    for (const Checkpoint& point : report_.history) history.push_back(ToJson(point));
+    state.progress = {{"step", step_},
+                      {"loss_sum", loss_sum_},
+                      {"loss_steps", loss_steps_},
+                      {"best", report_.best},
+                      {"history", history}};
+    SaveState(state_directory_, state, setup_.identity);
+  }
+
+  void Restore() {
+    const TrainingState state = LoadState(state_directory_, setup_.identity);
+    const at::NoGradGuard no_grad;
+    const auto part = [&](const std::string& prefix) {
+      model::TensorMap found;
+      for (const auto& [name, tensor] : state.tensors) {
+        if (name.starts_with(prefix)) found.emplace(name.substr(prefix.size()), tensor);
+      }
+      return found;
+    };
+    best_ = part("best.");
+    const model::TensorMap weights = part("weights.");
+    for (const auto& [name, leaf] : setup_.weights.leaves()) leaf.copy_(weights.at(name));
+    step_ = state.progress.at("step");
+    optimizer_.Restore(part("optimizer."), step_);
+    loss_sum_ = state.progress.at("loss_sum");
+    loss_steps_ = state.progress.at("loss_steps");
+    report_.best = state.progress.at("best");
+    for (const Json& point : state.progress.at("history")) {
+      report_.history.push_back(FromJson(point));
+    }
+    progress_.Begin("going on", 0, "");
+    progress_.End(StrCat("from step ", step_, " of ", num_steps_));
+  }
+
+  void RestoreBest() {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, leaf] : setup_.weights.leaves()) leaf.copy_(best_.at(name));
+  }
+
+  const TrainingSetup& setup_;
+  const TrainerOptions& options_;
+  const std::filesystem::path& state_directory_;
+  Progress& progress_;
+  const eval::Metric& metric_;
+  Optimizer optimizer_;
+  const int64_t steps_per_epoch_;
+  const int64_t num_steps_;
+  const std::vector<eval::Batch> held_out_batches_;
+  std::vector<std::vector<size_t>> plan_;  // of planned_epoch_
+  int64_t planned_epoch_ = -1;
+  int64_t step_ = 0;  // done
+  double loss_sum_ = 0;
+  int64_t loss_steps_ = 0;
+  model::TensorMap best_;  // leaves
+  TrainingReport report_;
+};
+
+}  // namespace
+
+void CheckOptions(const TrainerOptions& options) {
+  const auto require = [](bool ok, const char* name, auto value, const char* expected) {
+    if (!ok) throw UsageError("--", name, " is ", value, "; expected ", expected);
+  };
+  require(options.epochs >= 1, "epochs", options.epochs, "at least 1");
+  require(options.steps >= 0, "steps", options.steps, "at least 0");
+  require(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
+  require(options.batch_tokens >= 1, "batch-tokens", options.batch_tokens, "at least 1");
+  require(options.optimizer == "adamw" || options.optimizer == "muon", "optimizer",
+          options.optimizer, "adamw or muon");
+  require(options.learning_rate > 0, "learning-rate", options.learning_rate, "more than 0");
+  require(options.matrix_rate > 0, "matrix-rate", options.matrix_rate, "more than 0");
+  require(options.schedule == "linear" || options.schedule == "cosine" ||
+              options.schedule == "constant",
+          "schedule", options.schedule, "linear, cosine or constant");
+  require(options.warm_up >= 0 && options.warm_up < 1, "warm-up", options.warm_up,
+          "a share of at least 0 and below 1");
+  require(options.weight_decay >= 0, "weight-decay", options.weight_decay, "at least 0");
+  require(options.max_norm >= 0, "clip", options.max_norm, "at least 0");
+  require(options.token_dropout >= 0 && options.token_dropout < 1, "token-dropout",
+          options.token_dropout, "a share of at least 0 and below 1");
+  require(options.evaluate_every >= 0, "evaluate-every", options.evaluate_every, "at least 0");
+  require(options.patience >= 0, "patience", options.patience, "at least 0");
+}
+
+double LearningRateShare(const TrainerOptions& options, int64_t step, int64_t num_steps) {
+  const double warm_up = std::floor(options.warm_up * static_cast<double>(num_steps));
+  const auto at = static_cast<double>(step);
+  if (at <= warm_up) return at / warm_up;
+  const double done = (at - warm_up) / (static_cast<double>(num_steps) + 1 - warm_up);
+  if (options.schedule == "constant") return 1;
+  if (options.schedule == "linear") return 1 - done;
+  return 0.5 * (1 + std::cos(std::numbers::pi * done));
+}
+
+TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
+                     const std::filesystem::path& state, Progress& progress) {
+  CheckOptions(options);
+  MOEFY_CHECK(!setup.sequences.empty() && !setup.ffn_ratios.empty());
+  if (setup.config.is_regression()) {
+    throw InputError(
+        "the classification head has one output (a regression), which nothing here "
+        "trains; it needs as many as the task has labels");
+  }
+  if (options.token_dropout > 0 && setup.config.architecture == model::Architecture::kDecoder) {
+    throw UsageError("--token-dropout is for encoders; this ", setup.config.family,
+                     " model has none");
+  }
+  return Trainer(setup, options, state, progress).Run();
+}
+
+void PrepareProcess() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  at::globalContext().setFlushDenormal(true);
+}
+
+}  // namespace moefy::train

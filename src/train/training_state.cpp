@@ -1,0 +1,62 @@
+#include "train/training_state.h"
+
+#include "moefy/base/error.h"
+#include "moefy/base/output.h"
+#include "moefy/io/checkpoint.h"
+
+namespace moefy::train {
+namespace {
+
+constexpr const char* kTensors = "state.safetensors";
+constexpr const char* kProgress = "state.json";
+constexpr int kFormat = 1;
+
+// "learning_rate was 0.1 and is 0.2"
+std::vector<std::string> Differences(const Json& was, const Json& is) {
+  std::vector<std::string> differences;
+  for (const auto& [key, value] : is.items()) {
+    const Json before = was.contains(key) ? was.at(key) : Json();
+    if (before != value) {
+      differences.push_back(StrCat(key, " was ", before.dump(), " and is ", value.dump()));
+    }
+  }
+  return differences;
+}
+
+}  // namespace
+
+void SaveState(const std::filesystem::path& directory, const TrainingState& state,
+               const Json& identity) {
+  StagedDirectory staged(directory, IfExists::kReplace);
+  model::WriteTensors(state.tensors, staged.path() / kTensors);
+  WriteTextFile(
+      staged.path() / kProgress,
+      FormatJson({{"format", kFormat}, {"identity", identity}, {"progress", state.progress}}),
+      IfExists::kRefuse);
+  staged.Commit();
+}
+
+bool HasState(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  return std::filesystem::exists(directory / kProgress, ignored);
+}
+
+TrainingState LoadState(const std::filesystem::path& directory, const Json& identity) {
+  const Json json = ReadJsonFile(directory / kProgress);
+  const JsonObject object(json, (directory / kProgress).string());
+  object.GetInt("format", kFormat, kFormat);
+  const Json was = json.value("identity", Json::object());
+  if (const auto differences = Differences(was, identity); !differences.empty()) {
+    throw UsageError(directory, " holds a training that was begun with other options or data (",
+                     Join(differences), "); give the same ones to go on, or remove it");
+  }
+  TrainingState state;
+  state.progress = json.value("progress", Json::object());
+  const io::Checkpoint tensors = io::Checkpoint::Open(directory / kTensors);
+  for (const std::string& name : tensors.TensorNames()) {
+    state.tensors.emplace(name, model::ReadTensor(tensors, name));
+  }
+  return state;
+}
+
+}  // namespace moefy::train

@@ -1,0 +1,24 @@
+// A training on disk, to go on from: state.safetensors (weights, moments, best weights) and
+// state.json (docs/formats.md). The directory appears whole or not at all.
+#pragma once
+
+#include <filesystem>
+
+#include "moefy/base/json.h"
+#include "moefy/model/tensor_io.h"
+
+namespace moefy::train {
+
+struct TrainingState {
+  model::TensorMap tensors;
+  Json progress;  // the loop's own
+};
+
+// Replaces what is there.
+void SaveState(const std::filesystem::path& directory, const TrainingState& state,
+               const Json& identity);
+bool HasState(const std::filesystem::path& directory);
+// Error{kUsage} naming what differs when it was saved with another identity.
+TrainingState LoadState(const std::filesystem::path& directory, const Json& identity);
+
+}  // namespace moefy::train
