@@ -1,0 +1,85 @@
+#include "moefy/train/masked_ffn.h"
+
+#include <gtest/gtest.h>
+
+#include "moefy/runtime/expert_weights.h"
+#include "moefy/runtime/sparse_ffn.h"
+
+namespace moefy::train {
+namespace {
+
+constexpr int64_t kHidden = 12, kNeurons = 40, kExperts = 8;
+
+model::FfnWeights RandomFfn(bool gated, model::Activation activation) {
+  model::FfnWeights ffn;
+  ffn.w_in = at::randn({kNeurons, kHidden});
+  ffn.b_in = at::randn({kNeurons});
+  ffn.w_out = at::randn({kNeurons, kHidden});
+  ffn.b_out = at::randn({kHidden});
+  if (gated) ffn.w_gate = at::randn({kNeurons, kHidden});
+  ffn.activation = activation;
+  return ffn;
+}
+
+std::shared_ptr<route::Router> MlpRouter() {
+  return std::make_shared<route::MlpRouter>(at::randn({kExperts, kHidden}),
+                                            at::randn({kExperts, kExperts}));
+}
+
+TEST(MaskedFeedForward, GivesWhatTheSparseRunnerGives) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(5);
+  runtime::SelectionRule top;
+  top.num_selected = 3;
+  runtime::SelectionRule threshold;
+  threshold.num_selected = kExperts;
+  threshold.threshold = 0.1F;
+  runtime::SelectionRule shared;
+  shared.num_selected = 2;
+  shared.num_shared = 2;
+  const at::Tensor compensation = at::randn({kExperts, kHidden});
+  for (const bool gated : {false, true}) {
+    for (const runtime::SelectionRule& rule : {top, threshold, shared}) {
+      for (const bool compensated : {false, true}) {
+        const model::FfnWeights ffn =
+            RandomFfn(gated, gated ? model::Activation::kSilu : model::Activation::kRelu);
+        const std::shared_ptr<route::Router> router = MlpRouter();
+        runtime::ExpertWeights packed = runtime::PackExperts(ffn, kExperts);
+        if (compensated) packed = runtime::WithCompensation(packed, compensation);
+        runtime::SparseFeedForward sparse(
+            std::make_shared<const runtime::ExpertWeights>(std::move(packed)), router, rule);
+        MaskedFeedForward masked(ffn, kExperts, router, rule,
+                                 compensated ? compensation : at::Tensor());
+        const at::Tensor x = at::randn({17, kHidden});
+        EXPECT_TRUE(at::allclose(masked.Forward(x), sparse.Forward(x), 1e-4, 1e-4));
+      }
+    }
+  }
+}
+
+TEST(MaskedFeedForward, ExpertsThatDoNotRunGetNoGradient) {
+  at::manual_seed(6);
+  model::FfnWeights ffn = RandomFfn(false, model::Activation::kGelu);
+  ffn.w_in.requires_grad_();
+  ffn.w_out.requires_grad_();
+  runtime::SelectionRule rule;
+  rule.num_selected = 2;
+  const std::shared_ptr<route::Router> router = MlpRouter();
+  const at::Tensor x = at::randn({1, kHidden});
+  MaskedFeedForward masked(ffn, kExperts, router, rule, {});
+  masked.Forward(x).square().sum().backward();
+  const at::Tensor per_expert = ffn.w_out.grad().abs().view({kExperts, -1}).sum(1);
+  EXPECT_EQ((per_expert > 0).sum().item<int64_t>(), 2);
+  EXPECT_TRUE(at::equal(per_expert > 0, ffn.w_in.grad().abs().view({kExperts, -1}).sum(1) > 0));
+}
+
+TEST(MaskedFeedForward, TakesNoTokens) {
+  runtime::SelectionRule rule;
+  rule.num_selected = 2;
+  MaskedFeedForward masked(RandomFfn(false, model::Activation::kRelu), kExperts, MlpRouter(), rule,
+                           {});
+  EXPECT_EQ(masked.Forward(at::zeros({0, kHidden})).sizes(), at::IntArrayRef({0, kHidden}));
+}
+
+}  // namespace
+}  // namespace moefy::train

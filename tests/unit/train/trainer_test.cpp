@@ -1,0 +1,189 @@
+#include "moefy/train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include "moefy/base/error.h"
+#include "moefy/model/family.h"
+#include "support/expect_error.h"
+#include "support/split_fixtures.h"
+
+namespace moefy::train {
+namespace {
+
+// A classification that is easy to learn: which of two tokens stands in the text.
+class TokenTask final : public eval::PreparedTask {
+ public:
+  explicit TokenTask(const task::Dataset& dataset, const model::ModelConfig& config)
+      : dataset_(dataset), config_(config) {}
+
+  std::vector<eval::Answer> Ask(model::Transformer& model, Progress&) const override {
+    const at::NoGradGuard no_grad;
+    std::vector<eval::Answer> answers(dataset_.examples.size());
+    for (const eval::Batch& batch : eval::MakeBatches(RightSequences(), config_, 0)) {
+      const at::Tensor best = model.Forward(batch.inputs).logits.argmax(1);
+      for (size_t i = 0; i < batch.example_idxs.size(); ++i) {
+        answers[static_cast<size_t>(batch.example_idxs[i])].label_idx =
+            best[static_cast<int64_t>(i)].item<int64_t>();
+      }
+    }
+    return answers;
+  }
+  uint64_t num_steps() const override { return dataset_.examples.size(); }
+  std::vector<eval::Sequence> RightSequences() const override {
+    std::vector<eval::Sequence> sequences;
+    for (size_t i = 0; i < dataset_.examples.size(); ++i) {
+      eval::Sequence sequence;
+      for (int64_t k = 0; k < 6; ++k) {
+        sequence.input.ids.push_back(20 + (static_cast<int64_t>(i) * 5 + k) % 10);
+      }
+      sequence.input.ids[2] = 5 + dataset_.examples[i].label_idx;
+      sequence.input.token_type_ids.assign(6, 0);
+      sequence.target = {dataset_.examples[i].label_idx};
+      sequences.push_back(std::move(sequence));
+    }
+    return sequences;
+  }
+
+ private:
+  const task::Dataset& dataset_;
+  const model::ModelConfig& config_;
+};
+
+struct Fixture {
+  io::Checkpoint checkpoint = io::Checkpoint::Open(tests::Pico("bert-cls-gelu"));
+  model::ModelConfig config = model::ReadModelConfig(checkpoint);
+  task::TaskSpec spec;
+  task::Dataset dataset;
+  TokenTask task{dataset, config};
+  std::vector<eval::Sequence> sequences;
+
+  Fixture() {
+    for (int64_t i = 0; i < 40; ++i) dataset.examples.push_back({{}, i % 2});
+    sequences = task.RightSequences();
+  }
+  TrainableWeights Weights(int64_t lora_rank = 0) const {
+    const auto names = lora_rank > 0 ? BlockMatrices(config) : SelectParameters(config, "all");
+    return TrainableWeights(model::ReadParameters(checkpoint, config), names, {lora_rank, 16}, 1);
+  }
+  TrainingSetup Setup(TrainableWeights& weights) const {
+    TrainingSetup setup{config, weights, 0, sequences, {task, spec, dataset}, {1.0}, {}, {}, {}};
+    setup.identity = {{"a", 1}};
+    return setup;
+  }
+};
+
+TrainerOptions Options() {
+  TrainerOptions options;
+  options.steps = 24;
+  options.batch_size = 8;
+  options.batch_tokens = 24;  // two rounds a step
+  options.learning_rate = 2e-3;
+  options.evaluate_every = 8;
+  return options;
+}
+
+TEST(Trainer, LearnsAndKeepsTheBestWeights) {
+  const Fixture fixture;
+  const tests::TempDir dir;
+  TrainableWeights weights = fixture.Weights();
+  const TrainingReport report =
+      Train(fixture.Setup(weights), Options(), dir / "state", SilentProgress());
+  ASSERT_EQ(report.history.size(), 4U);
+  const Checkpoint& best = report.history[report.best];
+  EXPECT_EQ(best.metrics[0], 1.0);
+  EXPECT_LT(best.held_out_loss, 0.5 * report.history[0].held_out_loss);
+  EXPECT_FALSE(std::filesystem::exists(dir / "state"));
+  // The weights that are left are those of the best measurement.
+  model::Transformer model(fixture.config, weights.Effective());
+  const auto answers = fixture.task.Ask(model, SilentProgress());
+  for (size_t i = 0; i < answers.size(); ++i) {
+    EXPECT_EQ(answers[i].label_idx, fixture.dataset.examples[i].label_idx);
+  }
+}
+
+TEST(Trainer, LoraLearnsToo) {
+  const Fixture fixture;
+  const tests::TempDir dir;
+  TrainableWeights weights = fixture.Weights(/*lora_rank=*/4);
+  TrainerOptions options = Options();
+  options.learning_rate = 1e-2;
+  const TrainingReport report =
+      Train(fixture.Setup(weights), options, dir / "state", SilentProgress());
+  EXPECT_LT(report.history[report.best].held_out_loss, 0.5 * report.history[0].held_out_loss);
+}
+
+// Asks to stop after so many steps.
+class StopAfter final : public Progress {
+ public:
+  explicit StopAfter(int64_t steps) : left_(steps) {}
+  void Section(std::string_view) override {}
+  void Begin(std::string_view, uint64_t, std::string_view) override {}
+  void Advance(uint64_t) override {
+    if (--left_ == 0) throw Error(ErrorKind::kInterrupted, "interrupted");
+  }
+  void End(std::string_view) override {}
+
+ private:
+  int64_t left_;
+};
+
+TEST(Trainer, GoesOnWhereItWasStopped) {
+  const Fixture fixture;
+  const tests::TempDir dir;
+  TrainableWeights whole = fixture.Weights();
+  Train(fixture.Setup(whole), Options(), dir / "whole", SilentProgress());
+  for (const int64_t steps : {3, 8, 19}) {
+    SCOPED_TRACE(steps);
+    TrainableWeights stopped = fixture.Weights();
+    StopAfter stop(steps);
+    tests::ExpectError(ErrorKind::kInterrupted, {StrCat("step ", steps, " of 24"), "goes on"},
+                       [&] { Train(fixture.Setup(stopped), Options(), dir / "part", stop); });
+    TrainableWeights resumed = fixture.Weights();
+    const TrainingReport report =
+        Train(fixture.Setup(resumed), Options(), dir / "part", SilentProgress());
+    EXPECT_EQ(report.first_step, steps);
+    for (const auto& [name, leaf] : whole.leaves()) {
+      EXPECT_TRUE(at::equal(leaf, resumed.leaves().at(name))) << name;
+    }
+  }
+}
+
+TEST(Trainer, RefusesTheStateOfAnotherTraining) {
+  const Fixture fixture;
+  const tests::TempDir dir;
+  TrainableWeights weights = fixture.Weights();
+  StopAfter stop(2);
+  tests::ExpectError(ErrorKind::kInterrupted, {"step 2"},
+                     [&] { Train(fixture.Setup(weights), Options(), dir / "state", stop); });
+  TrainingSetup other = fixture.Setup(weights);
+  other.identity = {{"a", 2}};
+  tests::ExpectError(ErrorKind::kUsage, {"a was 1 and is 2", "remove it"},
+                     [&] { Train(other, Options(), dir / "state", SilentProgress()); });
+}
+
+TEST(Trainer, StopsWhenNothingGetsBetter) {
+  const Fixture fixture;
+  const tests::TempDir dir;
+  TrainableWeights weights = fixture.Weights();
+  TrainerOptions options = Options();
+  options.steps = 1000;
+  options.evaluate_every = 1;
+  options.patience = 3;
+  options.learning_rate = 1e-30;
+  const TrainingReport report =
+      Train(fixture.Setup(weights), options, dir / "state", SilentProgress());
+  EXPECT_EQ(report.best, 0U);
+  EXPECT_EQ(report.history.size(), 4U);
+}
+
+TEST(Trainer, RefusesOptionsThatMakeNoSense) {
+  TrainerOptions options;
+  options.learning_rate = 0;
+  tests::ExpectError(ErrorKind::kUsage, {"--learning-rate is 0"}, [&] { CheckOptions(options); });
+  options = {};
+  options.schedule = "sudden";
+  tests::ExpectError(ErrorKind::kUsage, {"--schedule", "linear"}, [&] { CheckOptions(options); });
+}
+
+}  // namespace
+}  // namespace moefy::train

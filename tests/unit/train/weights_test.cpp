@@ -1,0 +1,89 @@
+#include "moefy/train/weights.h"
+
+#include <gtest/gtest.h>
+
+#include "moefy/model/family.h"
+#include "moefy/model/transformer.h"
+#include "moefy/train/optimizer.h"
+#include "support/expect_error.h"
+#include "support/split_fixtures.h"
+
+namespace moefy::train {
+namespace {
+
+TEST(TrainableWeights, LoraBeginsAtTheParametersAndMovesByLowRank) {
+  const at::Tensor w = at::randn({6, 5}), other = at::randn({6, 5});
+  TrainableWeights weights({{"w", w}, {"other", other}}, {"w"}, {2, 4}, 1);
+  EXPECT_EQ(weights.leaves().size(), 2U);
+  EXPECT_EQ(weights.changed(), std::set<std::string>{"w"});
+  EXPECT_TRUE(at::equal(weights.Effective().at("w"), w));
+  {
+    const at::NoGradGuard no_grad;
+    weights.leaves().at("w.lora_b").fill_(1);
+    const at::Tensor change = weights.Effective().at("w") - w;
+    const at::Tensor a = weights.leaves().at("w.lora_a");
+    EXPECT_TRUE(at::allclose(change, at::ones({6, 2}).matmul(a) * 2.0));  // alpha / rank
+    EXPECT_TRUE(at::equal(weights.Effective().at("other"), other));
+  }
+  weights.Effective().at("w").sum().backward();
+  EXPECT_FALSE(w.grad().defined());
+  EXPECT_TRUE(weights.leaves().at("w.lora_a").grad().defined());
+}
+
+TEST(SelectParameters, ByWhatTheyAreFor) {
+  const model::ModelConfig config =
+      model::ReadModelConfig(tests::Pico("t5-relu-tied") / "config.json");
+  const auto all = SelectParameters(config, "all"), ffn = SelectParameters(config, "ffn"),
+             out = SelectParameters(config, "w-out");
+  EXPECT_EQ(out.size(), model::FfnSpecs(config).size());
+  EXPECT_EQ(ffn.size(), 2 * out.size());
+  EXPECT_TRUE(std::includes(all.begin(), all.end(), ffn.begin(), ffn.end()));
+  tests::ExpectError(ErrorKind::kUsage, {"--train", "w-out"},
+                     [&] { SelectParameters(config, "w-in"); });
+}
+
+TEST(InitialParameters, MakeAModelThatRuns) {
+  for (const char* pico :
+       {"t5-relu-tied", "bert-cls-gelu", "llama-llama3-rope-scaling", "gemma-mqa"}) {
+    SCOPED_TRACE(pico);
+    const model::ModelConfig config = model::ReadModelConfig(tests::Pico(pico) / "config.json");
+    const model::TensorMap parameters = InitialParameters(config, 1);
+    model::Transformer model(config, parameters);
+    model::ForwardInputs inputs;
+    inputs.input_ids = at::arange(2, 12, at::kLong).view({2, 5});
+    inputs.decoder_input_ids = at::arange(2, 6, at::kLong).view({2, 2});
+    EXPECT_TRUE(model.Forward(inputs).logits.isfinite().all().item<bool>());
+    for (const auto& [name, tensor] : InitialParameters(config, 1)) {
+      EXPECT_TRUE(at::equal(tensor, parameters.at(name))) << name;
+    }
+  }
+}
+
+// One step of AdamW by hand: with a fresh state the step is the rate against the sign.
+TEST(Optimizer, AdamWStepsDecaysAndClips) {
+  const at::Tensor w = at::tensor({1.0F, -2.0F}).requires_grad_();
+  Optimizer optimizer({{"w", w}}, [](const std::string&, const at::Tensor&) {
+    return Optimizer::Rule{false, 0.5};
+  });
+  (w * at::tensor({30.0F, -40.0F})).sum().backward();
+  EXPECT_NEAR(optimizer.Step(0, 0.1, 1.0), 50, 1e-4);  // the norm before it is limited
+  EXPECT_NEAR(w[0].item<double>(), 1 * (1 - 0.05) - 0.1, 1e-5);
+  EXPECT_NEAR(w[1].item<double>(), -2 * (1 - 0.05) + 0.1, 1e-5);
+  EXPECT_EQ(w.grad().abs().sum().item<double>(), 0);
+}
+
+TEST(Optimizer, MuonMovesAllSingularValuesAlike) {
+  at::manual_seed(1);
+  const at::Tensor w = at::zeros({8, 8}).requires_grad_();
+  Optimizer optimizer({{"w", w}}, [](const std::string&, const at::Tensor&) {
+    return Optimizer::Rule{true, 0};
+  });
+  (w * at::randn({8, 8})).sum().backward();
+  optimizer.Step(0.1, 0, 0);
+  const at::Tensor singular = std::get<1>(at::svd(w.detach()));
+  EXPECT_GT(singular.min().item<double>(), 0.02);
+  EXPECT_LT(singular.max().item<double>(), 0.13);
+}
+
+}  // namespace
+}  // namespace moefy::train
