@@ -1,5 +1,6 @@
 #include "moefy/pipeline/convert.h"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 
@@ -74,7 +75,8 @@ class Conversion {
       if (split::NeedsInputs(split::GetSplitter(split.options.method), split.options.features)) {
         split.options.dump = recipe_.record.out;
       }
-      recipe_.eval.models.push_back((out_ / ("moe-" + split.name)).string());
+      recipe_.eval.models.push_back(MoeOf(split));
+      if (recipe_.calibrate) recipe_.eval.models.push_back(CalibratedOf(split));
     }
     recipe_.eval.dense = recipe_.model;
     recipe_.eval.data = recipe_.data;
@@ -112,12 +114,28 @@ class Conversion {
       RouteTrainOptions route = recipe_.route;
       route.moe = split.options.out;
       route.dump = recipe_.record.out;
-      route.out = (out_ / ("moe-" + split.name)).string();
+      route.out = MoeOf(split);
       const Json route_inputs = {
           {"record", record}, {"split", split_inputs}, {"options", OptionsToJson(route)}};
       routed.push_back(route_inputs);
       stages.push_back({"route-train " + split.name, route_inputs, route.out,
                         [this, route] { RouteTrain(route, IfExists::kReplace, progress_); }});
+      if (!recipe_.calibrate) continue;
+      CalibrateOptions calibrate = *recipe_.calibrate;
+      calibrate.moe = route.out;
+      calibrate.dense = recipe_.model;
+      calibrate.training.data = recipe_.data;
+      calibrate.out = CalibratedOf(split);
+      const Json calibrate_inputs = {
+          {"moe", route_inputs},
+          {"options", OptionsToJson(calibrate)},
+          {"data",
+           TaskFingerprint(calibrate.training.task, calibrate.training.split, recipe_.data)}};
+      routed.push_back(calibrate_inputs);
+      stages.push_back(
+          {"calibrate " + split.name, calibrate_inputs, calibrate.out, [this, calibrate] {
+             Warn(Calibrate(calibrate, IfExists::kReplace, progress_).warnings);
+           }});
     }
     stages.push_back(
         {"eval",
@@ -132,6 +150,12 @@ class Conversion {
   std::vector<std::string>& warnings() { return warnings_; }
 
  private:
+  std::string MoeOf(const RecipeSplit& split) const {
+    return (out_ / ("moe-" + split.name)).string();
+  }
+  std::string CalibratedOf(const RecipeSplit& split) const {
+    return (out_ / ("calibrated-" + split.name)).string();
+  }
   void Warn(const std::vector<std::string>& warnings) {
     warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
   }
@@ -174,6 +198,10 @@ void CheckRecipe(const Recipe& recipe) {
   }
   if (recipe.eval.tasks.empty()) {
     throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
+  }
+  if (recipe.calibrate && recipe.calibrate->training.task.empty()) {
+    throw UsageError("the recipe ", Quoted(recipe.name),
+                     " calibrates on no task; add calibrate.task");
   }
   CheckFailIf(recipe.eval);
 }
@@ -232,6 +260,10 @@ ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) 
     // The weights are hard links to the split's where the file system has them.
     plan.outputs.push_back(
         {(out / ("moe-" + split.name)).string(), plan.model.num_bytes + router_bytes});
+    if (!recipe.calibrate) continue;
+    plan.stages.push_back("calibrate " + split.name);
+    plan.outputs.push_back(
+        {(out / ("calibrated-" + split.name)).string(), plan.model.num_bytes + router_bytes});
   }
   plan.stages.emplace_back("eval");
   // The dense model and a sparse one in F32 side by side, the sparse FFNs twice (packed, and as
@@ -239,6 +271,8 @@ ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) 
   const uint64_t model_bytes = plan.model.num_parameters * sizeof(float);
   const uint64_t ffn_bytes = plan.model.ffn_parameters * sizeof(float);
   plan.peak_memory_bytes = 2 * model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);
+  // Weights, gradients, two moments, the best so far and the parent; activations come on top.
+  if (recipe.calibrate) plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, 6 * model_bytes);
   return plan;
 }
 

@@ -52,6 +52,11 @@ Recipe ParseRecipe(const JsonObject& json, const std::filesystem::path& director
   if (json.Has("route")) {
     ReadStage(json.GetObject("route"), {"moe", "dump", "out"}, recipe.route);
   }
+  if (json.Has("calibrate")) {
+    ReadStage(json.GetObject("calibrate"), {"moe", "dense", "data", "out"},
+              recipe.calibrate.emplace());
+    recipe.calibrate->training.task = resolve(recipe.calibrate->training.task);
+  }
   ReadStage(json.GetObject("eval"), {"model", "dense", "data", "samples"}, recipe.eval);
   json.RefuseUnknownKeys();
   for (std::string& task : recipe.record.tasks) task = resolve(task);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "moefy/pipeline/record_stage.h"
 #include "moefy/pipeline/route_stage.h"
 #include "moefy/pipeline/split_stage.h"
+#include "moefy/pipeline/train_stages.h"
 
 namespace moefy::pipeline {
 
@@ -25,6 +27,7 @@ struct Recipe {
   RecordOptions record;
   std::vector<RecipeSplit> splits;
   RouteTrainOptions route;
+  std::optional<CalibrateOptions> calibrate;  // every split as well, besides what it is without
   EvalOptions eval;
 };
 
