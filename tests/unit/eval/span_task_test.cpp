@@ -102,6 +102,35 @@ TEST(SpanTask, NoAnswerCompetesIfTheTaskSaysSo) {
   ExpectBest(tiny.Ask()[0], wanted);
 }
 
+// The answer's first and last column in windows that hold all of it, the first column in others.
+TEST(SpanTask, RightSequencesPointAtTheAnswer) {
+  Tiny tiny("bert-qa-gelu", "squad");
+  tiny.spec.max_tokens = 11;  // 5 words of context
+  tiny.spec.stride = 3;
+  const tests::WordTokenizer tokenizer = tiny.Tokenizer();
+  const std::vector<Sequence> sequences =
+      PrepareTask(tiny.spec, tiny.dataset, tiny.config(), tokenizer, tiny.generation)
+          ->RightSequences();
+  // The words of the first accepted one, "12 miles", in the context.
+  const Ids answer = tokenizer.Encode("12 miles.", {.add_special_tokens = false}).ids;
+  size_t num_found = 0;
+  for (const Sequence& sequence : sequences) {
+    ASSERT_EQ(sequence.target.size(), 2u);
+    const int64_t first = sequence.target[0], last = sequence.target[1];
+    if (first == 0) {
+      EXPECT_EQ(last, 0);
+      continue;
+    }
+    ++num_found;
+    const Ids words(sequence.input.ids.begin() + first, sequence.input.ids.begin() + last + 1);
+    if (num_found == 1) {
+      EXPECT_EQ(words, answer);
+    }
+  }
+  EXPECT_GE(num_found, 1u);
+  EXPECT_LT(num_found, sequences.size());
+}
+
 TEST(SpanTask, AQuestionThatFillsTheWindowIsRefused) {
   Tiny tiny("bert-qa-gelu", "squad");
   tiny.spec.max_tokens = 6;
