@@ -19,7 +19,7 @@ Outcome Report(const pipeline::TrainResult& result, const std::vector<double>& f
   std::vector<std::vector<std::string>> rows;
   Json history = Json::array();
   for (size_t i = 0; i < report.history.size(); ++i) {
-    const train::Checkpoint& point = report.history[i];
+    const train::Measurement& point = report.history[i];
     std::vector<std::string> row = {std::to_string(point.step),
                                     i == 0 ? "" : FormatFixed(point.loss, 4),
                                     FormatFixed(point.held_out_loss, 4)};

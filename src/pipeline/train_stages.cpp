@@ -95,8 +95,10 @@ train::TrainingSetup MakeSetup(const model::ModelConfig& config, const Lessons& 
           {}};
 }
 
+// Beside the output: "out" or "out/" -> "out.training".
 fs::path StateOf(const std::string& out) {
-  return fs::path(out).lexically_normal().string() + ".training";
+  const fs::path path = fs::path(out).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).string() + ".training";
 }
 
 // Without what may be given differently by the command that goes on.

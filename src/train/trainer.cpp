@@ -27,14 +27,14 @@ int64_t NumAnswers(const eval::Batch& batch) {
   return (batch.targets != eval::kNoTarget).sum().item<int64_t>();
 }
 
-Json ToJson(const Checkpoint& point) {
+Json ToJson(const Measurement& point) {
   return {{"step", point.step},
           {"loss", point.loss},
           {"held_out_loss", point.held_out_loss},
           {"metrics", point.metrics}};
 }
 
-Checkpoint FromJson(const Json& json) {
+Measurement FromJson(const Json& json) {
   return {json.at("step"), json.at("loss"), json.at("held_out_loss"), json.at("metrics")};
 }
 
@@ -176,7 +176,7 @@ class Trainer {
   void Measure() {
     if (step_ == 0) progress_.Begin("held-out examples", 0, "");
     const at::NoGradGuard no_grad;
-    Checkpoint point;
+    Measurement point;
     point.step = step_;
     point.loss = loss_steps_ > 0 ? loss_sum_ / static_cast<double>(loss_steps_) : 0;
     loss_sum_ = 0;
@@ -215,7 +215,7 @@ class Trainer {
     if (step_ > 0) Save();
   }
 
-  bool IsBetter(const Checkpoint& a, const Checkpoint& b) const {
+  bool IsBetter(const Measurement& a, const Measurement& b) const {
     const double sign = metric_.lower_is_better ? -1 : 1;
     const double gain = sign * (Mean(a.metrics) - Mean(b.metrics));
     return gain > 0 || (gain == 0 && a.held_out_loss < b.held_out_loss);
@@ -236,7 +236,7 @@ class Trainer {
       state.tensors.emplace("optimizer." + name, moment);
     }
     Json history = Json::array();
-    for (const Checkpoint& point : report_.history) history.push_back(ToJson(point));
+    for (const Measurement& point : report_.history) history.push_back(ToJson(point));
     state.progress = {{"step", step_},
                       {"loss_sum", loss_sum_},
                       {"loss_steps", loss_steps_},

@@ -71,7 +71,7 @@ struct TrainingSetup {
 };
 
 // One measurement on what was held out.
-struct Checkpoint {
+struct Measurement {
   int64_t step = 0;
   double loss = 0;              // of training, mean since the last one; 0 at step 0
   double held_out_loss = 0;     // nats per answer, mean over ffn ratios
@@ -84,8 +84,8 @@ struct TrainingReport {
   int64_t num_trained = 0;  // parameters
   int64_t first_step = 0;   // more than 0: went on from a state
   std::string metric;
-  std::vector<Checkpoint> history;  // first: before any step
-  size_t best = 0;                  // into history; its weights are the result
+  std::vector<Measurement> history;  // first: before any step
+  size_t best = 0;                   // into history; its weights are the result
   double seconds = 0;
 };
 

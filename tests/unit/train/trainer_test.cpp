@@ -89,7 +89,7 @@ TEST(Trainer, LearnsAndKeepsTheBestWeights) {
   const TrainingReport report =
       Train(fixture.Setup(weights), Options(), dir / "state", SilentProgress());
   ASSERT_EQ(report.history.size(), 4U);
-  const Checkpoint& best = report.history[report.best];
+  const Measurement& best = report.history[report.best];
   EXPECT_EQ(best.metrics[0], 1.0);
   EXPECT_LT(best.held_out_loss, 0.5 * report.history[0].held_out_loss);
   EXPECT_FALSE(std::filesystem::exists(dir / "state"));
