@@ -198,8 +198,14 @@ TaskReader::TaskReader(const task::TaskSpec& spec, const model::ModelConfig& con
   }
 }
 
+int64_t MaxTokens(const task::TaskSpec& spec, const model::ModelConfig& config) {
+  const int64_t positions = config.max_positions - config.position_offset;
+  return config.max_positions > 0 ? std::min(spec.max_tokens, positions) : spec.max_tokens;
+}
+
 std::vector<text::Encoding> TaskReader::Encode(const task::Dataset& dataset) const {
-  const text::EncodeOptions options{.add_special_tokens = true, .max_tokens = spec_.max_tokens};
+  const text::EncodeOptions options{.add_special_tokens = true,
+                                    .max_tokens = MaxTokens(spec_, config_)};
   std::vector<text::Encoding> encodings;
   encodings.reserve(dataset.examples.size());
   for (const task::Example& example : dataset.examples) {

@@ -48,11 +48,6 @@ void CutFront(Ids& ids, size_t num_kept, const text::Tokenizer& tokenizer) {
   ids.erase(first, first + static_cast<std::ptrdiff_t>(ids.size() - num_kept));
 }
 
-int64_t TaskInputs::MaxTokens() const {
-  const int64_t positions = config.max_positions - config.position_offset;
-  return config.max_positions > 0 ? std::min(spec.max_tokens, positions) : spec.max_tokens;
-}
-
 std::string LabelName(const task::TaskSpec& spec, int64_t label_idx) {
   return spec.kind == task::TaskKind::kClassification
              ? spec.labels[static_cast<size_t>(label_idx)].value

@@ -19,8 +19,7 @@ struct TaskInputs {
   const model::GenerationOptions& generation;
 
   bool causal() const { return config.architecture == model::Architecture::kDecoder; }
-  // The task's limit or the model's, whichever is lower.
-  int64_t MaxTokens() const;
+  int64_t MaxTokens() const { return eval::MaxTokens(spec, config); }
 };
 
 // The tables' rows, one file each.

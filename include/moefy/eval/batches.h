@@ -46,6 +46,9 @@ std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
                                const model::ModelConfig& config, int64_t pad_id,
                                int64_t batch_tokens = kDefaultBatchTokens);
 
+// Of one example: the task's limit or the model's, whichever is lower.
+int64_t MaxTokens(const task::TaskSpec& spec, const model::ModelConfig& config);
+
 // How one model answers a classification task in one step: by its head, or by the first token it
 // generates.
 class TaskReader {
