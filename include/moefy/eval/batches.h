@@ -17,7 +17,7 @@ namespace moefy::eval {
 // What a model reads, and what it is to say after it. Nothing but the last token of `target` is
 // there that the model does not get to read (teacher forcing).
 struct Sequence {
-  text::Encoding input;         // an encoder's, or the beginning of what a decoder goes on with
+  text::Encoding input;  // an encoder's, or the beginning of what a decoder goes on with
   // The tokens a model that generates is to say; of a classification head the class, of a question
   // answering head the columns of the answer's first and last token. Empty: nothing is asked.
   std::vector<int64_t> target;

@@ -24,8 +24,8 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
 // All of them into one safetensors file, as F32. Throws as io::SafetensorsWriter.
 void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path);
 
-// The checkpoint's weight files again in `directory`, with these tensors in place of its own, in the
-// type that is stored. Throws as io::RewriteCheckpoint.
+// The checkpoint's weight files again in `directory`, with these tensors in place of its own, in
+// the type that is stored. Throws as io::RewriteCheckpoint.
 void RewriteTensors(const io::Checkpoint& checkpoint, const TensorMap& changed,
                     const std::filesystem::path& directory);
 
