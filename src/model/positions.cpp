@@ -73,10 +73,10 @@ Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions) {
 at::Tensor Rotate(const at::Tensor& x, const Rotation& rotation) {
   const int64_t half = rotation.cos.size(2), dims = 2 * half;
   const at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half);
-  std::vector<at::Tensor> parts = {a * rotation.cos - b * rotation.sin,
-                                   b * rotation.cos + a * rotation.sin};
-  if (dims < x.size(2)) parts.push_back(x.narrow(2, dims, x.size(2) - dims));
-  return at::cat(parts, 2);
+  const at::Tensor parts[] = {a * rotation.cos - b * rotation.sin,
+                              b * rotation.cos + a * rotation.sin,
+                              x.narrow(2, dims, x.size(2) - dims)};
+  return at::cat(at::TensorList(parts, dims < x.size(2) ? 3 : 2), 2);
 }
 
 at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t num_queries,

@@ -99,8 +99,8 @@ struct Transformer::Impl {
     }
     const at::Tensor bias = SelfBias(stack, packing, state);
     const at::Tensor memory_bias = memory_packing.KeyBias();
-    const auto report = [&](const std::string& name, const at::Tensor& states) {
-      if (sink) sink(stack.prefix + name, packing.Unpack(states));
+    const auto report = [&](const at::Tensor& states, const auto&... name) {
+      if (sink) sink(StrCat(stack.prefix, name...), packing.Unpack(states));
     };
     const auto self_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = stack.blocks[i].attention;
@@ -124,9 +124,9 @@ struct Transformer::Impl {
       return attention(in, packing, {}, state->cross[i], memory_bias);
     };
     const auto feed_forward = [&](size_t i, const at::Tensor& in) {
-      report(StrCat("ffn.", i, ".input"), in);
+      report(in, "ffn.", i, ".input");
       const at::Tensor out = ffns[stack.first_ffn_idx + i]->Forward(in);
-      report(StrCat("ffn.", i, ".output"), out);
+      report(out, "ffn.", i, ".output");
       return out;
     };
     // One sub-layer with its norm and residual sum.
@@ -135,7 +135,7 @@ struct Transformer::Impl {
       x = pre_norm ? x + sub_layer(i, norm(x)) : norm(x + sub_layer(i, x));
     };
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
-      report(StrCat("hidden_states.", i), x);
+      report(x, "hidden_states.", i);
       const Block& block = stack.blocks[i];
       if (config.norm_place == NormPlace::kParallel) {
         const at::Tensor in = block.attention_norm(x);
@@ -149,7 +149,7 @@ struct Transformer::Impl {
     }
     if (stack.final_norm.weight.defined()) x = stack.final_norm(x);
     if (stack.project_out.weight.defined()) x = stack.project_out(x);
-    report(StrCat("hidden_states.", stack.blocks.size()), x);
+    report(x, "hidden_states.", stack.blocks.size());
     if (state) {
       const at::Tensor counted = CountedTokens(config, ids, mask);
       if (counted.defined()) {
@@ -305,6 +305,7 @@ std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& i
 at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
                                const at::Tensor& mask) {
   Impl& m = *impl_;
+  const TensorPool::Scope recycling(state.StepPool());
   CheckIds(ids, m.config.vocab_size, "decoder_input_ids");
   CheckSameShape(mask, ids, "decoder_attention_mask");
   m.CheckLength(state.length + ids.size(1));
