@@ -50,7 +50,7 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn
   if (trained.compensation.defined()) tensors.emplace_back(kCompensation, trained.compensation);
   for (auto& [name, tensor] : tensors) {
     name = NameOf(ffn, name);
-    tensor = tensor.contiguous();
+    tensor = tensor.to(at::kCPU).contiguous();
   }
   return tensors;
 }
@@ -159,7 +159,7 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedR
     const auto dtype = model::ComputableType(moe.weights().Get(spec.w_out).dtype);
     MOEFY_CHECK(dtype.has_value());  // it was read
     const at::Tensor stored = spec.transposed ? routers[i].w_out : routers[i].w_out.t();
-    changed[spec.w_out] = stored.to(*dtype).contiguous();
+    changed[spec.w_out] = stored.to(at::kCPU, *dtype).contiguous();
   }
   io::RewriteCheckpoint(
       moe.weights(), directory,
