@@ -15,6 +15,7 @@ Json QualityToJson(const pipeline::RouteQuality& quality) {
 Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& context) {
   const pipeline::RouteTrainResult result =
       pipeline::RouteTrain(options, context.if_exists(), *context.progress);
+  context.warnings = result.warnings;
   const auto percent = [](double share) { return FormatFixed(100 * share, 1); };
   Outcome outcome;
   std::vector<std::vector<std::string>> rows;

@@ -8,6 +8,7 @@
 #include "moefy/base/error.h"
 #include "moefy/eval/metric.h"
 #include "moefy/eval/prepared_task.h"
+#include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/runtime/sparse_model.h"
 #include "moefy/text/tokenizer.h"
@@ -30,8 +31,10 @@ class TimedFeedForward final : public model::FeedForward {
  public:
   explicit TimedFeedForward(std::unique_ptr<FeedForward> inner) : inner_(std::move(inner)) {}
   at::Tensor Forward(const at::Tensor& x) override {
+    model::WaitFor(x);
     const auto start = std::chrono::steady_clock::now();
     at::Tensor y = inner_->Forward(x);
+    model::WaitFor(y);
     seconds_ += SecondsSince(start);
     tokens_ += x.size(0);
     return y;
@@ -195,7 +198,8 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
   EvaluationRow dense_row;
   dense_row.selection = "dense";
   progress.Begin(StrCat(spec.name, ": dense"), prepared->num_steps(), "inputs");
-  model::Transformer dense_model = model::LoadTransformer(dense, &report.warnings);
+  model::Transformer dense_model =
+      model::LoadTransformer(dense, &report.warnings, model::Parts::kAll, options.device);
   const Pass base = DensePass(dense_model, *prepared, dense_row, progress);
   Compare(spec, dataset, base, base, dense_row);
   progress.End(RowSummary(spec, dense_row));

@@ -13,6 +13,7 @@ at::Tensor AppendColumns(at::Tensor& buffer, int64_t length, const at::Tensor& m
   const int64_t capacity = buffer.defined() ? buffer.size(2) : 0;
   if (capacity < wanted) {
     const int64_t grown = std::max({wanted, 2 * capacity, kFirstCapacity});
+    const TensorPool::Scope kept(nullptr);  // it will not come back soon
     at::Tensor larger =
         at::empty({more.size(0), more.size(1), grown, more.size(3)}, more.options());
     if (length > 0) larger.narrow(2, 0, length).copy_(buffer.narrow(2, 0, length));

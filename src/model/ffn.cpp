@@ -38,6 +38,15 @@ FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec)
   return ffn;
 }
 
+FfnWeights FfnWeights::To(at::Device device) const {
+  FfnWeights moved = *this;
+  for (at::Tensor* t :
+       {&moved.w_in, &moved.b_in, &moved.w_gate, &moved.w_out, &moved.b_out, &moved.b_gate}) {
+    if (t->defined()) *t = t->to(device);
+  }
+  return moved;
+}
+
 at::Tensor Activate(Activation activation, const at::Tensor& x) {
   switch (activation) {
     case Activation::kRelu:

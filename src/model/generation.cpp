@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "model/decoding_state.h"
 #include "model/sampling.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
@@ -104,6 +105,7 @@ std::vector<std::vector<int64_t>> Generate(Transformer& model,
   std::vector<std::vector<int64_t>> texts(prompts.size());
   std::vector<bool> finished(prompts.size());
   for (int64_t step = 0; step < options.max_new_tokens; ++step) {
+    const TensorPool::Scope recycling(state->StepPool());
     at::Tensor logits = model.Decode(*state, ids, mask);  // [batch, vocab]
     if (banned.defined()) {
       logits = logits.index_fill(1, banned, -std::numeric_limits<float>::infinity());

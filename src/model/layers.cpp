@@ -15,7 +15,7 @@ Packing::Packing(int64_t batch, int64_t tokens, const at::Tensor& mask)
   const at::Tensor real = mask != 0;
   if (real.all().item<bool>()) return;
   rows_ = real.flatten().nonzero().flatten();
-  key_bias_ = at::zeros({batch, 1, 1, tokens})
+  key_bias_ = at::zeros({batch, 1, 1, tokens}, mask.options().dtype(at::kFloat))
                   .masked_fill_(real.logical_not().view({batch, 1, 1, tokens}), kLowestScore);
 }
 
@@ -49,7 +49,7 @@ at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotatio
 // q [batch, heads, tokens, head_dim], `memory` and `bias` as Attention takes them -> [batch,
 // tokens, heads * head_dim]. One head at a time on each thread, so that its scores never leave the
 // cache and nothing is copied to be multiplied; LibTorch without MKL would otherwise start and join
-// its threads for every head. Not differentiable.
+// its threads for every head. Not differentiable, and for the CPU.
 at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at::Tensor& bias) {
   const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2), dim = q.size(3);
   const int64_t queries_per_key = heads / memory.keys.size(1);
@@ -71,7 +71,7 @@ at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at:
 }
 
 // The same of all heads at once, [batch, tokens, heads * head_dim]: for gradients, and for a token
-// or two, where a head is no work.
+// or two, where a head is no work, and for GPUs.
 at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias) {
   const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2);
   const int64_t kv_heads = memory.keys.size(1), keys = memory.keys.size(2);
@@ -111,7 +111,7 @@ at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
   const at::Tensor queries = memory.queries.defined() ? memory.queries : query(x);
   at::Tensor q = ToHeads(RotateRows(queries, num_heads, rotation), num_heads, packing);
   if (scale != 1.0) q = q * scale;
-  const at::Tensor mixed = at::GradMode::is_enabled() || q.size(2) <= 2
+  const at::Tensor mixed = at::GradMode::is_enabled() || q.size(2) <= 2 || !q.is_cpu()
                                ? AttendAtOnce(q, memory, bias)
                                : AttendByHead(q, memory, bias);
   return output(packing.Pack(mixed));

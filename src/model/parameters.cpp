@@ -105,9 +105,11 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
 }
 
 Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
-                            Parts parts) {
+                            Parts parts, at::Device device) {
   const ModelConfig config = ReadModelConfig(checkpoint, warnings);
-  return Transformer(config, ReadParameters(checkpoint, config, warnings, parts));
+  TensorMap parameters = ReadParameters(checkpoint, config, warnings, parts);
+  for (auto& [name, tensor] : parameters) tensor = tensor.to(device);
+  return Transformer(config, parameters);
 }
 
 }  // namespace moefy::model

@@ -31,9 +31,9 @@ at::Tensor TokenPositions(const ModelConfig& config, const at::Tensor& ids, cons
     // Tokens that do not count get the position before the first; if masked, nobody sees it.
     positions = at::where(counted != 0, positions, at::full_like(positions, -1));
   } else if (config.position_count != PositionCount::kColumns && counts.defined()) {
-    positions = at::arange(ids.size(1), at::kLong).unsqueeze(0) + counts.unsqueeze(1);
+    positions = at::arange(ids.size(1), ids.options()).unsqueeze(0) + counts.unsqueeze(1);
   } else {
-    positions = at::arange(first_column, first_column + ids.size(1), at::kLong).expand_as(ids);
+    positions = at::arange(first_column, first_column + ids.size(1), ids.options()).expand_as(ids);
   }
   return positions + config.position_offset;
 }
@@ -41,19 +41,20 @@ at::Tensor TokenPositions(const ModelConfig& config, const at::Tensor& ids, cons
 at::Tensor CountedTokens(const ModelConfig& config, const at::Tensor& ids, const at::Tensor& mask) {
   if (config.position_count == PositionCount::kColumns) return {};
   const at::Tensor counted = Counted(config, ids, mask);
-  return counted.defined() ? counted.sum(1) : at::full({ids.size(0)}, ids.size(1), at::kLong);
+  return counted.defined() ? counted.sum(1) : at::full({ids.size(0)}, ids.size(1), ids.options());
 }
 
 at::Tensor Sinusoids(const at::Tensor& positions, int64_t width, double steps) {
-  const at::Tensor frequencies =
-      at::exp(at::arange(width / 2, at::kDouble) * (-std::log(10000.0) / steps));
+  const at::Tensor frequencies = at::exp(
+      at::arange(width / 2, positions.options().dtype(at::kDouble)) * (-std::log(10000.0) / steps));
   const at::Tensor angles = positions.to(at::kDouble).unsqueeze(1) * frequencies;
   return at::cat({angles.sin(), angles.cos()}, 1).to(at::kFloat);
 }
 
 Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions) {
-  const at::Tensor exponents = at::arange(0, config.dims, 2, at::kDouble) / config.dims;
-  at::Tensor frequencies = at::pow(at::full({}, config.base, at::kDouble), -exponents);
+  const at::TensorOptions options = positions.options().dtype(at::kDouble);
+  const at::Tensor exponents = at::arange(0, config.dims, 2, options) / config.dims;
+  at::Tensor frequencies = at::pow(at::full({}, config.base, options), -exponents);
   if (config.llama3) {
     // Source: modeling_rope_utils.py, _compute_llama3_parameters. 1 for frequencies that are kept,
     // 0 for those that are divided, and a ramp between.
@@ -73,19 +74,20 @@ Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions) {
 at::Tensor Rotate(const at::Tensor& x, const Rotation& rotation) {
   const int64_t half = rotation.cos.size(2), dims = 2 * half;
   const at::Tensor a = x.narrow(2, 0, half), b = x.narrow(2, half, half);
-  std::vector<at::Tensor> parts = {a * rotation.cos - b * rotation.sin,
-                                   b * rotation.cos + a * rotation.sin};
-  if (dims < x.size(2)) parts.push_back(x.narrow(2, dims, x.size(2) - dims));
-  return at::cat(parts, 2);
+  const at::Tensor parts[] = {a * rotation.cos - b * rotation.sin,
+                              b * rotation.cos + a * rotation.sin,
+                              x.narrow(2, dims, x.size(2) - dims)};
+  return at::cat(at::TensorList(parts, dims < x.size(2) ? 3 : 2), 2);
 }
 
 at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t num_queries,
                         int64_t num_keys, bool bidirectional, int64_t max_distance) {
   int64_t num_buckets = table.size(0);
   // Key position minus query position, [queries, keys].
+  const at::TensorOptions options = table.options().dtype(at::kLong);
   const at::Tensor relative =
-      at::arange(num_keys, at::kLong).unsqueeze(0) -
-      at::arange(first_query, first_query + num_queries, at::kLong).unsqueeze(1);
+      at::arange(num_keys, options).unsqueeze(0) -
+      at::arange(first_query, first_query + num_queries, options).unsqueeze(1);
   at::Tensor bucket = at::zeros_like(relative);
   at::Tensor distance;
   if (bidirectional) {
@@ -108,15 +110,17 @@ at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t nu
   return at::embedding(table, bucket).permute({2, 0, 1}).unsqueeze(0);
 }
 
-at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window) {
+at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
+                      at::Device device) {
   const bool windowed = window > 0 && window < num_keys;
   if (num_queries == 1 && first_query == num_keys - 1 && !windowed) return {};
-  const at::Tensor keys = at::arange(num_keys, at::kLong).unsqueeze(0);
+  const at::TensorOptions options = at::device(device).dtype(at::kLong);
+  const at::Tensor keys = at::arange(num_keys, options).unsqueeze(0);
   const at::Tensor queries =
-      at::arange(first_query, first_query + num_queries, at::kLong).unsqueeze(1);
+      at::arange(first_query, first_query + num_queries, options).unsqueeze(1);
   at::Tensor hidden = keys > queries;
   if (windowed) hidden = hidden.logical_or(keys <= queries - window);
-  return at::zeros({num_queries, num_keys})
+  return at::zeros({num_queries, num_keys}, device)
       .masked_fill_(hidden, kLowestScore)
       .view({1, 1, num_queries, num_keys});
 }

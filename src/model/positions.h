@@ -41,7 +41,8 @@ at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t nu
 
 // 0 where a query may see a key, the lowest float where not: [1, 1, queries, keys]. A query sees
 // itself and `window` - 1 keys before it, all where `window` is 0. Undefined: all see all.
-at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window);
+at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
+                      at::Device device);
 
 // The sum of two score biases, either of which may be undefined.
 at::Tensor AddBias(const at::Tensor& a, const at::Tensor& b);

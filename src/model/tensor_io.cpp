@@ -68,7 +68,7 @@ void RewriteTensors(const io::Checkpoint& checkpoint, const TensorMap& changed,
         if (found == changed.end()) return bytes;
         const auto type = ComputableType(info.dtype);
         MOEFY_CHECK(type.has_value());  // it was read
-        stored = found->second.detach().to(*type).contiguous();
+        stored = found->second.detach().to(at::kCPU, *type).contiguous();
         return {static_cast<const std::byte*>(stored.data_ptr()), stored.nbytes()};
       });
 }

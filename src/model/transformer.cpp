@@ -28,10 +28,23 @@ void CheckSameShape(const at::Tensor& tensor, const at::Tensor& ids, const char*
   }
 }
 
+// What is given is copied to where the parameters are, and what is returned back to the CPU; no
+// copies if that is where they are.
+at::Tensor OnDevice(const at::Tensor& tensor, at::Device device) {
+  return tensor.defined() ? tensor.to(device) : tensor;
+}
+
+ForwardInputs OnDevice(const ForwardInputs& inputs, at::Device device) {
+  return {OnDevice(inputs.input_ids, device), OnDevice(inputs.attention_mask, device),
+          OnDevice(inputs.token_type_ids, device), OnDevice(inputs.decoder_input_ids, device),
+          OnDevice(inputs.decoder_attention_mask, device)};
+}
+
 }  // namespace
 
 struct Transformer::Impl {
   ModelConfig config;
+  at::Device device = at::kCPU;  // of the parameters
   Stack encoder;
   Stack decoder;
   Linear output;  // [vocab, embedding width], language models
@@ -67,15 +80,16 @@ struct Transformer::Impl {
     at::Tensor bias = packing.KeyBias();
     if (state) {
       if (bias.defined() && !state->key_bias.defined()) {
-        state->key_bias = at::zeros({packing.batch(), 1, 1, before});
+        state->key_bias = at::zeros({packing.batch(), 1, 1, before}, bias.options());
       }
       if (state->key_bias.defined()) {
-        if (!bias.defined()) bias = at::zeros({packing.batch(), 1, 1, tokens});
+        if (!bias.defined()) bias = at::zeros({packing.batch(), 1, 1, tokens}, device);
         bias = state->key_bias = at::cat({state->key_bias, bias}, 3);
       }
     }
     if (stack.causal) {
-      bias = AddBias(bias, CausalBias(before, tokens, before + tokens, config.sliding_window));
+      bias =
+          AddBias(bias, CausalBias(before, tokens, before + tokens, config.sliding_window, device));
     }
     if (stack.relative_bias.defined()) {
       bias = AddBias(bias, RelativeBias(stack.relative_bias, before, tokens, before + tokens,
@@ -99,8 +113,8 @@ struct Transformer::Impl {
     }
     const at::Tensor bias = SelfBias(stack, packing, state);
     const at::Tensor memory_bias = memory_packing.KeyBias();
-    const auto report = [&](const std::string& name, const at::Tensor& states) {
-      if (sink) sink(stack.prefix + name, packing.Unpack(states));
+    const auto report = [&](const at::Tensor& states, const auto&... name) {
+      if (sink) sink(StrCat(stack.prefix, name...), packing.Unpack(states).to(at::kCPU));
     };
     const auto self_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = stack.blocks[i].attention;
@@ -124,9 +138,9 @@ struct Transformer::Impl {
       return attention(in, packing, {}, state->cross[i], memory_bias);
     };
     const auto feed_forward = [&](size_t i, const at::Tensor& in) {
-      report(StrCat("ffn.", i, ".input"), in);
+      report(in, "ffn.", i, ".input");
       const at::Tensor out = ffns[stack.first_ffn_idx + i]->Forward(in);
-      report(StrCat("ffn.", i, ".output"), out);
+      report(out, "ffn.", i, ".output");
       return out;
     };
     // One sub-layer with its norm and residual sum.
@@ -135,7 +149,7 @@ struct Transformer::Impl {
       x = pre_norm ? x + sub_layer(i, norm(x)) : norm(x + sub_layer(i, x));
     };
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
-      report(StrCat("hidden_states.", i), x);
+      report(x, "hidden_states.", i);
       const Block& block = stack.blocks[i];
       if (config.norm_place == NormPlace::kParallel) {
         const at::Tensor in = block.attention_norm(x);
@@ -149,7 +163,7 @@ struct Transformer::Impl {
     }
     if (stack.final_norm.weight.defined()) x = stack.final_norm(x);
     if (stack.project_out.weight.defined()) x = stack.project_out(x);
-    report(StrCat("hidden_states.", stack.blocks.size()), x);
+    report(x, "hidden_states.", stack.blocks.size());
     if (state) {
       const at::Tensor counted = CountedTokens(config, ids, mask);
       if (counted.defined()) {
@@ -175,7 +189,8 @@ struct Transformer::Impl {
     }
     const int64_t tokens = x.size(1);
     if (!mask.defined()) return classifier(x.select(1, tokens - 1));
-    const at::Tensor last = ((mask != 0) * at::arange(tokens, at::kLong)).argmax(1);  // [batch]
+    const at::Tensor last =
+        ((mask != 0) * at::arange(tokens, mask.options().dtype(at::kLong))).argmax(1);  // [batch]
     return classifier(x.take_along_dim(last.view({-1, 1, 1}), 1).squeeze(1));
   }
 
@@ -246,24 +261,26 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
                          : nullptr);
   }
   m.config = std::move(config);
+  m.device = parameters.begin()->second.device();
 }
 
 Transformer::~Transformer() = default;
 Transformer::Transformer(Transformer&&) noexcept = default;
 Transformer& Transformer::operator=(Transformer&&) noexcept = default;
 
-ForwardOutputs Transformer::Forward(const ForwardInputs& inputs, const StateSink& sink) {
+ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink& sink) {
   Impl& m = *impl_;
-  m.CheckFirst(inputs);
+  m.CheckFirst(given);
   const bool two_stacks = m.config.architecture == Architecture::kEncoderDecoder;
-  if (two_stacks) m.CheckDecoder(inputs);
+  if (two_stacks) m.CheckDecoder(given);
+  const ForwardInputs inputs = OnDevice(given, m.device);
   const at::Tensor& ids = inputs.input_ids;
   Packing packing(ids.size(0), ids.size(1), inputs.attention_mask);
   const Stack& first = m.config.architecture == Architecture::kDecoder ? m.decoder : m.encoder;
   at::Tensor x = m.Run(first, ids, inputs.token_type_ids, inputs.attention_mask, packing, {}, {},
                        nullptr, sink);
   if (two_stacks) {
-    if (sink) sink("encoder.last_hidden_state", packing.Unpack(x));
+    if (sink) sink("encoder.last_hidden_state", packing.Unpack(x).to(at::kCPU));
     const at::Tensor& decoder_ids = inputs.decoder_input_ids;
     const Packing decoder_packing(decoder_ids.size(0), decoder_ids.size(1),
                                   inputs.decoder_attention_mask);
@@ -274,27 +291,28 @@ ForwardOutputs Transformer::Forward(const ForwardInputs& inputs, const StateSink
   ForwardOutputs outputs;
   switch (m.config.head) {
     case Head::kSequenceClassification:
-      outputs.logits = m.Classify(packing.Unpack(x), inputs.attention_mask);
+      outputs.logits = m.Classify(packing.Unpack(x), inputs.attention_mask).to(at::kCPU);
       break;
     case Head::kQuestionAnswering: {
-      const at::Tensor spans = packing.Unpack(m.span_head(x));  // [batch, tokens, 2]
+      const at::Tensor spans = packing.Unpack(m.span_head(x)).to(at::kCPU);  // [batch, tokens, 2]
       outputs.start_logits = spans.select(2, 0);
       outputs.end_logits = spans.select(2, 1);
       break;
     }
     case Head::kLanguageModel:
-      outputs.logits = packing.Unpack(m.Logits(x));
+      outputs.logits = packing.Unpack(m.Logits(x)).to(at::kCPU);
       break;
   }
   return outputs;
 }
 
-std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& inputs) {
+std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& given) {
   Impl& m = *impl_;
   MOEFY_CHECK(m.config.head == Head::kLanguageModel);
   auto state = std::make_shared<DecodingState>();
   if (m.config.architecture != Architecture::kEncoderDecoder) return state;
-  m.CheckFirst(inputs);
+  m.CheckFirst(given);
+  const ForwardInputs inputs = OnDevice(given, m.device);
   const at::Tensor& ids = inputs.input_ids;
   state->memory_packing = Packing(ids.size(0), ids.size(1), inputs.attention_mask);
   state->memory = m.Run(m.encoder, ids, inputs.token_type_ids, inputs.attention_mask,
@@ -302,17 +320,19 @@ std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& i
   return state;
 }
 
-at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
-                               const at::Tensor& mask) {
+at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& given_ids,
+                               const at::Tensor& given_mask) {
   Impl& m = *impl_;
-  CheckIds(ids, m.config.vocab_size, "decoder_input_ids");
-  CheckSameShape(mask, ids, "decoder_attention_mask");
-  m.CheckLength(state.length + ids.size(1));
+  const TensorPool::Scope recycling(state.StepPool());
+  CheckIds(given_ids, m.config.vocab_size, "decoder_input_ids");
+  CheckSameShape(given_mask, given_ids, "decoder_attention_mask");
+  m.CheckLength(state.length + given_ids.size(1));
+  const at::Tensor ids = OnDevice(given_ids, m.device), mask = OnDevice(given_mask, m.device);
   const Packing packing(ids.size(0), ids.size(1), mask);
   const at::Tensor x =
       m.Run(m.decoder, ids, {}, mask, packing, state.memory, state.memory_packing, &state, nullptr);
   state.memory = at::Tensor();
-  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1));
+  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1)).to(at::kCPU);
 }
 
 const ModelConfig& Transformer::config() const { return impl_->config; }

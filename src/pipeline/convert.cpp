@@ -118,8 +118,9 @@ class Conversion {
       const Json route_inputs = {
           {"record", record}, {"split", split_inputs}, {"options", OptionsToJson(route)}};
       routed.push_back(route_inputs);
-      stages.push_back({"route-train " + split.name, route_inputs, route.out,
-                        [this, route] { RouteTrain(route, IfExists::kReplace, progress_); }});
+      stages.push_back({"route-train " + split.name, route_inputs, route.out, [this, route] {
+                          Warn(RouteTrain(route, IfExists::kReplace, progress_).warnings);
+                        }});
       if (!recipe_.calibrate) continue;
       CalibrateOptions calibrate = *recipe_.calibrate;
       calibrate.moe = route.out;

@@ -6,6 +6,7 @@
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/eval/gate.h"
+#include "moefy/model/device.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/eval_stage.h"
 #include "pipeline/task_data.h"
@@ -67,6 +68,8 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
   evaluate.selections = options.selections;
   evaluate.weights = runtime::ParseWeightFormat(options.weights);
   evaluate.seed = static_cast<uint64_t>(options.seed);
+  std::vector<std::string> warnings;
+  evaluate.device = model::ResolveDevice(model::ParseDevice(options.device), &warnings);
   for (const double ratio : options.ffn_ratios) {
     if (!(ratio > 0 && ratio <= 1)) {
       throw UsageError("--ffn-ratio is ", ratio, "; expected a share above 0 and at most 1");
@@ -98,6 +101,10 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
   }
   std::vector<eval::NamedModel> models;
   for (size_t i = 0; i < checkpoints.size(); ++i) models.push_back({names[i], &checkpoints[i]});
+  if (!models.empty() && !evaluate.device.is_cpu()) {
+    warnings.push_back(StrCat("the sparse runner has no GPU kernels: only the dense row runs on ",
+                              evaluate.device.str(), ", and times do not compare"));
+  }
   const io::Checkpoint dense =
       model::OpenCheckpoint(options.dense.empty() ? options.models.front() : options.dense);
 
@@ -108,6 +115,8 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
         eval::Evaluate(dense, models, spec, options.split, dataset, evaluate, progress));
     if (gates[i]) eval::ApplyGate(*gates[i], options.fail_if, reports.back());
   }
+  std::vector<std::string>& shown = reports.front().warnings;
+  shown.insert(shown.begin(), warnings.begin(), warnings.end());
   if (samples) samples->Commit();
   return reports;
 }

@@ -1,6 +1,7 @@
 #include "moefy/pipeline/record_stage.h"
 #include "moefy/base/error.h"
 #include "moefy/eval/prepared_task.h"
+#include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/record/recorder.h"
@@ -89,6 +90,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
   if (options.max_tokens < 1)
     throw UsageError("--max-tokens is ", options.max_tokens, "; expected at least 1");
+  const at::Device wanted_device = model::ParseDevice(options.device);
   StagedDirectory staged(options.out, if_exists);
   const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded
 
@@ -96,7 +98,9 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   const io::Checkpoint checkpoint = model::OpenCheckpoint(options.checkpoint);
   const auto tokenizer = text::LoadTokenizer(checkpoint.directory());
   RecordResult result;
-  model::Transformer model = model::LoadTransformer(checkpoint, &result.warnings);
+  model::Transformer model =
+      model::LoadTransformer(checkpoint, &result.warnings, model::Parts::kAll,
+                             model::ResolveDevice(wanted_device, &result.warnings));
   const Corpus corpus = EncodeCorpus(options, tasks, checkpoint, model.config(), *tokenizer);
 
   record::DumpInfo info;

@@ -1,6 +1,7 @@
 #include "moefy/pipeline/route_stage.h"
 
 #include "moefy/base/error.h"
+#include "moefy/model/device.h"
 #include "moefy/route/compensation.h"
 #include "moefy/route/router_store.h"
 
@@ -50,6 +51,7 @@ void CheckOptions(const RouteTrainOptions& options) {
   route::GetRouterKind(options.router);
   route::GetTarget(options.target);
   route::GetCompensation(options.compensation);
+  model::ParseDevice(options.device);
   if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
 }
 
@@ -89,7 +91,7 @@ RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained)
   row.calibrated = trained.w_out.defined();
   row.dead_experts = trained.DeadExperts();
   row.load_entropy = trained.LoadEntropy();
-  const at::Tensor load = trained.load.contiguous();
+  const at::Tensor load = trained.load.to(at::kCPU).contiguous();
   row.load.assign(load.data_ptr<float>(), load.data_ptr<float>() + load.numel());
   row.seconds = trained.seconds;
   return row;
@@ -126,7 +128,8 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
 
   RouteTrainResult result;
   result.options = options;
-  const route::TrainOptions train = ToTrainOptions(options);
+  route::TrainOptions train = ToTrainOptions(options);
+  train.device = model::ResolveDevice(model::ParseDevice(options.device), &result.warnings);
   std::vector<route::TrainedRouter> routers;
   progress.Begin("training routers", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {

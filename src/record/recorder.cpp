@@ -11,7 +11,7 @@ class RecordingFeedForward final : public model::FeedForward {
       : inner_(std::move(inner)), ffn_idx_(ffn_idx), writer_(writer) {}
 
   at::Tensor Forward(const at::Tensor& x) override {
-    writer_.Append(ffn_idx_, x);
+    writer_.Append(ffn_idx_, x.to(at::kCPU));
     return inner_->Forward(x);
   }
   std::unique_ptr<model::FeedForward> TakeInner() { return std::move(inner_); }

@@ -29,10 +29,10 @@ at::Tensor ConditionalTerms(const ContributionSums& sums, const model::FfnWeight
 
 }  // namespace
 
-ContributionSums::ContributionSums(int64_t num_neurons, int64_t num_experts)
-    : dropped(at::zeros({num_neurons}, at::kDouble)),
-      dropped_tokens(at::zeros({num_experts}, at::kDouble)),
-      all(at::zeros({num_neurons}, at::kDouble)) {}
+ContributionSums::ContributionSums(int64_t num_neurons, int64_t num_experts, at::Device device)
+    : dropped(at::zeros({num_neurons}, at::device(device).dtype(at::kDouble))),
+      dropped_tokens(at::zeros({num_experts}, dropped.options())),
+      all(at::zeros_like(dropped)) {}
 
 void ContributionSums::Add(const at::Tensor& neurons, const at::Tensor& runs) {
   const at::Tensor drops = runs.logical_not();

@@ -8,8 +8,8 @@ namespace moefy::route {
 OutputLeastSquares::OutputLeastSquares(const model::FfnWeights& ffn, const at::Tensor& compensation)
     : w_out_(ffn.w_out),
       compensation_(compensation),
-      gram_(at::zeros({ffn.num_neurons(), ffn.num_neurons()})),
-      right_(at::zeros({ffn.num_neurons(), ffn.hidden()})) {}
+      gram_(at::zeros({ffn.num_neurons(), ffn.num_neurons()}, w_out_.options())),
+      right_(at::zeros({ffn.num_neurons(), ffn.hidden()}, w_out_.options())) {}
 
 void OutputLeastSquares::Add(const at::Tensor& neurons, const at::Tensor& runs) {
   const at::Tensor ran = MaskNeurons(neurons, runs);

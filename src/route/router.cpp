@@ -53,7 +53,8 @@ RandomRouter::RandomRouter(int64_t num_experts, uint64_t seed)
     : num_experts_(num_experts), generator_(at::detail::createCPUGenerator(seed)) {}
 
 at::Tensor RandomRouter::Scores(const at::Tensor& x) {
-  return at::rand({x.size(0), num_experts_}, generator_, at::TensorOptions(at::kFloat));
+  const at::TensorOptions options(at::kFloat);  // on the CPU, for the same numbers on every device
+  return at::rand({x.size(0), num_experts_}, generator_, options).to(x.device());
 }
 
 OracleRouter::OracleRouter(model::FfnWeights ffn, int64_t num_experts, const Target& target)

@@ -52,7 +52,8 @@ at::Tensor LogitGradient(const at::Tensor& logits, const at::Tensor& target) {
 class MlpLearner final : public Learner {
  public:
   explicit MlpLearner(const FitRequest& request)
-      : w1_(ExpertCenters(request.ffn, request.num_experts)), w2_(at::eye(request.num_experts)) {}
+      : w1_(ExpertCenters(request.ffn, request.num_experts)),
+        w2_(at::eye(request.num_experts, request.x.options())) {}
   at::Tensor Inputs(const at::Tensor& x) const override {
     return x / x.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);
   }
@@ -77,7 +78,7 @@ class LinearLearner final : public Learner {
  public:
   explicit LinearLearner(const FitRequest& request)
       : scale_(1.0 / std::max(1e-12, request.x.norm(2, {1}).mean().item<double>())),
-        w_(at::zeros({request.num_experts, request.ffn.hidden()})),
+        w_(at::zeros({request.num_experts, request.ffn.hidden()}, request.x.options())),
         b_(request.target.mean(0).clamp(1e-6, 1 - 1e-6).logit()) {}
   at::Tensor Inputs(const at::Tensor& x) const override { return x * scale_; }
   void Step(const at::Tensor& x, const at::Tensor& target, double learning_rate) override {
@@ -121,7 +122,7 @@ Fitted Train(const FitRequest& request, Learner& learner) {
   Best best(request);
   best.Offer(learner.Get(), 0);
   for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
-    const at::Tensor order = at::randperm(x.size(0), generator);
+    const at::Tensor order = at::randperm(x.size(0), generator).to(x.device());
     for (const at::Tensor& batch : order.split(options.batch_size)) {
       ThrowIfInterrupted();
       learner.Step(x.index_select(0, batch), request.target.index_select(0, batch),
@@ -147,20 +148,20 @@ Fitted FitLinear(const FitRequest& request) {
 Fitted FitRidge(const FitRequest& request) {
   constexpr int64_t kChunk = 4096;
   const int64_t width = request.ffn.hidden() + 1;
-  at::Tensor gram = at::zeros({width, width}, at::kDouble);
-  at::Tensor right = at::zeros({width, request.num_experts}, at::kDouble);
+  const at::TensorOptions options = request.x.options().dtype(at::kDouble);
+  at::Tensor gram = at::zeros({width, width}, options);
+  at::Tensor right = at::zeros({width, request.num_experts}, options);
   for (int64_t begin = 0; begin < request.x.size(0); begin += kChunk) {
     const int64_t tokens = std::min(kChunk, request.x.size(0) - begin);
-    const at::Tensor x =
-        at::cat({request.x.narrow(0, begin, tokens), at::ones({tokens, 1})}, 1).to(at::kDouble);
+    const at::Tensor x = at::cat(
+        {request.x.narrow(0, begin, tokens).to(at::kDouble), at::ones({tokens, 1}, options)}, 1);
     gram.add_(at::mm(x.t(), x));
     right.add_(at::mm(x.t(), request.target.narrow(0, begin, tokens).to(at::kDouble)));
   }
   const at::Tensor size = gram.diagonal().mean().clamp_min(1e-12);
   Best best(request);
   for (const double strength : {1e-6, 1e-4, 1e-3, 1e-2}) {
-    const at::Tensor factor =
-        at::linalg_cholesky(gram + at::eye(width, at::kDouble) * size * strength);
+    const at::Tensor factor = at::linalg_cholesky(gram + at::eye(width, options) * size * strength);
     const at::Tensor solution = at::cholesky_solve(right, factor).t().to(at::kFloat).contiguous();
     best.Offer(
         std::make_unique<LinearRouter>("ridge", solution.narrow(1, 0, width - 1).contiguous(),

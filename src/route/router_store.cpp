@@ -50,7 +50,7 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn
   if (trained.compensation.defined()) tensors.emplace_back(kCompensation, trained.compensation);
   for (auto& [name, tensor] : tensors) {
     name = NameOf(ffn, name);
-    tensor = tensor.contiguous();
+    tensor = tensor.to(at::kCPU).contiguous();
   }
   return tensors;
 }

@@ -23,7 +23,8 @@ constexpr int64_t kChunk = 1024;
 at::Tensor SpreadEvenly(const at::Tensor& rows, int64_t max_rows) {
   const int64_t kept = std::min(max_rows, rows.size(0));
   if (kept == rows.size(0)) return rows;
-  return rows.index_select(0, (at::arange(kept, at::kLong) * rows.size(0)).div(kept, "floor"));
+  return rows.index_select(
+      0, (at::arange(kept, rows.options().dtype(at::kLong)) * rows.size(0)).div(kept, "floor"));
 }
 
 // Held-out tokens with all that is known of them.
@@ -132,7 +133,7 @@ Stand FitStand(Router& router, const HeldOut& held_out, const at::Tensor& x,
     }
   };
   if (compensation.name != "none") {
-    ContributionSums sums(held_out.ffn.num_neurons(), held_out.num_experts);
+    ContributionSums sums(held_out.ffn.num_neurons(), held_out.num_experts, inputs.device());
     for_each_chunk(
         [&](const at::Tensor& neurons, const at::Tensor& runs) { sums.Add(neurons, runs); });
     keep_if_better({compensation.terms(sums, held_out.ffn), {}});
@@ -177,21 +178,22 @@ double TrainedRouter::LoadEntropy() const {
          std::log(static_cast<double>(load.size(0)));
 }
 
-TrainedRouter TrainRouter(const model::FfnWeights& ffn, int64_t num_experts,
+TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_experts,
                           const record::ActivationDump& dump, size_t dump_ffn_idx,
                           const TrainOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const at::NoGradGuard no_grad;
   const record::DumpedFfn& dumped = dump.ffns().at(dump_ffn_idx);
-  CheckInputs(dumped, ffn);
+  CheckInputs(dumped, given_ffn);
+  const model::FfnWeights ffn = given_ffn.To(options.device);
   const at::Tensor x = ReadTokens(dump, dump_ffn_idx, options.max_tokens);  // [tokens, hidden]
   if (!x.isfinite().all().item<bool>()) {
     throw InputError("the activation dump's ", Quoted(dumped.name),
                      " holds values that are not finite");
   }
   const auto [train, held] = SplitTokens(x.size(0), options.held_out);
-  const at::Tensor train_x = x.index_select(0, train);
-  const HeldOut held_out(ffn, num_experts, x.index_select(0, held));
+  const at::Tensor train_x = x.index_select(0, train).to(options.device);
+  const HeldOut held_out(ffn, num_experts, x.index_select(0, held).to(options.device));
 
   const Target& target = GetTarget(options.target);
   at::Tensor wanted = Importance(target, ffn, train_x, num_experts);  // [tokens, experts]

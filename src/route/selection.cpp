@@ -95,7 +95,7 @@ void SelectTopK(const float* scores, int64_t first, int64_t experts, int64_t k, 
 at::Tensor SelectTopK(const at::Tensor& scores, int64_t k) {
   const int64_t tokens = scores.size(0), experts = scores.size(1);
   MOEFY_CHECK(1 <= k && k <= experts && scores.scalar_type() == at::kFloat);
-  const at::Tensor in = scores.contiguous();
+  const at::Tensor in = scores.to(at::kCPU).contiguous();
   at::Tensor out = at::empty({tokens, k}, at::kLong);
   const float* scores_data = in.data_ptr<float>();
   int64_t* out_data = out.data_ptr<int64_t>();
@@ -107,7 +107,7 @@ at::Tensor SelectTopK(const at::Tensor& scores, int64_t k) {
       std::copy(chosen.begin(), chosen.end(), out_data + token * k);
     }
   });
-  return out;
+  return out.to(scores.device());
 }
 
 at::Tensor TopKMask(const at::Tensor& scores, int64_t k) {
@@ -119,7 +119,8 @@ at::Tensor ThresholdTable(const at::Tensor& scores) {
   MOEFY_CHECK(scores.numel() > 0);
   const at::Tensor sorted = std::get<0>(scores.reshape({-1}).sort(0, /*descending=*/true));
   // Entry i: the last of the first i %, so that exactly those reach it.
-  const at::Tensor at_step = at::arange(kSteps + 1, at::kLong) * sorted.numel();
+  const at::Tensor at_step =
+      at::arange(kSteps + 1, sorted.options().dtype(at::kLong)) * sorted.numel();
   const at::Tensor last = at_step.div(kSteps, "floor").sub_(1).clamp_min_(0);
   return sorted.index_select(0, last);
 }

@@ -114,11 +114,13 @@ at::Tensor SelectExperts(const at::Tensor& scores, const SelectionRule& rule) {
   const at::Tensor in = scores.contiguous();
   at::Tensor out = at::empty({tokens, num_chosen}, at::kLong);
   at::parallel_for(0, tokens, 16, [&](int64_t begin, int64_t end) {
-    std::vector<uint64_t> keys(static_cast<size_t>(experts));
-    std::vector<int32_t> chosen(static_cast<size_t>(num_chosen));
+    Scratch& scratch = ThreadScratch();
+    GrowTo(scratch.keys, experts);
+    GrowTo(scratch.chosen, num_chosen);
     for (int64_t t = begin; t < end; ++t) {
-      SelectRow(in.data_ptr<float>() + t * experts, experts, rule, keys.data(), chosen.data());
-      std::copy(chosen.begin(), chosen.end(), out.data_ptr<int64_t>() + t * num_chosen);
+      SelectRow(in.data_ptr<float>() + t * experts, experts, rule, scratch.keys.data(),
+                scratch.chosen.data());
+      std::copy_n(scratch.chosen.begin(), num_chosen, out.data_ptr<int64_t>() + t * num_chosen);
     }
   });
   return out;

@@ -178,6 +178,39 @@ class Pipeline(Case):
         self.refuse(2, "one of --dump, --task and --text", "sparsity", model)
         self.refuse(3, "is of another model than", "sparsity", PICO / "t5-relu-tied", "--dump", dump)
 
+    def test_device(self):
+        """Where there is no CUDA, asking for it gives what the CPU gives, and a warning."""
+        model, task = EXAMPLE / "model", ["--task", EXAMPLE / "sentiment.json"]
+        devices = {"default": [], "cpu": ["--device", "cpu"], "cuda": ["--device", "cuda"]}
+        dumps, routers, reports = [], [], []
+        for name, device in devices.items():
+            dump, moe = self.dir / f"dump-{name}", self.dir / f"moe-{name}"
+            self.succeed("split", model, "--expert-size", 8, "--out", moe)
+            results = [
+                self.succeed("record", model, *task, "--limit", 20, "--out", dump, *device),
+                self.succeed("route-train", moe, "--dump", dump, "--epochs", 2, *device),
+                self.succeed("eval", moe, *task, "--limit", 20, "--ffn-ratio", 0.5, "--selection",
+                             "mlp", "--json", *device)]
+            if name == "cuda" and "no CUDA in this LibTorch" not in results[0].stderr:
+                return  # there is a GPU: its figures differ in their last digits
+            for result in results:
+                self.assertEqual("no CUDA in this LibTorch; running on the CPU" in result.stderr,
+                                 name == "cuda", result.stderr)
+                self.assertNotIn("no GPU kernels", result.stderr)
+            dumps.append([path.read_bytes() for path in sorted(dump.iterdir())])
+            routers.append((moe / "moefy.safetensors").read_bytes())
+            reports.append([[row["ffn_ratio"], row["accuracy"], row["kl_from_dense"]] for row in
+                            json.loads(results[2].stdout)["reports"][0]["rows"]])
+            self.assertEqual(len(reports[-1]), 2)
+        for outputs in (dumps, routers, reports):
+            self.assertEqual(len(outputs), 3)
+            self.assertEqual(outputs[1:], outputs[:-1])
+        for command in (["record", model, *task, "--out", self.dir / "out"],
+                        ["route-train", self.dir / "moe-cpu", "--dump", self.dir / "dump-cpu"],
+                        ["eval", model, *task]):
+            self.refuse(2, "unknown device 'gpu'; expected cpu, cuda or cuda:N", *command,
+                        "--device", "gpu")
+
     def test_verify_says_no(self):
         dense, moe = self.copy_pico(), self.dir / "moe"
         self.succeed("split", dense, "--expert-size", 8, "--out", moe)

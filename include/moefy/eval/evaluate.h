@@ -2,6 +2,8 @@
 // ffn ratio over the same examples.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +29,7 @@ struct EvaluateOptions {
   std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
   runtime::WeightFormat weights = runtime::WeightFormat::kF32;  // of the split models
   uint64_t seed = 0;                                            // of the random selection
+  at::Device device = at::kCPU;                                 // of the dense model
   SampleSink sample_sink;                                       // may be empty
 };
 

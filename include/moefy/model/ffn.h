@@ -27,6 +27,7 @@ struct FfnWeights {
 
   int64_t num_neurons() const { return w_in.size(0); }
   int64_t hidden() const { return w_in.size(1); }
+  FfnWeights To(at::Device device) const;  // no copy where they are there
 };
 
 // Reads one FFN (F32, F16, BF16 or F64 as stored). Error{kInput} for a missing tensor or a shape

@@ -61,6 +61,8 @@ enum class Parts { kAll, kForExchange };
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                          std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll);
 
+// Computes on the device of its parameters. What callers give and get is on the CPU; what enters a
+// FeedForward is on the device.
 class Transformer {
  public:
   // FFNs whose tensors are not among the parameters must be put in before anything runs.
@@ -86,8 +88,8 @@ class Transformer {
   const FfnSpec& ffn_spec(size_t ffn_idx) const;
   FeedForward& feed_forward(size_t ffn_idx);
   // Puts other implementations of the attention's linear maps and of the output projection in,
-  // once; weight [out, in], bias [out] or undefined. Queries, keys and values of self-attention
-  // become one. Not differentiable afterwards. The old weights are dropped.
+  // once, on the CPU; weight [out, in], bias [out] or undefined. Queries, keys and values of
+  // self-attention become one. Not differentiable afterwards. The old weights are dropped.
   using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(const at::Tensor& weight,
                                                                         const at::Tensor& bias)>;
   void ExchangeLinears(const LinearMaker& make);
@@ -100,9 +102,9 @@ class Transformer {
   std::unique_ptr<Impl> impl_;
 };
 
-// config.json and weights of a directory, ready to run.
+// config.json and weights of a directory, ready to run on `device`.
 Transformer LoadTransformer(const io::Checkpoint& checkpoint,
-                            std::vector<std::string>* warnings = nullptr,
-                            Parts parts = Parts::kAll);
+                            std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll,
+                            at::Device device = at::kCPU);
 
 }  // namespace moefy::model

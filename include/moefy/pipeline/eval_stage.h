@@ -20,6 +20,7 @@ struct EvalOptions {
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
   std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
   std::string weights = "f32";
+  std::string device = "cpu";
   int64_t limit = 0;
   int64_t seed = 0;
   std::string samples;
@@ -35,6 +36,8 @@ struct EvalOptions {
     v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run, e.g. 0.1,0.2,1.0");
     v.Field("selection", selections, "how experts are chosen: mlp, similarity, random, oracle");
     v.Field("weights", weights, "how split models' weights are kept: f32, bf16, f16 or int8");
+    v.Field("device", device,
+            "of the dense row: cpu, cuda or cuda:N; split models' rows are always on the CPU");
     v.Field("limit", limit, "only the first examples; 0 for all");
     v.Field("seed", seed, "of the random selection");
     v.Field("samples", samples, "JSON lines file for what each row says about each example");

@@ -33,6 +33,7 @@ struct CorpusOptions {
 struct RecordOptions : CorpusOptions {
   std::string checkpoint;
   int64_t max_tokens = 200000;
+  std::string device = "cpu";
   std::string out;
 
   template <class Visitor>
@@ -40,6 +41,7 @@ struct RecordOptions : CorpusOptions {
     v.Argument("checkpoint", checkpoint, "dense or split checkpoint directory");
     VisitCorpus(v);
     v.Field("max-tokens", max_tokens, "tokens kept per FFN at most");
+    v.Field("device", device, "cpu, cuda or cuda:N; the CPU where LibTorch has no CUDA");
     v.Field("out", out, "directory of the activation dump");
   }
 };

@@ -27,6 +27,7 @@ struct RouteTrainOptions {
   std::string compensation;
   bool least_squares = false;
   int64_t seed = 0;
+  std::string device = "cpu";
   std::string out;
 
   template <class Visitor>
@@ -55,6 +56,7 @@ struct RouteTrainOptions {
             "also fit W_out to the experts that run, kept for the FFNs whose held-out output it "
             "improves; --preset best does");
     v.Field("seed", seed, "makes the training reproducible");
+    v.Field("device", device, "cpu, cuda or cuda:N; the CPU where LibTorch has no CUDA");
     v.Field("out", out, "directory of the result (default: the split checkpoint itself)");
   }
 };
@@ -87,6 +89,7 @@ struct RouteTrainResult {
   std::filesystem::path moe;
   RouteTrainOptions options;  // with the preset's values
   std::vector<RouteTrainRow> rows;
+  std::vector<std::string> warnings;
 };
 
 RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists,

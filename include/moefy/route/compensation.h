@@ -19,7 +19,7 @@ struct ContributionSums {
   at::Tensor all;             // [neurons]
   int64_t tokens = 0;
 
-  ContributionSums(int64_t num_neurons, int64_t num_experts);
+  ContributionSums(int64_t num_neurons, int64_t num_experts, at::Device device = at::kCPU);
   // neurons [tokens, neurons], runs Bool [tokens, experts]
   void Add(const at::Tensor& neurons, const at::Tensor& runs);
 };

@@ -27,7 +27,8 @@ struct TrainOptions {
   std::string compensation = "none";  // of Compensations(); kept only where it improves the output
   bool least_squares = false;         // fit W_out to what runs; kept likewise
   uint64_t seed = 0;
-  int64_t max_tokens = 65536;  // of a larger dump, so many rows spread evenly over it are used
+  int64_t max_tokens = 65536;    // of a larger dump, so many rows spread evenly over it are used
+  at::Device device = at::kCPU;  // what it is computed on, and where the result's tensors are
 };
 
 // How well a router chooses, on held-out tokens, at one ratio. Mass and recall are 1 when nothing
