@@ -3,6 +3,8 @@
 #include <ATen/Context.h>
 
 #include <charconv>
+#include <limits>
+#include <string_view>
 
 #include "moefy/base/error.h"
 
