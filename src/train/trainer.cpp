@@ -60,12 +60,15 @@ class Trainer {
     report_.first_step = step_;
     if (step_ == 0) Measure();
     const int64_t every = options_.evaluate_every > 0 ? options_.evaluate_every : steps_per_epoch_;
-    while (step_ < num_steps_ && !OutOfPatience()) {
-      const int64_t end = std::min(num_steps_, (step_ / every + 1) * every);
+    // Measurements mark how far it is: one may have been interrupted after its last step.
+    while (report_.history.back().step < num_steps_ && !OutOfPatience()) {
+      const int64_t end = std::min(num_steps_, (report_.history.back().step / every + 1) * every);
       progress_.Begin(StrCat("steps ", step_ + 1, " to ", end, " of ", num_steps_),
                       static_cast<uint64_t>(end - step_), "steps");
-      TrainUntil(end);
-      Measure();
+      SavingIfInterrupted([&] {
+        for (; step_ < end; progress_.Advance(1)) Step();
+        Measure();
+      });
     }
     RestoreBest();
     std::error_code ignored;
@@ -95,13 +98,10 @@ class Trainer {
     return model;
   }
 
-  // A stop between two measurements is saved as well: what was learned is not lost.
-  void TrainUntil(int64_t end) {
+  // What was learned since the last measurement is not lost.
+  void SavingIfInterrupted(const std::function<void()>& work) {
     try {
-      while (step_ < end) {
-        Step();
-        progress_.Advance(1);
-      }
+      work();
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInterrupted) throw;
       Save();
@@ -179,8 +179,6 @@ class Trainer {
     Measurement point;
     point.step = step_;
     point.loss = loss_steps_ > 0 ? loss_sum_ / static_cast<double>(loss_steps_) : 0;
-    loss_sum_ = 0;
-    loss_steps_ = 0;
     std::vector<double> losses;
     for (const double ratio : setup_.ffn_ratios) {
       model::Transformer model = Build(ratio);
@@ -197,6 +195,8 @@ class Trainer {
           eval::Measure(metric_, setup_.held_out.dataset.examples, answers).value);
     }
     point.held_out_loss = Mean(losses);
+    loss_sum_ = 0;
+    loss_steps_ = 0;
     report_.history.push_back(point);
     const bool best = report_.history.size() == 1 || IsBetter(point, report_.history[report_.best]);
     if (best) {
