@@ -51,18 +51,22 @@ Outcome Report(const pipeline::TrainResult& result, const std::vector<double>& f
   return outcome;
 }
 
+// How the task was given, to be given again.
+std::string TaskFlags(const pipeline::TrainingOptions& options) {
+  return StrCat(" --task ", options.task, options.data.empty() ? "" : " --data " + options.data);
+}
+
 Outcome RunFinetune(const pipeline::FinetuneOptions& options, Context& context) {
   Outcome outcome =
       Report(pipeline::Finetune(options, context.if_exists(), *context.progress), {1.0}, context);
-  outcome.next =
-      StrCat("moefy record ", options.out, " --task ", options.training.task, " --out dump");
+  outcome.next = StrCat("moefy record ", options.out, TaskFlags(options.training), " --out dump");
   return outcome;
 }
 
 Outcome RunCalibrate(const pipeline::CalibrateOptions& options, Context& context) {
   Outcome outcome = Report(pipeline::Calibrate(options, context.if_exists(), *context.progress),
                            options.ffn_ratios, context);
-  outcome.next = StrCat("moefy eval ", options.out, " --dense CKPT --task ", options.training.task);
+  outcome.next = StrCat("moefy eval ", options.out, " --dense CKPT", TaskFlags(options.training));
   return outcome;
 }
 

@@ -5,6 +5,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
+#include "moefy/base/options.h"
 #include "moefy/eval/gate.h"
 #include "moefy/model/device.h"
 #include "moefy/model/open_checkpoint.h"
@@ -71,9 +72,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
   std::vector<std::string> warnings;
   evaluate.device = model::ResolveDevice(model::ParseDevice(options.device), &warnings);
   for (const double ratio : options.ffn_ratios) {
-    if (!(ratio > 0 && ratio <= 1)) {
-      throw UsageError("--ffn-ratio is ", ratio, "; expected a share above 0 and at most 1");
-    }
+    RequireOption(ratio > 0 && ratio <= 1, "ffn-ratio", ratio, "a share above 0 and at most 1");
   }
   std::optional<SampleFile> samples;
   if (!options.samples.empty()) samples.emplace(options.samples, if_exists);

@@ -1,5 +1,6 @@
 #include "moefy/pipeline/record_stage.h"
 #include "moefy/base/error.h"
+#include "moefy/base/options.h"
 #include "moefy/eval/prepared_task.h"
 #include "moefy/model/device.h"
 #include "moefy/model/family.h"
@@ -88,8 +89,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
     throw UsageError("record needs either --task or --text: what should the model run?");
   }
   if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
-  if (options.max_tokens < 1)
-    throw UsageError("--max-tokens is ", options.max_tokens, "; expected at least 1");
+  RequireOption(options.max_tokens >= 1, "max-tokens", options.max_tokens, "at least 1");
   const at::Device wanted_device = model::ParseDevice(options.device);
   StagedDirectory staged(options.out, if_exists);
   const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded

@@ -1,6 +1,7 @@
 #include "moefy/pipeline/route_stage.h"
 
 #include "moefy/base/error.h"
+#include "moefy/base/options.h"
 #include "moefy/model/device.h"
 #include "moefy/route/compensation.h"
 #include "moefy/route/router_store.h"
@@ -37,17 +38,14 @@ const Preset& GetPreset(const std::string& name) {
 }
 
 void CheckOptions(const RouteTrainOptions& options) {
-  const auto require = [](bool ok, const char* name, auto value, const char* expected) {
-    if (!ok) throw UsageError("--", name, " is ", value, "; expected ", expected);
-  };
-  require(options.epochs >= 1, "epochs", options.epochs, "at least 1");
-  require(options.patience >= 0, "patience", options.patience, "at least 0");
-  require(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
-  require(options.learning_rate > 0, "learning-rate", options.learning_rate, "more than 0");
-  require(options.held_out > 0 && options.held_out < 1, "held-out", options.held_out,
-          "a share between 0 and 1");
-  require(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
-          options.metric_ratio, "a share above 0 and at most 1");
+  RequireOption(options.epochs >= 1, "epochs", options.epochs, "at least 1");
+  RequireOption(options.patience >= 0, "patience", options.patience, "at least 0");
+  RequireOption(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
+  RequireOption(options.learning_rate > 0, "learning-rate", options.learning_rate, "more than 0");
+  RequireOption(options.held_out > 0 && options.held_out < 1, "held-out", options.held_out,
+                "a share between 0 and 1");
+  RequireOption(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
+                options.metric_ratio, "a share above 0 and at most 1");
   route::GetRouterKind(options.router);
   route::GetTarget(options.target);
   route::GetCompensation(options.compensation);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "moefy/base/error.h"
+#include "moefy/base/options.h"
 #include "moefy/eval/answer_span.h"
 #include "moefy/eval/batches.h"
 #include "moefy/eval/prepared_task.h"
@@ -201,9 +202,7 @@ model::GenerationOptions ToGenerationOptions(const RunOptions& options,
 
 RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
                       const PieceSink& on_piece, Progress& progress) {
-  if (options.batch_size < 1) {
-    throw UsageError("--batch-size is ", options.batch_size, "; expected at least 1");
-  }
+  RequireOption(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
   const std::vector<RunInput> inputs = ReadRunInputs(options);
   std::optional<task::TaskSpec> spec;
   if (!options.task.empty()) spec = task::ReadTaskSpec(options.task);

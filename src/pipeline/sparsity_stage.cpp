@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "moefy/base/error.h"
+#include "moefy/base/options.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/split/moe_checkpoint.h"
@@ -16,9 +17,7 @@ void CheckOptions(const SparsityOptions& options) {
     throw UsageError("sparsity needs one of --dump, --task and --text: what should be looked at? ",
                      given, " are given");
   }
-  if (options.max_tokens < 1) {
-    throw UsageError("--max-tokens is ", options.max_tokens, "; expected at least 1");
-  }
+  RequireOption(options.max_tokens >= 1, "max-tokens", options.max_tokens, "at least 1");
 }
 
 // Runs the model on what the options name; returns the dump's directory.

@@ -1,6 +1,7 @@
 #include <chrono>
 
 #include "moefy/base/error.h"
+#include "moefy/base/options.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
@@ -45,9 +46,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   split::CheckFeatures(splitter, options.features);
   CheckDumpGiven(splitter, options);
   if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
-  if (options.restarts < 1) {
-    throw UsageError("--restarts is ", options.restarts, "; expected at least 1");
-  }
+  RequireOption(options.restarts >= 1, "restarts", options.restarts, "at least 1");
   StagedDirectory staged(options.out, if_exists);
   const io::Checkpoint dense = model::OpenCheckpoint(options.checkpoint);
   if (split::MoeCheckpoint::IsMoe(dense.directory())) {

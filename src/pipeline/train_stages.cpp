@@ -64,9 +64,7 @@ train::TrainerOptions ToTrainerOptions(const TrainingOptions& options) {
   train::TrainerOptions trainer = options.trainer;
   trainer.seed = static_cast<uint64_t>(options.seed);
   train::CheckOptions(trainer);
-  if (options.lora_rank < 0) {
-    throw UsageError("--lora-rank is ", options.lora_rank, "; expected at least 0");
-  }
+  RequireOption(options.lora_rank >= 0, "lora-rank", options.lora_rank, "at least 0");
   return trainer;
 }
 
@@ -170,15 +168,10 @@ void CheckCalibrate(const CalibrateOptions& options) {
   RequireOut(options.out, "calibrate");
   if (options.ffn_ratios.empty()) throw UsageError("--ffn-ratio is empty; expected at least one");
   for (const double ratio : options.ffn_ratios) route::NumSelected(ratio, 1);
-  if (!(options.distill >= 0 && options.distill <= 1)) {
-    throw UsageError("--distill is ", options.distill, "; expected a share from 0 to 1");
-  }
-  if (!(options.distill_ffn >= 0)) {
-    throw UsageError("--distill-ffn is ", options.distill_ffn, "; expected at least 0");
-  }
-  if (!(options.temperature > 0)) {
-    throw UsageError("--temperature is ", options.temperature, "; expected more than 0");
-  }
+  RequireOption(options.distill >= 0 && options.distill <= 1, "distill", options.distill,
+                "a share from 0 to 1");
+  RequireOption(options.distill_ffn >= 0, "distill-ffn", options.distill_ffn, "at least 0");
+  RequireOption(options.temperature > 0, "temperature", options.temperature, "more than 0");
 }
 
 }  // namespace
@@ -208,7 +201,7 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
       checkpoint ? checkpoint->Fingerprint() : io::FileFingerprint(directory / "config.json"),
       lessons->fingerprint);
   train::PrepareProcess();
-  result.report = train::Train(setup, trainer, StateOf(options.out), progress);
+  result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
   CopyConfig(directory, staged.path());
@@ -263,7 +256,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   setup.identity =
       Identity(OptionsToJson(options), moe.weights().Fingerprint(), lessons->fingerprint);
   train::PrepareProcess();
-  result.report = train::Train(setup, trainer, StateOf(options.out), progress);
+  result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
   WriteCalibrated(moe, Changed(weights),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
+#include "moefy/base/options.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -22,7 +23,7 @@ TrainingData CutText(const task::Dataset& dataset) {
 }  // namespace
 
 TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t held_out) {
-  if (held_out < 1) throw UsageError("--held-out is ", held_out, "; expected at least 1");
+  RequireOption(held_out >= 1, "held-out", held_out, "at least 1");
   const auto total = static_cast<int64_t>(dataset.examples.size());
   if (spec.kind == task::TaskKind::kLanguageModelling && total == 1) return CutText(dataset);
   const int64_t count = std::min(held_out, total / 10);

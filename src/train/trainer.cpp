@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numbers>
 #include <numeric>
 
 #include "moefy/base/error.h"
@@ -54,9 +53,9 @@ class Trainer {
         held_out_batches_(eval::MakeBatches(setup.held_out.task.RightSequences(), setup.config,
                                             setup.pad_id, options.batch_tokens)) {}
 
-  TrainingReport Run() {
+  TrainingReport Run(IfExists if_other) {
     const auto start = std::chrono::steady_clock::now();
-    if (HasState(state_directory_)) Restore();
+    if (const auto state = LoadState(state_directory_, setup_.identity, if_other)) Restore(*state);
     report_.first_step = step_;
     if (step_ == 0) Measure();
     const int64_t every = options_.evaluate_every > 0 ? options_.evaluate_every : steps_per_epoch_;
@@ -245,8 +244,7 @@ class Trainer {
     SaveState(state_directory_, state, setup_.identity);
   }
 
-  void Restore() {
-    const TrainingState state = LoadState(state_directory_, setup_.identity);
+  void Restore(const TrainingState& state) {
     const at::NoGradGuard no_grad;
     const auto part = [&](const std::string& prefix) {
       model::TensorMap found;
@@ -295,43 +293,8 @@ class Trainer {
 
 }  // namespace
 
-void CheckOptions(const TrainerOptions& options) {
-  const auto require = [](bool ok, const char* name, auto value, const char* expected) {
-    if (!ok) throw UsageError("--", name, " is ", value, "; expected ", expected);
-  };
-  require(options.epochs >= 1, "epochs", options.epochs, "at least 1");
-  require(options.steps >= 0, "steps", options.steps, "at least 0");
-  require(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
-  require(options.batch_tokens >= 1, "batch-tokens", options.batch_tokens, "at least 1");
-  require(options.optimizer == "adamw" || options.optimizer == "muon", "optimizer",
-          options.optimizer, "adamw or muon");
-  require(options.learning_rate > 0, "learning-rate", options.learning_rate, "more than 0");
-  require(options.matrix_rate > 0, "matrix-rate", options.matrix_rate, "more than 0");
-  require(options.schedule == "linear" || options.schedule == "cosine" ||
-              options.schedule == "constant",
-          "schedule", options.schedule, "linear, cosine or constant");
-  require(options.warm_up >= 0 && options.warm_up < 1, "warm-up", options.warm_up,
-          "a share of at least 0 and below 1");
-  require(options.weight_decay >= 0, "weight-decay", options.weight_decay, "at least 0");
-  require(options.max_norm >= 0, "clip", options.max_norm, "at least 0");
-  require(options.token_dropout >= 0 && options.token_dropout < 1, "token-dropout",
-          options.token_dropout, "a share of at least 0 and below 1");
-  require(options.evaluate_every >= 0, "evaluate-every", options.evaluate_every, "at least 0");
-  require(options.patience >= 0, "patience", options.patience, "at least 0");
-}
-
-double LearningRateShare(const TrainerOptions& options, int64_t step, int64_t num_steps) {
-  const double warm_up = std::floor(options.warm_up * static_cast<double>(num_steps));
-  const auto at = static_cast<double>(step);
-  if (at <= warm_up) return at / warm_up;
-  const double done = (at - warm_up) / (static_cast<double>(num_steps) + 1 - warm_up);
-  if (options.schedule == "constant") return 1;
-  if (options.schedule == "linear") return 1 - done;
-  return 0.5 * (1 + std::cos(std::numbers::pi * done));
-}
-
 TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
-                     const std::filesystem::path& state, Progress& progress) {
+                     const std::filesystem::path& state, IfExists if_other, Progress& progress) {
   CheckOptions(options);
   MOEFY_CHECK(!setup.sequences.empty() && !setup.ffn_ratios.empty());
   if (setup.config.is_regression()) {
@@ -343,7 +306,7 @@ TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
     throw UsageError("--token-dropout is for encoders; this ", setup.config.family,
                      " model has none");
   }
-  return Trainer(setup, options, state, progress).Run();
+  return Trainer(setup, options, state, progress).Run(if_other);
 }
 
 void PrepareProcess() {

@@ -1,7 +1,6 @@
 #include "train/training_state.h"
 
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "moefy/io/checkpoint.h"
 
 namespace moefy::train {
@@ -36,19 +35,18 @@ void SaveState(const std::filesystem::path& directory, const TrainingState& stat
   staged.Commit();
 }
 
-bool HasState(const std::filesystem::path& directory) {
+std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,
+                                       IfExists if_other) {
   std::error_code ignored;
-  return std::filesystem::exists(directory / kProgress, ignored);
-}
-
-TrainingState LoadState(const std::filesystem::path& directory, const Json& identity) {
+  if (!std::filesystem::exists(directory / kProgress, ignored)) return std::nullopt;
   const Json json = ReadJsonFile(directory / kProgress);
   const JsonObject object(json, (directory / kProgress).string());
   object.GetInt("format", kFormat, kFormat);
   const Json was = json.value("identity", Json::object());
   if (const auto differences = Differences(was, identity); !differences.empty()) {
+    if (if_other == IfExists::kReplace) return std::nullopt;
     throw UsageError(directory, " holds a training that was begun with other options or data (",
-                     Join(differences), "); give the same ones to go on, or remove it");
+                     Join(differences), "); give the same ones to go on, or --force to begin anew");
   }
   TrainingState state;
   state.progress = json.value("progress", Json::object());

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "moefy/base/json.h"
+#include "moefy/base/output.h"
 #include "moefy/model/tensor_io.h"
 
 namespace moefy::train {
@@ -17,8 +19,9 @@ struct TrainingState {
 // Replaces what is there.
 void SaveState(const std::filesystem::path& directory, const TrainingState& state,
                const Json& identity);
-bool HasState(const std::filesystem::path& directory);
-// Error{kUsage} naming what differs when it was saved with another identity.
-TrainingState LoadState(const std::filesystem::path& directory, const Json& identity);
+// Empty when there is none, or one of another identity that may be replaced; else Error{kUsage}
+// naming what differs.
+std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,
+                                       IfExists if_other);
 
 }  // namespace moefy::train

@@ -28,6 +28,12 @@ inline std::string JsonKey(std::string_view option_name) {
   return ReplaceAll(std::string(option_name), "-", "_");
 }
 
+// Error{kUsage} "--name is 3; expected ..." unless `ok`.
+template <typename T>
+void RequireOption(bool ok, const char* name, const T& value, const char* expected) {
+  if (!ok) throw UsageError("--", name, " is ", value, "; expected ", expected);
+}
+
 namespace internal {
 
 struct OptionReader {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "moefy/base/json.h"
+#include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/eval/prepared_task.h"
 #include "moefy/model/transformer.h"
@@ -91,9 +92,10 @@ struct TrainingReport {
 
 // Leaves the weights that were best on the held-out examples (by the task's metric; of equals, by
 // loss) in setup.weights. Saves what it needs to go on into `state` at every measurement and when
-// interrupted, and removes it at the end. Error{kUsage} when `state` holds another training.
+// interrupted, and removes it at the end. When `state` holds another training: Error{kUsage}, or it
+// is replaced.
 TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
-                     const std::filesystem::path& state, Progress& progress);
+                     const std::filesystem::path& state, IfExists if_other, Progress& progress);
 
 // glibc gives every large temporary back to the kernel, and denormals cost a hundred times more
 // than numbers: both would dominate. For the process; call it before training.

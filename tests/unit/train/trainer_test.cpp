@@ -87,7 +87,7 @@ TEST(Trainer, LearnsAndKeepsTheBestWeights) {
   const tests::TempDir dir;
   TrainableWeights weights = fixture.Weights();
   const TrainingReport report =
-      Train(fixture.Setup(weights), Options(), dir / "state", SilentProgress());
+      Train(fixture.Setup(weights), Options(), dir / "state", IfExists::kRefuse, SilentProgress());
   ASSERT_EQ(report.history.size(), 4U);
   const Measurement& best = report.history[report.best];
   EXPECT_EQ(best.metrics[0], 1.0);
@@ -108,7 +108,7 @@ TEST(Trainer, LoraLearnsToo) {
   TrainerOptions options = Options();
   options.learning_rate = 1e-2;
   const TrainingReport report =
-      Train(fixture.Setup(weights), options, dir / "state", SilentProgress());
+      Train(fixture.Setup(weights), options, dir / "state", IfExists::kRefuse, SilentProgress());
   EXPECT_LT(report.history[report.best].held_out_loss, 0.5 * report.history[0].held_out_loss);
 }
 
@@ -131,16 +131,17 @@ TEST(Trainer, GoesOnWhereItWasStopped) {
   const Fixture fixture;
   const tests::TempDir dir;
   TrainableWeights whole = fixture.Weights();
-  Train(fixture.Setup(whole), Options(), dir / "whole", SilentProgress());
+  Train(fixture.Setup(whole), Options(), dir / "whole", IfExists::kRefuse, SilentProgress());
   for (const int64_t steps : {3, 8, 19}) {
     SCOPED_TRACE(steps);
     TrainableWeights stopped = fixture.Weights();
     StopAfter stop(steps);
-    tests::ExpectError(ErrorKind::kInterrupted, {StrCat("step ", steps, " of 24"), "goes on"},
-                       [&] { Train(fixture.Setup(stopped), Options(), dir / "part", stop); });
+    tests::ExpectError(ErrorKind::kInterrupted, {StrCat("step ", steps, " of 24"), "goes on"}, [&] {
+      Train(fixture.Setup(stopped), Options(), dir / "part", IfExists::kRefuse, stop);
+    });
     TrainableWeights resumed = fixture.Weights();
     const TrainingReport report =
-        Train(fixture.Setup(resumed), Options(), dir / "part", SilentProgress());
+        Train(fixture.Setup(resumed), Options(), dir / "part", IfExists::kRefuse, SilentProgress());
     EXPECT_EQ(report.first_step, steps);
     for (const auto& [name, leaf] : whole.leaves()) {
       EXPECT_TRUE(at::equal(leaf, resumed.leaves().at(name))) << name;
@@ -153,12 +154,17 @@ TEST(Trainer, RefusesTheStateOfAnotherTraining) {
   const tests::TempDir dir;
   TrainableWeights weights = fixture.Weights();
   StopAfter stop(2);
-  tests::ExpectError(ErrorKind::kInterrupted, {"step 2"},
-                     [&] { Train(fixture.Setup(weights), Options(), dir / "state", stop); });
+  tests::ExpectError(ErrorKind::kInterrupted, {"step 2"}, [&] {
+    Train(fixture.Setup(weights), Options(), dir / "state", IfExists::kRefuse, stop);
+  });
   TrainingSetup other = fixture.Setup(weights);
   other.identity = {{"a", 2}};
-  tests::ExpectError(ErrorKind::kUsage, {"a was 1 and is 2", "remove it"},
-                     [&] { Train(other, Options(), dir / "state", SilentProgress()); });
+  tests::ExpectError(ErrorKind::kUsage, {"a was 1 and is 2", "--force"}, [&] {
+    Train(other, Options(), dir / "state", IfExists::kRefuse, SilentProgress());
+  });
+  const TrainingReport report =
+      Train(other, Options(), dir / "state", IfExists::kReplace, SilentProgress());
+  EXPECT_EQ(report.first_step, 0);
 }
 
 TEST(Trainer, StopsWhenNothingGetsBetter) {
@@ -171,7 +177,7 @@ TEST(Trainer, StopsWhenNothingGetsBetter) {
   options.patience = 3;
   options.learning_rate = 1e-30;
   const TrainingReport report =
-      Train(fixture.Setup(weights), options, dir / "state", SilentProgress());
+      Train(fixture.Setup(weights), options, dir / "state", IfExists::kRefuse, SilentProgress());
   EXPECT_EQ(report.best, 0U);
   EXPECT_EQ(report.history.size(), 4U);
 }
