@@ -138,7 +138,7 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
                   const std::filesystem::path& vocabulary, const std::filesystem::path& out,
                   const std::function<void(const TrainProgress&)>& report) {
   at::set_num_threads(static_cast<int>(options.threads));
-  train::PrepareProcess();
+  const train::FastProcess fast;
   const auto start = Clock::now();
   const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(vocabulary);
@@ -203,7 +203,7 @@ TrainReport Train(const TrainOptions& options, const std::filesystem::path& task
 TrainReport Evaluate(const std::filesystem::path& checkpoint,
                      const std::filesystem::path& task_directory) {
   at::set_num_threads(static_cast<int>(TrainOptions().threads));
-  train::PrepareProcess();
+  const train::FastProcess fast;
   const auto start = Clock::now();
   const std::vector<task::TaskSpec> specs = ReadSpecs(task_directory);
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(checkpoint);

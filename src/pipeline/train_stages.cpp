@@ -107,8 +107,14 @@ Json Identity(Json options, const std::string& model, const std::string& data) {
   return options;
 }
 
-// What has changed of the weights.
-model::TensorMap Changed(const train::TrainableWeights& weights) {
+// What has changed of the weights; nothing if the start was best.
+model::TensorMap Changed(const train::TrainableWeights& weights, TrainResult& result) {
+  if (result.report.best == 0) {
+    result.warnings.push_back(
+        "nothing that was tried was better on the held-out examples than the start, so the weights "
+        "are unchanged; another --learning-rate or more --epochs may help");
+    return {};
+  }
   const at::NoGradGuard no_grad;
   const model::TensorMap effective = weights.Effective();
   model::TensorMap changed;
@@ -125,9 +131,9 @@ void RequireOut(const std::string& out, const char* command) {
 }
 
 Json CalibrationEntry(const CalibrateOptions& options, const std::string& selection,
-                      const std::string& task, const std::set<std::string>& changed) {
+                      const std::string& task, const model::TensorMap& changed) {
   Json tensors = Json::array();
-  for (const std::string& name : changed) tensors.push_back(name);
+  for (const auto& [name, tensor] : changed) tensors.push_back(name);
   return {{"kind", "gradient"},
           {"ffn_ratios", options.ffn_ratios},
           {"selection", selection},
@@ -143,8 +149,7 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const model::TensorMap& ch
   model::RewriteTensors(moe.weights(), changed, directory);
   fs::copy_file(moe.directory() / split::kMoeTensors, directory / split::kMoeTensors);
   Json manifest = moe.manifest();
-  if (!manifest.contains("calibration")) manifest["calibration"] = Json::array();
-  manifest["calibration"].push_back(std::move(calibration));
+  if (!changed.empty()) manifest["calibration"].push_back(std::move(calibration));
   WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
 }
 
@@ -200,16 +205,16 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
       OptionsToJson(options),
       checkpoint ? checkpoint->Fingerprint() : io::FileFingerprint(directory / "config.json"),
       lessons->fingerprint);
-  train::PrepareProcess();
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
   CopyConfig(directory, staged.path());
   if (checkpoint) {
     split::CopySideFiles(*checkpoint, staged.path());
-    model::RewriteTensors(*checkpoint, Changed(weights), staged.path());
+    model::RewriteTensors(*checkpoint, Changed(weights, result), staged.path());
   } else {
-    model::WriteTensors(Changed(weights), staged.path() / "model.safetensors");
+    const at::NoGradGuard no_grad;
+    model::WriteTensors(weights.Effective(), staged.path() / "model.safetensors");
     for (const std::string& name : text::TokenizerFileNames()) {
       std::error_code absent;
       fs::copy_file(directory / name, staged.path() / name, absent);
@@ -255,12 +260,11 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
   setup.identity =
       Identity(OptionsToJson(options), moe.weights().Fingerprint(), lessons->fingerprint);
-  train::PrepareProcess();
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
-  WriteCalibrated(moe, Changed(weights),
-                  CalibrationEntry(options, selection, lessons->spec.name, weights.changed()),
+  const model::TensorMap changed = Changed(weights, result);
+  WriteCalibrated(moe, changed, CalibrationEntry(options, selection, lessons->spec.name, changed),
                   staged.path());
   staged.Commit();
   result.out = options.out;

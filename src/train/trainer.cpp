@@ -1,8 +1,5 @@
 #include "moefy/train/trainer.h"
 
-#include <ATen/Context.h>
-#include <malloc.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -306,13 +303,8 @@ TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
     throw UsageError("--token-dropout is for encoders; this ", setup.config.family,
                      " model has none");
   }
+  const FastProcess fast;
   return Trainer(setup, options, state, progress).Run(if_other);
-}
-
-void PrepareProcess() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  at::globalContext().setFlushDenormal(true);
 }
 
 }  // namespace moefy::train

@@ -134,6 +134,15 @@ class Calibrate(Case):
         self.refuse(2, "--dense", "calibrate", out, *SENTIMENT, "--selection", "similarity",
                     "--distill", 0.5, "--out", self.dir / "again")
 
+    def test_says_when_nothing_was_better(self):
+        out = self.dir / "out"
+        result = self.succeed("calibrate", self.moe, *SENTIMENT, "--steps", 1, "--selection",
+                              "similarity", "--learning-rate", "1e-30", "--out", out)
+        self.assertIn("the weights are unchanged", result.stderr)
+        self.assertEqual(changed(self.moe, out), set())
+        self.assertNotIn("calibration", json.loads((out / "moefy.json").read_text()))
+        self.assertTrue(self.json("verify", EXAMPLE / "model", out)["equal"])
+
     def test_in_a_recipe(self):
         recipe = self.dir / "recipe.json"
         task = str(EXAMPLE / "sentiment.json")

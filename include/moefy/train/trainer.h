@@ -97,8 +97,14 @@ struct TrainingReport {
 TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
                      const std::filesystem::path& state, IfExists if_other, Progress& progress);
 
-// glibc gives every large temporary back to the kernel, and denormals cost a hundred times more
-// than numbers: both would dominate. For the process; call it before training.
-void PrepareProcess();
+// While one lives, the process keeps large temporaries, which glibc would give back to the kernel
+// every time, and takes denormals, a hundred times slower than numbers, for 0. Train makes one.
+class FastProcess {
+ public:
+  FastProcess();
+  ~FastProcess();
+  FastProcess(const FastProcess&) = delete;
+  FastProcess& operator=(const FastProcess&) = delete;
+};
 
 }  // namespace moefy::train
