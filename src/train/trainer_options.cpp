@@ -1,8 +1,9 @@
+#include "moefy/train/trainer_options.h"
+
 #include <cmath>
 #include <numbers>
 
 #include "moefy/base/options.h"
-#include "moefy/train/trainer.h"
 
 namespace moefy::train {
 

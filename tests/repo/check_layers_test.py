@@ -34,13 +34,22 @@ VIOLATIONS = [
 ]
 
 
-def problems_of(files):
+def with_tree(files, look):
+    """What `look` says of a tree of these files."""
     with tempfile.TemporaryDirectory() as directory:
         root = pathlib.Path(directory)
         for name, text in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
-        return check_layers.check(root)
+        return look(root)
+
+
+def problems_of(files):
+    return with_tree(files, check_layers.check)
+
+
+def reader_problems_of(files):
+    return with_tree(files, check_layers.check_readers)
 
 
 class CheckLayersTest(unittest.TestCase):
@@ -65,6 +74,18 @@ class CheckLayersTest(unittest.TestCase):
             may_include, packages = check_layers.LAYERS[layer]
             self.assertLessEqual(set(may_include.split()), torch_free)
             self.assertNotIn("torch", packages)
+
+    def test_fuzzed_readers_reach_no_tensor(self):
+        files = {
+            "tests/fuzz/CMakeLists.txt": "add_library(x ${layers}/model/config.cpp)\n",
+            "include/moefy/model/config.h": "#include <string>\n",
+            "src/model/config.cpp": '#include "moefy/model/config.h"\n',
+        }
+        self.assertEqual(reader_problems_of(files), [])
+        files["include/moefy/model/config.h"] = '#include "moefy/model/ffn.h"\n'
+        files["include/moefy/model/ffn.h"] = "#include <ATen/ATen.h>\n"
+        self.assertEqual(reader_problems_of(files),
+                         ["include/moefy/model/ffn.h: ATen/ATen.h: a fuzzed reader includes it"])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@
 
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
-#include "moefy/train/trainer.h"
+#include "moefy/train/trainer_options.h"
+#include "moefy/train/training_report.h"
 
 namespace moefy::pipeline {
 
