@@ -15,6 +15,7 @@
 #include "moefy/split/moe_checkpoint.h"
 #include "moefy/split/rewrite.h"
 #include "moefy/train/masked_ffn.h"
+#include "moefy/train/trainer.h"
 #include "pipeline/task_data.h"
 #include "pipeline/training_data.h"
 
@@ -251,9 +252,10 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
     for (size_t i = 0; i < transformer.num_ffns(); ++i) {
       const auto& dense = dynamic_cast<model::DenseFeedForward&>(transformer.feed_forward(i));
       const runtime::FfnSelection& chosen = selections.at(ratio)[i];
-      transformer.ExchangeFeedForward(i, std::make_unique<train::MaskedFeedForward>(
-                                             dense.weights(), moe.ffns()[i].plan.num_experts(),
-                                             chosen.router, chosen.rule, chosen.compensation));
+      transformer.ExchangeFeedForward(
+          i, std::make_unique<train::MaskedFeedForward>(
+                 dense.weights(), moe.ffns()[i].plan.num_experts(), chosen.router, chosen.rule,
+                 chosen.compensation, chosen.correction));
     }
   };
   const auto teacher = LoadTeacher(options, moe);
