@@ -12,6 +12,7 @@
 #include "moefy/base/error.h"
 #include "moefy/eval/machine.h"
 #include "moefy/record/activation_dump.h"
+#include "moefy/route/learned_routers.h"
 #include "moefy/route/selection.h"
 #include "moefy/runtime/sparse_ffn.h"
 #include "moefy/split/moe_checkpoint.h"

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "moefy/record/activation_dump.h"
+#include "moefy/route/learned_routers.h"
 #include "moefy/route/router_store.h"
 #include "moefy/split/moe_checkpoint.h"
 

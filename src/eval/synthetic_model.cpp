@@ -4,6 +4,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
+#include "moefy/route/learned_routers.h"
 #include "moefy/runtime/packed_linear.h"
 
 namespace moefy::eval {

@@ -5,6 +5,7 @@
 #include "moefy/model/device.h"
 #include "moefy/route/compensation.h"
 #include "moefy/route/router_store.h"
+#include "moefy/route/target.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -17,20 +18,24 @@ struct Preset {
   int64_t patience;
   const char* compensation;
   bool least_squares;
+  std::vector<double> fit_ratios;  // empty: the metric ratio
 };
 
 // paper: MoEfication's choices. fast: nothing is trained. best: what measures best in
 // docs/routing.md. It changes W_out, so the result is not a permutation of the dense model any
 // more; that is why it has to be asked for.
-constexpr Preset kPresets[] = {
-    {"paper", "mlp", "mass", 30, 0, "none", false},
-    {"fast", "ridge", "output-norm", 1, 0, "none", false},
-    {"best", "mlp", "output-norm", 30, 5, "conditional", true},
-};
+const std::vector<Preset>& Presets() {
+  static const std::vector<Preset> presets = {
+      {"paper", "mlp", "mass", 30, 0, "none", false, {}},
+      {"fast", "ridge", "output-norm", 1, 0, "none", false, {}},
+      {"best", "mlp", "output-norm", 30, 5, "conditional", true, {0.1, 0.2, 0.3, 0.5, 1.0}},
+  };
+  return presets;
+}
 
 const Preset& GetPreset(const std::string& name) {
   std::vector<std::string> names;
-  for (const Preset& preset : kPresets) {
+  for (const Preset& preset : Presets()) {
     if (name == preset.name) return preset;
     names.emplace_back(preset.name);
   }
@@ -46,6 +51,10 @@ void CheckOptions(const RouteTrainOptions& options) {
                 "a share between 0 and 1");
   RequireOption(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
                 options.metric_ratio, "a share above 0 and at most 1");
+  RequireOption(options.router_width >= 0, "router-width", options.router_width, "at least 0");
+  for (const double ratio : options.fit_ratios) {
+    RequireOption(ratio > 0 && ratio <= 1, "fit-ratio", ratio, "shares above 0 and at most 1");
+  }
   route::GetRouterKind(options.router);
   route::GetTarget(options.target);
   route::GetCompensation(options.compensation);
@@ -63,6 +72,8 @@ route::TrainOptions ToTrainOptions(const RouteTrainOptions& options) {
   train.learning_rate = options.learning_rate;
   train.held_out = options.held_out;
   train.metric_ratio = options.metric_ratio;
+  train.width = options.router_width;
+  train.fit_ratios = options.fit_ratios;
   train.compensation = options.compensation;
   train.least_squares = options.least_squares;
   train.seed = static_cast<uint64_t>(options.seed);
@@ -85,8 +96,8 @@ RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained)
   row.oracle_output = quality(trained.oracle_output);
   row.neuron_oracle_error = trained.neuron_oracle_error;
   row.final_error = trained.final_error;
-  row.compensated = trained.compensation.defined();
-  row.calibrated = trained.w_out.defined();
+  row.compensated = trained.stand.compensation.defined();
+  row.calibrated = trained.stand.w_out.defined();
   row.dead_experts = trained.DeadExperts();
   row.load_entropy = trained.LoadEntropy();
   const at::Tensor load = trained.load.to(at::kCPU).contiguous();
@@ -105,6 +116,8 @@ RouteTrainOptions WithPreset(RouteTrainOptions options) {
   if (options.patience == -1) options.patience = preset.patience;
   if (options.compensation.empty()) options.compensation = preset.compensation;
   options.least_squares = options.least_squares || preset.least_squares;
+  if (options.fit_ratios.empty()) options.fit_ratios = preset.fit_ratios;
+  if (options.fit_ratios.empty()) options.fit_ratios = {options.metric_ratio};
   return options;
 }
 

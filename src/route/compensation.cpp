@@ -47,6 +47,8 @@ const std::vector<Compensation>& Compensations() {
       {"none", "nothing", NoTerms},
       {"mean", "what the expert puts out on average", MeanTerms},
       {"conditional", "what it puts out on average where it does not run", ConditionalTerms},
+      {"low-rank", "conditional, and a low-rank map of the input for what is still missing",
+       ConditionalTerms, /*corrected=*/true},
   };
   return compensations;
 }

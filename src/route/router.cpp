@@ -1,117 +1,118 @@
 #include "moefy/route/router.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
 #include "moefy/base/error.h"
+#include "moefy/route/analytic_routers.h"
+#include "moefy/route/learned_routers.h"
+#include "route/first_matrices.h"
 
 namespace moefy::route {
 namespace {
 
-// Rows divided by their length; zero rows stay zero.
-at::Tensor Normalized(const at::Tensor& rows) {
-  return rows / rows.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);
+using Made = std::unique_ptr<Router>;
+using Parameters = std::vector<at::Tensor>;
+using Shapes = std::vector<std::vector<int64_t>>;
+
+int64_t NumMatrices(const model::FfnSpec& ffn) { return ffn.gated() ? 2 : 1; }
+
+Shapes LinearShapes(const model::FfnSpec& ffn, int64_t experts) {
+  return {{experts, ffn.hidden}, {experts}};
+}
+
+Made SimilarityOf(const model::FfnWeights& ffn, int64_t experts) {
+  return std::make_unique<SimilarityRouter>(ExpertCenters(ffn, experts));
+}
+
+Made RepresentativeOf(const model::FfnWeights& ffn, int64_t experts) {
+  const at::Tensor chosen = RepresentativeNeurons(ffn, experts);
+  return std::make_unique<RepresentativeRouter>(FirstMatrices(ffn).index_select(1, chosen),
+                                                FirstBiases(ffn).index_select(1, chosen),
+                                                ffn.activation);
 }
 
 }  // namespace
 
-MlpRouter::MlpRouter(at::Tensor w1, at::Tensor w2) : w1_(std::move(w1)), w2_(std::move(w2)) {
-  MOEFY_CHECK(w1_.dim() == 2 && w2_.dim() == 2 && w2_.size(0) == w2_.size(1) &&
-              w1_.size(0) == w2_.size(0));
-}
-
-at::Tensor MlpRouter::Scores(const at::Tensor& x) {
-  // Dividing the few scores by |x| instead of the whole input.
-  const at::Tensor length = x.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);  // [tokens, 1]
-  return at::mm(at::mm(x, w1_.t()).div_(length).tanh_(), w2_.t());              // [tokens, experts]
-}
-
-double MlpRouter::FlopsPerToken() const {
-  return 2.0 * static_cast<double>(w1_.numel() + w2_.numel());
-}
-
-LinearRouter::LinearRouter(std::string name, at::Tensor w, at::Tensor b)
-    : name_(std::move(name)), w_(std::move(w)), b_(std::move(b)) {
-  MOEFY_CHECK(w_.dim() == 2 && b_.dim() == 1 && w_.size(0) == b_.size(0));
-}
-
-at::Tensor LinearRouter::Scores(const at::Tensor& x) { return at::linear(x, w_, b_); }
-
-double LinearRouter::FlopsPerToken() const { return 2.0 * static_cast<double>(w_.numel()); }
-
-SimilarityRouter::SimilarityRouter(at::Tensor centers) : centers_(Normalized(centers)) {}
-
-at::Tensor SimilarityRouter::Scores(const at::Tensor& x) {
-  const at::Tensor length = x.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);  // [tokens, 1]
-  return at::mm(x, centers_.t()).div_(length);                                  // [tokens, experts]
-}
-
-double SimilarityRouter::FlopsPerToken() const {
-  return 2.0 * static_cast<double>(centers_.numel());
-}
-
-RandomRouter::RandomRouter(int64_t num_experts, uint64_t seed)
-    : num_experts_(num_experts), generator_(at::detail::createCPUGenerator(seed)) {}
-
-at::Tensor RandomRouter::Scores(const at::Tensor& x) {
-  const at::TensorOptions options(at::kFloat);  // on the CPU, for the same numbers on every device
-  return at::rand({x.size(0), num_experts_}, generator_, options).to(x.device());
-}
-
-OracleRouter::OracleRouter(model::FfnWeights ffn, int64_t num_experts, const Target& target)
-    : ffn_(std::move(ffn)), num_experts_(num_experts), target_(target) {}
-
-at::Tensor OracleRouter::Scores(const at::Tensor& x) {
-  return Importance(target_, ffn_, x, num_experts_);
-}
-
-at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts) {
-  const at::Tensor& rows = ffn.w_gate.defined() ? ffn.w_gate : ffn.w_in;  // [neurons, hidden]
-  return Normalized(rows).view({num_experts, -1, ffn.hidden()}).mean(1);
-}
-
 const std::vector<RouterKind>& RouterKinds() {
-  using Shapes = std::vector<std::vector<int64_t>>;
-  using Parameters = std::vector<at::Tensor>;
-  const auto linear_shapes = [](int64_t experts, int64_t hidden) {
-    return Shapes{{experts, hidden}, {experts}};
-  };
   static const std::vector<RouterKind> kinds = {
       {"mlp",
        "two small layers, trained (the paper's)",
-       true,
        {"w1", "w2"},
-       [](int64_t experts, int64_t hidden) {
-         return Shapes{{experts, hidden}, {experts, experts}};
+       [](const model::FfnSpec& ffn, int64_t experts) {
+         return Shapes{{experts, ffn.hidden}, {experts, experts}};
        },
-       [](const Parameters& p) -> std::unique_ptr<Router> {
+       [](const Parameters& p, model::Activation) -> Made {
          return std::make_unique<MlpRouter>(p[0], p[1]);
-       }},
+       },
+       nullptr},
       {"linear",
        "one layer with a bias, trained",
-       true,
        {"w", "b"},
-       linear_shapes,
-       [](const Parameters& p) -> std::unique_ptr<Router> {
+       LinearShapes,
+       [](const Parameters& p, model::Activation) -> Made {
          return std::make_unique<LinearRouter>("linear", p[0], p[1]);
-       }},
+       },
+       nullptr},
       {"ridge",
        "one layer with a bias, by least squares: no training",
-       true,
        {"w", "b"},
-       linear_shapes,
-       [](const Parameters& p) -> std::unique_ptr<Router> {
+       LinearShapes,
+       [](const Parameters& p, model::Activation) -> Made {
          return std::make_unique<LinearRouter>("ridge", p[0], p[1]);
-       }},
+       },
+       nullptr},
+      {"low-rank",
+       "ridge of low rank: less work where there are many experts",
+       {"down", "up", "b"},
+       [](const model::FfnSpec& ffn, int64_t experts) {
+         return Shapes{{kAnySize, ffn.hidden}, {experts, kAnySize}, {experts}};
+       },
+       [](const Parameters& p, model::Activation) -> Made {
+         return std::make_unique<LowRankRouter>(p[0], p[1], p[2]);
+       },
+       nullptr},
+      {"regression",
+       "two layers of a width of their own, trained on the squared error (D2DMoE's)",
+       {"w1", "b1", "w2", "b2"},
+       [](const model::FfnSpec& ffn, int64_t experts) {
+         return Shapes{{kAnySize, ffn.hidden}, {kAnySize}, {experts, kAnySize}, {experts}};
+       },
+       [](const Parameters& p, model::Activation) -> Made {
+         return std::make_unique<RegressionRouter>(p[0], p[1], p[2], p[3]);
+       },
+       nullptr},
+      {"sketch",
+       "all neurons through first matrices of low rank: no training",
+       {"down", "up", "bias", "length"},
+       [](const model::FfnSpec& ffn, int64_t experts) {
+         const int64_t size = ffn.num_neurons / experts;
+         return Shapes{{kAnySize, ffn.hidden},
+                       {NumMatrices(ffn), experts, size, kAnySize},
+                       {NumMatrices(ffn), experts, size},
+                       {experts, size}};
+       },
+       [](const Parameters& p, model::Activation activation) -> Made {
+         return std::make_unique<SketchRouter>(p[0], p[1], p[2], p[3], activation);
+       },
+       nullptr},
       {"similarity",
        "cosine with the experts' centers: needs no data",
-       false,
        {"centers"},
-       [](int64_t experts, int64_t hidden) {
-         return Shapes{{experts, hidden}};
+       [](const model::FfnSpec& ffn, int64_t experts) {
+         return Shapes{{experts, ffn.hidden}};
        },
-       [](const Parameters& p) -> std::unique_ptr<Router> {
+       [](const Parameters& p, model::Activation) -> Made {
          return std::make_unique<SimilarityRouter>(p[0]);
-       }},
+       },
+       SimilarityOf},
+      {"representative",
+       "the neuron nearest each expert's center: needs no data (CMoE's)",
+       {"w", "bias"},
+       [](const model::FfnSpec& ffn, int64_t experts) {
+         return Shapes{{NumMatrices(ffn), experts, ffn.hidden}, {NumMatrices(ffn), experts}};
+       },
+       [](const Parameters& p, model::Activation activation) -> Made {
+         return std::make_unique<RepresentativeRouter>(p[0], p[1], activation);
+       },
+       RepresentativeOf},
   };
   return kinds;
 }

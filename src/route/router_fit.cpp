@@ -1,196 +1,149 @@
 #include "route/router_fit.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
-#include <cmath>
+#include <algorithm>
 
 #include "moefy/base/error.h"
+#include "moefy/route/analytic_routers.h"
+#include "moefy/route/learned_routers.h"
 #include "moefy/route/selection.h"
+#include "route/first_matrices.h"
 
 namespace moefy::route {
 namespace {
 
-// One parameter and its state. Source: Kingma and Ba, arXiv 1412.6980, algorithm 1.
-class AdamParameter {
- public:
-  explicit AdamParameter(const at::Tensor& start)
-      : value_(start.clone()), mean_(at::zeros_like(start)), square_(at::zeros_like(start)) {}
+// Of several penalties the best is kept; each is over the mean square of an input.
+constexpr double kStrengths[] = {1e-6, 1e-4, 1e-3, 1e-2};
 
-  const at::Tensor& value() const { return value_; }
-  void Step(const at::Tensor& gradient, double learning_rate) {
-    constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
-    ++step_;
-    mean_.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-    square_.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-    const double mean_bias = 1 - std::pow(kBeta1, step_);
-    const double square_bias = 1 - std::pow(kBeta2, step_);
-    value_.addcdiv_(mean_, square_.div(square_bias).sqrt_().add_(kEpsilon),
-                    -learning_rate / mean_bias);
-  }
-
- private:
-  at::Tensor value_, mean_, square_;
-  double step_ = 0;
+// Sums over all tokens from which least squares follow; the last input is the constant 1.
+struct Moments {
+  at::Tensor gram;   // [hidden + 1, hidden + 1] F64
+  at::Tensor right;  // [hidden + 1, experts] F64
 };
 
-// A router in training. Its loss is the mean binary cross-entropy of sigmoid(scores) with targets
-// in [0, 1]; gradients are written out because autograd would cost more than the products of so
-// small a network.
-class Learner {
- public:
-  virtual ~Learner() = default;
-  virtual at::Tensor Inputs(const at::Tensor& x) const = 0;  // as Step wants them
-  // x [batch, hidden], target [batch, experts]
-  virtual void Step(const at::Tensor& x, const at::Tensor& target, double learning_rate) = 0;
-  virtual std::unique_ptr<Router> Get() const = 0;
-};
-
-at::Tensor LogitGradient(const at::Tensor& logits, const at::Tensor& target) {
-  return at::sigmoid(logits).sub_(target).div_(static_cast<double>(logits.numel()));
-}
-
-class MlpLearner final : public Learner {
- public:
-  explicit MlpLearner(const FitRequest& request)
-      : w1_(ExpertCenters(request.ffn, request.num_experts)),
-        w2_(at::eye(request.num_experts, request.x.options())) {}
-  at::Tensor Inputs(const at::Tensor& x) const override {
-    return x / x.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);
-  }
-  void Step(const at::Tensor& x, const at::Tensor& target, double learning_rate) override {
-    const at::Tensor h = at::mm(x, w1_.value().t()).tanh_();  // [batch, experts]
-    const at::Tensor d_logits = LogitGradient(at::mm(h, w2_.value().t()), target);
-    const at::Tensor d_h = at::mm(d_logits, w2_.value()).mul_(1 - h * h);
-    w2_.Step(at::mm(d_logits.t(), h), learning_rate);
-    w1_.Step(at::mm(d_h.t(), x), learning_rate);
-  }
-  std::unique_ptr<Router> Get() const override {
-    return std::make_unique<MlpRouter>(w1_.value().clone(), w2_.value().clone());
-  }
-
- private:
-  AdamParameter w1_, w2_;
-};
-
-// Begins at the mean target. Inputs are scaled to a length of about 1, by one number for all, so
-// that one learning rate fits every model.
-class LinearLearner final : public Learner {
- public:
-  explicit LinearLearner(const FitRequest& request)
-      : scale_(1.0 / std::max(1e-12, request.x.norm(2, {1}).mean().item<double>())),
-        w_(at::zeros({request.num_experts, request.ffn.hidden()}, request.x.options())),
-        b_(request.target.mean(0).clamp(1e-6, 1 - 1e-6).logit()) {}
-  at::Tensor Inputs(const at::Tensor& x) const override { return x * scale_; }
-  void Step(const at::Tensor& x, const at::Tensor& target, double learning_rate) override {
-    const at::Tensor d_logits = LogitGradient(at::linear(x, w_.value(), b_.value()), target);
-    w_.Step(at::mm(d_logits.t(), x), learning_rate);
-    b_.Step(d_logits.sum(0), learning_rate);
-  }
-  std::unique_ptr<Router> Get() const override {
-    return std::make_unique<LinearRouter>("linear", w_.value() * scale_, b_.value().clone());
-  }
-
- private:
-  double scale_;
-  AdamParameter w_, b_;
-};
-
-// Keeps the router that caught most, and knows when enough others have not.
-class Best {
- public:
-  explicit Best(const FitRequest& request) : request_(request) {}
-  void Offer(std::unique_ptr<Router> router, int64_t epoch) {
-    const double caught =
-        CaughtShare(router->Scores(request_.held_x), request_.held_target, request_.num_selected);
-    if (fitted_.router && !(caught > caught_)) return;
-    caught_ = caught;
-    fitted_ = {std::move(router), epoch};
-  }
-  int64_t epoch() const { return fitted_.best_epoch; }
-  Fitted Take() { return std::move(fitted_); }
-
- private:
-  const FitRequest& request_;
-  Fitted fitted_;
-  double caught_ = 0;
-};
-
-Fitted Train(const FitRequest& request, Learner& learner) {
-  const TrainOptions& options = request.options;
-  const at::Tensor x = learner.Inputs(request.x);
-  at::Generator generator = at::detail::createCPUGenerator(options.seed);
-  Best best(request);
-  best.Offer(learner.Get(), 0);
-  for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
-    const at::Tensor order = at::randperm(x.size(0), generator).to(x.device());
-    for (const at::Tensor& batch : order.split(options.batch_size)) {
-      ThrowIfInterrupted();
-      learner.Step(x.index_select(0, batch), request.target.index_select(0, batch),
-                   options.learning_rate);
-    }
-    best.Offer(learner.Get(), epoch);
-    if (options.patience > 0 && epoch - best.epoch() >= options.patience) break;
-  }
-  return best.Take();
-}
-
-Fitted FitMlp(const FitRequest& request) {
-  MlpLearner learner(request);
-  return Train(request, learner);
-}
-
-Fitted FitLinear(const FitRequest& request) {
-  LinearLearner learner(request);
-  return Train(request, learner);
-}
-
-// Least squares of the target on [x, 1]; of some strengths of the penalty the best is kept.
-Fitted FitRidge(const FitRequest& request) {
+Moments SumMoments(const FitRequest& request) {
   constexpr int64_t kChunk = 4096;
   const int64_t width = request.ffn.hidden() + 1;
-  const at::TensorOptions options = request.x.options().dtype(at::kDouble);
-  at::Tensor gram = at::zeros({width, width}, options);
-  at::Tensor right = at::zeros({width, request.num_experts}, options);
-  for (int64_t begin = 0; begin < request.x.size(0); begin += kChunk) {
-    const int64_t tokens = std::min(kChunk, request.x.size(0) - begin);
-    const at::Tensor x = at::cat(
-        {request.x.narrow(0, begin, tokens).to(at::kDouble), at::ones({tokens, 1}, options)}, 1);
-    gram.add_(at::mm(x.t(), x));
-    right.add_(at::mm(x.t(), request.target.narrow(0, begin, tokens).to(at::kDouble)));
+  const at::TensorOptions options = request.held_x.options().dtype(at::kDouble);
+  Moments sums{at::zeros({width, width}, options),
+               at::zeros({width, request.num_experts}, options)};
+  for (int64_t pass = 0; pass < request.num_lessons; ++pass) {
+    const Lesson lesson = request.lesson(pass);
+    for (int64_t begin = 0; begin < lesson.x.size(0); begin += kChunk) {
+      const int64_t tokens = std::min(kChunk, lesson.x.size(0) - begin);
+      const at::Tensor x = at::cat(
+          {lesson.x.narrow(0, begin, tokens).to(at::kDouble), at::ones({tokens, 1}, options)}, 1);
+      sums.gram.add_(at::mm(x.t(), x));
+      sums.right.add_(at::mm(x.t(), lesson.target.narrow(0, begin, tokens).to(at::kDouble)));
+    }
   }
+  return sums;
+}
+
+at::Tensor Penalised(const at::Tensor& gram, double strength) {
   const at::Tensor size = gram.diagonal().mean().clamp_min(1e-12);
-  Best best(request);
-  for (const double strength : {1e-6, 1e-4, 1e-3, 1e-2}) {
-    const at::Tensor factor = at::linalg_cholesky(gram + at::eye(width, options) * size * strength);
-    const at::Tensor solution = at::cholesky_solve(right, factor).t().to(at::kFloat).contiguous();
-    best.Offer(
-        std::make_unique<LinearRouter>("ridge", solution.narrow(1, 0, width - 1).contiguous(),
-                                       solution.select(1, width - 1).contiguous()),
-        0);
+  return gram + at::eye(gram.size(0), gram.options()) * size * strength;
+}
+
+// [experts, hidden + 1] F64
+at::Tensor Solve(const Moments& sums, double strength) {
+  return at::cholesky_solve(sums.right, at::linalg_cholesky(Penalised(sums.gram, strength))).t();
+}
+
+at::Tensor Floats(const at::Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
+
+int64_t Rank(const FitRequest& request, int64_t most) {
+  const int64_t wanted = request.options.width > 0
+                             ? request.options.width
+                             : std::max<int64_t>(4, request.ffn.hidden() / 16);
+  return std::min({wanted, most, request.ffn.hidden()});
+}
+
+Fitted FitRidge(const FitRequest& request) {
+  const Moments sums = SumMoments(request);
+  const int64_t hidden = request.ffn.hidden();
+  BestRouter best(request);
+  for (const double strength : kStrengths) {
+    const at::Tensor w = Solve(sums, strength);
+    best.Offer(std::make_unique<LinearRouter>("ridge", Floats(w.narrow(1, 0, hidden)),
+                                              Floats(w.select(1, hidden))),
+               0);
   }
   return best.Take();
 }
 
-Fitted FitSimilarity(const FitRequest& request) {
-  return {std::make_unique<SimilarityRouter>(ExpertCenters(request.ffn, request.num_experts)), 0};
+// Reduced-rank regression: the ridge solution, projected onto the directions in which its own
+// predictions vary most. Source: Izenman, Journal of Multivariate Analysis 5 (1975).
+Fitted FitLowRank(const FitRequest& request) {
+  const Moments sums = SumMoments(request);
+  const int64_t hidden = request.ffn.hidden();
+  const int64_t rank = Rank(request, request.num_experts);
+  // Of the inputs about their mean; the last row and column are the sums and their number.
+  const at::Tensor total = sums.gram.select(1, hidden);
+  const at::Tensor mean = total.narrow(0, 0, hidden) / total[hidden];
+  const at::Tensor varying =
+      sums.gram.narrow(0, 0, hidden).narrow(1, 0, hidden) - at::outer(mean, mean) * total[hidden];
+  BestRouter best(request);
+  for (const double strength : kStrengths) {
+    const at::Tensor solution = Solve(sums, strength);
+    const at::Tensor w = solution.narrow(1, 0, hidden);
+    const auto [values, vectors] = at::linalg_eigh(w.mm(varying).mm(w.t()), "L");
+    const at::Tensor up = vectors.narrow(1, request.num_experts - rank, rank);  // the largest
+    const at::Tensor down = up.t().mm(w);
+    // The mean prediction stays what it was.
+    const at::Tensor b = solution.select(1, hidden) + (w - up.mm(down)).mv(mean);
+    best.Offer(std::make_unique<LowRankRouter>(Floats(down), Floats(up), Floats(b)), 0);
+  }
+  return best.Take();
+}
+
+// First matrices of low rank whose products are nearest on the recorded inputs: with X^T X = L L^T,
+// the leading right singular vectors of W L.
+Fitted FitSketch(const FitRequest& request) {
+  const int64_t hidden = request.ffn.hidden();
+  const at::Tensor gram = SumMoments(request).gram.narrow(0, 0, hidden).narrow(1, 0, hidden);
+  const at::Tensor lower = at::linalg_cholesky(Penalised(gram, 1e-6));
+  const at::Tensor w = FirstMatrices(request.ffn).to(at::kDouble);  // [matrices, neurons, hidden]
+  const at::Tensor seen = w.flatten(0, 1).mm(lower);
+  const int64_t rank = Rank(request, hidden);
+  const auto [values, vectors] = at::linalg_eigh(seen.t().mm(seen), "L");
+  const at::Tensor leading = vectors.narrow(1, hidden - rank, rank);  // [hidden, rank]
+  // W ~ (W L V) (V^T L^-1)
+  const at::Tensor up = seen.mm(leading);
+  const at::Tensor down = at::linalg_solve_triangular(lower.t(), leading, /*upper=*/true).t();
+  const int64_t experts = request.num_experts, matrices = w.size(0), size = w.size(1) / experts;
+  return {std::make_unique<SketchRouter>(
+              Floats(down), Floats(up).view({matrices, experts, size, rank}),
+              FirstBiases(request.ffn).view({matrices, experts, size}),
+              request.ffn.w_out.norm(2, {1}).view({experts, size}), request.ffn.activation),
+          0};
 }
 
 struct Fitter {
   const char* kind;
   Fitted (*fit)(const FitRequest& request);
 };
-constexpr Fitter kFitters[] = {
-    {"mlp", FitMlp}, {"linear", FitLinear}, {"ridge", FitRidge}, {"similarity", FitSimilarity}};
+constexpr Fitter kFitters[] = {{"mlp", FitMlp},       {"linear", FitLinear},
+                               {"ridge", FitRidge},   {"low-rank", FitLowRank},
+                               {"sketch", FitSketch}, {"regression", FitRegression}};
 
 }  // namespace
 
 Fitted FitRouter(const FitRequest& request) {
-  const std::string& kind = GetRouterKind(request.options.router).name;
+  const RouterKind& kind = GetRouterKind(request.options.router);
+  if (kind.from_weights) return {kind.from_weights(request.ffn, request.num_experts), 0};
   for (const Fitter& fitter : kFitters) {
-    if (kind == fitter.kind) return fitter.fit(request);
+    if (kind.name == fitter.kind) return fitter.fit(request);
   }
   MOEFY_CHECK(false && "a router kind without a way to fit it");
   return {};
+}
+
+void BestRouter::Offer(std::unique_ptr<Router> router, int64_t epoch) {
+  const double caught =
+      CaughtShare(router->Scores(request_.held_x), request_.held_target, request_.num_selected);
+  if (fitted_.router && !(caught > caught_)) return;
+  caught_ = caught;
+  fitted_ = {std::move(router), epoch};
 }
 
 double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k) {

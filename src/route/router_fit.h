@@ -1,18 +1,24 @@
 // How each kind of router comes from recorded inputs and their targets.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "moefy/route/router_trainer.h"
 
 namespace moefy::route {
 
+struct Lesson {
+  at::Tensor x, target;  // [tokens, hidden], [tokens, experts] in [0, 1]
+};
+
 struct FitRequest {
   const model::FfnWeights& ffn;
   int64_t num_experts;
-  at::Tensor x, target;            // [tokens, hidden], [tokens, experts] in [0, 1]: to learn from
-  at::Tensor held_x, held_target;  // to choose by
-  int64_t num_selected;            // by the share of the target that so many experts catch
+  int64_t num_lessons;                         // that hold different tokens
+  std::function<Lesson(int64_t pass)> lesson;  // what pass 0, 1, ... learns from
+  at::Tensor held_x, held_target;              // to choose by
+  int64_t num_selected;                        // by the share of the target that so many catch
   const TrainOptions& options;
 };
 
@@ -23,6 +29,25 @@ struct Fitted {
 
 // Of the kind options.router.
 Fitted FitRouter(const FitRequest& request);
+
+// Keeps the router that caught most, and knows at which epoch it came.
+class BestRouter {
+ public:
+  explicit BestRouter(const FitRequest& request) : request_(request) {}
+  void Offer(std::unique_ptr<Router> router, int64_t epoch);
+  int64_t epoch() const { return fitted_.best_epoch; }
+  Fitted Take() { return std::move(fitted_); }
+
+ private:
+  const FitRequest& request_;
+  Fitted fitted_;
+  double caught_ = 0;
+};
+
+// By gradient, an epoch per pass.
+Fitted FitMlp(const FitRequest& request);
+Fitted FitLinear(const FitRequest& request);
+Fitted FitRegression(const FitRequest& request);
 
 // Share of `target` that the k best-scored experts catch; 1 where there is none. Both
 // [tokens, experts].

@@ -1,5 +1,6 @@
 #include "moefy/route/router_store.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -21,6 +22,9 @@ constexpr const char* kRouterPart = ".router.";
 constexpr const char* kThresholds = "thresholds";
 constexpr const char* kErrors = "errors";
 constexpr const char* kCompensation = "compensation";
+constexpr const char* kCorrectionDown = "correction_down";
+constexpr const char* kCorrectionUp = "correction_up";
+constexpr const char* kCorrectionBias = "correction_bias";
 
 std::string NameOf(const split::MoeFfn& ffn, const std::string& part) {
   return ffn.spec.name + kRouterPart + part;
@@ -47,7 +51,13 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn
   for (size_t i = 0; i < names.size(); ++i) tensors.emplace_back(names[i], parameters[i]);
   tensors.emplace_back(kThresholds, trained.thresholds);
   tensors.emplace_back(kErrors, trained.errors);
-  if (trained.compensation.defined()) tensors.emplace_back(kCompensation, trained.compensation);
+  const Stand& stand = trained.stand;
+  if (stand.compensation.defined()) tensors.emplace_back(kCompensation, stand.compensation);
+  if (stand.correction.defined()) {
+    tensors.emplace_back(kCorrectionDown, stand.correction.down);
+    tensors.emplace_back(kCorrectionUp, stand.correction.up);
+    tensors.emplace_back(kCorrectionBias, stand.correction.bias);
+  }
   for (auto& [name, tensor] : tensors) {
     name = NameOf(ffn, name);
     tensor = tensor.to(at::kCPU).contiguous();
@@ -86,6 +96,8 @@ Json OptionsToJson(const TrainOptions& options, const std::string& corpus) {
           {"learning_rate", options.learning_rate},
           {"held_out", options.held_out},
           {"metric_ratio", options.metric_ratio},
+          {"width", options.width},
+          {"fit_ratios", options.fit_ratios},
           {"compensation", options.compensation},
           {"least_squares", options.least_squares},
           {"seed", options.seed},
@@ -111,7 +123,8 @@ Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRo
                     {"final_output_error", router.final_error},
                     {"dead_experts", router.DeadExperts()},
                     {"load_entropy", router.LoadEntropy()},
-                    {"compensated", router.compensation.defined()}});
+                    {"compensated", router.stand.compensation.defined()},
+                    {"corrected", router.stand.correction.defined()}});
   }
   return {{"kind", options.router},
           {"target", options.target},
@@ -121,14 +134,14 @@ Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRo
 
 // One entry per calibration, with the tensors that it changed; empty for none.
 Json Calibrations(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  double ratio) {
+                  const std::vector<double>& ratios) {
   Json tensors = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
-    if (routers[i].w_out.defined()) tensors.push_back(moe.ffns()[i].spec.w_out);
+    if (routers[i].stand.w_out.defined()) tensors.push_back(moe.ffns()[i].spec.w_out);
   }
   if (tensors.empty()) return Json::array();
   return Json::array(
-      {{{"kind", "least-squares"}, {"ffn_ratios", {ratio}}, {"tensors", std::move(tensors)}}});
+      {{{"kind", "least-squares"}, {"ffn_ratios", ratios}, {"tensors", std::move(tensors)}}});
 }
 
 // The same bytes under a second name where the file system can, a copy where it cannot.
@@ -155,22 +168,29 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedR
   model::TensorMap changed;
   for (size_t i = 0; i < routers.size(); ++i) {
     const model::FfnSpec& spec = moe.ffns()[i].spec;
-    if (!routers[i].w_out.defined()) continue;
-    changed[spec.w_out] = spec.transposed ? routers[i].w_out : routers[i].w_out.t();
+    if (!routers[i].stand.w_out.defined()) continue;
+    changed[spec.w_out] = spec.transposed ? routers[i].stand.w_out : routers[i].stand.w_out.t();
   }
   model::RewriteTensors(moe.weights(), changed, directory);
 }
 
-// An F32 tensor of that shape. Error{kInput} for any other.
+bool Fits(const std::vector<uint64_t>& found, const std::vector<int64_t>& wanted) {
+  return std::ranges::equal(found, wanted, [](uint64_t extent, int64_t size) {
+    return size == kAnySize ? extent > 0 : extent == static_cast<uint64_t>(size);
+  });
+}
+
+// An F32 tensor of that shape, where kAnySize is any. Error{kInput} for any other.
 at::Tensor ReadF32(const io::SafetensorsFile& file, const std::string& name,
                    const std::vector<int64_t>& shape) {
   const io::TensorInfo* info = file.Find(name);
-  if (!info || info->dtype != io::DType::kF32 || info->shape != Declare(name, shape).shape) {
+  if (!info || info->dtype != io::DType::kF32 || !Fits(info->shape, shape)) {
     throw InputError(
         file.path(), ": expected a tensor ", Quoted(name), ", F32 ", FormatShape(shape), ", found ",
         info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
   }
-  at::Tensor out = at::empty(shape, at::kFloat);
+  at::Tensor out =
+      at::empty(std::vector<int64_t>(info->shape.begin(), info->shape.end()), at::kFloat);
   std::memcpy(out.data_ptr(), file.Bytes(*info).data(), out.nbytes());
   return out;
 }
@@ -199,7 +219,7 @@ void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRout
                   IfExists::kRefuse);
   }
   split::CopySideFiles(moe.weights(), directory);
-  const Json calibrations = Calibrations(moe, routers, options.metric_ratio);
+  const Json calibrations = Calibrations(moe, routers, options.fit_ratios);
   if (calibrations.empty()) {
     LinkWeights(moe, directory);
   } else {
@@ -228,12 +248,15 @@ std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_i
   RequireRouters(moe);
   const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
   const RouterKind& kind = GetRouterKind(StoredRouterKind(moe));
-  const auto shapes = kind.shapes(ffn.plan.num_experts(), ffn.spec.hidden);
+  const auto shapes = kind.shapes(ffn.spec, ffn.plan.num_experts());
   std::vector<at::Tensor> parameters;
   for (size_t i = 0; i < shapes.size(); ++i) {
-    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shapes[i]));
+    // The first tensor, [width, hidden] where a width is free, decides it for all.
+    std::vector<int64_t> shape = shapes[i];
+    if (i > 0) std::ranges::replace(shape, kAnySize, parameters[0].size(0));
+    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shape));
   }
-  return kind.make(parameters);
+  return kind.make(parameters, ffn.spec.activation);
 }
 
 std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
@@ -257,6 +280,18 @@ at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   const std::string name = NameOf(ffn, kCompensation);
   if (!moe.extras().Find(name)) return {};
   return ReadF32(moe.extras(), name, {ffn.plan.num_experts(), ffn.spec.hidden});
+}
+
+Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+  const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
+  if (!moe.extras().Find(NameOf(ffn, kCorrectionDown))) return {};
+  const auto read = [&](const char* part, const std::vector<int64_t>& shape) {
+    return ReadF32(moe.extras(), NameOf(ffn, part), shape);
+  };
+  Correction correction{read(kCorrectionDown, {kAnySize, ffn.spec.hidden}), {}, {}};
+  correction.up = read(kCorrectionUp, {ffn.spec.hidden, correction.down.size(0)});
+  correction.bias = read(kCorrectionBias, {ffn.spec.hidden});
+  return correction;
 }
 
 std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio) {

@@ -9,17 +9,28 @@ at::Tensor ByExpert(const at::Tensor& neurons, int64_t num_experts) {
   return neurons.view({neurons.size(0), num_experts, neurons.size(1) / num_experts});
 }
 
-at::Tensor Mass(const model::FfnWeights&, const at::Tensor& neurons, int64_t num_experts) {
+at::Tensor Mass(const model::FfnWeights&, const at::Tensor& neurons, int64_t num_experts,
+                const at::Tensor&) {
   return ByExpert(neurons, num_experts).abs().sum(2);
 }
 
-// |h W|^2 = h (W W^T) h^T, with W W^T as small as the expert.
-at::Tensor OutputNorm(const model::FfnWeights& ffn, const at::Tensor& neurons,
-                      int64_t num_experts) {
+// |h W - c|^2 = h (W W^T) h^T - 2 h (W c^T) + |c|^2, with W W^T as small as the expert.
+at::Tensor Deviation(const model::FfnWeights& ffn, const at::Tensor& neurons, int64_t num_experts,
+                     const at::Tensor& stand_in) {
   const at::Tensor w_out = ffn.w_out.reshape({num_experts, -1, ffn.hidden()});
   const at::Tensor gram = at::bmm(w_out, w_out.transpose(1, 2));        // [experts, size, size]
   const at::Tensor h = ByExpert(neurons, num_experts).transpose(0, 1);  // [experts, tokens, size]
-  return at::bmm(h, gram).mul_(h).sum(2).clamp_min_(0).sqrt_().t().contiguous();
+  at::Tensor square = at::bmm(h, gram).mul_(h).sum(2);                  // [experts, tokens]
+  if (stand_in.defined()) {
+    const at::Tensor along = at::bmm(h, at::bmm(w_out, stand_in.unsqueeze(2))).squeeze(2);
+    square = square - 2 * along + stand_in.square().sum(1, /*keepdim=*/true);
+  }
+  return square.clamp_min_(0).sqrt_().t().contiguous();
+}
+
+at::Tensor OutputNorm(const model::FfnWeights& ffn, const at::Tensor& neurons, int64_t num_experts,
+                      const at::Tensor&) {
+  return Deviation(ffn, neurons, num_experts, {});
 }
 
 }  // namespace
@@ -28,6 +39,8 @@ const std::vector<Target>& Targets() {
   static const std::vector<Target> targets = {
       {"mass", "oracle", "sum of the neurons' magnitudes (the paper's)", Mass},
       {"output-norm", "oracle-output", "length of what the expert adds to the output", OutputNorm},
+      {"deviation", "oracle-deviation", "how far that is from what stands in for the expert",
+       Deviation},
   };
   return targets;
 }
@@ -43,14 +56,15 @@ const Target& GetTarget(const std::string& name) {
 }
 
 at::Tensor Importance(const Target& target, const model::FfnWeights& ffn, const at::Tensor& x,
-                      int64_t num_experts) {
+                      int64_t num_experts, const at::Tensor& stand_in) {
   constexpr int64_t kChunk = 1024;  // tokens whose neurons are in memory at once
   MOEFY_CHECK(ffn.num_neurons() % num_experts == 0);
   at::Tensor importance = at::empty({x.size(0), num_experts}, x.options());
   for (int64_t begin = 0; begin < x.size(0); begin += kChunk) {
     const int64_t tokens = std::min(kChunk, x.size(0) - begin);
     const at::Tensor neurons = model::NeuronActivations(ffn, x.narrow(0, begin, tokens));
-    importance.narrow(0, begin, tokens).copy_(target.importance(ffn, neurons, num_experts));
+    importance.narrow(0, begin, tokens)
+        .copy_(target.importance(ffn, neurons, num_experts, stand_in));
   }
   return importance;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "moefy/base/error.h"
+#include "moefy/route/learned_routers.h"
 #include "moefy/route/selection.h"
 
 namespace moefy::runtime {
@@ -21,8 +22,11 @@ bool DenseIsLessWork(const ExpertWeights& experts, const SelectionRule& rule, do
 
 SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                                      std::shared_ptr<route::Router> router,
-                                     const SelectionRule& rule)
-    : experts_(std::move(experts)), router_(std::move(router)), rule_(rule) {
+                                     const SelectionRule& rule, route::Correction correction)
+    : experts_(std::move(experts)),
+      router_(std::move(router)),
+      rule_(rule),
+      correction_(std::move(correction)) {
   MOEFY_CHECK(rule.num_selected >= 0 && rule.num_shared >= 0 &&
               rule.num_selected + rule.num_shared <= experts_->num_experts);
   dense_ = DenseIsLessWork(*experts_, rule_, router_->FlopsPerToken());
@@ -49,6 +53,10 @@ at::Tensor SparseFeedForward::Forward(const at::Tensor& x) {
       y = RunExperts(*experts_, x, chosen, &counters_);
     }
     counters_.router_flops += router_->FlopsPerToken() * static_cast<double>(x.size(0));
+    if (correction_.defined()) {
+      y.add_(correction_.Of(x));
+      counters_.router_flops += correction_.FlopsPerToken() * static_cast<double>(x.size(0));
+    }
   }
   counters_.seconds +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
-#include "moefy/route/router.h"
+#include "moefy/route/analytic_routers.h"
 #include "moefy/route/router_store.h"
 #include "moefy/route/selection.h"
 #include "moefy/runtime/packed_linear.h"
@@ -13,23 +13,24 @@
 namespace moefy::runtime {
 namespace {
 
-// True for routers that have to be found first.
-bool IsLearned(const std::string& router) {
-  return std::ranges::any_of(route::RouterKinds(), [&](const route::RouterKind& kind) {
-    return kind.learned && kind.name == router;
-  });
+// The kind of that name; nullptr for bounds (oracles, random).
+const route::RouterKind* FindKind(const std::string& router) {
+  const auto& kinds = route::RouterKinds();
+  const auto found = std::ranges::find(kinds, router, &route::RouterKind::name);
+  return found == kinds.end() ? nullptr : &*found;
 }
 
 void CheckSelection(const route::Selection& selection, const std::string& text,
                     const split::MoeCheckpoint& moe) {
+  const route::RouterKind* kind = FindKind(selection.router);
   const bool needs_store =
-      IsLearned(selection.router) || selection.policy != route::Selection::kTopK;
+      (kind && !kind->from_weights) || selection.policy != route::Selection::kTopK;
   if (!needs_store) return;
   const std::string stored = route::StoredRouterKind(moe);
   if (stored.empty()) {
     throw UsageError(moe.directory(), " has no routers yet; run `moefy route-train ",
                      moe.directory(), " --dump DUMP` first, or choose among --selection ",
-                     "similarity,random,oracle,oracle-output");
+                     "similarity,representative,random,oracle,oracle-output");
   }
   if (stored != selection.router) {
     throw UsageError("--selection ", text, " needs ", selection.router, " routers; ",
@@ -72,11 +73,25 @@ std::shared_ptr<route::Router> MakeRouter(const split::MoeCheckpoint& moe,
   model::FfnWeights ffn = model::ReadFfnWeights(moe.weights(), moe.ffns()[ffn_idx].spec);
   for (const route::Target& target : route::Targets()) {
     if (router == target.oracle) {
-      return std::make_shared<route::OracleRouter>(std::move(ffn), num_experts, target);
+      const at::Tensor stand_in = route::ReadCompensation(moe, ffn_idx);
+      return std::make_shared<route::OracleRouter>(std::move(ffn), num_experts, target, stand_in);
     }
   }
-  MOEFY_CHECK(router == "similarity");
-  return std::make_shared<route::SimilarityRouter>(route::ExpertCenters(ffn, num_experts));
+  return route::GetRouterKind(router).from_weights(ffn, num_experts);
+}
+
+// Scaled by the share of the experts that do not run.
+route::Correction CorrectionFor(const split::MoeCheckpoint& moe, size_t ffn_idx,
+                                const SelectionRule& rule, double ffn_ratio) {
+  route::Correction correction = route::ReadCorrection(moe, ffn_idx);
+  if (!correction.defined()) return correction;
+  const bool counted = rule.threshold == -std::numeric_limits<float>::infinity();
+  const double running = counted ? static_cast<double>(rule.num_selected) /
+                                       static_cast<double>(moe.ffns()[ffn_idx].plan.num_experts())
+                                 : ffn_ratio;
+  correction.up = correction.up * (1 - running);
+  correction.bias = correction.bias * (1 - running);
+  return correction;
 }
 
 }  // namespace
@@ -89,8 +104,12 @@ std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std
   const bool compensated = parsed.router == route::StoredRouterKind(moe);
   std::vector<FfnSelection> selections;
   for (size_t i = 0; i < rules.size(); ++i) {
-    selections.push_back({MakeRouter(moe, parsed.router, i, seed), rules[i],
-                          compensated ? route::ReadCompensation(moe, i) : at::Tensor()});
+    FfnSelection of_ffn{MakeRouter(moe, parsed.router, i, seed), rules[i], {}, {}};
+    if (compensated) {
+      of_ffn.compensation = route::ReadCompensation(moe, i);
+      of_ffn.correction = CorrectionFor(moe, i, rules[i], ffn_ratio);
+    }
+    selections.push_back(std::move(of_ffn));
   }
   return selections;
 }
@@ -122,8 +141,8 @@ void SparseModel::Install(const std::string& selection, double ffn_ratio) {
   installed_.clear();
   for (size_t ffn_idx = 0; ffn_idx < experts_.size(); ++ffn_idx) {
     const FfnSelection& of_ffn = selections[ffn_idx];
-    auto sparse = std::make_unique<SparseFeedForward>(Compensated(of_ffn.compensation, ffn_idx),
-                                                      of_ffn.router, of_ffn.rule);
+    auto sparse = std::make_unique<SparseFeedForward>(
+        Compensated(of_ffn.compensation, ffn_idx), of_ffn.router, of_ffn.rule, of_ffn.correction);
     installed_.push_back(sparse.get());
     transformer_.ExchangeFeedForward(ffn_idx, std::move(sparse));
   }

@@ -19,12 +19,14 @@ at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
 
 MaskedFeedForward::MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
                                      std::shared_ptr<route::Router> router,
-                                     const runtime::SelectionRule& rule, at::Tensor compensation)
+                                     const runtime::SelectionRule& rule, at::Tensor compensation,
+                                     route::Correction correction)
     : ffn_(std::move(ffn)),
       num_experts_(num_experts),
       router_(std::move(router)),
       rule_(rule),
-      compensation_(std::move(compensation)) {
+      compensation_(std::move(compensation)),
+      correction_(std::move(correction)) {
   MOEFY_CHECK(ffn_.num_neurons() % num_experts_ == 0);
 }
 
@@ -39,8 +41,10 @@ at::Tensor MaskedFeedForward::Forward(const at::Tensor& x) {
   const at::Tensor neurons = model::NeuronActivations(ffn_, x).view(
                                  {tokens, num_experts_, ffn_.num_neurons() / num_experts_}) *
                              mask.unsqueeze(2);
-  const at::Tensor y = at::linear(neurons.flatten(1), ffn_.w_out.t(), ffn_.b_out);
-  return compensation_.defined() ? y + at::matmul(1 - mask, compensation_.to(x.scalar_type())) : y;
+  at::Tensor y = at::linear(neurons.flatten(1), ffn_.w_out.t(), ffn_.b_out);
+  if (compensation_.defined()) y = y + at::matmul(1 - mask, compensation_.to(x.scalar_type()));
+  if (correction_.defined()) y = y + correction_.Of(x.to(at::kFloat)).to(x.scalar_type());
+  return y;
 }
 
 }  // namespace moefy::train

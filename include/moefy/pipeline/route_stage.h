@@ -24,6 +24,8 @@ struct RouteTrainOptions {
   double learning_rate = 0.01;
   double held_out = 0.1;
   double metric_ratio = 0.2;
+  int64_t router_width = 0;
+  std::vector<double> fit_ratios;
   std::string compensation;
   bool least_squares = false;
   int64_t seed = 0;
@@ -38,20 +40,27 @@ struct RouteTrainOptions {
             "file per FFN, named after its W_in tensor");
     v.Field("preset", preset,
             "paper, fast or best: values of the options below that are not given");
-    v.Field("router", router, "mlp, linear, ridge or similarity (default: the preset's)");
+    v.Field("router", router,
+            "mlp, linear, ridge, low-rank, regression, sketch, similarity or representative "
+            "(default: the preset's)");
+    v.Field("router-width", router_width,
+            "of regression's hidden layer (0: 128); rank of low-rank and sketch (0: hidden / 16)");
     v.Field("target", target,
-            "what it learns of each expert: mass or output-norm (default: the preset's)");
+            "what it learns of each expert: mass, output-norm or deviation (default: the "
+            "preset's)");
     v.Field("epochs", epochs, "passes over the dump at most; 0: the preset's. The best is kept");
     v.Field("patience", patience,
             "stop after so many epochs without a better one; 0: never, -1: the preset's");
     v.Field("batch-size", batch_size, "tokens per step");
     v.Field("learning-rate", learning_rate, "Adam's step size");
     v.Field("held-out", held_out, "share of the tokens kept apart to choose and to measure");
-    v.Field("metric-ratio", metric_ratio,
-            "ffn ratio at which routers are compared, and compensation and W_out are fitted");
+    v.Field("metric-ratio", metric_ratio, "ffn ratio at which routers are compared");
+    v.Field("fit-ratio", fit_ratios,
+            "ffn ratios that compensation and W_out are fitted for (default: the preset's, or "
+            "--metric-ratio)");
     v.Field("compensation", compensation,
-            "for experts that do not run: none, mean or conditional, kept for the FFNs whose "
-            "held-out output it improves (default: the preset's)");
+            "for experts that do not run: none, mean, conditional or low-rank, kept for the FFNs "
+            "whose held-out output it improves (default: the preset's)");
     v.Field("least-squares", least_squares,
             "also fit W_out to the experts that run, kept for the FFNs whose held-out output it "
             "improves; --preset best does");

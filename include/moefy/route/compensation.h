@@ -1,4 +1,5 @@
-// Cheap stand-ins for experts that do not run: a vector per expert, added when it is not chosen.
+// Cheap stand-ins for experts that do not run: a vector per expert, added when it is not chosen,
+// and a map of low rank for all of them together (Correction, route/output_error.h).
 // Adding one is a function and a line in Compensations(). Pure functions.
 #pragma once
 
@@ -29,10 +30,12 @@ struct Compensation {
   std::string description;
   // [experts, hidden]; undefined for none.
   at::Tensor (*terms)(const ContributionSums& sums, const model::FfnWeights& ffn);
+  bool corrected = false;  // with a Correction for what is then still missing
 };
 
 // none; mean: E[contribution] (G-MoEfication, EMNLP 2024); conditional: E[contribution | dropped].
 // An expert is dropped where it matters little, so its mean over all tokens is too much there.
+// low-rank: conditional, and a Correction; ResMoE's idea (see docs/routing.md).
 const std::vector<Compensation>& Compensations();
 const Compensation& GetCompensation(const std::string& name);  // Error{kUsage} lists the names
 

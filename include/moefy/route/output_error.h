@@ -11,10 +11,23 @@
 
 namespace moefy::route {
 
+// What all experts that do not run would have added, roughly, from the input: of low rank, and
+// times their share of all experts.
+struct Correction {
+  at::Tensor down;  // [rank, hidden]; undefined for none
+  at::Tensor up;    // [hidden, rank]
+  at::Tensor bias;  // [hidden]
+
+  bool defined() const { return down.defined(); }
+  at::Tensor Of(const at::Tensor& x) const { return at::linear(at::linear(x, down), up, bias); }
+  double FlopsPerToken() const { return 2.0 * static_cast<double>(down.numel() + up.numel()); }
+};
+
 // What runs in the place of the dense FFN besides the chosen experts.
 struct Stand {
   at::Tensor compensation;  // [experts, hidden] or undefined: added for each expert not chosen
-  at::Tensor w_out;         // [neurons, hidden] or undefined: used in place of the FFN's
+  at::Tensor w_out = {};    // [neurons, hidden] or undefined: used in place of the FFN's
+  Correction correction = {};
 };
 
 class OutputSample {
@@ -31,14 +44,19 @@ class OutputSample {
   // what no grouping into experts can beat by much.
   double NeuronOracleError(double ratio) const;
 
+  const at::Tensor& x() const { return x_; }              // [tokens, hidden]
   const at::Tensor& neurons() const { return neurons_; }  // [tokens, neurons]
   const at::Tensor& outputs() const { return outputs_; }  // [tokens, hidden], without b_out
 
  private:
-  at::Tensor Missing(const at::Tensor& runs, const Stand& stand) const;  // [tokens, hidden]
-
-  at::Tensor w_out_, neurons_, outputs_;
+  at::Tensor x_, w_out_, neurons_, outputs_;
 };
+
+// What the dense output has and that of the chosen experts with `stand` has not. x [tokens,
+// hidden], neurons [tokens, neurons], runs Bool [tokens, experts], w_out the FFN's -> [tokens,
+// hidden]
+at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs,
+                         const at::Tensor& w_out, const Stand& stand);
 
 // neurons [tokens, neurons] with those of experts that do not run put to zero.
 at::Tensor MaskNeurons(const at::Tensor& neurons, const at::Tensor& runs);

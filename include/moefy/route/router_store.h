@@ -9,6 +9,7 @@
 
 #include "moefy/base/json.h"
 #include "moefy/record/activation_dump.h"
+#include "moefy/route/learned_routers.h"
 #include "moefy/route/router_trainer.h"
 #include "moefy/route/selection.h"
 #include "moefy/split/moe_checkpoint.h"
@@ -40,6 +41,7 @@ std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_i
 std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
 at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);    // [101]
 at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx);  // or undefined
+Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx);    // or undefined
 
 // Experts per FFN and token under the budget policy.
 std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio);

@@ -11,6 +11,7 @@
 
 #include "moefy/base/progress.h"
 #include "moefy/record/activation_dump.h"
+#include "moefy/route/output_error.h"
 #include "moefy/route/router.h"
 
 namespace moefy::route {
@@ -24,10 +25,12 @@ struct TrainOptions {
   double learning_rate = 0.01;
   double held_out = 0.1;
   double metric_ratio = 0.2;  // routers are chosen and measured at this share of the experts
+  int64_t width = 0;  // of regression (0: 128); the rank of low-rank and sketch (0: hidden / 16)
+  std::vector<double> fit_ratios = {0.2};  // that compensation and W_out are fitted for
   std::string compensation = "none";  // of Compensations(); kept only where it improves the output
   bool least_squares = false;         // fit W_out to what runs; kept likewise
   uint64_t seed = 0;
-  int64_t max_tokens = 65536;    // of a larger dump, so many rows spread evenly over it are used
+  int64_t max_tokens = 65536;    // in memory at once; of a larger dump, an epoch is one such part
   at::Device device = at::kCPU;  // what it is computed on, and where the result's tensors are
 };
 
@@ -52,14 +55,13 @@ struct TrainedRouter {
   double final_error = 0;          // routed, with what was kept of compensation and calibration
   at::Tensor load;                 // [experts] share of the held-out tokens that each one runs for
   int64_t best_epoch = 0;          // by the held-out share of the target; 0 is the untrained start
-  int64_t dump_tokens = 0;         // what the dump holds; more than max_tokens are subsampled
-  int64_t train_tokens = 0;        // what was trained on; routed.tokens were held out
+  int64_t dump_tokens = 0;         // what the dump holds
+  int64_t train_tokens = 0;        // what was there to train on; routed.tokens were held out
   double seconds = 0;
 
-  at::Tensor thresholds;    // [101] ThresholdTable of the held-out scores
-  at::Tensor errors;        // final_error at kCurveRatios
-  at::Tensor compensation;  // [experts, hidden], undefined where none was kept
-  at::Tensor w_out;         // [neurons, hidden], undefined where the FFN's own stays
+  at::Tensor thresholds;  // [101] ThresholdTable of the held-out scores
+  at::Tensor errors;      // final_error at kCurveRatios
+  Stand stand;            // what was kept of compensation and calibration
 
   int64_t DeadExperts() const;  // that no held-out token runs
   // Of the load, over that of equal loads: 1 when all experts run equally often, 0 for one alone.

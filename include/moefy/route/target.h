@@ -13,24 +13,26 @@
 namespace moefy::route {
 
 struct Target {
-  std::string name;    // "mass", "output-norm"
-  std::string oracle;  // the selection that knows it: "oracle", "oracle-output"
+  std::string name;    // "mass", "output-norm", "deviation"
+  std::string oracle;  // the selection that knows it: "oracle", "oracle-output", ...
   std::string description;
-  // neurons [tokens, neurons], what enters W_out -> [tokens, experts], not negative.
+  // neurons [tokens, neurons], what enters W_out -> [tokens, experts], not negative. stand_in
+  // [experts, hidden]: what is added for an expert that does not run; undefined for nothing.
   at::Tensor (*importance)(const model::FfnWeights& ffn, const at::Tensor& neurons,
-                           int64_t num_experts);
+                           int64_t num_experts, const at::Tensor& stand_in);
 };
 
 // mass: the sum of |activation| per expert. With ReLU that is the paper's sum of positive ones
 // (MoEfication, arXiv 2110.01786, section 3.2); where neurons go negative, as with GELU and gates,
 // those move the output just as much. output-norm: the L2 norm of what the expert adds to the
-// output (D2DMoE, arXiv 2310.04361), which also sees W_out.
+// output (D2DMoE, arXiv 2310.04361), which also sees W_out. deviation: the L2 norm of the
+// difference between that and what stands in for the expert; output-norm where nothing does.
 const std::vector<Target>& Targets();
 const Target& GetTarget(const std::string& name);  // Error{kUsage} lists the names
 
 // x [tokens, hidden] -> [tokens, experts]. `ffn` is permuted: expert e owns the e-th run of
 // neurons.
 at::Tensor Importance(const Target& target, const model::FfnWeights& ffn, const at::Tensor& x,
-                      int64_t num_experts);
+                      int64_t num_experts, const at::Tensor& stand_in = {});
 
 }  // namespace moefy::route

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "moefy/model/feed_forward.h"
+#include "moefy/route/output_error.h"
 #include "moefy/route/router.h"
 #include "moefy/runtime/expert_weights.h"
 
@@ -72,7 +73,8 @@ class SparseFeedForward final : public model::FeedForward {
   SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                     std::shared_ptr<route::Router> router, double ffn_ratio);
   SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
-                    std::shared_ptr<route::Router> router, const SelectionRule& rule);
+                    std::shared_ptr<route::Router> router, const SelectionRule& rule,
+                    route::Correction correction = {});
   at::Tensor Forward(const at::Tensor& x) override;
 
   // True where routing and the chosen experts together are no less work than all experts: then all
@@ -86,6 +88,7 @@ class SparseFeedForward final : public model::FeedForward {
   std::shared_ptr<route::Router> router_;
   RouterWeights packed_router_;  // of a learned router; empty for the others
   SelectionRule rule_;
+  route::Correction correction_;  // added where not all experts run; counted as the router's work
   bool dense_ = false;
   SparseCounters counters_;
 };

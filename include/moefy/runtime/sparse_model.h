@@ -24,7 +24,7 @@ class SparseModel {
                        Progress& progress = SilentProgress());
 
   // Puts sparse FFNs with this selection (route::ParseSelection: "mlp", "mlp:threshold", "oracle")
-  // and mean ratio in, with fresh counters, and the stored compensation with the stored routers.
+  // and mean ratio in, with fresh counters, and with the stored routers what stands in for experts.
   // Error{kUsage} for an unknown name or a model without what it needs.
   void Install(const std::string& selection, double ffn_ratio);
 
@@ -48,10 +48,12 @@ class SparseModel {
 struct FfnSelection {
   std::shared_ptr<route::Router> router;
   SelectionRule rule;
-  at::Tensor compensation;  // [experts, hidden]; undefined for none
+  at::Tensor compensation;       // [experts, hidden]; undefined for none
+  route::Correction correction;  // times the share of the experts that do not run
 };
-// Of every FFN, with the stored routers, thresholds, budgets and compensation. Compensation is of
-// the experts that the stored router leaves out; other selections go without. Errors as Install.
+// Of every FFN, with the stored routers, thresholds, budgets, compensation and correction. The last
+// two are of the experts that the stored router leaves out; other selections go without. Errors as
+// Install.
 std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
                                       double ffn_ratio, uint64_t seed = 0);
 

@@ -13,11 +13,11 @@ namespace moefy::train {
 
 class MaskedFeedForward final : public model::FeedForward {
  public:
-  // `ffn` is permuted as its plan says. `compensation` [experts, hidden] stands in for experts that
-  // do not run; undefined for none.
+  // `ffn` is permuted as its plan says. `compensation` [experts, hidden] and `correction` stand in
+  // for experts that do not run; undefined for none.
   MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
                     std::shared_ptr<route::Router> router, const runtime::SelectionRule& rule,
-                    at::Tensor compensation);
+                    at::Tensor compensation, route::Correction correction = {});
   at::Tensor Forward(const at::Tensor& x) override;
 
  private:
@@ -26,6 +26,7 @@ class MaskedFeedForward final : public model::FeedForward {
   std::shared_ptr<route::Router> router_;
   runtime::SelectionRule rule_;
   at::Tensor compensation_;
+  route::Correction correction_;
 };
 
 }  // namespace moefy::train

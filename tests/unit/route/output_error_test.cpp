@@ -4,9 +4,9 @@
 
 #include <cmath>
 
+#include "moefy/route/analytic_routers.h"
 #include "moefy/route/compensation.h"
 #include "moefy/route/least_squares.h"
-#include "moefy/route/router.h"
 #include "moefy/route/selection.h"
 
 namespace moefy::route {

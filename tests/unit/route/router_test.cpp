@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "moefy/route/analytic_routers.h"
+#include "moefy/route/learned_routers.h"
 #include "support/expect_error.h"
 
 namespace moefy::route {
@@ -75,17 +79,82 @@ TEST(LinearRouter, IsLinearInTheInputItself) {
   EXPECT_EQ(router.FlopsPerToken(), 2 * 5 * 8);
 }
 
+TEST(LowRankRouter, IsAProduct) {
+  at::manual_seed(1);
+  const at::Tensor down = at::randn({2, 8}), up = at::randn({5, 2}), b = at::randn({5});
+  LowRankRouter router(down, up, b);
+  const at::Tensor x = at::randn({7, 8});
+  EXPECT_TRUE(router.Scores(x).allclose(at::mm(at::mm(x, down.t()), up.t()) + b, 1e-4, 1e-5));
+  EXPECT_EQ(router.FlopsPerToken(), 2 * (2 * 8 + 5 * 2));
+}
+
+TEST(RegressionRouter, HasAHiddenLayerOfItsOwnWidth) {
+  const at::Tensor w1 = at::tensor({1.0f, 0.0f, 0.0f, -1.0f}).view({2, 2});
+  RegressionRouter router(w1, at::tensor({0.5f, 0.0f}), at::tensor({2.0f, 3.0f}).view({1, 2}),
+                          at::tensor({0.25f}));
+  const at::Tensor x = at::tensor({1.0f, 1.0f, -1.0f, -2.0f}).view({2, 2});
+  EXPECT_TRUE(router.Scores(x).equal(at::tensor({3.25f, 6.25f}).view({2, 1})));
+  EXPECT_EQ(router.FlopsPerToken(), 2 * (4 + 2));
+}
+
+TEST(SketchRouter, OfFullRankIsTheWeightedMassItself) {
+  for (const bool gated : {false, true}) {
+    model::FfnWeights ffn = RandomFfn(12, 5, gated);
+    const at::Tensor bias = gated ? at::zeros({2, 3, 4}) : ffn.b_in.view({1, 3, 4});
+    const at::Tensor first = gated ? at::stack({ffn.w_gate, ffn.w_in}) : ffn.w_in.unsqueeze(0);
+    const at::Tensor length = ffn.w_out.norm(2, {1});
+    SketchRouter router(at::eye(5), first.view({-1, 3, 4, 5}), bias, length.view({3, 4}),
+                        ffn.activation);
+    const at::Tensor x = at::randn({6, 5});
+    const at::Tensor mass =
+        (model::NeuronActivations(ffn, x).abs() * length).view({6, 3, 4}).sum(2);
+    EXPECT_TRUE(router.Scores(x).allclose(mass, 1e-4, 1e-4));
+  }
+}
+
+TEST(RepresentativeRouter, IsTheMagnitudeOfTheNeuronNearestTheCenter) {
+  for (const bool gated : {false, true}) {
+    const model::FfnWeights ffn = RandomFfn(12, 5, gated);
+    const at::Tensor chosen = RepresentativeNeurons(ffn, 3);
+    for (int64_t e = 0; e < 3; ++e) {
+      EXPECT_EQ(chosen[e].item<int64_t>() / 4, e) << "a neuron of the expert's own";
+    }
+    const at::Tensor x = at::randn({6, 5});
+    const auto router = GetRouterKind("representative").from_weights(ffn, 3);
+    EXPECT_TRUE(router->Scores(x).allclose(
+        model::NeuronActivations(ffn, x).abs().index_select(1, chosen), 1e-4, 1e-5));
+  }
+}
+
+TEST(RepresentativeNeurons, AreNearestByAngle) {
+  model::FfnWeights ffn;
+  ffn.w_in = at::tensor({9.0f, 0.0f, 1.0f, 1.1f, 0.0f, 0.2f}).view({3, 2});
+  EXPECT_EQ(RepresentativeNeurons(ffn, 1).item<int64_t>(), 1);
+}
+
 TEST(RouterKinds, MakeWhatTheirShapesSay) {
   at::manual_seed(1);
   const at::Tensor x = at::randn({4, 6});
+  model::FfnSpec gated;
+  gated.hidden = 6;
+  gated.num_neurons = 12;
+  model::FfnSpec plain = gated;
+  gated.w_gate = "gate";
   for (const RouterKind& kind : RouterKinds()) {
-    std::vector<at::Tensor> parameters;
-    for (const auto& shape : kind.shapes(3, 6)) parameters.push_back(at::randn(shape));
-    ASSERT_EQ(parameters.size(), kind.tensors.size());
-    const auto router = kind.make(parameters);
-    EXPECT_EQ(router->name(), kind.name);
-    EXPECT_EQ(router->Parameters().size(), parameters.size());
-    EXPECT_TRUE(kind.make(router->Parameters())->Scores(x).allclose(router->Scores(x)));
+    for (const model::FfnSpec& spec : {plain, gated}) {
+      std::vector<at::Tensor> parameters;
+      for (std::vector<int64_t> shape : kind.shapes(spec, 3)) {
+        std::ranges::replace(shape, kAnySize, int64_t{2});
+        parameters.push_back(at::randn(shape));
+      }
+      ASSERT_EQ(parameters.size(), kind.tensors.size());
+      const auto router = kind.make(parameters, spec.activation);
+      EXPECT_EQ(router->name(), kind.name);
+      EXPECT_EQ(router->Scores(x).sizes(), at::IntArrayRef({4, 3}));
+      EXPECT_EQ(router->Parameters().size(), parameters.size());
+      const auto again = kind.make(router->Parameters(), spec.activation);
+      EXPECT_TRUE(again->Scores(x).allclose(router->Scores(x)));
+    }
   }
   tests::ExpectError(ErrorKind::kUsage, {"unknown router 'mlq'", "did you mean 'mlp'"},
                      [] { GetRouterKind("mlq"); });

@@ -8,6 +8,7 @@
 #include "moefy/record/dump_writer.h"
 #include "moefy/route/router_store.h"
 #include "moefy/route/selection.h"
+#include "moefy/route/target.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -120,20 +121,6 @@ TEST_F(Training, NothingFiringGivesNoNaN) {
   EXPECT_EQ(trained.random.recall, 1.0);
 }
 
-TEST_F(Training, LargeDumpsAreSubsampledEvenly) {
-  const Learnable data(20000);
-  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  TrainOptions options;
-  options.epochs = 1;
-  options.max_tokens = 1000;
-  const TrainedRouter few = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_EQ(few.dump_tokens, 20000);
-  EXPECT_EQ(few.train_tokens + few.routed.tokens, 1000);
-  // The same as training on every twentieth row.
-  const auto thin = WriteDump(temp_.path() / "thin", {{"ffn.0", data.x.slice(0, 0, 20000, 20)}});
-  EXPECT_TRUE(SameParameters(*TrainRouter(data.ffn, 16, thin, 0, options).router, *few.router));
-}
-
 TEST_F(Training, RefusesDumpsItCannotLearnFrom) {
   Learnable data(10);
   const auto train = [&](const at::Tensor& x, const std::string& name) {
@@ -192,16 +179,79 @@ TEST_F(Training, CompensationAndCalibrationAreKeptOnlyWhereTheyHelp) {
   const double without = TrainRouter(data.ffn, 16, dump, 0, options).final_error;
   options.compensation = "conditional";
   const TrainedRouter compensated = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_TRUE(compensated.compensation.defined());
+  EXPECT_TRUE(compensated.stand.compensation.defined());
   EXPECT_LT(compensated.final_error, without);
   options.least_squares = true;
   const TrainedRouter calibrated = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_TRUE(calibrated.w_out.defined());
+  EXPECT_TRUE(calibrated.stand.w_out.defined());
   EXPECT_LT(calibrated.final_error, compensated.final_error);
-  options.metric_ratio = 1;  // nothing is left out: nothing to make up for
+  options.metric_ratio = 1;
+  options.fit_ratios = {1.0};  // nothing is left out: nothing to make up for
   const TrainedRouter whole = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_FALSE(whole.compensation.defined());
-  EXPECT_FALSE(whole.w_out.defined());
+  EXPECT_FALSE(whole.stand.compensation.defined());
+  EXPECT_FALSE(whole.stand.w_out.defined());
+}
+
+TEST_F(Training, ACorrectionIsKeptOnlyWhereMoreExpertsForItsWorkWouldNotBeBetter) {
+  // What is left out is a linear map of the input: inputs far on one side of every ReLU.
+  Learnable data(3000);
+  data.ffn.b_in.fill_(50);
+  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
+  TrainOptions options;
+  options.epochs = 3;
+  options.compensation = "conditional";
+  const TrainedRouter constant = TrainRouter(data.ffn, 16, dump, 0, options);
+  options.compensation = "low-rank";
+  const TrainedRouter linear = TrainRouter(data.ffn, 16, dump, 0, options);
+  ASSERT_TRUE(linear.stand.correction.defined());
+  EXPECT_EQ(linear.stand.correction.down.sizes(), at::IntArrayRef({4, 24}));
+  EXPECT_LT(linear.final_error, constant.final_error);
+  options.metric_ratio = 1;
+  options.fit_ratios = {1.0};
+  EXPECT_FALSE(TrainRouter(data.ffn, 16, dump, 0, options).stand.correction.defined());
+}
+
+TEST_F(Training, FitForSeveralRatiosServesThemAll) {
+  const Learnable data(3000);
+  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
+  TrainOptions options;
+  options.epochs = 3;
+  const TrainedRouter without = TrainRouter(data.ffn, 16, dump, 0, options);
+  options.compensation = "conditional";
+  options.least_squares = true;
+  options.fit_ratios = {0.1, 0.5, 1.0};
+  const TrainedRouter with = TrainRouter(data.ffn, 16, dump, 0, options);
+  options.fit_ratios = {0.1};
+  const TrainedRouter narrow = TrainRouter(data.ffn, 16, dump, 0, options);
+  const auto last = static_cast<int64_t>(kCurveRatios.size()) - 1;  // of the largest ratio
+  EXPECT_LT(with.errors[0].item<float>(), without.errors[0].item<float>());
+  EXPECT_LT(with.errors[last].item<float>(), narrow.errors[last].item<float>());
+}
+
+TEST_F(Training, ADumpLargerThanMemoryIsLearnedFromInParts) {
+  const Learnable data(6000);
+  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
+  for (const char* kind : {"ridge", "mlp"}) {
+    SCOPED_TRACE(kind);
+    TrainOptions options;
+    options.router = kind;
+    options.epochs = 12;
+    const TrainedRouter whole = TrainRouter(data.ffn, 16, dump, 0, options);
+    options.max_tokens = 1500;
+    const TrainedRouter parts = TrainRouter(data.ffn, 16, dump, 0, options);
+    EXPECT_EQ(parts.train_tokens, whole.train_tokens);
+    EXPECT_EQ(parts.routed.tokens, 150);
+    EXPECT_GT(parts.routed.mass, parts.random.mass + 0.2);
+    if (options.router == "ridge") {  // sums do not care in which order their parts come
+      const at::Tensor x = data.x.narrow(0, 0, 50);
+      const at::Tensor a = whole.router->Scores(x), b = parts.router->Scores(x);
+      // Scaled by the largest target, which is looked for in the first part only.
+      const at::Tensor shift = a - a.mean(), shift_b = b - b.mean();
+      const double cosine =
+          ((shift * shift_b).sum() / (shift.norm() * shift_b.norm())).item<double>();
+      EXPECT_GT(cosine, 0.999);
+    }
+  }
 }
 
 class Store : public ::testing::Test {
@@ -300,12 +350,14 @@ TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
   const auto moe = split::MoeCheckpoint::Open(moe_);
   const auto dump = Dump(moe, "dump", moe.source_fingerprint());
   TrainOptions options;
-  options.metric_ratio = 0.5;
+  options.fit_ratios = {0.5};
   auto routers = Train(moe, dump, options);
   const model::FfnSpec& spec = moe.ffns()[0].spec;
   const model::FfnWeights before = model::ReadFfnWeights(moe.weights(), spec);
-  routers[0].w_out = before.w_out + 1;
-  routers[0].compensation = at::randn({8, spec.hidden});
+  routers[0].stand.w_out = before.w_out + 1;
+  routers[0].stand.compensation = at::randn({8, spec.hidden});
+  routers[0].stand.correction = {at::randn({3, spec.hidden}), at::randn({spec.hidden, 3}),
+                                 at::randn({spec.hidden})};
   WriteRouters(moe, routers, options, "random", temp_.Make("routed"));
 
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
@@ -317,7 +369,12 @@ TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
   const model::FfnWeights after = model::ReadFfnWeights(routed.weights(), spec);
   EXPECT_TRUE(after.w_out.equal(before.w_out + 1));
   EXPECT_TRUE(after.w_in.equal(before.w_in));
-  EXPECT_TRUE(ReadCompensation(routed, 0).equal(routers[0].compensation));
+  EXPECT_TRUE(ReadCompensation(routed, 0).equal(routers[0].stand.compensation));
+  const Correction correction = ReadCorrection(routed, 0);
+  EXPECT_TRUE(correction.down.equal(routers[0].stand.correction.down));
+  EXPECT_TRUE(correction.up.equal(routers[0].stand.correction.up));
+  EXPECT_TRUE(correction.bias.equal(routers[0].stand.correction.bias));
+  EXPECT_FALSE(ReadCorrection(routed, 1).defined());
 
   const split::VerifyReport report = split::VerifyMoe(io::Checkpoint::Open(dense_), routed);
   ASSERT_EQ(report.problems.size(), 1u);

@@ -54,6 +54,20 @@ TEST(OutputNorm, IsTheLengthOfWhatTheExpertAdds) {
   }
 }
 
+TEST(Deviation, IsTheDistanceFromWhatStandsInForTheExpert) {
+  const model::FfnWeights ffn = RandomFfn(24, 6, model::Activation::kGelu, true);
+  const at::Tensor x = at::randn({11, 6}), stand_in = at::randn({4, 6});
+  const Target& deviation = GetTarget("deviation");
+  const at::Tensor got = Importance(deviation, ffn, x, 4, stand_in);
+  const at::Tensor neurons = model::NeuronActivations(ffn, x);
+  for (int64_t e = 0; e < 4; ++e) {
+    const at::Tensor output = at::mm(neurons.narrow(1, 6 * e, 6), ffn.w_out.narrow(0, 6 * e, 6));
+    EXPECT_TRUE(got.select(1, e).allclose((output - stand_in[e]).norm(2, {1}), 1e-4, 1e-4));
+  }
+  EXPECT_TRUE(
+      Importance(deviation, ffn, x, 4).equal(Importance(GetTarget("output-norm"), ffn, x, 4)));
+}
+
 TEST(Targets, AreNeverNegativeAndDoNotDependOnHowManyTokensThereAre) {
   const model::FfnWeights ffn = RandomFfn(24, 6, model::Activation::kGelu, true);
   const at::Tensor x = at::randn({2500, 6});

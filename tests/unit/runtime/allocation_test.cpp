@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "moefy/route/learned_routers.h"
 #include "moefy/runtime/packed_linear.h"
 #include "moefy/runtime/sparse_ffn.h"
 #include "unit/runtime/reference.h"

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "moefy/route/learned_routers.h"
 #include "moefy/runtime/sparse_ffn.h"
 #include "support/tolerances.h"
 #include "unit/runtime/every_way.h"

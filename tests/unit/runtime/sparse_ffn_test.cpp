@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "moefy/model/feed_forward.h"
+#include "moefy/route/analytic_routers.h"
+#include "moefy/route/learned_routers.h"
 #include "support/tolerances.h"
 #include "unit/runtime/reference.h"
 

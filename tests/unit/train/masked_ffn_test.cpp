@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "moefy/route/learned_routers.h"
 #include "moefy/runtime/expert_weights.h"
 #include "moefy/runtime/sparse_ffn.h"
 
@@ -38,6 +39,8 @@ TEST(MaskedFeedForward, GivesWhatTheSparseRunnerGives) {
   shared.num_selected = 2;
   shared.num_shared = 2;
   const at::Tensor compensation = at::randn({kExperts, kHidden});
+  const route::Correction correction{at::randn({4, kHidden}), at::randn({kHidden, 4}),
+                                     at::randn({kHidden})};
   for (const bool gated : {false, true}) {
     for (const runtime::SelectionRule& rule : {top, threshold, shared}) {
       for (const bool compensated : {false, true}) {
@@ -47,9 +50,11 @@ TEST(MaskedFeedForward, GivesWhatTheSparseRunnerGives) {
         runtime::ExpertWeights packed = runtime::PackExperts(ffn, kExperts);
         if (compensated) packed = runtime::WithCompensation(packed, compensation);
         runtime::SparseFeedForward sparse(
-            std::make_shared<const runtime::ExpertWeights>(std::move(packed)), router, rule);
+            std::make_shared<const runtime::ExpertWeights>(std::move(packed)), router, rule,
+            compensated ? correction : route::Correction());
         MaskedFeedForward masked(ffn, kExperts, router, rule,
-                                 compensated ? compensation : at::Tensor());
+                                 compensated ? compensation : at::Tensor(),
+                                 compensated ? correction : route::Correction());
         const at::Tensor x = at::randn({17, kHidden});
         EXPECT_TRUE(at::allclose(masked.Forward(x), sparse.Forward(x), 1e-4, 1e-4));
       }

@@ -1,0 +1,147 @@
+#include "route/stand_fit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "moefy/base/progress.h"
+#include "moefy/route/compensation.h"
+#include "moefy/route/least_squares.h"
+#include "moefy/route/selection.h"
+
+namespace moefy::route {
+namespace {
+
+constexpr double kStrengths[] = {1e-3, 1e-2, 1e-1, 1.0};
+
+class StandFitter {
+ public:
+  StandFitter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
+              const OutputSample& sample, const at::Tensor& x, const TrainOptions& options)
+      : router_(router), ffn_(ffn), num_experts_(num_experts), sample_(sample), x_(x) {
+    for (const double ratio : options.fit_ratios) {
+      counts_.push_back(NumSelected(ratio, num_experts));
+    }
+    held_scores_ = router.Scores(sample.x());
+    errors_ = Errors(kept_, 0);
+  }
+
+  const Stand& kept() const { return kept_; }
+
+  void AddTerms(const Compensation& compensation) {
+    ContributionSums sums(ffn_.num_neurons(), num_experts_, x_.device());
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs) {
+      sums.Add(neurons, runs);
+    });
+    Stand with = kept_;
+    with.compensation = compensation.terms(sums, ffn_);
+    KeepIfBetter(with, errors_);
+  }
+
+  void FitOutput() {
+    OutputLeastSquares squares(ffn_, kept_.compensation);
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs) {
+      squares.Add(neurons, runs);
+    });
+    for (const double strength : kStrengths) {
+      Stand with = kept_;
+      with.w_out = squares.Solve(strength);
+      KeepIfBetter(with, errors_);
+    }
+  }
+
+  // Ridge regression of what is missing, over the share of experts that do not run, on [x, 1]; then
+  // the leading directions of its own predictions (reduced-rank regression).
+  void AddCorrection() {
+    const int64_t hidden = ffn_.hidden(), rank = std::max<int64_t>(4, hidden / 16);
+    const at::TensorOptions options = x_.options().dtype(at::kDouble);
+    at::Tensor gram = at::zeros({hidden + 1, hidden + 1}, options);
+    at::Tensor right = at::zeros({hidden + 1, hidden}, options);
+    ForEachChunk([&](const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs) {
+      const at::Tensor dropped =
+          runs.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
+      const at::Tensor in =
+          at::cat({x.to(at::kDouble), at::ones({x.size(0), 1}, options)}, 1) * dropped;
+      const at::Tensor missing = MissingOutput(x, neurons, runs, ffn_.w_out, kept_);
+      gram.add_(at::mm(in.t(), in));
+      right.add_(at::mm(in.t(), missing.to(at::kDouble)));
+    });
+    const double flops = 4.0 * static_cast<double>(hidden * rank);
+    const double expert_flops = 2.0 * static_cast<double>(hidden * ffn_.num_neurons()) *
+                                (ffn_.w_gate.defined() ? 3 : 2) / static_cast<double>(num_experts_);
+    const MeanErrors with_more = Errors(kept_, std::llround(std::ceil(flops / expert_flops)));
+    for (const double strength : kStrengths) {
+      at::Tensor penalised = gram.clone();
+      penalised.diagonal().add_(gram.diagonal().mean().clamp_min(1e-12) * strength);
+      const at::Tensor w =
+          at::cholesky_solve(right, at::linalg_cholesky(penalised)).t();  // [hidden, hidden + 1]
+      const auto [values, vectors] = at::linalg_eigh(w.mm(gram).mm(w.t()), "L");
+      const at::Tensor up = vectors.narrow(1, hidden - rank, rank);  // the largest
+      const at::Tensor down = up.t().mm(w);                          // [rank, hidden + 1]
+      Stand with = kept_;
+      with.correction = {down.narrow(1, 0, hidden).to(at::kFloat).contiguous(),
+                         up.to(at::kFloat).contiguous(),
+                         up.mv(down.select(1, hidden)).to(at::kFloat)};
+      const MeanErrors least{std::min(errors_.all, with_more.all),
+                             std::min(errors_.varying, with_more.varying)};
+      KeepIfBetter(with, least);
+    }
+  }
+
+ private:
+  struct MeanErrors {
+    double all = 0, varying = 0;
+  };
+
+  // Means over the ratios, with `more` experts than they give.
+  MeanErrors Errors(const Stand& stand, int64_t more) const {
+    MeanErrors errors;
+    for (const int64_t k : counts_) {
+      const at::Tensor runs = TopKMask(held_scores_, std::min(num_experts_, k + more));
+      errors.all += sample_.Error(runs, stand) / static_cast<double>(counts_.size());
+      errors.varying += sample_.VaryingError(runs, stand) / static_cast<double>(counts_.size());
+    }
+    return errors;
+  }
+
+  void KeepIfBetter(const Stand& candidate, const MeanErrors& than) {
+    const MeanErrors errors = Errors(candidate, 0);
+    if (!(errors.all < than.all && errors.varying < than.varying)) return;
+    kept_ = candidate;
+    errors_ = errors;
+  }
+
+  // use(x, neurons, runs), for every ratio.
+  template <class Use>
+  void ForEachChunk(const Use& use) {
+    constexpr int64_t kChunk = 1024;
+    for (const at::Tensor& part : x_.split(kChunk)) {
+      ThrowIfInterrupted();
+      const at::Tensor neurons = model::NeuronActivations(ffn_, part);
+      const at::Tensor scores = router_.Scores(part);
+      for (const int64_t k : counts_) use(part, neurons, TopKMask(scores, k));
+    }
+  }
+
+  Router& router_;
+  const model::FfnWeights& ffn_;
+  int64_t num_experts_;
+  const OutputSample& sample_;
+  at::Tensor x_, held_scores_;
+  std::vector<int64_t> counts_;  // of experts, per ratio
+  Stand kept_;
+  MeanErrors errors_;
+};
+
+}  // namespace
+
+Stand FitStand(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
+               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options) {
+  const Compensation& compensation = GetCompensation(options.compensation);
+  StandFitter fitter(router, ffn, num_experts, sample, x, options);
+  if (compensation.name != "none") fitter.AddTerms(compensation);
+  if (options.least_squares) fitter.FitOutput();
+  if (compensation.corrected) fitter.AddCorrection();
+  return fitter.kept();
+}
+
+}  // namespace moefy::route

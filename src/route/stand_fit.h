@@ -1,0 +1,15 @@
+// What stands in for the experts that do not run, found from recorded inputs.
+#pragma once
+
+#include "moefy/route/output_error.h"
+#include "moefy/route/router_trainer.h"
+
+namespace moefy::route {
+
+// First the compensation, then W_out with it, then the correction of what is left: each is kept if
+// it makes both held-out errors of `sample` smaller on the mean over options.fit_ratios; the
+// correction only if more experts for the same work would not. x [tokens, hidden]: to learn from.
+Stand FitStand(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
+               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options);
+
+}  // namespace moefy::route
