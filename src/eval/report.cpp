@@ -4,6 +4,8 @@
 
 #include "moefy/base/strings.h"
 #include "moefy/eval/metric.h"
+#include "moefy/route/router.h"
+#include "moefy/route/selection.h"
 
 namespace moefy::eval {
 namespace {
@@ -55,8 +57,8 @@ std::string FormatEvaluation(const EvaluationReport& report) {
   const int decimals = share ? 2 : 4;
   for (const EvaluationRow& row : report.rows) {
     const bool dense = row.selection == "dense";
-    // The oracle and random selections are bounds, not methods: their time means nothing.
-    const bool timed = dense || (row.selection != "oracle" && row.selection != "random");
+    // Oracles and random are bounds, not methods: their time means nothing.
+    const bool timed = dense || route::FindRouterKind(route::ParseSelection(row.selection).router);
     const auto& [name, value, difference] = row.metric();
     const auto [low, high] = Interval95(difference);
     cells.push_back({

@@ -251,11 +251,9 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   setup.install = [&](model::Transformer& transformer, double ratio) {
     for (size_t i = 0; i < transformer.num_ffns(); ++i) {
       const auto& dense = dynamic_cast<model::DenseFeedForward&>(transformer.feed_forward(i));
-      const runtime::FfnSelection& chosen = selections.at(ratio)[i];
       transformer.ExchangeFeedForward(
           i, std::make_unique<train::MaskedFeedForward>(
-                 dense.weights(), moe.ffns()[i].plan.num_experts(), chosen.router, chosen.rule,
-                 chosen.compensation, chosen.correction));
+                 dense.weights(), moe.ffns()[i].plan.num_experts(), selections.at(ratio)[i]));
     }
   };
   const auto teacher = LoadTeacher(options, moe);

@@ -1,5 +1,7 @@
 #include "moefy/route/router.h"
 
+#include <algorithm>
+
 #include "moefy/base/error.h"
 #include "moefy/route/analytic_routers.h"
 #include "moefy/route/learned_routers.h"
@@ -117,12 +119,15 @@ const std::vector<RouterKind>& RouterKinds() {
   return kinds;
 }
 
+const RouterKind* FindRouterKind(const std::string& name) {
+  const auto found = std::ranges::find(RouterKinds(), name, &RouterKind::name);
+  return found == RouterKinds().end() ? nullptr : &*found;
+}
+
 const RouterKind& GetRouterKind(const std::string& name) {
+  if (const RouterKind* kind = FindRouterKind(name)) return *kind;
   std::vector<std::string> names;
-  for (const RouterKind& kind : RouterKinds()) {
-    if (kind.name == name) return kind;
-    names.push_back(kind.name);
-  }
+  for (const RouterKind& kind : RouterKinds()) names.push_back(kind.name);
   throw UsageError("unknown router ", Quoted(name), DidYouMean(name, names), "; one of ",
                    Join(names));
 }

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
-#include <map>
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
@@ -20,6 +19,7 @@ namespace fs = std::filesystem;
 // Behind an FFN's name: everything that route-train stores.
 constexpr const char* kRouterPart = ".router.";
 constexpr const char* kThresholds = "thresholds";
+constexpr const char* kNeuronThresholds = "neuron_thresholds";
 constexpr const char* kErrors = "errors";
 constexpr const char* kCompensation = "compensation";
 constexpr const char* kCorrectionDown = "correction_down";
@@ -50,6 +50,7 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn
   MOEFY_CHECK(names.size() == parameters.size());
   for (size_t i = 0; i < names.size(); ++i) tensors.emplace_back(names[i], parameters[i]);
   tensors.emplace_back(kThresholds, trained.thresholds);
+  tensors.emplace_back(kNeuronThresholds, trained.neuron_thresholds);
   tensors.emplace_back(kErrors, trained.errors);
   const Stand& stand = trained.stand;
   if (stand.compensation.defined()) tensors.emplace_back(kCompensation, stand.compensation);
@@ -275,6 +276,11 @@ at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   return ReadF32(moe.extras(), NameOf(moe.ffns().at(ffn_idx), kThresholds), {101});
 }
 
+at::Tensor ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+  RequireRouters(moe);
+  return ReadF32(moe.extras(), NameOf(moe.ffns().at(ffn_idx), kNeuronThresholds), {101});
+}
+
 at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
   const std::string name = NameOf(ffn, kCompensation);
@@ -317,12 +323,14 @@ std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_rati
   return SpendBudget(ffns, ffn_ratio);
 }
 
-bool HasPolicy(const split::MoeCheckpoint& moe, const std::string& policy) {
-  const std::map<std::string, std::string> needed = {{Selection::kThreshold, kThresholds},
-                                                     {Selection::kBudget, kErrors}};
-  const auto part = needed.find(policy);
-  return part == needed.end() ||
-         (!moe.ffns().empty() && moe.extras().Find(NameOf(moe.ffns()[0], part->second)));
+bool HasPolicy(const split::MoeCheckpoint& moe, const Selection& selection) {
+  std::vector<const char*> needed;
+  if (selection.policy == Selection::kThreshold) needed.push_back(kThresholds);
+  if (selection.policy == Selection::kBudget) needed.push_back(kErrors);
+  if (selection.neuron_share < 1) needed.push_back(kNeuronThresholds);
+  return std::ranges::all_of(needed, [&](const char* part) {
+    return !moe.ffns().empty() && moe.extras().Find(NameOf(moe.ffns()[0], part));
+  });
 }
 
 }  // namespace moefy::route

@@ -60,6 +60,12 @@ struct HeldOut {
     quality.tokens = x.size(0);
     return quality;
   }
+  // Of the chosen experts' neurons, all tokens in one row.
+  at::Tensor Contributions(Router& router, int64_t k) const {
+    const at::Tensor runs = TopKMask(router.Scores(sample_x), k);  // [tokens, experts]
+    const at::Tensor all = sample.neurons().abs() * ffn.w_out.norm(2, {1});
+    return all.view({all.size(0), num_experts, -1}).masked_select(runs.unsqueeze(2));
+  }
   double Error(Router& router, double ratio, const Stand& stand = {}) const {
     return sample.Error(TopKMask(router.Scores(sample_x), NumSelected(ratio, num_experts)), stand);
   }
@@ -162,6 +168,7 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   const at::Tensor scores = result.router->Scores(held_out.x);
   result.load = TopKMask(scores, k).to(at::kFloat).mean(0);
   result.thresholds = ThresholdTable(scores);
+  result.neuron_thresholds = ThresholdTable(held_out.Contributions(*result.router, k));
   result.errors = at::empty({static_cast<int64_t>(kCurveRatios.size())}, at::kFloat);
   for (size_t i = 0; i < kCurveRatios.size(); ++i) {
     result.errors[static_cast<int64_t>(i)] =

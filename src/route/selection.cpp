@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -66,11 +67,23 @@ const std::vector<std::string>& PolicyNames() {
 }
 
 Selection ParseSelection(const std::string& text) {
-  const size_t colon = text.find(':');
+  const size_t slash = text.find('/');
+  const std::string experts = text.substr(0, slash);
+  const size_t colon = experts.find(':');
   Selection selection;
-  selection.router = OneOf(RouterNames(), text.substr(0, colon), "selection", text);
-  if (colon == std::string::npos) return selection;
-  selection.policy = OneOf(PolicyNames(), text.substr(colon + 1), "selection policy", text);
+  selection.router = OneOf(RouterNames(), experts.substr(0, colon), "selection", text);
+  if (colon != std::string::npos) {
+    selection.policy = OneOf(PolicyNames(), experts.substr(colon + 1), "selection policy", text);
+  }
+  if (slash == std::string::npos) return selection;
+  const std::string share = text.substr(slash + 1);
+  const char* const end = share.data() + share.size();
+  const auto [stop, code] = std::from_chars(share.data(), end, selection.neuron_share);
+  if (code != std::errc() || stop != end ||
+      !(selection.neuron_share > 0 && selection.neuron_share <= 1)) {
+    throw UsageError("the share of neurons in ", Quoted(text), " is ", Quoted(share),
+                     "; expected one above 0 and at most 1");
+  }
   return selection;
 }
 

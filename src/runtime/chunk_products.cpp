@@ -84,6 +84,7 @@ void ChunkRun::RunFirstProduct(const Tile& tile) const {
   args.out_scale = part(experts_.out_scale);
   args.b_in = part(experts_.b_in);
   args.b_gate = part(experts_.b_gate);
+  args.min_magnitude = part(experts_.min_magnitude);
   args.map = MapOf(experts_.activation);
   args.h = scratch_.h.data() + tile.slot * kTileNeurons;
   args.h_stride = kTileNeurons;
@@ -109,7 +110,7 @@ void ChunkRun::RunSecondProduct(int64_t item, int thread) const {
     }
   }
   SecondProductArgs args;
-  args.sparse = experts_.activation == model::Activation::kRelu;
+  args.sparse = experts_.activation == model::Activation::kRelu || experts_.min_magnitude;
   args.format = experts_.format;
   const int64_t width = BytesPerWeight(experts_.format);
   for (size_t i = 0; i < scratch_.tiles.size(); ++i) {

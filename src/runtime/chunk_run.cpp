@@ -3,6 +3,8 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 #include <numeric>
 
 #include "moefy/base/error.h"
@@ -70,6 +72,12 @@ void ChunkRun::Prepare(int threads) {
   GrowTo(scratch_.scores, num_tokens_ * router_stride_);
   GrowTo(scratch_.chosen, num_tokens_ * num_chosen_);
   GrowTo(scratch_.keys, threads * router_->num_experts);
+}
+
+int64_t ChunkRun::CountLiveNeurons() const {
+  return std::transform_reduce(scratch_.live.begin(), scratch_.live.begin() + num_slots_,
+                               int64_t{0}, std::plus<>(),
+                               [](uint32_t bits) { return int64_t{std::popcount(bits)}; });
 }
 
 // Every thread runs this; work is shared at each `omp for`, which also ends in a barrier.

@@ -42,6 +42,7 @@ class ChunkRun {
 
   int64_t num_active_experts() const { return num_active_; }
   int64_t num_pairs() const { return num_pairs_; }
+  int64_t CountLiveNeurons() const;  // neurons x tokens that the second product did not skip
 
  private:
   // chunk_run.cpp: the order of things.

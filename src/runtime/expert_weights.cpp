@@ -266,6 +266,18 @@ ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms) {
   return experts;
 }
 
+ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magnitude) {
+  const int64_t neurons = experts.num_experts * experts.neurons_per_expert;
+  CheckShape("min_magnitude", min_magnitude, {neurons});
+  experts.min_magnitude_storage = Allocate(neurons * int64_t{sizeof(float)} + kSlackBytes);
+  auto* values = static_cast<float*>(experts.min_magnitude_storage.get());
+  const at::Tensor in = min_magnitude.to(at::kFloat).contiguous();
+  std::copy_n(in.data_ptr<float>(), neurons, values);
+  std::fill_n(values + neurons, kSlackBytes / int64_t{sizeof(float)}, 0.0f);
+  experts.min_magnitude = values;
+  return experts;
+}
+
 RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2) {
   RouterWeights packed;
   packed.num_experts = w1.size(0);

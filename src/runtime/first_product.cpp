@@ -148,6 +148,11 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
         } else {
           value = Apply(d, args.map, value);
         }
+        if (args.min_magnitude) {
+          // Less, not at least: NaN stays.
+          const auto less = hn::Lt(hn::Abs(value), hn::LoadU(d, args.min_magnitude + n));
+          value = hn::IfThenZeroElse(less, value);
+        }
         if (args.out_scale) value = hn::Mul(value, hn::LoadU(d, args.out_scale + n));
         hn::StoreU(value, d, h + n);
         uint64_t bits = 0;
@@ -157,7 +162,8 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
         live |= bits << n;
       }
       if (!args.live) continue;
-      args.live[begin + r] = args.map == Map::kRelu ? static_cast<uint32_t>(live) & all : all;
+      const bool zeros = args.map == Map::kRelu || args.min_magnitude;
+      args.live[begin + r] = zeros ? static_cast<uint32_t>(live) & all : all;
     }
   }
 }

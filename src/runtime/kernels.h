@@ -31,12 +31,15 @@ struct FirstProductArgs {
   const float* in_scale = nullptr;
   const float* gate_scale = nullptr;
   const float* out_scale = nullptr;
-  const float* b_in = nullptr;    // [width] or null; readable likewise
-  const float* b_gate = nullptr;  // as b_in, or null
+  const float* b_in = nullptr;           // [width] or null; readable likewise
+  const float* b_gate = nullptr;         // as b_in, or null
+  const float* min_magnitude = nullptr;  // [width] or null; less of a neuron is none. Likewise
   Map map = Map::kRelu;
   float* h = nullptr;  // row of the i-th of `tokens` at h + i * h_stride; whole blocks written
   int64_t h_stride = 0;
-  uint32_t* live = nullptr;  // [num_tokens] or null, bit n: neuron n is not zero; all unless ReLU
+  // [num_tokens] or null, bit n: neuron n is not zero. All, unless ReLU or min_magnitude make
+  // zeros.
+  uint32_t* live = nullptr;
 };
 
 // y += h W_out of some tokens, one tile and one panel. Neurons that are zero are not read.

@@ -24,7 +24,7 @@ at::Tensor RunChunks(const ExpertWeights& experts, const at::Tensor& x, SparseCo
   const at::Tensor inputs = x.contiguous();  // [tokens, hidden]
   at::Tensor y = at::empty_like(inputs, at::MemoryFormat::Contiguous);
   const int64_t num_tokens = x.size(0);
-  int64_t expert_loads = 0, pairs = 0;
+  int64_t expert_loads = 0, pairs = 0, live = 0;
   for (int64_t begin = 0; begin < num_tokens; begin += kChunkTokens) {
     ChunkRun run(experts, inputs.data_ptr<float>() + begin * experts.hidden,
                  std::min(kChunkTokens, num_tokens - begin),
@@ -33,6 +33,8 @@ at::Tensor RunChunks(const ExpertWeights& experts, const at::Tensor& x, SparseCo
     run.Execute(at::get_num_threads());
     expert_loads += run.num_active_experts();
     pairs += run.num_pairs();
+    live += experts.min_magnitude ? run.CountLiveNeurons()
+                                  : run.num_pairs() * experts.neurons_per_expert;
   }
   if (counters) {
     counters->tokens += num_tokens;
@@ -41,8 +43,9 @@ at::Tensor RunChunks(const ExpertWeights& experts, const at::Tensor& x, SparseCo
     counters->neurons_total += num_tokens * experts.num_experts * experts.neurons_per_expert;
     counters->expert_loads += expert_loads;
     counters->weight_bytes_read += expert_loads * experts.ExpertBytes();
-    counters->expert_flops += 2.0 * static_cast<double>(pairs * experts.neurons_per_expert *
-                                                        experts.num_matrices() * experts.hidden);
+    const int64_t first_products =
+        pairs * experts.neurons_per_expert * (experts.num_matrices() - 1);
+    counters->expert_flops += 2.0 * static_cast<double>((first_products + live) * experts.hidden);
   }
   return y;
 }

@@ -13,18 +13,12 @@
 namespace moefy::runtime {
 namespace {
 
-// The kind of that name; nullptr for bounds (oracles, random).
-const route::RouterKind* FindKind(const std::string& router) {
-  const auto& kinds = route::RouterKinds();
-  const auto found = std::ranges::find(kinds, router, &route::RouterKind::name);
-  return found == kinds.end() ? nullptr : &*found;
-}
-
 void CheckSelection(const route::Selection& selection, const std::string& text,
                     const split::MoeCheckpoint& moe) {
-  const route::RouterKind* kind = FindKind(selection.router);
-  const bool needs_store =
-      (kind && !kind->from_weights) || selection.policy != route::Selection::kTopK;
+  const route::RouterKind* kind = route::FindRouterKind(selection.router);
+  const bool needs_store = (kind && !kind->from_weights) ||
+                           selection.policy != route::Selection::kTopK ||
+                           selection.neuron_share < 1;
   if (!needs_store) return;
   const std::string stored = route::StoredRouterKind(moe);
   if (stored.empty()) {
@@ -37,10 +31,10 @@ void CheckSelection(const route::Selection& selection, const std::string& text,
                      moe.directory(), " holds ", stored, " ones; `moefy route-train --router ",
                      selection.router, "` makes them");
   }
-  if (!route::HasPolicy(moe, selection.policy)) {
+  if (!route::HasPolicy(moe, selection)) {
     throw UsageError("--selection ", text, ": the routers of ", moe.directory(),
-                     " were stored by an older moefy that did not measure what ", selection.policy,
-                     " needs; run `moefy route-train` again");
+                     " were stored by an older moefy that did not measure what this needs; run ",
+                     "`moefy route-train` again");
   }
 }
 
@@ -104,7 +98,13 @@ std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std
   const bool compensated = parsed.router == route::StoredRouterKind(moe);
   std::vector<FfnSelection> selections;
   for (size_t i = 0; i < rules.size(); ++i) {
-    FfnSelection of_ffn{MakeRouter(moe, parsed.router, i, seed), rules[i], {}, {}};
+    FfnSelection of_ffn{MakeRouter(moe, parsed.router, i, seed), rules[i]};
+    if (parsed.neuron_share < 1) {
+      const at::Tensor w_out = model::ReadFfnWeights(moe.weights(), moe.ffns()[i].spec).w_out;
+      const float least =
+          route::ThresholdFor(route::ReadNeuronThresholds(moe, i), parsed.neuron_share);
+      of_ffn.min_magnitude = least / w_out.norm(2, {1}).clamp_min(1e-30);
+    }
     if (compensated) {
       of_ffn.compensation = route::ReadCompensation(moe, i);
       of_ffn.correction = CorrectionFor(moe, i, rules[i], ffn_ratio);
@@ -112,6 +112,22 @@ std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std
     selections.push_back(std::move(of_ffn));
   }
   return selections;
+}
+
+std::unique_ptr<SparseFeedForward> MakeSparse(std::shared_ptr<const ExpertWeights> packed,
+                                              const FfnSelection& selection) {
+  if (selection.compensation.defined() || selection.min_magnitude.defined()) {
+    ExpertWeights experts = *packed;  // shares the weights
+    if (selection.compensation.defined()) {
+      experts = WithCompensation(std::move(experts), selection.compensation);
+    }
+    if (selection.min_magnitude.defined()) {
+      experts = WithMinMagnitude(std::move(experts), selection.min_magnitude);
+    }
+    packed = std::make_shared<const ExpertWeights>(std::move(experts));
+  }
+  return std::make_unique<SparseFeedForward>(std::move(packed), selection.router, selection.rule,
+                                             selection.correction);
 }
 
 SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightFormat format,
@@ -140,18 +156,10 @@ void SparseModel::Install(const std::string& selection, double ffn_ratio) {
   const std::vector<FfnSelection> selections = SelectionOf(moe_, selection, ffn_ratio, seed_);
   installed_.clear();
   for (size_t ffn_idx = 0; ffn_idx < experts_.size(); ++ffn_idx) {
-    const FfnSelection& of_ffn = selections[ffn_idx];
-    auto sparse = std::make_unique<SparseFeedForward>(
-        Compensated(of_ffn.compensation, ffn_idx), of_ffn.router, of_ffn.rule, of_ffn.correction);
+    auto sparse = MakeSparse(experts_[ffn_idx], selections[ffn_idx]);
     installed_.push_back(sparse.get());
     transformer_.ExchangeFeedForward(ffn_idx, std::move(sparse));
   }
-}
-
-std::shared_ptr<const ExpertWeights> SparseModel::Compensated(const at::Tensor& terms,
-                                                              size_t ffn_idx) const {
-  if (!terms.defined()) return experts_[ffn_idx];
-  return std::make_shared<const ExpertWeights>(WithCompensation(*experts_[ffn_idx], terms));
 }
 
 SparseCounters SparseModel::Counters() const {

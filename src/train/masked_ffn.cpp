@@ -18,32 +18,29 @@ at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
 }  // namespace
 
 MaskedFeedForward::MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
-                                     std::shared_ptr<route::Router> router,
-                                     const runtime::SelectionRule& rule, at::Tensor compensation,
-                                     route::Correction correction)
-    : ffn_(std::move(ffn)),
-      num_experts_(num_experts),
-      router_(std::move(router)),
-      rule_(rule),
-      compensation_(std::move(compensation)),
-      correction_(std::move(correction)) {
+                                     runtime::FfnSelection selection)
+    : ffn_(std::move(ffn)), num_experts_(num_experts), selection_(std::move(selection)) {
   MOEFY_CHECK(ffn_.num_neurons() % num_experts_ == 0);
 }
 
 at::Tensor MaskedFeedForward::Forward(const at::Tensor& x) {
+  const auto& [router, rule, compensation, correction, min_magnitude] = selection_;
   const int64_t tokens = x.size(0);
   at::Tensor mask;  // [tokens, experts]
   {
     const at::NoGradGuard no_grad;
-    const at::Tensor scores = router_->Scores(x.detach().to(at::kFloat).contiguous());
-    mask = ToMask(runtime::SelectExperts(scores, rule_), num_experts_).to(x.scalar_type());
+    const at::Tensor scores = router->Scores(x.detach().to(at::kFloat).contiguous());
+    mask = ToMask(runtime::SelectExperts(scores, rule), num_experts_).to(x.scalar_type());
   }
-  const at::Tensor neurons = model::NeuronActivations(ffn_, x).view(
-                                 {tokens, num_experts_, ffn_.num_neurons() / num_experts_}) *
-                             mask.unsqueeze(2);
+  at::Tensor neurons = model::NeuronActivations(ffn_, x);
+  if (min_magnitude.defined()) {
+    neurons = neurons.masked_fill(neurons.detach().abs() < min_magnitude, 0);
+  }
+  neurons =
+      neurons.view({tokens, num_experts_, ffn_.num_neurons() / num_experts_}) * mask.unsqueeze(2);
   at::Tensor y = at::linear(neurons.flatten(1), ffn_.w_out.t(), ffn_.b_out);
-  if (compensation_.defined()) y = y + at::matmul(1 - mask, compensation_.to(x.scalar_type()));
-  if (correction_.defined()) y = y + correction_.Of(x.to(at::kFloat)).to(x.scalar_type());
+  if (compensation.defined()) y = y + at::matmul(1 - mask, compensation.to(x.scalar_type()));
+  if (correction.defined()) y = y + correction.Of(x.to(at::kFloat)).to(x.scalar_type());
   return y;
 }
 

@@ -43,6 +43,8 @@ struct RouterKind {
   std::unique_ptr<Router> (*from_weights)(const model::FfnWeights& ffn, int64_t experts);
 };
 const std::vector<RouterKind>& RouterKinds();
+// nullptr for names that are none: bounds (oracles, random) and what is unknown.
+const RouterKind* FindRouterKind(const std::string& name);
 const RouterKind& GetRouterKind(const std::string& name);  // Error{kUsage} lists the names
 
 // All that can choose experts: the kinds, the targets' oracles and "random".

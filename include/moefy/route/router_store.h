@@ -39,14 +39,15 @@ bool IsCalibrated(const split::MoeCheckpoint& moe);
 // routers, or none of that version; Error{kInput} for tensors that are not as they should be.
 std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
 std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
-at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);    // [101]
-at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx);  // or undefined
-Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx);    // or undefined
+at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);        // [101]
+at::Tensor ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);  // [101]
+at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx);      // or undefined
+Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx);        // or undefined
 
 // Experts per FFN and token under the budget policy.
 std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio);
 
-// True when the stored routers come with what the policy needs to know.
-bool HasPolicy(const split::MoeCheckpoint& moe, const std::string& policy);
+// True when the stored routers come with what the selection's policy and share need to know.
+bool HasPolicy(const split::MoeCheckpoint& moe, const Selection& selection);
 
 }  // namespace moefy::route

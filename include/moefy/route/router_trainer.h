@@ -60,8 +60,10 @@ struct TrainedRouter {
   double seconds = 0;
 
   at::Tensor thresholds;  // [101] ThresholdTable of the held-out scores
-  at::Tensor errors;      // final_error at kCurveRatios
-  Stand stand;            // what was kept of compensation and calibration
+  // [101] the same of what neurons of chosen experts contribute, |activation| |row of W_out|.
+  at::Tensor neuron_thresholds;
+  at::Tensor errors;  // final_error at kCurveRatios
+  Stand stand;        // what was kept of compensation and calibration
 
   int64_t DeadExperts() const;  // that no held-out token runs
   // Of the load, over that of equal loads: 1 when all experts run equally often, 0 for one alone.

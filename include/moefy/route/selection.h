@@ -10,10 +10,13 @@
 
 namespace moefy::route {
 
-// Who scores and how scores become a choice: "ROUTER" or "ROUTER:POLICY", as in "mlp:threshold".
+// Who scores and how scores become a choice: "ROUTER", "ROUTER:POLICY", as in "mlp:threshold", and
+// either with "/SHARE", as in "mlp/0.5": of the chosen experts' neurons only this share goes
+// through W_out, those with the largest contributions.
 struct Selection {
   std::string router;                                     // of RouterNames()
   std::string policy = kTopK;                             // of PolicyNames()
+  double neuron_share = 1;                                // above 0, at most 1
   static constexpr const char* kTopK = "top-k";           // as many experts for every token
   static constexpr const char* kThreshold = "threshold";  // those that score so much: dynamic k
   static constexpr const char* kBudget = "budget";        // top-k, more of it where that helps most

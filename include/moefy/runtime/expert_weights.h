@@ -40,12 +40,13 @@ struct ExpertWeights {
   const float* in_scale = nullptr;  // INT8: [neurons] what a row is multiplied by; else null
   const float* gate_scale = nullptr;
   const float* out_scale = nullptr;
-  const float* b_in = nullptr;          // [experts, neurons_per_expert] or null
-  const float* b_gate = nullptr;        // as b_in, or null
-  const float* b_out = nullptr;         // [padded_hidden] or null
-  const float* compensation = nullptr;  // [experts, padded_hidden] or null
-  std::shared_ptr<void> storage;        // keeps the above alive; 64-byte aligned
-  std::shared_ptr<void> compensation_storage;
+  const float* b_in = nullptr;           // [experts, neurons_per_expert] or null
+  const float* b_gate = nullptr;         // as b_in, or null
+  const float* b_out = nullptr;          // [padded_hidden] or null
+  const float* compensation = nullptr;   // [experts, padded_hidden] or null
+  std::shared_ptr<void> storage;         // keeps the above alive; 64-byte aligned
+  const float* min_magnitude = nullptr;  // [experts, neurons_per_expert] or null
+  std::shared_ptr<void> compensation_storage, min_magnitude_storage;
 
   int64_t num_matrices() const { return w_gate ? 3 : 2; }
   int64_t ExpertBytes() const;  // read from memory when one expert runs
@@ -60,6 +61,10 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts,
 // What stands in for an expert that does not run: for each token, `terms` [experts, hidden] of the
 // experts that were not chosen are added to the output.
 ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms);
+
+// Neurons that put less than `min_magnitude` [neurons] into W_out put in nothing, and their rows of
+// it are not read.
+ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magnitude);
 
 // A learned router for the kernels: scores = W2 tanh(W1 x / |x|), both matrices in tiles like W_in.
 struct RouterWeights {

@@ -15,6 +15,19 @@
 
 namespace moefy::runtime {
 
+// How one FFN chooses experts and stands in for the others, whoever computes them.
+struct FfnSelection {
+  std::shared_ptr<route::Router> router;
+  SelectionRule rule;
+  at::Tensor compensation = {};       // [experts, hidden]; undefined for none
+  route::Correction correction = {};  // times the share of the experts that do not run
+  at::Tensor min_magnitude = {};      // [neurons]; neurons that give less count for nothing
+};
+
+// The sparse FFN that does it, on experts that others may share.
+std::unique_ptr<SparseFeedForward> MakeSparse(std::shared_ptr<const ExpertWeights> packed,
+                                              const FfnSelection& selection);
+
 class SparseModel {
  public:
   // `moe` must outlive the model. `seed` is that of the random selection. FFN by FFN, the weights
@@ -35,8 +48,6 @@ class SparseModel {
   double DenseFlops() const;
 
  private:
-  std::shared_ptr<const ExpertWeights> Compensated(const at::Tensor& terms, size_t ffn_idx) const;
-
   const split::MoeCheckpoint& moe_;
   uint64_t seed_;
   model::Transformer transformer_;
@@ -44,13 +55,6 @@ class SparseModel {
   std::vector<SparseFeedForward*> installed_;  // owned by transformer_
 };
 
-// How one FFN chooses experts and stands in for the others, whoever computes them.
-struct FfnSelection {
-  std::shared_ptr<route::Router> router;
-  SelectionRule rule;
-  at::Tensor compensation;       // [experts, hidden]; undefined for none
-  route::Correction correction;  // times the share of the experts that do not run
-};
 // Of every FFN, with the stored routers, thresholds, budgets, compensation and correction. The last
 // two are of the experts that the stored router leaves out; other selections go without. Errors as
 // Install.

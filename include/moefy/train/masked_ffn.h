@@ -3,30 +3,21 @@
 // itself is not (routers stay as they are). Thread-safety: one call at a time per object.
 #pragma once
 
-#include <memory>
-
 #include "moefy/model/feed_forward.h"
-#include "moefy/route/router.h"
-#include "moefy/runtime/sparse_ffn.h"
+#include "moefy/runtime/sparse_model.h"
 
 namespace moefy::train {
 
 class MaskedFeedForward final : public model::FeedForward {
  public:
-  // `ffn` is permuted as its plan says. `compensation` [experts, hidden] and `correction` stand in
-  // for experts that do not run; undefined for none.
-  MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
-                    std::shared_ptr<route::Router> router, const runtime::SelectionRule& rule,
-                    at::Tensor compensation, route::Correction correction = {});
+  // `ffn` is permuted as its plan says.
+  MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts, runtime::FfnSelection selection);
   at::Tensor Forward(const at::Tensor& x) override;
 
  private:
   model::FfnWeights ffn_;
   int64_t num_experts_;
-  std::shared_ptr<route::Router> router_;
-  runtime::SelectionRule rule_;
-  at::Tensor compensation_;
-  route::Correction correction_;
+  runtime::FfnSelection selection_;
 };
 
 }  // namespace moefy::train

@@ -301,6 +301,7 @@ TEST_F(Store, RoutersComeBackAsTrained) {
     const auto router = ReadMlpRouter(routed, i);
     EXPECT_TRUE(SameParameters(*router, *routers[i].router));
     EXPECT_TRUE(ReadThresholds(routed, i).equal(routers[i].thresholds));
+    EXPECT_TRUE(ReadNeuronThresholds(routed, i).equal(routers[i].neuron_thresholds));
     EXPECT_FALSE(ReadCompensation(routed, i).defined());
     EXPECT_EQ(routed.ffns()[i].plan.order(), moe.ffns()[i].plan.order());
     EXPECT_EQ(routed.manifest()["router"]["ffns"][i]["routed"]["mass"], routers[i].routed.mass);
@@ -337,13 +338,16 @@ TEST_F(Store, EveryKindComesBack) {
     const at::Tensor x = at::randn({5, moe.ffns()[0].spec.hidden});
     EXPECT_TRUE(router->Scores(x).allclose(routers[0].router->Scores(x), 1e-5, 1e-6));
     EXPECT_EQ(ReadBudget(routed, 1.0), std::vector<int64_t>(moe.ffns().size(), 8));
-    EXPECT_TRUE(HasPolicy(routed, "threshold") && HasPolicy(routed, "budget"));
+    for (const char* needs : {"mlp:threshold", "mlp:budget", "mlp/0.5"}) {
+      EXPECT_TRUE(HasPolicy(routed, ParseSelection(needs))) << needs;
+      EXPECT_FALSE(HasPolicy(moe, ParseSelection(needs))) << needs;
+    }
     if (kind.name != "mlp") {
       tests::ExpectError(ErrorKind::kUsage, {kind.name, "--router mlp"},
                          [&] { ReadMlpRouter(routed, 0); });
     }
   }
-  EXPECT_FALSE(HasPolicy(moe, "threshold"));
+  EXPECT_TRUE(HasPolicy(moe, ParseSelection("mlp")));
 }
 
 TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {

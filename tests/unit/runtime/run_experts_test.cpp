@@ -173,6 +173,33 @@ TEST(WithCompensation, AddsTheTermsOfExpertsThatDoNotRun) {
   EXPECT_THROW(WithCompensation(experts, at::zeros({5, 16})), Error);
 }
 
+TEST(WithMinMagnitude, NeuronsThatGiveLessCountForNothingOnEveryInstructionSet) {
+  for (const bool gated : {false, true}) {
+    const FfnShape shape{150, 6, 33, gated ? Activation::kSilu : Activation::kRelu, gated, true};
+    const model::FfnWeights ffn = tests::RandomFfn(shape, 1);
+    const at::Tensor x = tests::RandomTokens(20, 150, 2);
+    const at::Tensor chosen = tests::RandomChoice(20, 6, 2, 3);
+    const at::Tensor least = at::rand({6 * 33});
+    const at::Tensor neurons = model::NeuronActivations(ffn, x);
+    const at::Tensor runs = at::zeros({20, 6}).scatter_(1, chosen, 1.0).repeat_interleave(33, 1);
+    const at::Tensor kept = (neurons * runs).masked_fill(neurons.abs() < least, 0);
+    const at::Tensor wanted = at::mm(kept, ffn.w_out) + ffn.b_out;
+    const ExpertWeights experts = WithMinMagnitude(PackExperts(ffn, 6), least);
+    const Targets targets;
+    for (const int64_t target : targets.all()) {
+      targets.Use(target);
+      SparseCounters counters;
+      const at::Tensor y = RunExperts(experts, x, chosen, &counters);
+      EXPECT_LT(((y - wanted).abs().max() / wanted.abs().max()).item<double>(),
+                tests::kCompensation);
+      const auto live = static_cast<double>((kept != 0).sum().item<int64_t>());
+      const double first = 20.0 * 2 * 33 * (gated ? 2 : 1);
+      EXPECT_DOUBLE_EQ(counters.expert_flops, 2 * 150 * (first + live));
+    }
+    EXPECT_THROW(WithMinMagnitude(experts, at::zeros({5})), Error);
+  }
+}
+
 TEST(RunExperts, DoesNotDependOnThreads) {
   // Large enough for more than one thread to be worth it.
   for (const Activation activation : {Activation::kRelu, Activation::kGelu}) {

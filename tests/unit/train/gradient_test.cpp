@@ -33,9 +33,9 @@ void InstallMasked(const split::MoeCheckpoint& moe, model::Transformer& model) {
   const auto selections = runtime::SelectionOf(moe, "similarity", 0.5);
   for (size_t i = 0; i < model.num_ffns(); ++i) {
     const auto& dense = dynamic_cast<model::DenseFeedForward&>(model.feed_forward(i));
-    model.ExchangeFeedForward(i, std::make_unique<MaskedFeedForward>(
-                                     dense.weights(), moe.ffns()[i].plan.num_experts(),
-                                     selections[i].router, selections[i].rule, at::Tensor()));
+    model.ExchangeFeedForward(
+        i, std::make_unique<MaskedFeedForward>(dense.weights(), moe.ffns()[i].plan.num_experts(),
+                                               selections[i]));
   }
 }
 

@@ -4,7 +4,6 @@
 
 #include "moefy/route/learned_routers.h"
 #include "moefy/runtime/expert_weights.h"
-#include "moefy/runtime/sparse_ffn.h"
 
 namespace moefy::train {
 namespace {
@@ -41,22 +40,26 @@ TEST(MaskedFeedForward, GivesWhatTheSparseRunnerGives) {
   const at::Tensor compensation = at::randn({kExperts, kHidden});
   const route::Correction correction{at::randn({4, kHidden}), at::randn({kHidden, 4}),
                                      at::randn({kHidden})};
+  const at::Tensor min_magnitude = at::rand({kNeurons});
   for (const bool gated : {false, true}) {
     for (const runtime::SelectionRule& rule : {top, threshold, shared}) {
       for (const bool compensated : {false, true}) {
-        const model::FfnWeights ffn =
-            RandomFfn(gated, gated ? model::Activation::kSilu : model::Activation::kRelu);
-        const std::shared_ptr<route::Router> router = MlpRouter();
-        runtime::ExpertWeights packed = runtime::PackExperts(ffn, kExperts);
-        if (compensated) packed = runtime::WithCompensation(packed, compensation);
-        runtime::SparseFeedForward sparse(
-            std::make_shared<const runtime::ExpertWeights>(std::move(packed)), router, rule,
-            compensated ? correction : route::Correction());
-        MaskedFeedForward masked(ffn, kExperts, router, rule,
-                                 compensated ? compensation : at::Tensor(),
-                                 compensated ? correction : route::Correction());
-        const at::Tensor x = at::randn({17, kHidden});
-        EXPECT_TRUE(at::allclose(masked.Forward(x), sparse.Forward(x), 1e-4, 1e-4));
+        for (const bool thinned : {false, true}) {
+          runtime::FfnSelection selection{MlpRouter(), rule};
+          if (compensated) {
+            selection.compensation = compensation;
+            selection.correction = correction;
+          }
+          if (thinned) selection.min_magnitude = min_magnitude;
+          const model::FfnWeights ffn =
+              RandomFfn(gated, gated ? model::Activation::kSilu : model::Activation::kRelu);
+          const auto sparse = runtime::MakeSparse(
+              std::make_shared<const runtime::ExpertWeights>(runtime::PackExperts(ffn, kExperts)),
+              selection);
+          MaskedFeedForward masked(ffn, kExperts, selection);
+          const at::Tensor x = at::randn({17, kHidden});
+          EXPECT_TRUE(at::allclose(masked.Forward(x), sparse->Forward(x), 1e-4, 1e-4));
+        }
       }
     }
   }
@@ -69,9 +72,8 @@ TEST(MaskedFeedForward, ExpertsThatDoNotRunGetNoGradient) {
   ffn.w_out.requires_grad_();
   runtime::SelectionRule rule;
   rule.num_selected = 2;
-  const std::shared_ptr<route::Router> router = MlpRouter();
   const at::Tensor x = at::randn({1, kHidden});
-  MaskedFeedForward masked(ffn, kExperts, router, rule, {});
+  MaskedFeedForward masked(ffn, kExperts, {MlpRouter(), rule});
   masked.Forward(x).square().sum().backward();
   const at::Tensor per_expert = ffn.w_out.grad().abs().view({kExperts, -1}).sum(1);
   EXPECT_EQ((per_expert > 0).sum().item<int64_t>(), 2);
@@ -81,8 +83,8 @@ TEST(MaskedFeedForward, ExpertsThatDoNotRunGetNoGradient) {
 TEST(MaskedFeedForward, TakesNoTokens) {
   runtime::SelectionRule rule;
   rule.num_selected = 2;
-  MaskedFeedForward masked(RandomFfn(false, model::Activation::kRelu), kExperts, MlpRouter(), rule,
-                           {});
+  MaskedFeedForward masked(RandomFfn(false, model::Activation::kRelu), kExperts,
+                           {MlpRouter(), rule});
   EXPECT_EQ(masked.Forward(at::zeros({0, kHidden})).sizes(), at::IntArrayRef({0, kHidden}));
 }
 
