@@ -208,7 +208,8 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
 
   for (const NamedModel& named : models) {
     runtime::SparseModel sparse(*named.moe, options.seed, options.weights, progress);
-    for (const std::string& selection : options.selections) {
+    for (const std::string& given : options.selections) {
+      const std::string selection = runtime::NameSelection(*named.moe, given);
       for (const double ffn_ratio : options.ffn_ratios) {
         EvaluationRow row;
         row.model = named.name;

@@ -61,6 +61,10 @@ Json TaskFingerprints(const std::vector<std::string>& tasks, const std::string& 
   return out;
 }
 
+std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route) {
+  return route.name.empty() ? split.name : split.name + "-" + route.name;
+}
+
 // The recipe's stages connected: each knows its inputs and where its result goes.
 class Conversion {
  public:
@@ -75,8 +79,10 @@ class Conversion {
       if (split::NeedsInputs(split::GetSplitter(split.options.method), split.options.features)) {
         split.options.dump = recipe_.record.out;
       }
-      recipe_.eval.models.push_back(MoeOf(split));
-      if (recipe_.calibrate) recipe_.eval.models.push_back(CalibratedOf(split));
+      for (const RecipeRoute& route : recipe_.routes) {
+        recipe_.eval.models.push_back(MoeOf(split, route));
+        if (recipe_.calibrate) recipe_.eval.models.push_back(CalibratedOf(split, route));
+      }
     }
     recipe_.eval.dense = recipe_.model;
     recipe_.eval.data = recipe_.data;
@@ -111,32 +117,9 @@ class Conversion {
       if (!split.options.dump.empty()) split_inputs["record"] = record;
       stages.push_back({"split " + split.name, split_inputs, split.options.out,
                         [this, &split] { Split(split.options, IfExists::kReplace, progress_); }});
-      RouteTrainOptions route = recipe_.route;
-      route.moe = split.options.out;
-      route.dump = recipe_.record.out;
-      route.out = MoeOf(split);
-      const Json route_inputs = {
-          {"record", record}, {"split", split_inputs}, {"options", OptionsToJson(route)}};
-      routed.push_back(route_inputs);
-      stages.push_back({"route-train " + split.name, route_inputs, route.out, [this, route] {
-                          Warn(RouteTrain(route, IfExists::kReplace, progress_).warnings);
-                        }});
-      if (!recipe_.calibrate) continue;
-      CalibrateOptions calibrate = *recipe_.calibrate;
-      calibrate.moe = route.out;
-      calibrate.dense = recipe_.model;
-      calibrate.training.data = recipe_.data;
-      calibrate.out = CalibratedOf(split);
-      const Json calibrate_inputs = {
-          {"moe", route_inputs},
-          {"options", OptionsToJson(calibrate)},
-          {"data",
-           TaskFingerprint(calibrate.training.task, calibrate.training.split, recipe_.data)}};
-      routed.push_back(calibrate_inputs);
-      stages.push_back(
-          {"calibrate " + split.name, calibrate_inputs, calibrate.out, [this, calibrate] {
-             Warn(Calibrate(calibrate, IfExists::kReplace, progress_).warnings);
-           }});
+      for (const RecipeRoute& route : recipe_.routes) {
+        AddRoutedStages(split, route, split_inputs, record, stages, routed);
+      }
     }
     stages.push_back(
         {"eval",
@@ -151,11 +134,40 @@ class Conversion {
   std::vector<std::string>& warnings() { return warnings_; }
 
  private:
-  std::string MoeOf(const RecipeSplit& split) const {
-    return (out_ / ("moe-" + split.name)).string();
+  std::string MoeOf(const RecipeSplit& split, const RecipeRoute& route) const {
+    return (out_ / ("moe-" + RoutedName(split, route))).string();
   }
-  std::string CalibratedOf(const RecipeSplit& split) const {
-    return (out_ / ("calibrated-" + split.name)).string();
+  std::string CalibratedOf(const RecipeSplit& split, const RecipeRoute& route) const {
+    return (out_ / ("calibrated-" + RoutedName(split, route))).string();
+  }
+  // Routers of a split and, where the recipe says so, their calibration.
+  void AddRoutedStages(const RecipeSplit& split, const RecipeRoute& route, const Json& split_inputs,
+                       const Json& record, std::vector<Stage>& stages, Json& routed) {
+    const std::string name = RoutedName(split, route);
+    RouteTrainOptions train = route.options;
+    train.moe = split.options.out;
+    train.dump = recipe_.record.out;
+    train.out = MoeOf(split, route);
+    const Json route_inputs = {
+        {"record", record}, {"split", split_inputs}, {"options", OptionsToJson(train)}};
+    routed.push_back(route_inputs);
+    stages.push_back({"route-train " + name, route_inputs, train.out, [this, train] {
+                        Warn(RouteTrain(train, IfExists::kReplace, progress_).warnings);
+                      }});
+    if (!recipe_.calibrate) return;
+    CalibrateOptions calibrate = *recipe_.calibrate;
+    calibrate.moe = train.out;
+    calibrate.dense = recipe_.model;
+    calibrate.training.data = recipe_.data;
+    calibrate.out = CalibratedOf(split, route);
+    const Json calibrate_inputs = {
+        {"moe", route_inputs},
+        {"options", OptionsToJson(calibrate)},
+        {"data", TaskFingerprint(calibrate.training.task, calibrate.training.split, recipe_.data)}};
+    routed.push_back(calibrate_inputs);
+    stages.push_back({"calibrate " + name, calibrate_inputs, calibrate.out, [this, calibrate] {
+                        Warn(Calibrate(calibrate, IfExists::kReplace, progress_).warnings);
+                      }});
   }
   void Warn(const std::vector<std::string>& warnings) {
     warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
@@ -256,15 +268,18 @@ ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) 
     const uint64_t router_bytes =
         num_ffns * experts * (static_cast<uint64_t>(config.hidden) + experts) * sizeof(float);
     plan.stages.push_back("split " + split.name);
-    plan.stages.push_back("route-train " + split.name);
     plan.outputs.push_back({(out / ("split-" + split.name)).string(), plan.model.num_bytes});
-    // The weights are hard links to the split's where the file system has them.
-    plan.outputs.push_back(
-        {(out / ("moe-" + split.name)).string(), plan.model.num_bytes + router_bytes});
-    if (!recipe.calibrate) continue;
-    plan.stages.push_back("calibrate " + split.name);
-    plan.outputs.push_back(
-        {(out / ("calibrated-" + split.name)).string(), plan.model.num_bytes + router_bytes});
+    for (const RecipeRoute& route : recipe.routes) {
+      const std::string name = RoutedName(split, route);
+      plan.stages.push_back("route-train " + name);
+      // The weights are hard links to the split's where the file system has them.
+      plan.outputs.push_back(
+          {(out / ("moe-" + name)).string(), plan.model.num_bytes + router_bytes});
+      if (!recipe.calibrate) continue;
+      plan.stages.push_back("calibrate " + name);
+      plan.outputs.push_back(
+          {(out / ("calibrated-" + name)).string(), plan.model.num_bytes + router_bytes});
+    }
   }
   plan.stages.emplace_back("eval");
   // The dense model and a sparse one in F32 side by side, the sparse FFNs twice (packed, and as

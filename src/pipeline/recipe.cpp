@@ -24,6 +24,14 @@ void ReadStage(const JsonObject& object, const std::vector<std::string>& own, Op
   object.RefuseUnknownKeys();
 }
 
+// The name is part of a directory's.
+void CheckName(const JsonObject& object, const std::string& name, const char* what,
+               std::set<std::string>& taken) {
+  if (name.find('/') == std::string::npos && taken.insert(name).second) return;
+  throw InputError(object.PathOf("name"), " is ", Quoted(name),
+                   "; expected a plain name that no other ", what, " of the recipe has");
+}
+
 std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
   std::vector<RecipeSplit> splits;
   std::set<std::string> names;
@@ -32,26 +40,44 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
     split.name = object.GetString("name", "");
     ReadStage(object, {"checkpoint", "dump", "out"}, split.options);
     if (split.name.empty()) split.name = split.options.method;
-    if (split.name.find('/') != std::string::npos || !names.insert(split.name).second) {
-      throw InputError(object.PathOf("name"), " is ", Quoted(split.name),
-                       "; expected a plain name that no other split of the recipe has");
-    }
+    CheckName(object, split.name, "split", names);
     splits.push_back(std::move(split));
   }
   if (splits.empty()) throw InputError(recipe.PathOf("split"), " is empty; expected at least one");
   return splits;
 }
 
-Recipe ParseRecipe(const JsonObject& json, const std::filesystem::path& directory) {
+// "route" is an object, or an array of objects with names.
+std::vector<RecipeRoute> ReadRoutes(const JsonObject& recipe, bool is_array) {
+  const std::vector<std::string> own = {"moe", "dump", "out"};
+  std::vector<RecipeRoute> routes;
+  if (!is_array) {
+    routes.emplace_back();
+    if (recipe.Has("route")) ReadStage(recipe.GetObject("route"), own, routes[0].options);
+    return routes;
+  }
+  std::set<std::string> names;
+  for (const JsonObject& object : recipe.GetObjects("route")) {
+    RecipeRoute route;
+    route.name = object.GetString("name", "");
+    ReadStage(object, own, route.options);
+    if (route.name.empty()) route.name = route.options.preset;
+    CheckName(object, route.name, "route", names);
+    routes.push_back(std::move(route));
+  }
+  if (routes.empty()) throw InputError(recipe.PathOf("route"), " is empty; expected at least one");
+  return routes;
+}
+
+Recipe ParseRecipe(const JsonObject& json, bool routes_are_array,
+                   const std::filesystem::path& directory) {
   Recipe recipe;
   const auto resolve = [&](const std::string& path) { return FromDirectory(directory, path); };
   recipe.model = resolve(json.GetString("model", ""));
   recipe.data = resolve(json.GetString("data", ""));
   ReadStage(json.GetObject("record"), {"checkpoint", "data", "out"}, recipe.record);
   recipe.splits = ReadSplits(json);
-  if (json.Has("route")) {
-    ReadStage(json.GetObject("route"), {"moe", "dump", "out"}, recipe.route);
-  }
+  recipe.routes = ReadRoutes(json, routes_are_array);
   if (json.Has("calibrate")) {
     ReadStage(json.GetObject("calibrate"), {"moe", "dense", "data", "out"},
               recipe.calibrate.emplace());
@@ -70,7 +96,9 @@ Recipe ParseRecipe(const JsonObject& json, const std::filesystem::path& director
 Recipe ReadRecipe(const std::filesystem::path& path) {
   try {
     const Json json = ReadJsonFile(path);
-    Recipe recipe = ParseRecipe(JsonObject(json, path.string()), path.parent_path());
+    const auto route = json.find("route");
+    Recipe recipe = ParseRecipe(JsonObject(json, path.string()),
+                                route != json.end() && route->is_array(), path.parent_path());
     recipe.name = path.stem().string();
     return recipe;
   } catch (const Error& error) {

@@ -136,6 +136,7 @@ const std::vector<std::string>& RouterNames() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
     for (const RouterKind& kind : RouterKinds()) all.push_back(kind.name);
+    all.emplace_back(kStoredRouter);
     for (const Target& target : Targets()) all.push_back(target.oracle);
     all.emplace_back("random");
     return all;

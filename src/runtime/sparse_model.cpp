@@ -26,7 +26,7 @@ void CheckSelection(const route::Selection& selection, const std::string& text,
                      moe.directory(), " --dump DUMP` first, or choose among --selection ",
                      "similarity,representative,random,oracle,oracle-output");
   }
-  if (stored != selection.router) {
+  if (selection.router != route::kStoredRouter && selection.router != stored) {
     throw UsageError("--selection ", text, " needs ", selection.router, " routers; ",
                      moe.directory(), " holds ", stored, " ones; `moefy route-train --router ",
                      selection.router, "` makes them");
@@ -93,7 +93,7 @@ route::Correction CorrectionFor(const split::MoeCheckpoint& moe, size_t ffn_idx,
 std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
                                       double ffn_ratio, uint64_t seed) {
   CheckSelections({selection}, {&moe});
-  const route::Selection parsed = route::ParseSelection(selection);
+  const route::Selection parsed = route::ParseSelection(NameSelection(moe, selection));
   const std::vector<SelectionRule> rules = Rules(moe, parsed, ffn_ratio);
   const bool compensated = parsed.router == route::StoredRouterKind(moe);
   std::vector<FfnSelection> selections;
@@ -177,6 +177,13 @@ double SparseModel::DenseFlops() const {
     flops += per_token * static_cast<double>(installed_[i]->counters().tokens);
   }
   return flops;
+}
+
+std::string NameSelection(const split::MoeCheckpoint& moe, const std::string& selection) {
+  const std::string stored = route::kStoredRouter;
+  return route::ParseSelection(selection).router == stored
+             ? route::StoredRouterKind(moe) + selection.substr(stored.size())
+             : selection;
 }
 
 void CheckSelections(const std::vector<std::string>& selections,

@@ -150,15 +150,20 @@ class Calibrate(Case):
             "model": str(EXAMPLE / "model"),
             "record": {"task": [task], "limit": 60},
             "split": [{"expert_size": 32}],
-            "route": {"epochs": 1},
+            "route": [{"name": "paper", "epochs": 1}, {"preset": "fast"}],
             "calibrate": {"task": task, "limit": 100, "steps": 2, "ffn_ratio": [0.25]},
-            "eval": {"task": [task], "limit": 40, "ffn_ratio": [0.25], "selection": ["mlp"]}}))
+            "eval": {"task": [task], "limit": 40, "ffn_ratio": [0.25],
+                     "selection": ["stored"]}}))
         out = self.dir / "out"
         document = self.json("convert", recipe, "--out", out)["conversions"][0]
-        self.assertEqual([stage["name"] for stage in document["stages"]][-2:],
-                         ["calibrate kmeans", "eval"])
-        self.assertEqual([row.get("model", "") for row in document["reports"][0]["rows"]],
-                         ["", "moe-kmeans", "calibrated-kmeans"])
+        self.assertEqual([stage["name"] for stage in document["stages"]][-5:],
+                         ["route-train kmeans-paper", "calibrate kmeans-paper",
+                          "route-train kmeans-fast", "calibrate kmeans-fast", "eval"])
+        self.assertEqual([(row.get("model", ""), row["selection"])
+                          for row in document["reports"][0]["rows"]],
+                         [("", "dense"), ("moe-kmeans-paper", "mlp"),
+                          ("calibrated-kmeans-paper", "mlp"), ("moe-kmeans-fast", "ridge"),
+                          ("calibrated-kmeans-fast", "ridge")])
         again = self.json("convert", recipe, "--out", out)["conversions"][0]
         self.assertTrue(all(stage["kept"] for stage in again["stages"]))
 

@@ -26,7 +26,7 @@ using SampleSink = std::function<void(const Json& sample)>;
 
 struct EvaluateOptions {
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
-  std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
+  std::vector<std::string> selections = {"stored", "similarity", "random", "oracle"};
   runtime::WeightFormat weights = runtime::WeightFormat::kF32;  // of the split models
   uint64_t seed = 0;                                            // of the random selection
   at::Device device = at::kCPU;                                 // of the dense model

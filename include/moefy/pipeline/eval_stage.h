@@ -18,7 +18,7 @@ struct EvalOptions {
   std::string data;
   std::string split = "eval";
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
-  std::vector<std::string> selections = {"mlp", "similarity", "random", "oracle"};
+  std::vector<std::string> selections = {"stored", "similarity", "random", "oracle"};
   std::string weights = "f32";
   std::string device = "cpu";
   int64_t limit = 0;
@@ -34,7 +34,10 @@ struct EvalOptions {
     v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
     v.Field("split", split, "which split of the tasks");
     v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run, e.g. 0.1,0.2,1.0");
-    v.Field("selection", selections, "how experts are chosen: mlp, similarity, random, oracle");
+    v.Field(
+        "selection", selections,
+        "how experts are chosen: stored (by the routers that a model holds) or one of their kinds, "
+        "similarity, random, oracle, oracle-output; docs/routing.md has all and their policies");
     v.Field("weights", weights, "how split models' weights are kept: f32, bf16, f16 or int8");
     v.Field("device", device,
             "of the dense row: cpu, cuda or cuda:N; split models' rows are always on the CPU");

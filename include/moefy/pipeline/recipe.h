@@ -20,14 +20,20 @@ struct RecipeSplit {
   SplitOptions options;
 };
 
+// One way to train routers; a recipe may compare several.
+struct RecipeRoute {
+  std::string name;  // of the directories moe-<split>-<name>; "" where it is the only one
+  RouteTrainOptions options;
+};
+
 struct Recipe {
   std::string name;   // the file's name without ".json"
   std::string model;  // dense checkpoint directory
   std::string data;   // directory of the tasks' data files; "": beside each task file
   RecordOptions record;
   std::vector<RecipeSplit> splits;
-  RouteTrainOptions route;
-  std::optional<CalibrateOptions> calibrate;  // every split as well, besides what it is without
+  std::vector<RecipeRoute> routes = {{}};     // of every split
+  std::optional<CalibrateOptions> calibrate;  // each of these as well, besides what it is without
   EvalOptions eval;
 };
 

@@ -49,8 +49,10 @@ struct RunOptions {
     v.Field("top-k", top_k, "sample from so many likeliest tokens; 0: all");
     v.Field("top-p", top_p, "sample from the likeliest tokens that have this share together");
     v.Field("batch-size", batch_size, "prompts to generate for at once");
-    v.Field("selection", selection,
-            "run a split model sparsely: mlp, similarity, random or oracle (default: dense)");
+    v.Field(
+        "selection", selection,
+        "run a split model sparsely: stored (by the routers that it holds), similarity, random or "
+        "oracle; docs/routing.md has all (default: dense)");
     v.Field("ffn-ratio", ffn_ratio, "share of the neurons to run with --selection");
     v.Field("weights", weights,
             "with --selection, how weights are kept in memory: f32, bf16, f16 or int8");

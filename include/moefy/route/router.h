@@ -47,7 +47,9 @@ const std::vector<RouterKind>& RouterKinds();
 const RouterKind* FindRouterKind(const std::string& name);
 const RouterKind& GetRouterKind(const std::string& name);  // Error{kUsage} lists the names
 
-// All that can choose experts: the kinds, the targets' oracles and "random".
+inline constexpr const char* kStoredRouter = "stored";  // whichever kind a checkpoint holds
+
+// All that can choose experts: the kinds, "stored", the targets' oracles and "random".
 const std::vector<std::string>& RouterNames();
 
 }  // namespace moefy::route

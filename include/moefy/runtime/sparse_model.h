@@ -61,6 +61,9 @@ class SparseModel {
 std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
                                       double ffn_ratio, uint64_t seed = 0);
 
+// `selection` with the kind of the model's own routers in the place of "stored".
+std::string NameSelection(const split::MoeCheckpoint& moe, const std::string& selection);
+
 // Throws Error{kUsage} unless each is a known selection that every model can serve.
 void CheckSelections(const std::vector<std::string>& selections,
                      const std::vector<const split::MoeCheckpoint*>& models);

@@ -28,9 +28,30 @@ TEST(Recipe, ReadsEveryStageAndResolvesPathsFromItsOwnDirectory) {
   EXPECT_EQ(recipe.splits[0].options.expert_size, 16);
   EXPECT_EQ(recipe.splits[1].name, "control");
   EXPECT_EQ(recipe.splits[1].options.method, "random");
-  EXPECT_EQ(recipe.route.epochs, 3);
+  ASSERT_EQ(recipe.routes.size(), 1u);
+  EXPECT_EQ(recipe.routes[0].name, "");
+  EXPECT_EQ(recipe.routes[0].options.epochs, 3);
   EXPECT_EQ(recipe.eval.tasks, (std::vector<std::string>{(dir / "t.json").string()}));
   EXPECT_EQ(recipe.eval.ffn_ratios, (std::vector<double>{0.5}));
+}
+
+TEST(Recipe, MayCompareRoutes) {
+  const auto read = [](const std::string& routes) {
+    const tests::TempDir dir;
+    std::string text = kRecipe;
+    const size_t at = text.find("\"route\": {\"epochs\": 3}");
+    if (at == std::string::npos) throw std::logic_error("the recipe's route");
+    text.replace(at, std::string("\"route\": {\"epochs\": 3}").size(), "\"route\": " + routes);
+    return ReadRecipe(dir.Write("my.json", text));
+  };
+  const Recipe recipe = read("[{\"preset\": \"fast\"}, {\"name\": \"short\", \"epochs\": 2}]");
+  ASSERT_EQ(recipe.routes.size(), 2u);
+  EXPECT_EQ(recipe.routes[0].name, "fast");
+  EXPECT_EQ(recipe.routes[1].name, "short");
+  EXPECT_EQ(recipe.routes[1].options.epochs, 2);
+  tests::ExpectError(ErrorKind::kUsage, {"route is empty"}, [&] { read("[]"); });
+  tests::ExpectError(ErrorKind::kUsage, {"route[1]", "'fast'", "no other route"},
+                     [&] { read("[{\"preset\": \"fast\"}, {\"name\": \"fast\"}]"); });
 }
 
 TEST(Recipe, MistakesAreNamed) {
