@@ -5,6 +5,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
+#include "moefy/text/words.h"
 
 namespace moefy::eval {
 
@@ -144,7 +145,8 @@ std::vector<int64_t> LabelIds(const task::TaskSpec& spec, const text::Tokenizer&
   for (const task::Label& label : spec.labels) {
     const std::vector<int64_t> pieces = tokenizer.Encode(label.word, plain).ids;
     const std::string decoded = Trim(tokenizer.Decode(pieces, /*skip_special_tokens=*/true));
-    if (pieces.empty() || decoded != label.word) {
+    // A tokenizer that lowers case reads the same word all the same.
+    if (pieces.empty() || text::LowerCase(decoded) != text::LowerCase(label.word)) {
       problems.push_back(StrCat("the word ", Quoted(label.word), " of label ", Quoted(label.value),
                                 " is not in the model's vocabulary",
                                 decoded.empty() ? "" : " (it reads " + Quoted(decoded) + ")"));

@@ -3,6 +3,7 @@
 
 #include "eval/task_inputs.h"
 #include "moefy/base/error.h"
+#include "moefy/text/words.h"
 
 namespace moefy::eval {
 namespace {
@@ -112,7 +113,8 @@ class CandidateTask final : public PreparedTask {
     }
     if (!closed || example_idx > 0) return;
     const std::string decoded = Trim(inputs_.tokenizer.Decode(target));
-    if (decoded == text) return;
+    // A tokenizer that lowers case reads the same word all the same.
+    if (text::LowerCase(decoded) == text::LowerCase(text)) return;
     throw InputError("task ", Quoted(inputs_.spec.name), " does not fit this model: the word ",
                      Quoted(text), " is not in the model's vocabulary",
                      decoded.empty() ? "" : " (it reads " + Quoted(decoded) + ")");

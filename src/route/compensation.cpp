@@ -16,14 +16,13 @@ at::Tensor Contributions(const at::Tensor& mean, const model::FfnWeights& ffn, i
 at::Tensor NoTerms(const ContributionSums&, const model::FfnWeights&) { return {}; }
 
 at::Tensor MeanTerms(const ContributionSums& sums, const model::FfnWeights& ffn) {
-  return Contributions(sums.all / static_cast<double>(std::max<int64_t>(1, sums.tokens)), ffn,
-                       sums.dropped_tokens.size(0));
+  return Contributions(sums.all / std::max(1e-30, sums.tokens), ffn, sums.dropped_tokens.size(0));
 }
 
 at::Tensor ConditionalTerms(const ContributionSums& sums, const model::FfnWeights& ffn) {
   const int64_t experts = sums.dropped_tokens.size(0);
   const at::Tensor mean =
-      sums.dropped.view({experts, -1}) / sums.dropped_tokens.clamp_min(1).unsqueeze(1);
+      sums.dropped.view({experts, -1}) / sums.dropped_tokens.clamp_min(1e-30).unsqueeze(1);
   return Contributions(mean.view({-1}), ffn, experts);
 }
 
@@ -34,12 +33,12 @@ ContributionSums::ContributionSums(int64_t num_neurons, int64_t num_experts, at:
       dropped_tokens(at::zeros({num_experts}, dropped.options())),
       all(at::zeros_like(dropped)) {}
 
-void ContributionSums::Add(const at::Tensor& neurons, const at::Tensor& runs) {
+void ContributionSums::Add(const at::Tensor& neurons, const at::Tensor& runs, double weight) {
   const at::Tensor drops = runs.logical_not();
-  dropped.add_(MaskNeurons(neurons, drops).sum(0, false, at::kDouble));
-  dropped_tokens.add_(drops.sum(0, false, at::kDouble));
-  all.add_(neurons.sum(0, false, at::kDouble));
-  tokens += neurons.size(0);
+  dropped.add_(MaskNeurons(neurons, drops).sum(0, false, at::kDouble), weight);
+  dropped_tokens.add_(drops.sum(0, false, at::kDouble), weight);
+  all.add_(neurons.sum(0, false, at::kDouble), weight);
+  tokens += weight * static_cast<double>(neurons.size(0));
 }
 
 const std::vector<Compensation>& Compensations() {

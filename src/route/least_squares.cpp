@@ -11,14 +11,14 @@ OutputLeastSquares::OutputLeastSquares(const model::FfnWeights& ffn, const at::T
       gram_(at::zeros({ffn.num_neurons(), ffn.num_neurons()}, w_out_.options())),
       right_(at::zeros({ffn.num_neurons(), ffn.hidden()}, w_out_.options())) {}
 
-void OutputLeastSquares::Add(const at::Tensor& neurons, const at::Tensor& runs) {
+void OutputLeastSquares::Add(const at::Tensor& neurons, const at::Tensor& runs, double weight) {
   const at::Tensor ran = MaskNeurons(neurons, runs);
   at::Tensor missing = at::mm(neurons - ran, w_out_);  // [tokens, hidden]
   if (compensation_.defined()) {
     missing.sub_(at::mm(runs.logical_not().to(at::kFloat), compensation_));
   }
-  gram_.add_(at::mm(ran.t(), ran));
-  right_.add_(at::mm(ran.t(), missing));
+  gram_.add_(at::mm(ran.t(), ran), weight);
+  right_.add_(at::mm(ran.t(), missing), weight);
 }
 
 at::Tensor OutputLeastSquares::Solve(double strength) const {

@@ -22,6 +22,7 @@ class StandFitter {
       counts_.push_back(NumSelected(ratio, num_experts));
     }
     held_scores_ = router.Scores(sample.x());
+    WeighRatios();
     errors_ = Errors(kept_, 0);
   }
 
@@ -29,9 +30,8 @@ class StandFitter {
 
   void AddTerms(const Compensation& compensation) {
     ContributionSums sums(ffn_.num_neurons(), num_experts_, x_.device());
-    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs) {
-      sums.Add(neurons, runs);
-    });
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs,
+                     double weight) { sums.Add(neurons, runs, weight); });
     Stand with = kept_;
     with.compensation = compensation.terms(sums, ffn_);
     KeepIfBetter(with, errors_);
@@ -39,9 +39,8 @@ class StandFitter {
 
   void FitOutput() {
     OutputLeastSquares squares(ffn_, kept_.compensation);
-    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs) {
-      squares.Add(neurons, runs);
-    });
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs,
+                     double weight) { squares.Add(neurons, runs, weight); });
     for (const double strength : kStrengths) {
       Stand with = kept_;
       with.w_out = squares.Solve(strength);
@@ -56,15 +55,16 @@ class StandFitter {
     const at::TensorOptions options = x_.options().dtype(at::kDouble);
     at::Tensor gram = at::zeros({hidden + 1, hidden + 1}, options);
     at::Tensor right = at::zeros({hidden + 1, hidden}, options);
-    ForEachChunk([&](const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs) {
-      const at::Tensor dropped =
-          runs.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
-      const at::Tensor in =
-          at::cat({x.to(at::kDouble), at::ones({x.size(0), 1}, options)}, 1) * dropped;
-      const at::Tensor missing = MissingOutput(x, neurons, runs, ffn_.w_out, kept_);
-      gram.add_(at::mm(in.t(), in));
-      right.add_(at::mm(in.t(), missing.to(at::kDouble)));
-    });
+    ForEachChunk(
+        [&](const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs, double weight) {
+          const at::Tensor dropped =
+              runs.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
+          const at::Tensor in =
+              at::cat({x.to(at::kDouble), at::ones({x.size(0), 1}, options)}, 1) * dropped;
+          const at::Tensor missing = MissingOutput(x, neurons, runs, ffn_.w_out, kept_);
+          gram.add_(at::mm(in.t(), in), weight);
+          right.add_(at::mm(in.t(), missing.to(at::kDouble)), weight);
+        });
     const double flops = 4.0 * static_cast<double>(hidden * rank);
     const double expert_flops = 2.0 * static_cast<double>(hidden * ffn_.num_neurons()) *
                                 (ffn_.w_gate.defined() ? 3 : 2) / static_cast<double>(num_experts_);
@@ -92,13 +92,29 @@ class StandFitter {
     double all = 0, varying = 0;
   };
 
+  // One over the error at that ratio, 1 on the mean. Where nothing is lost: as at the ratio that
+  // loses least.
+  void WeighRatios() {
+    std::vector<double> errors;
+    for (const int64_t k : counts_) errors.push_back(sample_.Error(TopKMask(held_scores_, k)));
+    double least = 1;
+    for (const double error : errors) least = error > 0 ? std::min(least, error) : least;
+    double total = 0;
+    for (const double error : errors) {
+      weights_.push_back(1 / std::max(error, least));
+      total += weights_.back() / static_cast<double>(errors.size());
+    }
+    for (double& weight : weights_) weight /= total;
+  }
+
   // Means over the ratios, with `more` experts than they give.
   MeanErrors Errors(const Stand& stand, int64_t more) const {
     MeanErrors errors;
-    for (const int64_t k : counts_) {
-      const at::Tensor runs = TopKMask(held_scores_, std::min(num_experts_, k + more));
-      errors.all += sample_.Error(runs, stand) / static_cast<double>(counts_.size());
-      errors.varying += sample_.VaryingError(runs, stand) / static_cast<double>(counts_.size());
+    for (size_t i = 0; i < counts_.size(); ++i) {
+      const at::Tensor runs = TopKMask(held_scores_, std::min(num_experts_, counts_[i] + more));
+      const double weight = weights_[i] / static_cast<double>(counts_.size());
+      errors.all += weight * sample_.Error(runs, stand);
+      errors.varying += weight * sample_.VaryingError(runs, stand);
     }
     return errors;
   }
@@ -110,7 +126,7 @@ class StandFitter {
     errors_ = errors;
   }
 
-  // use(x, neurons, runs), for every ratio.
+  // use(x, neurons, runs, weight), for every ratio.
   template <class Use>
   void ForEachChunk(const Use& use) {
     constexpr int64_t kChunk = 1024;
@@ -118,7 +134,9 @@ class StandFitter {
       ThrowIfInterrupted();
       const at::Tensor neurons = model::NeuronActivations(ffn_, part);
       const at::Tensor scores = router_.Scores(part);
-      for (const int64_t k : counts_) use(part, neurons, TopKMask(scores, k));
+      for (size_t i = 0; i < counts_.size(); ++i) {
+        use(part, neurons, TopKMask(scores, counts_[i]), weights_[i]);
+      }
     }
   }
 
@@ -128,6 +146,7 @@ class StandFitter {
   const OutputSample& sample_;
   at::Tensor x_, held_scores_;
   std::vector<int64_t> counts_;  // of experts, per ratio
+  std::vector<double> weights_;  // of the ratios
   Stand kept_;
   MeanErrors errors_;
 };

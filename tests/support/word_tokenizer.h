@@ -6,6 +6,7 @@
 
 #include "moefy/base/strings.h"
 #include "moefy/text/tokenizer.h"
+#include "moefy/text/words.h"
 
 namespace moefy::tests {
 
@@ -13,13 +14,15 @@ enum class SpecialPlace { kEnd, kBegin };
 
 class WordTokenizer final : public text::Tokenizer {
  public:
-  explicit WordTokenizer(std::vector<std::string> words, SpecialPlace place = SpecialPlace::kEnd)
-      : words_(std::move(words)), begins_(place == SpecialPlace::kBegin) {}
+  explicit WordTokenizer(std::vector<std::string> words, SpecialPlace place = SpecialPlace::kEnd,
+                         bool lower_case = false)
+      : words_(std::move(words)), begins_(place == SpecialPlace::kBegin), lower_case_(lower_case) {}
 
   text::Encoding Encode(std::string_view text, const text::EncodeOptions& options) const override {
     text::Encoding encoding;
     if (options.add_special_tokens && begins_) encoding.ids.push_back(1);
-    for (const std::string& word : Split(text, ' ')) {
+    for (const std::string& word :
+         Split(lower_case_ ? text::LowerCase(text) : std::string(text), ' ')) {
       if (word.empty()) continue;
       const auto found = std::find(words_.begin(), words_.end(), word);
       encoding.ids.push_back(found == words_.end() ? 2 : 3 + (found - words_.begin()));
@@ -51,7 +54,7 @@ class WordTokenizer final : public text::Tokenizer {
 
  private:
   std::vector<std::string> words_;
-  bool begins_;
+  bool begins_, lower_case_;
 };
 
 }  // namespace moefy::tests

@@ -16,13 +16,13 @@ namespace moefy::route {
 // What the experts of one FFN put out over many tokens: sums from which the means come.
 struct ContributionSums {
   at::Tensor dropped;         // [neurons] sum of activations over tokens whose expert did not run
-  at::Tensor dropped_tokens;  // [experts]
+  at::Tensor dropped_tokens;  // [experts] how many these are
   at::Tensor all;             // [neurons]
-  int64_t tokens = 0;
+  double tokens = 0;
 
   ContributionSums(int64_t num_neurons, int64_t num_experts, at::Device device = at::kCPU);
-  // neurons [tokens, neurons], runs Bool [tokens, experts]
-  void Add(const at::Tensor& neurons, const at::Tensor& runs);
+  // neurons [tokens, neurons], runs Bool [tokens, experts]; these tokens count `weight` times.
+  void Add(const at::Tensor& neurons, const at::Tensor& runs, double weight = 1);
 };
 
 struct Compensation {

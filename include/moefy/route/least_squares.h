@@ -13,8 +13,8 @@ class OutputLeastSquares {
  public:
   // compensation [experts, hidden] or undefined: what is added besides.
   OutputLeastSquares(const model::FfnWeights& ffn, const at::Tensor& compensation);
-  // neurons [tokens, neurons], runs Bool [tokens, experts]
-  void Add(const at::Tensor& neurons, const at::Tensor& runs);
+  // neurons [tokens, neurons], runs Bool [tokens, experts]; these tokens count `weight` times.
+  void Add(const at::Tensor& neurons, const at::Tensor& runs, double weight = 1);
   // [neurons, hidden]. `strength` of the penalty, over the mean square of a neuron that runs.
   at::Tensor Solve(double strength) const;
 

@@ -118,6 +118,17 @@ TEST(TaskReader, ReadsAClassificationHeadAsItIs) {
   EXPECT_TRUE(at::equal(reader.LabelScores(outputs), outputs.logits));
 }
 
+TEST(TaskReader, ALowerCasedLabelIsTheSameWord) {
+  const tests::WordTokenizer tokenizer({"good", "bad"}, tests::SpecialPlace::kEnd, true);
+  task::TaskSpec spec = Sentiment();
+  spec.labels = {{"0", "Bad"}, {"1", "GOOD"}};
+  const model::ModelConfig config = T5();
+  const TaskReader reader(spec, config, tokenizer);
+  model::ForwardOutputs outputs;
+  outputs.logits = at::arange(5, at::kFloat).view({1, 1, 5});
+  EXPECT_TRUE(at::equal(reader.LabelScores(outputs), at::tensor({4.f, 3.f}).view({1, 2})));
+}
+
 TEST(TaskReader, TasksThatDoNotFitTheModelAreRefused) {
   const tests::WordTokenizer tokenizer({"say", "good"});
   const model::ModelConfig t5 = T5(), bert = BertClassifier(3);
