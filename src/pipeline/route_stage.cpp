@@ -22,8 +22,8 @@ struct Preset {
 };
 
 // paper: MoEfication's choices. fast: nothing is trained. best: what measures best in
-// docs/routing.md. It changes W_out, so the result is not a permutation of the dense model any
-// more; that is why it has to be asked for.
+// docs/results.md, and the default. It changes W_out, so the result is no permutation of the dense
+// model any more.
 const std::vector<Preset>& Presets() {
   static const std::vector<Preset> presets = {
       {"paper", "mlp", "mass", 30, 0, "none", false, {}},

@@ -16,9 +16,9 @@ namespace {
 void CheckSelection(const route::Selection& selection, const std::string& text,
                     const split::MoeCheckpoint& moe) {
   const route::RouterKind* kind = route::FindRouterKind(selection.router);
-  const bool needs_store = (kind && !kind->from_weights) ||
-                           selection.policy != route::Selection::kTopK ||
-                           selection.neuron_share < 1;
+  const bool needs_store =
+      selection.router == route::kStoredRouter || (kind && !kind->from_weights) ||
+      selection.policy != route::Selection::kTopK || selection.neuron_share < 1;
   if (!needs_store) return;
   const std::string stored = route::StoredRouterKind(moe);
   if (stored.empty()) {

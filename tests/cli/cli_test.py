@@ -270,9 +270,9 @@ class Pipeline(Case):
             "model": str(EXAMPLE / "model"),
             "record": {"task": [task], "limit": 60},
             "split": [{"expert_size": 32}],
-            "route": {"epochs": 2},
+            "route": {"preset": "paper", "epochs": 2},
             "eval": {"task": [task], "limit": 40, "ffn_ratio": [0.25, 1.0],
-                     "selection": ["mlp", "oracle"]}}))
+                     "selection": ["stored", "oracle"]}}))
         out = self.dir / "out"
         plan = self.json("convert", recipe, "--out", out, "--dry-run")["conversions"][0]
         self.assertFalse(out.exists())

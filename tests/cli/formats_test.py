@@ -110,7 +110,8 @@ class Formats(Case):
         verified = self.json("verify", dense, moe)
         self.assertTrue(verified["equal"])
         write_dump(dump, w_in_names, hidden)
-        trained = self.json("route-train", moe, "--dump", dump, "--epochs", 2, "--out", routed)
+        trained = self.json("route-train", moe, "--dump", dump, "--preset", "paper",
+                            "--epochs", 2, "--out", routed)
         self.assertEqual([row["ffn"] for row in trained["ffns"]],
                          [f"ffn.{i}" for i in range(len(w_in_names))])
         self.assertTrue(self.json("verify", dense, routed)["equal"])

@@ -15,7 +15,7 @@ namespace moefy::pipeline {
 struct RouteTrainOptions {
   std::string moe;
   std::string dump;
-  std::string preset = "paper";
+  std::string preset = "best";
   std::string router;
   std::string target;
   int64_t epochs = 0;
