@@ -41,9 +41,11 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
                     {"final_output_error", row.final_error},
                     {"compensated", row.compensated},
                     {"calibrated", row.calibrated},
+                    {"corrected", row.corrected},
                     {"dead_experts", row.dead_experts},
                     {"load_entropy", row.load_entropy},
                     {"load", row.load},
+                    {"fit_seconds", row.fit_seconds},
                     {"seconds", row.seconds}});
   }
   outcome.text =

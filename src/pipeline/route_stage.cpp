@@ -98,10 +98,12 @@ RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained)
   row.final_error = trained.final_error;
   row.compensated = trained.stand.compensation.defined();
   row.calibrated = trained.stand.w_out.defined();
+  row.corrected = trained.stand.correction.defined();
   row.dead_experts = trained.DeadExperts();
   row.load_entropy = trained.LoadEntropy();
   const at::Tensor load = trained.load.to(at::kCPU).contiguous();
   row.load.assign(load.data_ptr<float>(), load.data_ptr<float>() + load.numel());
+  row.fit_seconds = trained.fit_seconds;
   row.seconds = trained.seconds;
   return row;
 }

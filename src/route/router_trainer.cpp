@@ -30,6 +30,10 @@ at::Tensor SpreadEvenly(const at::Tensor& rows, int64_t max_rows) {
       0, (at::arange(kept, rows.options().dtype(at::kLong)) * rows.size(0)).div(kept, "floor"));
 }
 
+double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 // Held-out tokens with all that is known of them.
 struct HeldOut {
   at::Tensor x, mass;   // [tokens, hidden], [tokens, experts]
@@ -144,9 +148,11 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
     if (largest > 0) scaled.div_(largest).clamp_max_(1);
     return Lesson{x, scaled};
   };
+  const auto before_fit = std::chrono::steady_clock::now();
   Fitted fitted = FitRouter(
       {ffn, num_experts, tokens.num_passes(), lesson, held_out.x, wanted(held_out.x), k, options});
   TrainedRouter result;
+  result.fit_seconds = SecondsSince(before_fit);
   result.router = std::move(fitted.router);
   result.best_epoch = fitted.best_epoch;
   result.stand = FitStand(*result.router, ffn, num_experts, held_out.sample,
@@ -176,7 +182,7 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   }
   result.dump_tokens = dumped.tokens;
   result.train_tokens = tokens.num_train();
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = SecondsSince(start);
   return result;
 }
 

@@ -87,10 +87,11 @@ struct RouteTrainRow {
   RouteQuality routed, similarity, random, oracle, oracle_output;
   double neuron_oracle_error = 0;  // neurons chosen one by one
   double final_error = 0;          // routed, with compensation and calibration
-  bool compensated = false, calibrated = false;
+  bool compensated = false, calibrated = false, corrected = false;
   int64_t dead_experts = 0;
   double load_entropy = 0;
   std::vector<double> load;  // per expert: share of the tokens that run it
+  double fit_seconds = 0;    // of these, finding the router
   double seconds = 0;
 };
 

@@ -57,7 +57,8 @@ struct TrainedRouter {
   int64_t best_epoch = 0;          // by the held-out share of the target; 0 is the untrained start
   int64_t dump_tokens = 0;         // what the dump holds
   int64_t train_tokens = 0;        // what was there to train on; routed.tokens were held out
-  double seconds = 0;
+  double fit_seconds = 0;          // of finding the router
+  double seconds = 0;              // of all: targets, router, what stands in, measuring
 
   at::Tensor thresholds;  // [101] ThresholdTable of the held-out scores
   // [101] the same of what neurons of chosen experts contribute, |activation| |row of W_out|.
