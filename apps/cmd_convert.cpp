@@ -87,8 +87,8 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
     for (const Json& report : result.reports) {
       if (!report.at("failures").empty()) outcome.exit_code = 1;
     }
-    outcome.next = StrCat("moefy verify ", recipe.model, " ",
-                          (out / ("moe-" + recipe.splits.front().name)).string());
+    outcome.next = StrCat("moefy run ", result.moe.string(), " --task ", recipe.eval.tasks.front(),
+                          " --selection stored --ffn-ratio ", recipe.eval.ffn_ratios.front());
   }
   outcome.json["conversions"] = conversions;
   return outcome;

@@ -131,6 +131,7 @@ class Conversion {
     return stages;
   }
 
+  const std::string& first_moe() const { return recipe_.eval.models.front(); }
   std::vector<std::string>& warnings() { return warnings_; }
 
  private:
@@ -230,6 +231,7 @@ ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bo
   Conversion conversion(recipe, out, progress);
   ConvertResult result;
   result.out = out;
+  result.moe = conversion.first_moe();
   const std::vector<Stage> stages = conversion.Stages();
   for (size_t i = 0; i < stages.size(); ++i) {
     const Stage& stage = stages[i];

@@ -24,6 +24,7 @@ struct ConvertStage {
 
 struct ConvertResult {
   std::filesystem::path out;
+  std::filesystem::path moe;  // the first of the models that were made
   std::vector<ConvertStage> stages;
   Json reports;             // eval.json: one report per task
   std::string report_text;  // report.txt: the same as tables
