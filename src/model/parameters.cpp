@@ -3,6 +3,7 @@
 #include <set>
 
 #include "moefy/base/error.h"
+#include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
 
@@ -107,9 +108,7 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
 Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
                             Parts parts, at::Device device) {
   const ModelConfig config = ReadModelConfig(checkpoint, warnings);
-  TensorMap parameters = ReadParameters(checkpoint, config, warnings, parts);
-  for (auto& [name, tensor] : parameters) tensor = tensor.to(device);
-  return Transformer(config, parameters);
+  return Transformer(config, OnDevice(ReadParameters(checkpoint, config, warnings, parts), device));
 }
 
 }  // namespace moefy::model

@@ -51,7 +51,7 @@ void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path) {
   io::SafetensorsWriter writer(path, std::move(infos));
   for (const auto& [name, tensor] : tensors) {
     MOEFY_CHECK(tensor.scalar_type() == at::kFloat);
-    const at::Tensor values = tensor.detach().contiguous();
+    const at::Tensor values = tensor.detach().to(at::kCPU).contiguous();
     writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
   }
   writer.Finish();

@@ -8,6 +8,7 @@
 #include "moefy/base/options.h"
 #include "moefy/eval/prepared_task.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/route/router_store.h"
@@ -15,6 +16,7 @@
 #include "moefy/split/moe_checkpoint.h"
 #include "moefy/split/rewrite.h"
 #include "moefy/train/masked_ffn.h"
+#include "moefy/train/trainer.h"
 #include "pipeline/task_data.h"
 #include "pipeline/training_data.h"
 
@@ -65,7 +67,12 @@ train::TrainerOptions ToTrainerOptions(const TrainingOptions& options) {
   trainer.seed = static_cast<uint64_t>(options.seed);
   train::CheckOptions(trainer);
   RequireOption(options.lora_rank >= 0, "lora-rank", options.lora_rank, "at least 0");
+  model::ParseDevice(options.device);
   return trainer;
+}
+
+at::Device DeviceOf(const TrainingOptions& options, TrainResult& result) {
+  return model::ResolveDevice(model::ParseDevice(options.device), &result.warnings);
 }
 
 train::TrainableWeights MakeWeights(const TrainingOptions& options,
@@ -101,7 +108,7 @@ fs::path StateOf(const std::string& out) {
 
 // Without what may be given differently by the command that goes on.
 Json Identity(Json options, const std::string& model, const std::string& data) {
-  for (const char* key : {"out", "data"}) options.erase(key);
+  for (const char* key : {"out", "data", "device"}) options.erase(key);
   options["model_fingerprint"] = model;
   options["data_fingerprint"] = data;
   return options;
@@ -155,18 +162,20 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const model::TensorMap& ch
 
 // What the student is to be like, or nothing.
 std::unique_ptr<model::Transformer> LoadTeacher(const CalibrateOptions& options,
-                                                const split::MoeCheckpoint& moe) {
-  if (options.distill == 0 && options.distill_ffn == 0) return nullptr;
-  if (!options.dense.empty()) {
+                                                const split::MoeCheckpoint& moe,
+                                                at::Device device) {
+  const auto load = [&](const io::Checkpoint& checkpoint) {
     return std::make_unique<model::Transformer>(
-        model::LoadTransformer(model::OpenCheckpoint(options.dense)));
-  }
+        model::LoadTransformer(checkpoint, nullptr, model::Parts::kAll, device));
+  };
+  if (options.distill == 0 && options.distill_ffn == 0) return nullptr;
+  if (!options.dense.empty()) return load(model::OpenCheckpoint(options.dense));
   if (route::IsCalibrated(moe)) {
     throw UsageError(options.moe,
                      " is calibrated already, so its dense parent is not known; give "
                      "it as --dense");
   }
-  return std::make_unique<model::Transformer>(model::LoadTransformer(moe.weights()));
+  return load(moe.weights());
 }
 
 void CheckCalibrate(const CalibrateOptions& options) {
@@ -196,10 +205,12 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   const model::ModelConfig config = checkpoint ? model::ReadModelConfig(*checkpoint)
                                                : model::ReadModelConfig(directory / "config.json");
   PrepareLessons(config, directory, result.warnings, *lessons);
+  model::TensorMap parameters = checkpoint
+                                    ? model::ReadParameters(*checkpoint, config, &result.warnings)
+                                    : train::InitialParameters(config, trainer.seed);
   train::TrainableWeights weights =
       MakeWeights(options.training, config,
-                  checkpoint ? model::ReadParameters(*checkpoint, config, &result.warnings)
-                             : train::InitialParameters(config, trainer.seed));
+                  model::OnDevice(std::move(parameters), DeviceOf(options.training, result)));
   train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
   setup.identity = Identity(
       OptionsToJson(options),
@@ -239,12 +250,14 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   runtime::CheckSelections({selection}, {&moe});
   PrepareLessons(config, moe.directory(), result.warnings, *lessons);
 
+  const at::Device device = DeviceOf(options.training, result);
   std::map<double, std::vector<runtime::FfnSelection>> selections;
   for (const double ratio : options.ffn_ratios) {
-    selections[ratio] = runtime::SelectionOf(moe, selection, ratio, trainer.seed);
+    selections[ratio] = runtime::SelectionOf(moe, selection, ratio, trainer.seed, device);
   }
   train::TrainableWeights weights = MakeWeights(
-      options.training, config, model::ReadParameters(moe.weights(), config, &result.warnings));
+      options.training, config,
+      model::OnDevice(model::ReadParameters(moe.weights(), config, &result.warnings), device));
   train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
   setup.ffn_ratios = options.ffn_ratios;
   setup.install = [&](model::Transformer& transformer, double ratio) {
@@ -256,7 +269,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
                                              chosen.router, chosen.rule, chosen.compensation));
     }
   };
-  const auto teacher = LoadTeacher(options, moe);
+  const auto teacher = LoadTeacher(options, moe, device);
   setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
   setup.identity =
       Identity(OptionsToJson(options), moe.weights().Fingerprint(), lessons->fingerprint);

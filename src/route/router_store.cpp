@@ -224,14 +224,15 @@ bool IsCalibrated(const split::MoeCheckpoint& moe) {
   return JsonObject(moe.manifest(), split::kMoeManifest).Has("calibration");
 }
 
-std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
+                                   at::Device device) {
   RequireRouters(moe);
   const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
   const RouterKind& kind = GetRouterKind(StoredRouterKind(moe));
   const auto shapes = kind.shapes(ffn.plan.num_experts(), ffn.spec.hidden);
   std::vector<at::Tensor> parameters;
   for (size_t i = 0; i < shapes.size(); ++i) {
-    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shapes[i]));
+    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shapes[i]).to(device));
   }
   return kind.make(parameters);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
+#include "moefy/model/device.h"
 #include "moefy/route/router.h"
 #include "moefy/route/router_store.h"
 #include "moefy/route/selection.h"
@@ -62,14 +63,14 @@ std::vector<SelectionRule> Rules(const split::MoeCheckpoint& moe, const route::S
 }
 
 std::shared_ptr<route::Router> MakeRouter(const split::MoeCheckpoint& moe,
-                                          const std::string& router, size_t ffn_idx,
-                                          uint64_t seed) {
-  if (router == route::StoredRouterKind(moe)) return route::ReadRouter(moe, ffn_idx);
+                                          const std::string& router, size_t ffn_idx, uint64_t seed,
+                                          at::Device device) {
+  if (router == route::StoredRouterKind(moe)) return route::ReadRouter(moe, ffn_idx, device);
   const int64_t num_experts = moe.ffns()[ffn_idx].plan.num_experts();
   if (router == "random") {
     return std::make_shared<route::RandomRouter>(num_experts, seed + ffn_idx);
   }
-  model::FfnWeights ffn = model::ReadFfnWeights(moe.weights(), moe.ffns()[ffn_idx].spec);
+  model::FfnWeights ffn = model::ReadFfnWeights(moe.weights(), moe.ffns()[ffn_idx].spec).To(device);
   for (const route::Target& target : route::Targets()) {
     if (router == target.oracle) {
       return std::make_shared<route::OracleRouter>(std::move(ffn), num_experts, target);
@@ -82,15 +83,16 @@ std::shared_ptr<route::Router> MakeRouter(const split::MoeCheckpoint& moe,
 }  // namespace
 
 std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
-                                      double ffn_ratio, uint64_t seed) {
+                                      double ffn_ratio, uint64_t seed, at::Device device) {
   CheckSelections({selection}, {&moe});
   const route::Selection parsed = route::ParseSelection(selection);
   const std::vector<SelectionRule> rules = Rules(moe, parsed, ffn_ratio);
   const bool compensated = parsed.router == route::StoredRouterKind(moe);
   std::vector<FfnSelection> selections;
   for (size_t i = 0; i < rules.size(); ++i) {
-    selections.push_back({MakeRouter(moe, parsed.router, i, seed), rules[i],
-                          compensated ? route::ReadCompensation(moe, i) : at::Tensor()});
+    const at::Tensor compensation = compensated ? route::ReadCompensation(moe, i) : at::Tensor();
+    selections.push_back({MakeRouter(moe, parsed.router, i, seed, device), rules[i],
+                          model::OnDevice(compensation, device)});
   }
   return selections;
 }

@@ -92,8 +92,9 @@ TrainableWeights::TrainableWeights(model::TensorMap parameters,
     }
     const double deviation = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
     const at::Tensor a = at::empty({lora.rank, tensor.size(1)}).normal_(0, deviation, generator);
-    leaves_.emplace(name + kLoraA, a.requires_grad_());
-    leaves_.emplace(name + kLoraB, at::zeros({tensor.size(0), lora.rank}).requires_grad_());
+    const at::Tensor b = at::zeros({tensor.size(0), lora.rank}, device());
+    leaves_.emplace(name + kLoraA, a.to(device()).requires_grad_());
+    leaves_.emplace(name + kLoraB, b.requires_grad_());
   }
   MOEFY_CHECK(!leaves_.empty());
 }

@@ -72,26 +72,52 @@ class Finetune(Case):
         names = changed(EXAMPLE / "model", self.dir / "lora")
         self.assertTrue(all("DenseReluDense" in name for name in names), names)
 
-    def test_goes_on_after_an_interruption(self):
-        args = list(map(str, ["finetune", EXAMPLE / "model", *SENTIMENT, "--steps", 60,
-                              "--threads", 1, "--evaluate-every", 10, "--out", self.dir / "out"]))
-        process = subprocess.Popen([MOEFY, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True)
+    def interrupted(self, *args):
+        """True when a training that writes `out` was stopped, false when it was done before."""
+        process = subprocess.Popen([MOEFY, *map(str, args)], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
         state = self.dir / "out.training" / "state.json"
         deadline = time.monotonic() + 120
         while not state.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=120)
-        if process.returncode != 0:  # else it was done before the signal came
-            self.assertEqual(process.returncode, 130, stderr)
-            self.assertIn("goes on from there", stderr)
+        if process.returncode == 0:
+            return False
+        self.assertEqual(process.returncode, 130, stderr)
+        self.assertIn("goes on from there", stderr)
+        return True
+
+    def test_goes_on_after_an_interruption(self):
+        args = ["finetune", EXAMPLE / "model", *SENTIMENT, "--steps", 60, "--threads", 1,
+                "--evaluate-every", 10, "--out", self.dir / "out"]
+        if self.interrupted(*args):
             self.refuse(2, ["learning_rate was", "--force"], *args, "--learning-rate", "0.5")
             document = json.loads(self.succeed(*args, "--json", "--quiet").stdout)
             self.assertGreater(document["first_step"], 0)
         self.assertFalse((self.dir / "out.training").exists())
         self.succeed(*args[:-1], self.dir / "whole")
         self.assertEqual(changed(self.dir / "out", self.dir / "whole"), set())
+
+    def test_device(self):
+        """Where there is no CUDA, asking for it gives what the CPU gives, and a warning."""
+        args = ["finetune", EXAMPLE / "model", *SENTIMENT, "--steps", 20, "--threads", 1,
+                "--evaluate-every", 2]
+        self.refuse(2, "unknown device 'gpu'; expected cpu, cuda or cuda:N", *args, "--device",
+                    "gpu", "--out", self.dir / "out")
+        for name, device in (("cpu", []), ("cuda", ["--device", "cuda"])):
+            result = self.succeed(*args, *device, "--out", self.dir / name)
+            if device and "no CUDA in this LibTorch" not in result.stderr:
+                return  # there is a GPU: its figures differ in their last digits
+            self.assertEqual("no CUDA in this LibTorch; running on the CPU" in result.stderr,
+                             bool(device), result.stderr)
+        self.assertEqual(changed(self.dir / "cpu", self.dir / "cuda"), set())
+        # A training may go on elsewhere.
+        out = ["--out", self.dir / "out"]
+        if self.interrupted(*args, "--device", "cuda", *out):
+            document = json.loads(self.succeed(*args, *out, "--json").stdout)
+            self.assertGreater(document["first_step"], 0)
+        self.assertEqual(changed(self.dir / "cpu", self.dir / "out"), set())
 
     def test_mistakes(self):
         out = ["--out", self.dir / "out"]
@@ -134,6 +160,18 @@ class Calibrate(Case):
         self.refuse(2, "--dense", "calibrate", out, *SENTIMENT, "--selection", "similarity",
                     "--distill", 0.5, "--out", self.dir / "again")
 
+    def test_device(self):
+        """As for finetune."""
+        args = ["calibrate", self.moe, *SENTIMENT, "--steps", 2, "--selection", "similarity",
+                "--distill", 0.5, "--learning-rate", "1e-3"]
+        for name, device in (("cpu", []), ("cuda", ["--device", "cuda"])):
+            result = self.succeed(*args, *device, "--out", self.dir / name)
+            if device and "no CUDA in this LibTorch" not in result.stderr:
+                return
+            self.assertEqual("no CUDA in this LibTorch; running on the CPU" in result.stderr,
+                             bool(device), result.stderr)
+        self.assertEqual(changed(self.dir / "cpu", self.dir / "cuda"), set())
+
     def test_says_when_nothing_was_better(self):
         out = self.dir / "out"
         result = self.succeed("calibrate", self.moe, *SENTIMENT, "--steps", 1, "--selection",
@@ -151,7 +189,8 @@ class Calibrate(Case):
             "record": {"task": [task], "limit": 60},
             "split": [{"expert_size": 32}],
             "route": {"epochs": 1},
-            "calibrate": {"task": task, "limit": 100, "steps": 2, "ffn_ratio": [0.25]},
+            "calibrate": {"task": task, "limit": 100, "steps": 2, "ffn_ratio": [0.25],
+                          "device": "cuda"},
             "eval": {"task": [task], "limit": 40, "ffn_ratio": [0.25], "selection": ["mlp"]}}))
         out = self.dir / "out"
         document = self.json("convert", recipe, "--out", out)["conversions"][0]

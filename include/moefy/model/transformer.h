@@ -61,8 +61,8 @@ enum class Parts { kAll, kForExchange };
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                          std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll);
 
-// Computes on the device of its parameters. What callers give and get is on the CPU; what enters a
-// FeedForward is on the device.
+// Computes on the device of its parameters, where what enters a FeedForward is too. What callers
+// get is where the ids are that they give.
 class Transformer {
  public:
   // FFNs whose tensors are not among the parameters must be put in before anything runs.

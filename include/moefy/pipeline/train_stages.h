@@ -28,6 +28,7 @@ struct TrainingOptions {
   double lora_alpha = 16;
   train::TrainerOptions trainer;
   int64_t seed = 0;
+  std::string device = "cpu";
 
   template <class Visitor>
   void Visit(Visitor& v) {
@@ -60,6 +61,7 @@ struct TrainingOptions {
     v.Field("patience", trainer.patience,
             "stop after so many measurements without a better one; 0: never");
     v.Field("seed", seed, "of order, dropout and random weights");
+    v.Field("device", device, "cpu, cuda or cuda:N; the CPU where LibTorch has no CUDA");
   }
 };
 

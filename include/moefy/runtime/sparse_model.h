@@ -51,9 +51,11 @@ struct FfnSelection {
   at::Tensor compensation;  // [experts, hidden]; undefined for none
 };
 // Of every FFN, with the stored routers, thresholds, budgets and compensation. Compensation is of
-// the experts that the stored router leaves out; other selections go without. Errors as Install.
+// the experts that the stored router leaves out; other selections go without. What a router
+// computes with is on `device`. Errors as Install.
 std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
-                                      double ffn_ratio, uint64_t seed = 0);
+                                      double ffn_ratio, uint64_t seed = 0,
+                                      at::Device device = at::kCPU);
 
 // Throws Error{kUsage} unless each is a known selection that every model can serve.
 void CheckSelections(const std::vector<std::string>& selections,

@@ -14,7 +14,7 @@ namespace moefy::train {
 class MaskedFeedForward final : public model::FeedForward {
  public:
   // `ffn` is permuted as its plan says. `compensation` [experts, hidden] stands in for experts that
-  // do not run; undefined for none.
+  // do not run; undefined for none. All on one device, `router` too.
   MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
                     std::shared_ptr<route::Router> router, const runtime::SelectionRule& rule,
                     at::Tensor compensation);

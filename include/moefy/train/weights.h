@@ -31,13 +31,14 @@ struct LoraOptions {
 
 class TrainableWeights {
  public:
-  // With LoRA only the matrices among `trained` get adapters. `parameters` are changed in place
-  // where they are trained themselves.
+  // With LoRA only the matrices among `trained` get adapters. `parameters`, all on one device, are
+  // changed in place where they are trained themselves.
   TrainableWeights(model::TensorMap parameters, const std::set<std::string>& trained,
                    const LoraOptions& lora, uint64_t seed);
 
   const model::TensorMap& leaves() const { return leaves_; }         // what an optimizer moves
   const std::set<std::string>& changed() const { return changed_; }  // of the parameters' names
+  at::Device device() const { return parameters_.begin()->second.device(); }
   // The model's parameters; differentiable in the leaves.
   model::TensorMap Effective() const;
 
