@@ -2,7 +2,7 @@
 
 #include <map>
 #include <memory>
-#include <optional>
+#include <set>
 
 #include "moefy/base/error.h"
 #include "moefy/base/options.h"
@@ -17,6 +17,7 @@
 #include "moefy/split/rewrite.h"
 #include "moefy/train/masked_ffn.h"
 #include "moefy/train/trainer.h"
+#include "pipeline/student.h"
 #include "pipeline/task_data.h"
 #include "pipeline/training_data.h"
 
@@ -76,7 +77,8 @@ at::Device DeviceOf(const TrainingOptions& options, TrainResult& result) {
 }
 
 train::TrainableWeights MakeWeights(const TrainingOptions& options,
-                                    const model::ModelConfig& config, model::TensorMap parameters) {
+                                    const model::ModelConfig& config, model::TensorMap parameters,
+                                    const std::set<std::string>& fresh = {}) {
   std::set<std::string> trained = train::SelectParameters(config, options.train);
   if (options.lora_rank > 0) {
     const std::set<std::string> matrices = train::BlockMatrices(config);
@@ -84,7 +86,7 @@ train::TrainableWeights MakeWeights(const TrainingOptions& options,
   }
   return train::TrainableWeights(std::move(parameters), trained,
                                  {options.lora_rank, options.lora_alpha},
-                                 static_cast<uint64_t>(options.seed));
+                                 static_cast<uint64_t>(options.seed), fresh);
 }
 
 train::TrainingSetup MakeSetup(const model::ModelConfig& config, const Lessons& lessons,
@@ -196,41 +198,25 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   CheckOutput(options.out, if_exists);
   const auto lessons = ReadLessons(options.training);
   TrainResult result;
-  const fs::path directory = options.checkpoint;
-  std::optional<io::Checkpoint> checkpoint;
-  if (!options.from_scratch) checkpoint = model::OpenCheckpoint(options.checkpoint);
-  if (split::MoeCheckpoint::IsMoe(directory)) {
-    throw UsageError(directory, " is split; `moefy calibrate` trains it");
-  }
-  const model::ModelConfig config = checkpoint ? model::ReadModelConfig(*checkpoint)
-                                               : model::ReadModelConfig(directory / "config.json");
-  PrepareLessons(config, directory, result.warnings, *lessons);
-  model::TensorMap parameters = checkpoint
-                                    ? model::ReadParameters(*checkpoint, config, &result.warnings)
-                                    : train::InitialParameters(config, trainer.seed);
-  train::TrainableWeights weights =
-      MakeWeights(options.training, config,
-                  model::OnDevice(std::move(parameters), DeviceOf(options.training, result)));
-  train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
-  setup.identity = Identity(
-      OptionsToJson(options),
-      checkpoint ? checkpoint->Fingerprint() : io::FileFingerprint(directory / "config.json"),
-      lessons->fingerprint);
+  Student student = OpenStudent(options, lessons->spec, result.warnings);
+  PrepareLessons(student.config, student.directory, result.warnings, *lessons);
+  std::set<std::string> fresh;
+  model::TensorMap parameters = ReadParameters(student, trainer.seed, fresh, result.warnings);
+  train::TrainableWeights weights = MakeWeights(
+      options.training, student.config,
+      model::OnDevice(std::move(parameters), DeviceOf(options.training, result)), fresh);
+  train::TrainingSetup setup = MakeSetup(student.config, *lessons, weights);
+  setup.identity =
+      Identity(OptionsToJson(options),
+               student.checkpoint ? student.checkpoint->Fingerprint()
+                                  : io::FileFingerprint(student.directory / "config.json"),
+               lessons->fingerprint);
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
-  CopyConfig(directory, staged.path());
-  if (checkpoint) {
-    split::CopySideFiles(*checkpoint, staged.path());
-    model::RewriteTensors(*checkpoint, Changed(weights, result), staged.path());
-  } else {
-    const at::NoGradGuard no_grad;
-    model::WriteTensors(weights.Effective(), staged.path() / "model.safetensors");
-    for (const std::string& name : text::TokenizerFileNames()) {
-      std::error_code absent;
-      fs::copy_file(directory / name, staged.path() / name, absent);
-    }
-  }
+  const model::TensorMap changed = Changed(weights, result);
+  const at::NoGradGuard no_grad;
+  WriteStudent(student, changed, weights.Effective(), staged.path());
   staged.Commit();
   result.out = options.out;
   return result;

@@ -68,6 +68,7 @@ struct TrainingOptions {
 struct FinetuneOptions {
   std::string checkpoint;
   bool from_scratch = false;
+  bool new_head = false;
   TrainingOptions training;
   std::string out;
 
@@ -76,6 +77,10 @@ struct FinetuneOptions {
     v.Argument("checkpoint", checkpoint, "dense checkpoint directory");
     v.Field("from-scratch", from_scratch,
             "begin with random weights: config.json and a tokenizer are enough");
+    v.Field(
+        "new-head", new_head,
+        "make an encoder a new head though it has one, for other labels; one that is missing is "
+        "always made");
     training.Visit(v);
     v.Field("out", out, "directory for the trained checkpoint");
   }
