@@ -29,10 +29,18 @@ std::string FormatAnswer(const Json& answer) {
     const auto label = answer["label"].get<std::string>();
     return StrCat(id, label, "\t", percent(answer["scores"][label].get<double>()), "\n");
   }
-  if (answer.contains("answer")) {
-    return StrCat(id, answer["answer"].get<std::string>(), "\t",
-                  percent(answer["score"].get<double>()), "\n");
+  if (answer.contains("choice")) {
+    const auto choice = answer["choice"].get<std::string>();
+    return StrCat(id, choice, "\t", answer["text"].get<std::string>(), "\t",
+                  percent(answer["scores"][choice].get<double>()), "\n");
   }
+  if (answer.contains("answer")) {
+    const auto text = answer["answer"].get<std::string>();
+    return answer.contains("score")
+               ? StrCat(id, text, "\t", percent(answer["score"].get<double>()), "\n")
+               : StrCat(id, text, "\n");
+  }
+  if (answer.contains("perplexity")) return StrCat(id, answer["perplexity"].dump(), "\n");
   if (answer.contains("text")) return StrCat(id, answer["text"].get<std::string>(), "\n");
   return StrCat(id, answer["score"].dump(), "\n");
 }

@@ -42,6 +42,21 @@ at::Device ResolveDevice(at::Device wanted, std::vector<std::string>* warnings) 
   return wanted;
 }
 
+at::Tensor OnDevice(const at::Tensor& tensor, at::Device device) {
+  return tensor.defined() ? tensor.to(device) : tensor;
+}
+
+TensorMap OnDevice(TensorMap tensors, at::Device device) {
+  for (auto& [name, tensor] : tensors) tensor = OnDevice(tensor, device);
+  return tensors;
+}
+
+ForwardInputs OnDevice(const ForwardInputs& inputs, at::Device device) {
+  return {OnDevice(inputs.input_ids, device), OnDevice(inputs.attention_mask, device),
+          OnDevice(inputs.token_type_ids, device), OnDevice(inputs.decoder_input_ids, device),
+          OnDevice(inputs.decoder_attention_mask, device)};
+}
+
 void WaitFor(const at::Tensor& tensor) {
   if (!tensor.is_cpu() && tensor.numel() > 0) tensor.flatten()[0].item();  // copied when it is done
 }

@@ -115,7 +115,13 @@ ModelConfig ReadModelConfig(const std::filesystem::path& config_file) {
 }
 
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings) {
-  ModelConfig config = ReadModelConfig(checkpoint.directory() / "config.json");
+  return ReadModelConfig(checkpoint, ReadJsonFile(checkpoint.directory() / "config.json"),
+                         warnings);
+}
+
+ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, const Json& json,
+                            std::vector<std::string>* warnings) {
+  ModelConfig config = ParseModelConfig(json, (checkpoint.directory() / "config.json").string());
   const Family& family = GetFamily(config.family);
   const auto warn = [&](const std::string& what) {
     if (warnings) warnings->push_back(StrCat(checkpoint.directory(), ": ", what));

@@ -117,6 +117,7 @@ Family BertFamily() {
       "recorded outputs of transformers 4.44 (BertForSequenceClassification, "
       "BertForQuestionAnswering)";
   family.base_prefix = "bert.";
+  family.class_names = {"Bert"};
   family.keys = BertKeys(30522);
   family.read_config = ReadBert;
   family.names = BertNames;
@@ -130,6 +131,7 @@ Family RobertaFamily() {
   family.description = "as BERT, positions counted from the ids; classification or answering";
   family.source = "recorded outputs of transformers 4.44 (RobertaForSequenceClassification)";
   family.base_prefix = "roberta.";
+  family.class_names = {"Roberta", "XLMRoberta"};
   family.keys = BertKeys(50265);
   family.read_config = ReadRoberta;
   family.names = RobertaNames;
@@ -143,6 +145,7 @@ Family DistilBertFamily() {
   family.description = "as BERT without token types; classification or answering";
   family.source = "recorded outputs of transformers 4.44 (DistilBertForSequenceClassification)";
   family.base_prefix = "distilbert.";
+  family.class_names = {"DistilBert"};
   family.keys = {{"vocab_size", 30522},
                  {"dim", 768},
                  {"max_position_embeddings", 512},

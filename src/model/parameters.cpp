@@ -3,6 +3,7 @@
 #include <set>
 
 #include "moefy/base/error.h"
+#include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
 
@@ -46,12 +47,13 @@ std::string Because(const ExpectedTensor& want, const io::TensorInfo& found) {
 }  // namespace
 
 void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                     std::vector<std::string>* warnings) {
+                     std::vector<std::string>* warnings, const std::set<std::string>& left_out) {
   constexpr size_t kShown = 8;
   std::vector<std::string> problems;
   std::set<std::string> expected_names;
   for (const ExpectedTensor& want : ExpectedTensors(config)) {
     expected_names.insert(want.name);
+    if (left_out.contains(want.name)) continue;
     if (problems.size() > kShown) break;  // the nearest-name search is not free
     const io::TensorInfo* found = checkpoint.Find(want.name);
     if (!found) {
@@ -86,9 +88,9 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
 }
 
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                         std::vector<std::string>* warnings, Parts parts) {
-  CheckParameters(checkpoint, config, warnings);
-  std::set<std::string> left_out;
+                         std::vector<std::string>* warnings, Parts parts,
+                         std::set<std::string> left_out) {
+  CheckParameters(checkpoint, config, warnings, left_out);
   if (parts == Parts::kForExchange) {
     for (const FfnSpec& spec : FfnSpecs(config)) {
       left_out.insert({spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out, spec.b_out});
@@ -107,9 +109,7 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
 Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
                             Parts parts, at::Device device) {
   const ModelConfig config = ReadModelConfig(checkpoint, warnings);
-  TensorMap parameters = ReadParameters(checkpoint, config, warnings, parts);
-  for (auto& [name, tensor] : parameters) tensor = tensor.to(device);
-  return Transformer(config, parameters);
+  return Transformer(config, OnDevice(ReadParameters(checkpoint, config, warnings, parts), device));
 }
 
 }  // namespace moefy::model

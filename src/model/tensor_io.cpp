@@ -39,19 +39,20 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
   return tensor.to(at::kFloat);
 }
 
-void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path) {
+void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path, io::DType dtype) {
+  const auto type = ComputableType(dtype);
+  MOEFY_CHECK(type.has_value());
   std::vector<io::TensorInfo> infos;
   for (const auto& [name, tensor] : tensors) {
     io::TensorInfo info;
     info.name = name;
-    info.dtype = io::DType::kF32;
+    info.dtype = dtype;
     info.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
     infos.push_back(std::move(info));
   }
   io::SafetensorsWriter writer(path, std::move(infos));
   for (const auto& [name, tensor] : tensors) {
-    MOEFY_CHECK(tensor.scalar_type() == at::kFloat);
-    const at::Tensor values = tensor.detach().contiguous();
+    const at::Tensor values = tensor.detach().to(at::kCPU, *type).contiguous();
     writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
   }
   writer.Finish();

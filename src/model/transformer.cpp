@@ -4,6 +4,7 @@
 #include "model/stack.h"
 #include "moefy/base/error.h"
 #include "moefy/io/mapped_file.h"
+#include "moefy/model/device.h"
 
 namespace moefy::model {
 namespace {
@@ -26,18 +27,6 @@ void CheckSameShape(const at::Tensor& tensor, const at::Tensor& ids, const char*
     throw InputError(what, " has shape ", FormatShape(tensor.sizes().vec()),
                      "; the ids beside it have ", FormatShape(ids.sizes().vec()));
   }
-}
-
-// What is given is copied to where the parameters are, and what is returned back to the CPU; no
-// copies if that is where they are.
-at::Tensor OnDevice(const at::Tensor& tensor, at::Device device) {
-  return tensor.defined() ? tensor.to(device) : tensor;
-}
-
-ForwardInputs OnDevice(const ForwardInputs& inputs, at::Device device) {
-  return {OnDevice(inputs.input_ids, device), OnDevice(inputs.attention_mask, device),
-          OnDevice(inputs.token_type_ids, device), OnDevice(inputs.decoder_input_ids, device),
-          OnDevice(inputs.decoder_attention_mask, device)};
 }
 
 }  // namespace
@@ -114,7 +103,7 @@ struct Transformer::Impl {
     const at::Tensor bias = SelfBias(stack, packing, state);
     const at::Tensor memory_bias = memory_packing.KeyBias();
     const auto report = [&](const at::Tensor& states, const auto&... name) {
-      if (sink) sink(StrCat(stack.prefix, name...), packing.Unpack(states).to(at::kCPU));
+      if (sink) sink(StrCat(stack.prefix, name...), packing.Unpack(states));
     };
     const auto self_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = stack.blocks[i].attention;
@@ -268,9 +257,16 @@ Transformer::~Transformer() = default;
 Transformer::Transformer(Transformer&&) noexcept = default;
 Transformer& Transformer::operator=(Transformer&&) noexcept = default;
 
-ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink& sink) {
+ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink& given_sink) {
   Impl& m = *impl_;
   m.CheckFirst(given);
+  const at::Device asked = given.input_ids.device();
+  StateSink sink;
+  if (given_sink) {
+    sink = [&](const std::string& name, const at::Tensor& states) {
+      given_sink(name, states.to(asked));
+    };
+  }
   const bool two_stacks = m.config.architecture == Architecture::kEncoderDecoder;
   if (two_stacks) m.CheckDecoder(given);
   const ForwardInputs inputs = OnDevice(given, m.device);
@@ -280,7 +276,7 @@ ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink&
   at::Tensor x = m.Run(first, ids, inputs.token_type_ids, inputs.attention_mask, packing, {}, {},
                        nullptr, sink);
   if (two_stacks) {
-    if (sink) sink("encoder.last_hidden_state", packing.Unpack(x).to(at::kCPU));
+    if (sink) sink("encoder.last_hidden_state", packing.Unpack(x));
     const at::Tensor& decoder_ids = inputs.decoder_input_ids;
     const Packing decoder_packing(decoder_ids.size(0), decoder_ids.size(1),
                                   inputs.decoder_attention_mask);
@@ -291,16 +287,16 @@ ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink&
   ForwardOutputs outputs;
   switch (m.config.head) {
     case Head::kSequenceClassification:
-      outputs.logits = m.Classify(packing.Unpack(x), inputs.attention_mask).to(at::kCPU);
+      outputs.logits = m.Classify(packing.Unpack(x), inputs.attention_mask).to(asked);
       break;
     case Head::kQuestionAnswering: {
-      const at::Tensor spans = packing.Unpack(m.span_head(x)).to(at::kCPU);  // [batch, tokens, 2]
+      const at::Tensor spans = packing.Unpack(m.span_head(x)).to(asked);  // [batch, tokens, 2]
       outputs.start_logits = spans.select(2, 0);
       outputs.end_logits = spans.select(2, 1);
       break;
     }
     case Head::kLanguageModel:
-      outputs.logits = packing.Unpack(m.Logits(x)).to(at::kCPU);
+      outputs.logits = packing.Unpack(m.Logits(x)).to(asked);
       break;
   }
   return outputs;
@@ -332,7 +328,7 @@ at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& given_ids
   const at::Tensor x =
       m.Run(m.decoder, ids, {}, mask, packing, state.memory, state.memory_packing, &state, nullptr);
   state.memory = at::Tensor();
-  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1)).to(at::kCPU);
+  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1)).to(given_ids.device());
 }
 
 const ModelConfig& Transformer::config() const { return impl_->config; }

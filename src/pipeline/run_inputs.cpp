@@ -24,6 +24,8 @@ RunInput ParseObject(const std::string& line, const std::string& where) {
     const Json& value = object.GetRaw(key);
     if (key == "id") {
       input.id = value;
+    } else if (key == "choices" && value.is_array()) {
+      input.choices = object.GetStrings(key);
     } else if (value.is_string()) {
       input.fields[key] = value.get<std::string>();
     } else if (value.is_number() || value.is_boolean()) {

@@ -14,6 +14,7 @@ struct RunInput {
   std::map<std::string, std::string> fields;  // "text", "question", ..., or a task's
   Json id;                                    // as the input had it; null for none
   std::string where;                          // "reviews.jsonl: line 3", for messages
+  std::vector<std::string> choices = {};      // of multiple choice, where they are a list
 
   // Error{kInput} that says which fields there are.
   const std::string& Get(const std::string& field) const;

@@ -7,12 +7,12 @@
 #include "moefy/base/options.h"
 #include "moefy/eval/answer_span.h"
 #include "moefy/eval/batches.h"
-#include "moefy/eval/prepared_task.h"
 #include "moefy/model/generation.h"
 #include "moefy/pipeline/run.h"
 #include "moefy/text/stream_decoder.h"
 #include "moefy/text/tokenizer.h"
 #include "pipeline/run_inputs.h"
+#include "pipeline/run_task.h"
 #include "pipeline/runnable_model.h"
 
 namespace moefy::pipeline {
@@ -46,54 +46,6 @@ void ForEachOutput(const Asked& asked, const std::vector<text::Encoding>& encodi
     }
     asked.progress.Advance(batch.example_idxs.size());
   }
-}
-
-Json LabelAnswer(const at::Tensor& scores, const std::vector<std::string>& names) {
-  const at::Tensor shares = at::softmax(scores.to(at::kDouble), 0);
-  Json by_name = Json::object();
-  for (size_t i = 0; i < names.size(); ++i) {
-    by_name[names[i]] = shares[static_cast<int64_t>(i)].item<double>();
-  }
-  return {{"label", names[static_cast<size_t>(shares.argmax().item<int64_t>())]},
-          {"scores", by_name}};
-}
-
-// The first value of each input that fits a task: its fields, or the one text there is.
-task::Dataset ToDataset(const task::TaskSpec& spec, const std::vector<RunInput>& inputs) {
-  std::vector<std::string> fields;
-  for (const auto& [field, column] : spec.splits.front().columns) {
-    if (field != "label") fields.push_back(field);
-  }
-  task::Dataset dataset;
-  for (const RunInput& input : inputs) {
-    task::Example example;
-    for (const std::string& field : fields) {
-      const bool only_text = fields.size() == 1 && !input.fields.contains(field);
-      example.fields[field] = input.Get(only_text ? "text" : field);
-    }
-    dataset.examples.push_back(std::move(example));
-  }
-  return dataset;
-}
-
-std::vector<Json> AnswerTask(const Asked& asked, const task::TaskSpec& spec) {
-  if (spec.kind != task::TaskKind::kClassification) {
-    throw UsageError("task ", Quoted(spec.name), " is not of kind classification; questions and ",
-                     "prompts are for run without --task");
-  }
-  const task::Dataset dataset = ToDataset(spec, asked.inputs);
-  const model::GenerationOptions no_generation;
-  const auto prepared =
-      eval::PrepareTask(spec, dataset, asked.config(), asked.tokenizer, no_generation);
-  std::vector<std::string> names;
-  for (const task::Label& label : spec.labels) {
-    names.push_back(label.word.empty() ? label.value : label.word);
-  }
-  std::vector<Json> answers;
-  for (const eval::Answer& answer : prepared->Ask(asked.model, asked.progress)) {
-    answers.push_back(LabelAnswer(answer.scores[0], names));
-  }
-  return answers;
 }
 
 std::vector<Json> Classify(const Asked& asked) {
@@ -226,16 +178,16 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
     on_answer(input_idx, answer);
     ++result.num_answers;
   };
-  shown.Begin("answering", inputs.size(), "inputs");
+  const model::GenerationOptions generation =
+      ToGenerationOptions(options, directory, asked.config(), &result.warnings);
+  if (!spec) shown.Begin("answering", inputs.size(), "inputs");
   if (!spec && asked.config().head == Head::kLanguageModel) {
-    result.new_tokens = GenerateTexts(
-        asked, ToGenerationOptions(options, directory, asked.config(), &result.warnings),
-        options.batch_size, give, on_piece);
+    result.new_tokens = GenerateTexts(asked, generation, options.batch_size, give, on_piece);
   } else {
-    const std::vector<Json> answers = spec ? AnswerTask(asked, *spec)
-                                      : asked.config().head == Head::kQuestionAnswering
-                                          ? AnswerQuestions(asked)
-                                          : Classify(asked);
+    const std::vector<Json> answers =
+        spec ? AnswerTask(*spec, inputs, asked.model, *tokenizer, generation, shown)
+        : asked.config().head == Head::kQuestionAnswering ? AnswerQuestions(asked)
+                                                          : Classify(asked);
     for (size_t i = 0; i < answers.size(); ++i) give(i, answers[i]);
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -2,12 +2,13 @@
 
 #include <map>
 #include <memory>
-#include <optional>
+#include <set>
 
 #include "moefy/base/error.h"
 #include "moefy/base/options.h"
 #include "moefy/eval/prepared_task.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/route/router_store.h"
@@ -16,6 +17,7 @@
 #include "moefy/split/rewrite.h"
 #include "moefy/train/masked_ffn.h"
 #include "moefy/train/trainer.h"
+#include "pipeline/student.h"
 #include "pipeline/task_data.h"
 #include "pipeline/training_data.h"
 
@@ -66,11 +68,17 @@ train::TrainerOptions ToTrainerOptions(const TrainingOptions& options) {
   trainer.seed = static_cast<uint64_t>(options.seed);
   train::CheckOptions(trainer);
   RequireOption(options.lora_rank >= 0, "lora-rank", options.lora_rank, "at least 0");
+  model::ParseDevice(options.device);
   return trainer;
 }
 
+at::Device DeviceOf(const TrainingOptions& options, TrainResult& result) {
+  return model::ResolveDevice(model::ParseDevice(options.device), &result.warnings);
+}
+
 train::TrainableWeights MakeWeights(const TrainingOptions& options,
-                                    const model::ModelConfig& config, model::TensorMap parameters) {
+                                    const model::ModelConfig& config, model::TensorMap parameters,
+                                    const std::set<std::string>& fresh = {}) {
   std::set<std::string> trained = train::SelectParameters(config, options.train);
   if (options.lora_rank > 0) {
     const std::set<std::string> matrices = train::BlockMatrices(config);
@@ -78,7 +86,7 @@ train::TrainableWeights MakeWeights(const TrainingOptions& options,
   }
   return train::TrainableWeights(std::move(parameters), trained,
                                  {options.lora_rank, options.lora_alpha},
-                                 static_cast<uint64_t>(options.seed));
+                                 static_cast<uint64_t>(options.seed), fresh);
 }
 
 train::TrainingSetup MakeSetup(const model::ModelConfig& config, const Lessons& lessons,
@@ -102,7 +110,7 @@ fs::path StateOf(const std::string& out) {
 
 // Without what may be given differently by the command that goes on.
 Json Identity(Json options, const std::string& model, const std::string& data) {
-  for (const char* key : {"out", "data"}) options.erase(key);
+  for (const char* key : {"out", "data", "device"}) options.erase(key);
   options["model_fingerprint"] = model;
   options["data_fingerprint"] = data;
   return options;
@@ -156,18 +164,20 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const model::TensorMap& ch
 
 // What the student is to be like, or nothing.
 std::unique_ptr<model::Transformer> LoadTeacher(const CalibrateOptions& options,
-                                                const split::MoeCheckpoint& moe) {
-  if (options.distill == 0 && options.distill_ffn == 0) return nullptr;
-  if (!options.dense.empty()) {
+                                                const split::MoeCheckpoint& moe,
+                                                at::Device device) {
+  const auto load = [&](const io::Checkpoint& checkpoint) {
     return std::make_unique<model::Transformer>(
-        model::LoadTransformer(model::OpenCheckpoint(options.dense)));
-  }
+        model::LoadTransformer(checkpoint, nullptr, model::Parts::kAll, device));
+  };
+  if (options.distill == 0 && options.distill_ffn == 0) return nullptr;
+  if (!options.dense.empty()) return load(model::OpenCheckpoint(options.dense));
   if (route::IsCalibrated(moe)) {
     throw UsageError(options.moe,
                      " is calibrated already, so its dense parent is not known; give "
                      "it as --dense");
   }
-  return std::make_unique<model::Transformer>(model::LoadTransformer(moe.weights()));
+  return load(moe.weights());
 }
 
 void CheckCalibrate(const CalibrateOptions& options) {
@@ -188,39 +198,25 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   CheckOutput(options.out, if_exists);
   const auto lessons = ReadLessons(options.training);
   TrainResult result;
-  const fs::path directory = options.checkpoint;
-  std::optional<io::Checkpoint> checkpoint;
-  if (!options.from_scratch) checkpoint = model::OpenCheckpoint(options.checkpoint);
-  if (split::MoeCheckpoint::IsMoe(directory)) {
-    throw UsageError(directory, " is split; `moefy calibrate` trains it");
-  }
-  const model::ModelConfig config = checkpoint ? model::ReadModelConfig(*checkpoint)
-                                               : model::ReadModelConfig(directory / "config.json");
-  PrepareLessons(config, directory, result.warnings, *lessons);
-  train::TrainableWeights weights =
-      MakeWeights(options.training, config,
-                  checkpoint ? model::ReadParameters(*checkpoint, config, &result.warnings)
-                             : train::InitialParameters(config, trainer.seed));
-  train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
-  setup.identity = Identity(
-      OptionsToJson(options),
-      checkpoint ? checkpoint->Fingerprint() : io::FileFingerprint(directory / "config.json"),
-      lessons->fingerprint);
+  Student student = OpenStudent(options, lessons->spec, result.warnings);
+  PrepareLessons(student.config, student.directory, result.warnings, *lessons);
+  std::set<std::string> fresh;
+  model::TensorMap parameters = ReadParameters(student, trainer.seed, fresh, result.warnings);
+  train::TrainableWeights weights = MakeWeights(
+      options.training, student.config,
+      model::OnDevice(std::move(parameters), DeviceOf(options.training, result)), fresh);
+  train::TrainingSetup setup = MakeSetup(student.config, *lessons, weights);
+  setup.identity =
+      Identity(OptionsToJson(options),
+               student.checkpoint ? student.checkpoint->Fingerprint()
+                                  : io::FileFingerprint(student.directory / "config.json"),
+               lessons->fingerprint);
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
-  CopyConfig(directory, staged.path());
-  if (checkpoint) {
-    split::CopySideFiles(*checkpoint, staged.path());
-    model::RewriteTensors(*checkpoint, Changed(weights, result), staged.path());
-  } else {
-    const at::NoGradGuard no_grad;
-    model::WriteTensors(weights.Effective(), staged.path() / "model.safetensors");
-    for (const std::string& name : text::TokenizerFileNames()) {
-      std::error_code absent;
-      fs::copy_file(directory / name, staged.path() / name, absent);
-    }
-  }
+  const model::TensorMap changed = Changed(weights, result);
+  const at::NoGradGuard no_grad;
+  WriteStudent(student, changed, weights.Effective(), staged.path());
   staged.Commit();
   result.out = options.out;
   return result;
@@ -240,12 +236,14 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   runtime::CheckSelections({selection}, {&moe});
   PrepareLessons(config, moe.directory(), result.warnings, *lessons);
 
+  const at::Device device = DeviceOf(options.training, result);
   std::map<double, std::vector<runtime::FfnSelection>> selections;
   for (const double ratio : options.ffn_ratios) {
-    selections[ratio] = runtime::SelectionOf(moe, selection, ratio, trainer.seed);
+    selections[ratio] = runtime::SelectionOf(moe, selection, ratio, trainer.seed, device);
   }
   train::TrainableWeights weights = MakeWeights(
-      options.training, config, model::ReadParameters(moe.weights(), config, &result.warnings));
+      options.training, config,
+      model::OnDevice(model::ReadParameters(moe.weights(), config, &result.warnings), device));
   train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
   setup.ffn_ratios = options.ffn_ratios;
   setup.install = [&](model::Transformer& transformer, double ratio) {
@@ -256,7 +254,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
                  dense.weights(), moe.ffns()[i].plan.num_experts(), selections.at(ratio)[i]));
     }
   };
-  const auto teacher = LoadTeacher(options, moe);
+  const auto teacher = LoadTeacher(options, moe, device);
   setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
   setup.identity =
       Identity(OptionsToJson(options), moe.weights().Fingerprint(), lessons->fingerprint);

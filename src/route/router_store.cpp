@@ -245,7 +245,8 @@ bool IsCalibrated(const split::MoeCheckpoint& moe) {
   return JsonObject(moe.manifest(), split::kMoeManifest).Has("calibration");
 }
 
-std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
+                                   at::Device device) {
   RequireRouters(moe);
   const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
   const RouterKind& kind = GetRouterKind(StoredRouterKind(moe));
@@ -255,7 +256,7 @@ std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_i
     // The first tensor, [width, hidden] where a width is free, decides it for all.
     std::vector<int64_t> shape = shapes[i];
     if (i > 0) std::ranges::replace(shape, kAnySize, parameters[0].size(0));
-    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shape));
+    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shape).to(device));
   }
   return kind.make(parameters, ffn.spec.activation);
 }

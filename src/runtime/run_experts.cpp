@@ -114,7 +114,7 @@ at::Tensor SelectExperts(const at::Tensor& scores, const SelectionRule& rule) {
   const int64_t tokens = scores.size(0), experts = scores.size(1);
   const int64_t num_chosen = rule.num_shared + rule.num_selected;
   MOEFY_CHECK(num_chosen <= experts && scores.scalar_type() == at::kFloat);
-  const at::Tensor in = scores.contiguous();
+  const at::Tensor in = scores.to(at::kCPU).contiguous();
   at::Tensor out = at::empty({tokens, num_chosen}, at::kLong);
   at::parallel_for(0, tokens, 16, [&](int64_t begin, int64_t end) {
     Scratch& scratch = ThreadScratch();
@@ -126,7 +126,7 @@ at::Tensor SelectExperts(const at::Tensor& scores, const SelectionRule& rule) {
       std::copy_n(scratch.chosen.begin(), num_chosen, out.data_ptr<int64_t>() + t * num_chosen);
     }
   });
-  return out;
+  return out.to(scores.device());
 }
 
 std::string InstructionSet() { return ChosenInstructionSet(); }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
+#include "moefy/model/device.h"
 #include "moefy/route/analytic_routers.h"
 #include "moefy/route/router_store.h"
 #include "moefy/route/selection.h"
@@ -57,17 +58,17 @@ std::vector<SelectionRule> Rules(const split::MoeCheckpoint& moe, const route::S
 }
 
 std::shared_ptr<route::Router> MakeRouter(const split::MoeCheckpoint& moe,
-                                          const std::string& router, size_t ffn_idx,
-                                          uint64_t seed) {
-  if (router == route::StoredRouterKind(moe)) return route::ReadRouter(moe, ffn_idx);
+                                          const std::string& router, size_t ffn_idx, uint64_t seed,
+                                          at::Device device) {
+  if (router == route::StoredRouterKind(moe)) return route::ReadRouter(moe, ffn_idx, device);
   const int64_t num_experts = moe.ffns()[ffn_idx].plan.num_experts();
   if (router == "random") {
     return std::make_shared<route::RandomRouter>(num_experts, seed + ffn_idx);
   }
-  model::FfnWeights ffn = model::ReadFfnWeights(moe.weights(), moe.ffns()[ffn_idx].spec);
+  model::FfnWeights ffn = model::ReadFfnWeights(moe.weights(), moe.ffns()[ffn_idx].spec).To(device);
   for (const route::Target& target : route::Targets()) {
     if (router == target.oracle) {
-      const at::Tensor stand_in = route::ReadCompensation(moe, ffn_idx);
+      const at::Tensor stand_in = model::OnDevice(route::ReadCompensation(moe, ffn_idx), device);
       return std::make_shared<route::OracleRouter>(std::move(ffn), num_experts, target, stand_in);
     }
   }
@@ -91,23 +92,23 @@ route::Correction CorrectionFor(const split::MoeCheckpoint& moe, size_t ffn_idx,
 }  // namespace
 
 std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
-                                      double ffn_ratio, uint64_t seed) {
+                                      double ffn_ratio, uint64_t seed, at::Device device) {
   CheckSelections({selection}, {&moe});
   const route::Selection parsed = route::ParseSelection(NameSelection(moe, selection));
   const std::vector<SelectionRule> rules = Rules(moe, parsed, ffn_ratio);
   const bool compensated = parsed.router == route::StoredRouterKind(moe);
   std::vector<FfnSelection> selections;
   for (size_t i = 0; i < rules.size(); ++i) {
-    FfnSelection of_ffn{MakeRouter(moe, parsed.router, i, seed), rules[i]};
+    FfnSelection of_ffn{MakeRouter(moe, parsed.router, i, seed, device), rules[i]};
     if (parsed.neuron_share < 1) {
       const at::Tensor w_out = model::ReadFfnWeights(moe.weights(), moe.ffns()[i].spec).w_out;
       const float least =
           route::ThresholdFor(route::ReadNeuronThresholds(moe, i), parsed.neuron_share);
-      of_ffn.min_magnitude = least / w_out.norm(2, {1}).clamp_min(1e-30);
+      of_ffn.min_magnitude = (least / w_out.norm(2, {1}).clamp_min(1e-30)).to(device);
     }
     if (compensated) {
-      of_ffn.compensation = route::ReadCompensation(moe, i);
-      of_ffn.correction = CorrectionFor(moe, i, rules[i], ffn_ratio);
+      of_ffn.compensation = model::OnDevice(route::ReadCompensation(moe, i), device);
+      of_ffn.correction = CorrectionFor(moe, i, rules[i], ffn_ratio).To(device);
     }
     selections.push_back(std::move(of_ffn));
   }

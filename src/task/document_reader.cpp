@@ -52,12 +52,6 @@ Example MakeChoice(std::string context, std::string question, std::vector<std::s
   return example;
 }
 
-void CheckChoices(const std::vector<std::string>& choices, const std::string& where) {
-  if (choices.size() < 2 || choices.size() > kMaxChoices) {
-    throw InputError(where, " has ", choices.size(), " choices; expected 2 to ", kMaxChoices);
-  }
-}
-
 // "A" to "Z" as an index below `num_choices`.
 int64_t ParseLetter(const std::string& letter, size_t num_choices, const std::string& where) {
   const size_t index = letter.size() == 1 ? static_cast<size_t>(letter[0] - 'A') : kMaxChoices;
@@ -230,6 +224,12 @@ void ReadText(const TaskSpec& spec, std::string_view text, Collector& out) {
 }
 
 }  // namespace
+
+void CheckChoices(const std::vector<std::string>& choices, const std::string& where) {
+  if (choices.size() < 2 || choices.size() > kMaxChoices) {
+    throw InputError(where, " has ", choices.size(), " choices; expected 2 to ", kMaxChoices);
+  }
+}
 
 std::string FormatChoices(const std::vector<std::string>& choices) {
   std::string out;

@@ -16,6 +16,9 @@ namespace moefy::task {
 std::vector<Example> ReadDocument(const TaskSpec& spec, const std::filesystem::path& file,
                                   std::string_view text, int64_t limit);
 
+// Error{kInput} unless there are 2 to 26, as many as letters.
+void CheckChoices(const std::vector<std::string>& choices, const std::string& where);
+
 // What {choices} stands for in a prompt: "(A) first (B) second".
 std::string FormatChoices(const std::vector<std::string>& choices);
 

@@ -8,9 +8,8 @@ namespace {
 // chosen [tokens, k], -1 for none -> [tokens, experts], 1 where an expert runs.
 at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
   // One column more takes the places that chose none.
-  const at::Tensor columns =
-      at::where(chosen < 0, at::scalar_tensor(num_experts, at::kLong), chosen);
-  return at::zeros({chosen.size(0), num_experts + 1})
+  const at::Tensor columns = chosen.masked_fill(chosen < 0, num_experts);
+  return at::zeros({chosen.size(0), num_experts + 1}, chosen.device())
       .scatter_(1, columns, 1.0)
       .narrow(1, 0, num_experts);
 }

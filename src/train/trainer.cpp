@@ -7,6 +7,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/eval/metric.h"
+#include "moefy/model/device.h"
 #include "moefy/train/objective.h"
 #include "moefy/train/optimizer.h"
 #include "train/lessons.h"
@@ -21,6 +22,14 @@ double Mean(const std::vector<double>& values) {
 
 int64_t NumAnswers(const eval::Batch& batch) {
   return (batch.targets != eval::kNoTarget).sum().item<int64_t>();
+}
+
+std::vector<eval::Batch> OnDevice(std::vector<eval::Batch> batches, at::Device device) {
+  for (eval::Batch& batch : batches) {
+    batch.inputs = model::OnDevice(batch.inputs, device);
+    batch.targets = model::OnDevice(batch.targets, device);
+  }
+  return batches;
 }
 
 Json ToJson(const Measurement& point) {
@@ -47,8 +56,7 @@ class Trainer {
         steps_per_epoch_((static_cast<int64_t>(setup.sequences.size()) + options.batch_size - 1) /
                          options.batch_size),
         num_steps_(options.steps > 0 ? options.steps : options.epochs * steps_per_epoch_),
-        held_out_batches_(eval::MakeBatches(setup.held_out.task.RightSequences(), setup.config,
-                                            setup.pad_id, options.batch_tokens)) {}
+        held_out_batches_(MakeBatches(setup.held_out.task.RightSequences())) {}
 
   TrainingReport Run(IfExists if_other) {
     const auto start = std::chrono::steady_clock::now();
@@ -79,6 +87,12 @@ class Trainer {
   }
 
  private:
+  std::vector<eval::Batch> MakeBatches(const std::vector<eval::Sequence>& sequences) const {
+    return OnDevice(
+        eval::MakeBatches(sequences, setup_.config, setup_.pad_id, options_.batch_tokens),
+        setup_.weights.device());
+  }
+
   Optimizer::RuleOf RuleOf() const {
     const std::set<std::string> inner =
         options_.optimizer == "muon" ? BlockMatrices(setup_.config) : std::set<std::string>();
@@ -116,8 +130,7 @@ class Trainer {
     const std::vector<eval::Sequence> taken =
         TakeSequences(setup_.sequences, plan_[static_cast<size_t>(step_ % steps_per_epoch_)],
                       options_.token_dropout, options_.seed, step_);
-    const std::vector<eval::Batch> batches =
-        eval::MakeBatches(taken, setup_.config, setup_.pad_id, options_.batch_tokens);
+    const std::vector<eval::Batch> batches = MakeBatches(taken);
     int64_t num_answers = 0;
     for (const eval::Batch& batch : batches) num_answers += NumAnswers(batch);
     const double ratio = setup_.ffn_ratios[static_cast<size_t>(step_) % setup_.ffn_ratios.size()];
@@ -199,7 +212,7 @@ class Trainer {
       report_.best = report_.history.size() - 1;
       best_.clear();
       for (const auto& [name, leaf] : setup_.weights.leaves()) {
-        best_.emplace(name, leaf.detach().clone());
+        best_.emplace(name, leaf.detach().to(at::TensorOptions(at::kCPU), false, /*copy=*/true));
       }
     }
     const double value = Mean(point.metrics);
@@ -284,7 +297,7 @@ class Trainer {
   int64_t step_ = 0;  // done
   double loss_sum_ = 0;
   int64_t loss_steps_ = 0;
-  model::TensorMap best_;  // leaves
+  model::TensorMap best_;  // leaves, on the CPU
   TrainingReport report_;
 };
 

@@ -40,14 +40,21 @@ constexpr const char* kLoraB = ".lora_b";
 }  // namespace
 
 model::TensorMap InitialParameters(const model::ModelConfig& config, uint64_t seed) {
-  const at::Generator generator = at::detail::createCPUGenerator(seed);
   model::TensorMap parameters;
-  for (const model::ExpectedTensor& expected : model::ExpectedTensors(config)) {
-    if (expected.required) {
-      parameters.emplace(expected.name, Initial(expected, config, generator));
-    }
-  }
+  AddInitialParameters(config, seed, parameters);
   return parameters;
+}
+
+std::set<std::string> AddInitialParameters(const model::ModelConfig& config, uint64_t seed,
+                                           model::TensorMap& parameters) {
+  const at::Generator generator = at::detail::createCPUGenerator(seed);
+  std::set<std::string> added;
+  for (const model::ExpectedTensor& expected : model::ExpectedTensors(config)) {
+    if (!expected.required || parameters.contains(expected.name)) continue;
+    parameters.emplace(expected.name, Initial(expected, config, generator));
+    added.insert(expected.name);
+  }
+  return added;
 }
 
 std::set<std::string> SelectParameters(const model::ModelConfig& config, const std::string& which) {
@@ -79,21 +86,24 @@ std::set<std::string> BlockMatrices(const model::ModelConfig& config) {
 
 TrainableWeights::TrainableWeights(model::TensorMap parameters,
                                    const std::set<std::string>& trained, const LoraOptions& lora,
-                                   uint64_t seed)
+                                   uint64_t seed, const std::set<std::string>& fresh)
     : parameters_(std::move(parameters)) {
   const at::Generator generator = at::detail::createCPUGenerator(seed);
   if (lora.rank > 0) lora_scale_ = lora.alpha / static_cast<double>(lora.rank);
   for (const auto& [name, tensor] : parameters_) {
-    if (!trained.contains(name) || (lora.rank > 0 && tensor.dim() != 2)) continue;
+    const bool itself = lora.rank == 0 || fresh.contains(name);
+    if (!fresh.contains(name) && !trained.contains(name)) continue;
+    if (!itself && tensor.dim() != 2) continue;
     changed_.insert(name);
-    if (lora.rank == 0) {
+    if (itself) {
       leaves_.emplace(name, tensor.detach().requires_grad_());
       continue;
     }
     const double deviation = 1 / std::sqrt(static_cast<double>(tensor.size(1)));
     const at::Tensor a = at::empty({lora.rank, tensor.size(1)}).normal_(0, deviation, generator);
-    leaves_.emplace(name + kLoraA, a.requires_grad_());
-    leaves_.emplace(name + kLoraB, at::zeros({tensor.size(0), lora.rank}).requires_grad_());
+    const at::Tensor b = at::zeros({tensor.size(0), lora.rank}, device());
+    leaves_.emplace(name + kLoraA, a.to(device()).requires_grad_());
+    leaves_.emplace(name + kLoraB, b.requires_grad_());
   }
   MOEFY_CHECK(!leaves_.empty());
 }
@@ -101,9 +111,10 @@ TrainableWeights::TrainableWeights(model::TensorMap parameters,
 model::TensorMap TrainableWeights::Effective() const {
   model::TensorMap parameters = parameters_;
   for (const std::string& name : changed_) {
+    const auto itself = leaves_.find(name);
     parameters[name] =
-        lora_scale_ == 0
-            ? leaves_.at(name)
+        itself != leaves_.end()
+            ? itself->second
             : parameters_.at(name) +
                   at::matmul(leaves_.at(name + kLoraB), leaves_.at(name + kLoraA)) * lora_scale_;
   }

@@ -3,6 +3,7 @@
 usage: tasks_test.py MOEFY SOURCE_DIR [CLASS...]
 """
 import json
+import math
 import shutil
 import sys
 import unittest
@@ -114,6 +115,93 @@ class Kinds(Case):
                              "--split", "eval", "--out", self.dir / "dump")
         self.assertEqual([ffn["tokens"] for ffn in document["ffns"]],
                          [26 + 14] * len(document["ffns"]))
+
+
+class Asked(Case):
+    """`run --task` answers as `eval` does, without the data's right answers."""
+
+    def predictions(self, model, task):
+        samples = self.dir / "samples.jsonl"
+        self.succeed("eval", model, "--task", TASKS / task, "--samples", samples, "--force")
+        return [json.loads(line)["prediction"] for line in samples.read_text().splitlines()]
+
+    def answers(self, model, task, *inputs):
+        lines = self.dir / "in.jsonl"
+        lines.write_text("".join(json.dumps(line) + "\n" for line in inputs))
+        return self.json("run", model, "--task", TASKS / task, "--input", lines)["answers"]
+
+    def test_multiple_choice_from_documents(self):
+        story = {"context": "Ann has a red kite. Bob has a blue one."}
+        inputs = [story | {"id": 1, "question": "Who has the red kite?", "choices": ["Ann", "Bob"]},
+                  story | {"question": "What colour is Bob's kite?",
+                           "choices": ["red", "green", "blue"]}]
+        answers = self.answers(EXAMPLE / "model", "race.json", *inputs)
+        self.assertEqual([answer["choice"] for answer in answers],
+                         self.predictions(EXAMPLE / "model", "race.json"))
+        for answer, line in zip(answers, inputs):
+            self.assertEqual(answer["text"], line["choices"][ord(answer["choice"]) - ord("A")])
+            self.assertEqual(list(answer["scores"]), ["A", "B", "C"][:len(line["choices"])])
+            self.assertAlmostEqual(sum(answer["scores"].values()), 1)
+            self.assertEqual(max(answer["scores"], key=answer["scores"].get), answer["choice"])
+        self.assertEqual(answers[0]["id"], 1)
+        self.refuse(3, ["in.jsonl: line 1", "has 0 choices; expected 2 to 26"], "run",
+                    EXAMPLE / "model", "--task", TASKS / "race.json", "--input",
+                    self.write("in.jsonl", json.dumps(story | {"question": "Who?"})))
+
+    def write(self, name, text):
+        (self.dir / name).write_text(text)
+        return self.dir / name
+
+    def test_multiple_choice_from_tables(self):
+        inputs = [{"question": "two and two?", "first": "three", "second": "four",
+                   "third": "five, or so"},
+                  {"question": "one and two?", "first": "three", "second": "four", "third": "five"}]
+        answers = self.answers(EXAMPLE / "model", "sums.json", *inputs)
+        self.assertEqual([answer["choice"] for answer in answers],
+                         self.predictions(EXAMPLE / "model", "sums.json"))
+        line = self.write("in.jsonl", json.dumps(inputs[0]))
+        printed = self.succeed("run", EXAMPLE / "model", "--task", TASKS / "sums.json", "--input",
+                               line).stdout
+        self.assertTrue(printed.startswith(f"{answers[0]['choice']}\t{answers[0]['text']}\t"),
+                        printed)
+
+    def test_generation(self):
+        source = [line.split("\t")[0] for line in
+                  (TASKS / "letters.txt").read_text().splitlines()]
+        answers = self.answers(EXAMPLE / "model", "letters.json",
+                               *({"source": text} for text in source))
+        predictions = self.predictions(EXAMPLE / "model", "letters.json")
+        self.assertEqual(answers, [{"text": text} for text in predictions])
+        # The one field may also come as a plain text.
+        printed = self.succeed("run", EXAMPLE / "model", "--task", TASKS / "letters.json",
+                               *source).stdout
+        self.assertEqual(printed, "".join(text + "\n" for text in predictions))
+
+    def test_questions(self):
+        context = "The Elm runs past the old mill for 12 miles."
+        answers = self.answers(EXAMPLE / "model", "squad.json",
+                               {"question": "How long is it?", "context": context},
+                               {"question": "Who owns the mill?", "context": context})
+        self.assertEqual(answers, [{"answer": text} for text in
+                                   self.predictions(EXAMPLE / "model", "squad.json")])
+        self.refuse(3, "field 'context': is empty", "run", EXAMPLE / "model", "--task",
+                    TASKS / "squad.json", "--input",
+                    self.write("in.jsonl", '{"question": "Who?", "context": " "}'))
+
+    def test_language_modelling(self):
+        model = causal_model(self.dir)
+        texts = [text.strip("\n") for text in
+                 (TASKS / "tales.txt").read_text().split("<end>")][:2]
+        answers = self.answers(model, "tales.json", *({"text": text} for text in texts),
+                               {"text": "a"})
+        row = self.json("eval", model, "--task", TASKS / "tales.json")["reports"][0]["rows"][0]
+        total = sum(answer["nats_per_token"] * answer["tokens"] for answer in answers[:2])
+        self.assertEqual([answer["tokens"] for answer in answers], [26, 14, 0])
+        self.assertAlmostEqual(total / (26 + 14), row["nats_per_token"]["value"], places=5)
+        self.assertAlmostEqual(answers[0]["perplexity"], math.exp(answers[0]["nats_per_token"]))
+        self.assertIsNone(answers[2]["perplexity"])
+        self.refuse(3, "only decoder-only", "run", EXAMPLE / "model", "--task",
+                    TASKS / "tales.json", "a b")
 
 
 class Gates(Case):

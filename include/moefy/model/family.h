@@ -78,6 +78,9 @@ struct Family {
   // Everything but the sizes, which `keys` have given already.
   void (*read_config)(const JsonObject& json, ModelConfig& config);
   ModelNames (*names)(const ModelConfig& config);
+  // Of encoders, whose heads can be made anew (model/new_head.h): how the reference's classes are
+  // called for each of model_types, up to "For...".
+  std::vector<std::string> class_names = {};
 };
 
 const std::vector<Family>& Families();
@@ -92,6 +95,9 @@ ModelConfig ParseModelConfig(const Json& config, const std::string& where);
 // family's: without the base prefix, norms with gamma and beta, no language model head of its own.
 // What differs is said in `warnings`.
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint,
+                            std::vector<std::string>* warnings = nullptr);
+// The same with another config.json than the checkpoint's own.
+ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, const Json& config,
                             std::vector<std::string>* warnings = nullptr);
 
 // A tensor that a model of this config has, under the name it has in the file.

@@ -21,11 +21,13 @@ std::optional<at::ScalarType> ComputableType(io::DType dtype);
 // Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on.
 at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name);
 
-// All of them into one safetensors file, as F32. Throws as io::SafetensorsWriter.
-void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path);
+// All of them, on any device, into one safetensors file, as a type that moefy computes on. Throws
+// as io::SafetensorsWriter.
+void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path,
+                  io::DType dtype = io::DType::kF32);
 
-// The checkpoint's weight files again in `directory`, with these tensors in place of its own, in
-// the type that is stored. Throws as io::RewriteCheckpoint.
+// The checkpoint's weight files again in `directory`, with these tensors, on any device, in place
+// of its own, in the type that is stored. Throws as io::RewriteCheckpoint.
 void RewriteTensors(const io::Checkpoint& checkpoint, const TensorMap& changed,
                     const std::filesystem::path& directory);
 

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,22 +48,24 @@ struct ForwardOutputs {
 struct DecodingState;
 
 // Compares the checkpoint's headers with what the config implies. Throws Error{kInput} listing all
-// tensors that are missing or of another shape; says in `warnings` which ones the model does not
-// use.
+// tensors that are missing or of another shape, but for those `left_out`; says in `warnings` which
+// ones the model does not use.
 void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                     std::vector<std::string>* warnings = nullptr);
+                     std::vector<std::string>* warnings = nullptr,
+                     const std::set<std::string>& left_out = {});
 
 // Whoever puts FFNs and linear maps of his own in need not have the dense ones in memory:
 // kForExchange leaves the FFNs' tensors out, and what is stored as F32 stays in the mapped file, to
 // be read only and only as long as the checkpoint lives.
 enum class Parts { kAll, kForExchange };
 
-// Checks, then reads every tensor the family expects, as F32.
+// Checks, then reads every tensor the family expects, as F32, but for those `left_out`.
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                         std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll);
+                         std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll,
+                         std::set<std::string> left_out = {});
 
-// Computes on the device of its parameters. What callers give and get is on the CPU; what enters a
-// FeedForward is on the device.
+// Computes on the device of its parameters, where what enters a FeedForward is too. What callers
+// get is where the ids are that they give.
 class Transformer {
  public:
   // FFNs whose tensors are not among the parameters must be put in before anything runs.

@@ -42,9 +42,10 @@ struct RunOptions {
     v.Field("question", question, "for question answering models, with --context");
     v.Field("context", context, "the text that holds the answer");
     v.Field("input", input, "file with a text a line, or .jsonl with an object a line; - is stdin");
-    v.Field("task", task, "task file whose prompt and labels to use");
+    v.Field("task", task, "task file of any kind: inputs are asked as its examples are");
     v.Field("out", out, "file for the answers, an object a line; for --tensors a safetensors file");
-    v.Field("max-new-tokens", max_new_tokens, "generation stops after so many");
+    v.Field("max-new-tokens", max_new_tokens,
+            "generation stops after so many; with --task, as the file says");
     v.Field("temperature", temperature, "of sampling; 0: always the likeliest token");
     v.Field("top-k", top_k, "sample from so many likeliest tokens; 0: all");
     v.Field("top-p", top_p, "sample from the likeliest tokens that have this share together");
@@ -73,10 +74,16 @@ struct RunTensorsResult {
 RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& progress);
 
 // Every answer as soon as it and those before it are there. What it holds depends on the model:
-//   classification, or a task with labels   label, scores {label: probability}
+//   classification                          label, scores {label: probability}
 //   regression                              score
 //   question answering                      answer, score, begin, end (bytes of the context)
 //   language models                         text, tokens, finished (an end token came)
+// with a task on its kind:
+//   classification                          label, scores
+//   multiple_choice                         choice (its letter), text, scores {letter: probability}
+//   extractive_qa                           answer, and score of a question answering head
+//   generation                              text
+//   language_modelling                      perplexity, nats_per_token, tokens (predicted)
 // and "id" if the input had one.
 using AnswerSink = std::function<void(size_t input_idx, const Json& answer)>;
 // Text while it is generated, when there is one prompt.
@@ -84,7 +91,7 @@ using PieceSink = std::function<void(std::string_view piece)>;
 
 struct RunTextResult {
   int64_t num_answers = 0;
-  int64_t new_tokens = 0;  // generated
+  int64_t new_tokens = 0;  // generated without a task
   double seconds = 0;      // without loading
   double ffn_ratio = 1;    // neurons evaluated / neurons
   std::vector<std::string> warnings;

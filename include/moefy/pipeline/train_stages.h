@@ -28,6 +28,7 @@ struct TrainingOptions {
   double lora_alpha = 16;
   train::TrainerOptions trainer;
   int64_t seed = 0;
+  std::string device = "cpu";
 
   template <class Visitor>
   void Visit(Visitor& v) {
@@ -60,12 +61,14 @@ struct TrainingOptions {
     v.Field("patience", trainer.patience,
             "stop after so many measurements without a better one; 0: never");
     v.Field("seed", seed, "of order, dropout and random weights");
+    v.Field("device", device, "cpu, cuda or cuda:N; the CPU where LibTorch has no CUDA");
   }
 };
 
 struct FinetuneOptions {
   std::string checkpoint;
   bool from_scratch = false;
+  bool new_head = false;
   TrainingOptions training;
   std::string out;
 
@@ -74,6 +77,10 @@ struct FinetuneOptions {
     v.Argument("checkpoint", checkpoint, "dense checkpoint directory");
     v.Field("from-scratch", from_scratch,
             "begin with random weights: config.json and a tokenizer are enough");
+    v.Field(
+        "new-head", new_head,
+        "make an encoder a new head though it has one, for other labels; one that is missing is "
+        "always made");
     training.Visit(v);
     v.Field("out", out, "directory for the trained checkpoint");
   }

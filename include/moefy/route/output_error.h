@@ -20,6 +20,9 @@ struct Correction {
 
   bool defined() const { return down.defined(); }
   at::Tensor Of(const at::Tensor& x) const { return at::linear(at::linear(x, down), up, bias); }
+  Correction To(at::Device device) const {
+    return defined() ? Correction{down.to(device), up.to(device), bias.to(device)} : Correction();
+  }
   double FlopsPerToken() const { return 2.0 * static_cast<double>(down.numel() + up.numel()); }
 };
 

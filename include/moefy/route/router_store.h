@@ -37,7 +37,8 @@ bool IsCalibrated(const split::MoeCheckpoint& moe);
 
 // What is stored for one FFN. All throw Error{kUsage} telling to run route-train when there are no
 // routers, or none of that version; Error{kInput} for tensors that are not as they should be.
-std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
+std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
+                                   at::Device device = at::kCPU);
 std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
 at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);        // [101]
 at::Tensor ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);  // [101]

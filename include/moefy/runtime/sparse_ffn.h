@@ -57,7 +57,7 @@ at::Tensor RunRouted(const ExpertWeights& experts, const RouterWeights& router,
 // The router and the selection of RunRouted alone: [tokens, shared + selected] I64, -1 for none.
 at::Tensor Route(const RouterWeights& router, const SelectionRule& rule, const at::Tensor& x);
 
-// The selection alone, of scores [tokens, experts] from any router, likewise.
+// The selection alone, of scores [tokens, experts] from any router on any device, likewise.
 at::Tensor SelectExperts(const at::Tensor& scores, const SelectionRule& rule);
 
 // Every expert for every token: the dense FFN on the packed weights.

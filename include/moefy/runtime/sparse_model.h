@@ -56,10 +56,11 @@ class SparseModel {
 };
 
 // Of every FFN, with the stored routers, thresholds, budgets, compensation and correction. The last
-// two are of the experts that the stored router leaves out; other selections go without. Errors as
-// Install.
+// two are of the experts that the stored router leaves out; other selections go without. All
+// tensors are on `device`. Errors as Install.
 std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std::string& selection,
-                                      double ffn_ratio, uint64_t seed = 0);
+                                      double ffn_ratio, uint64_t seed = 0,
+                                      at::Device device = at::kCPU);
 
 // `selection` with the kind of the model's own routers in the place of "stored".
 std::string NameSelection(const split::MoeCheckpoint& moe, const std::string& selection);

@@ -10,7 +10,7 @@ namespace moefy::train {
 
 class MaskedFeedForward final : public model::FeedForward {
  public:
-  // `ffn` is permuted as its plan says.
+  // `ffn` is permuted as its plan says. All on one device, the router too.
   MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts, runtime::FfnSelection selection);
   at::Tensor Forward(const at::Tensor& x) override;
 

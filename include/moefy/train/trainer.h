@@ -1,7 +1,8 @@
 // The loop: batches, gradients, steps, held-out measurements, and a state on disk to go on from.
 // What is trained and through which FFNs is the caller's (dense: fine-tuning; masked: calibration).
-// Deterministic in its options, data and number of threads; a training that was stopped and goes on
-// ends with the same weights. Thread-safety: one call at a time.
+// Computes where the weights are. On the CPU deterministic in its options, data and number of
+// threads: a training that was stopped and goes on ends with the same weights. Thread-safety: one
+// call at a time.
 #pragma once
 
 #include <cstdint>

@@ -127,6 +127,19 @@ TEST(RunText, AnswersAreCutOutOfTheContextAsWritten) {
   EXPECT_GT(answer["score"].get<double>(), 0);
 }
 
+TEST(RunText, AnswersAreSpansOfATasksContextToo) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithLetters(dir, "bert-qa-gelu", 191).string();
+  options.task = MOEFY_SOURCE_DIR "/tests/data/tasks/squad.json";
+  options.question = "where";
+  options.context = "It is  in ROME";
+  const Json answer = Answers(options)[0];
+  EXPECT_NE(options.context.find(answer["answer"].get<std::string>()), std::string::npos);
+  EXPECT_GT(answer["score"].get<double>(), 0);
+  EXPECT_LE(answer["score"].get<double>(), 1);
+}
+
 TEST(RunText, SaysWhatIsMissing) {
   const tests::TempDir dir;
   const auto refuse = [&](ErrorKind kind, std::initializer_list<std::string_view> fragments,

@@ -6,48 +6,10 @@
 #include "moefy/model/family.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
+#include "token_task.h"
 
 namespace moefy::train {
 namespace {
-
-// A classification that is easy to learn: which of two tokens stands in the text.
-class TokenTask final : public eval::PreparedTask {
- public:
-  explicit TokenTask(const task::Dataset& dataset, const model::ModelConfig& config)
-      : dataset_(dataset), config_(config) {}
-
-  std::vector<eval::Answer> Ask(model::Transformer& model, Progress&) const override {
-    const at::NoGradGuard no_grad;
-    std::vector<eval::Answer> answers(dataset_.examples.size());
-    for (const eval::Batch& batch : eval::MakeBatches(RightSequences(), config_, 0)) {
-      const at::Tensor best = model.Forward(batch.inputs).logits.argmax(1);
-      for (size_t i = 0; i < batch.example_idxs.size(); ++i) {
-        answers[static_cast<size_t>(batch.example_idxs[i])].label_idx =
-            best[static_cast<int64_t>(i)].item<int64_t>();
-      }
-    }
-    return answers;
-  }
-  uint64_t num_steps() const override { return dataset_.examples.size(); }
-  std::vector<eval::Sequence> RightSequences() const override {
-    std::vector<eval::Sequence> sequences;
-    for (size_t i = 0; i < dataset_.examples.size(); ++i) {
-      eval::Sequence sequence;
-      for (int64_t k = 0; k < 6; ++k) {
-        sequence.input.ids.push_back(20 + (static_cast<int64_t>(i) * 5 + k) % 10);
-      }
-      sequence.input.ids[2] = 5 + dataset_.examples[i].label_idx;
-      sequence.input.token_type_ids.assign(6, 0);
-      sequence.target = {dataset_.examples[i].label_idx};
-      sequences.push_back(std::move(sequence));
-    }
-    return sequences;
-  }
-
- private:
-  const task::Dataset& dataset_;
-  const model::ModelConfig& config_;
-};
 
 struct Fixture {
   io::Checkpoint checkpoint = io::Checkpoint::Open(tests::Pico("bert-cls-gelu"));
@@ -111,21 +73,6 @@ TEST(Trainer, LoraLearnsToo) {
       Train(fixture.Setup(weights), options, dir / "state", IfExists::kRefuse, SilentProgress());
   EXPECT_LT(report.history[report.best].held_out_loss, 0.5 * report.history[0].held_out_loss);
 }
-
-// Asks to stop after so many steps.
-class StopAfter final : public Progress {
- public:
-  explicit StopAfter(int64_t steps) : left_(steps) {}
-  void Section(std::string_view) override {}
-  void Begin(std::string_view, uint64_t, std::string_view) override {}
-  void Advance(uint64_t) override {
-    if (--left_ == 0) throw Error(ErrorKind::kInterrupted, "interrupted");
-  }
-  void End(std::string_view) override {}
-
- private:
-  int64_t left_;
-};
 
 TEST(Trainer, GoesOnWhereItWasStopped) {
   const Fixture fixture;

@@ -30,6 +30,32 @@ TEST(TrainableWeights, LoraBeginsAtTheParametersAndMovesByLowRank) {
   EXPECT_TRUE(weights.leaves().at("w.lora_a").grad().defined());
 }
 
+TEST(TrainableWeights, WhatIsFreshIsTrainedItself) {
+  const at::Tensor w = at::randn({6, 5}), head = at::randn({2, 6}), bias = at::zeros({2});
+  const TrainableWeights weights({{"w", w}, {"head", head}, {"bias", bias}}, {"w"}, {2, 4}, 1,
+                                 {"head", "bias"});
+  EXPECT_EQ(weights.changed(), (std::set<std::string>{"w", "head", "bias"}));
+  const model::TensorMap effective = weights.Effective();
+  for (const char* name : {"head", "bias"}) {
+    EXPECT_TRUE(effective.at(name).is_same(weights.leaves().at(name))) << name;
+  }
+  EXPECT_TRUE(weights.leaves().contains("w.lora_a"));
+}
+
+TEST(AddInitialParameters, LeaveWhatIsThere) {
+  const model::ModelConfig config =
+      model::ReadModelConfig(tests::Pico("bert-cls-gelu") / "config.json");
+  model::TensorMap parameters = InitialParameters(config, 1);
+  const at::Tensor kept = parameters.at("bert.pooler.dense.weight");
+  parameters.erase("classifier.weight");
+  parameters.erase("classifier.bias");
+  EXPECT_EQ(AddInitialParameters(config, 2, parameters),
+            (std::set<std::string>{"classifier.bias", "classifier.weight"}));
+  EXPECT_TRUE(parameters.at("bert.pooler.dense.weight").is_same(kept));
+  EXPECT_NEAR(parameters.at("classifier.weight").std().item<double>(), 0.02, 0.005);
+  EXPECT_EQ(parameters.at("classifier.bias").abs().sum().item<double>(), 0);
+}
+
 TEST(SelectParameters, ByWhatTheyAreFor) {
   const model::ModelConfig config =
       model::ReadModelConfig(tests::Pico("t5-relu-tied") / "config.json");
