@@ -318,7 +318,8 @@ std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_rati
         listed[i].GetInt("dump_tokens", 1, std::numeric_limits<int64_t>::max()));
     ffns.push_back({ffn.plan.num_experts(),
                     tokens * static_cast<double>(ffn.plan.neurons_per_expert()),
-                    {values, values + errors.numel()}});
+                    {values, values + errors.numel()},
+                    ffn.plan.num_shared()});
   }
   return SpendBudget(ffns, ffn_ratio);
 }
