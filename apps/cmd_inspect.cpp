@@ -39,8 +39,10 @@ std::string Describe(const pipeline::Inspection& inspection) {
       StrCat("stored        ", count(inspection.num_tensors), " tensors in ", inspection.num_files,
              inspection.num_files == 1 ? " file, " : " files, ", Join(dtypes), "\n");
   if (inspection.num_experts > 0) {
-    out += StrCat("split into    ", inspection.num_experts, " experts per FFN, routers ",
-                  inspection.has_routers ? "trained" : "not trained yet", "\n");
+    out +=
+        StrCat("split into    ", inspection.num_experts, " experts per FFN, ",
+               inspection.num_shared > 0 ? StrCat(inspection.num_shared, " of them shared, ") : "",
+               "routers ", inspection.has_routers ? "trained" : "not trained yet", "\n");
   } else {
     out += StrCat("expert sizes  ", sizes.empty() ? "none divides" : Join(sizes), "\n");
   }

@@ -11,14 +11,16 @@ Outcome RunSplit(const pipeline::SplitOptions& options, Context& context) {
       pipeline::Split(options, context.if_exists(), *context.progress);
   context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
   Outcome outcome;
-  outcome.text =
-      StrCat(result.moe.string(), ": ", result.num_ffns, " FFNs split by ", result.method, " into ",
-             result.num_experts, " experts of ", result.neurons_per_expert, " neurons\n");
+  outcome.text = StrCat(
+      result.moe.string(), ": ", result.num_ffns, " FFNs split by ", result.method, " into ",
+      result.num_experts, " experts of ", result.neurons_per_expert, " neurons",
+      result.num_shared > 0 ? StrCat(", of which ", result.num_shared, " shared") : "", "\n");
   outcome.json = {{"moe", result.moe.string()},
                   {"method", result.method},
                   {"ffns", result.num_ffns},
                   {"num_experts", result.num_experts},
                   {"neurons_per_expert", result.neurons_per_expert},
+                  {"num_shared", result.num_shared},
                   {"seconds", result.seconds}};
   outcome.next = StrCat("moefy verify ", options.checkpoint, " ", options.out,
                         "   or   moefy route-train ", options.out, " --dump DUMP");
@@ -32,6 +34,7 @@ std::unique_ptr<Command> SplitCommand(CLI::App& parent) {
       parent, "split", "Group each FFN's neurons into experts of equal size.",
       "  moefy split CKPT --expert-size 32 --out MOE\n"
       "  moefy split CKPT --expert-size 32 --method coactivation --dump dump --out MOE\n"
+      "  moefy split CKPT --expert-size 32 --shared 2 --dump dump --out MOE\n"
       "  moefy split CKPT --experts 64 --method random --seed 1 --out CONTROL\n"
       "  moefy split CKPT --ffn 'layers.{}.mlp.fc1.weight:layers.{}.mlp.fc2.weight' \\\n"
       "      --experts 16 --out MOE",

@@ -76,7 +76,8 @@ class Conversion {
     for (RecipeSplit& split : recipe_.splits) {
       split.options.checkpoint = recipe_.model;
       split.options.out = (out_ / ("split-" + split.name)).string();
-      if (split::NeedsInputs(split::GetSplitter(split.options.method), split.options.features)) {
+      if (split::NeedsInputs(split::GetSplitter(split.options.method), split.options.features,
+                             split.options.shared)) {
         split.options.dump = recipe_.record.out;
       }
       for (const RecipeRoute& route : recipe_.routes) {

@@ -51,7 +51,10 @@ Inspection Inspect(const std::filesystem::path& path) {
   out.expert_sizes = ExpertSizes(out.ffns);
   if (split::MoeCheckpoint::IsMoe(checkpoint.directory())) {
     const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(checkpoint.directory());
-    out.num_experts = moe.ffns().empty() ? 0 : moe.ffns().front().plan.num_experts();
+    if (!moe.ffns().empty()) {
+      out.num_experts = moe.ffns().front().plan.num_experts();
+      out.num_shared = moe.ffns().front().plan.num_shared();
+    }
     out.has_routers = route::HasRouters(moe);
   }
   for (const std::string& warning : checkpoint.warnings()) out.warnings.push_back(warning);
@@ -88,6 +91,7 @@ Json InspectionToJson(const Inspection& inspection) {
           {"ffns", ffns},
           {"expert_sizes", inspection.expert_sizes},
           {"num_experts", inspection.num_experts},
+          {"num_shared", inspection.num_shared},
           {"has_routers", inspection.has_routers},
           {"warnings", inspection.warnings}};
 }

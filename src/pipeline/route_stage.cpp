@@ -149,7 +149,8 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
     ThrowIfInterrupted();
     const size_t dump_idx = *dump.Find(ffn.spec);  // CheckDumpMatches has looked
     routers.push_back(route::TrainRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
-                                         ffn.plan.num_experts(), dump, dump_idx, train));
+                                         ffn.plan.num_experts(), dump, dump_idx, train,
+                                         ffn.plan.num_shared()));
     result.rows.push_back(ToRow(ffn.spec.name, routers.back()));
     progress.Advance(1);
   }

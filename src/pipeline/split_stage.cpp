@@ -8,7 +8,7 @@
 #include "moefy/pipeline/split_stage.h"
 #include "moefy/split/named_ffns.h"
 #include "moefy/split/rewrite.h"
-#include "moefy/split/splitter.h"
+#include "moefy/split/shared_experts.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -24,10 +24,11 @@ std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOpt
 
 // Error{kUsage} where the dump is missing or would not be looked at.
 void CheckDumpGiven(const split::Splitter& splitter, const SplitOptions& options) {
-  const bool needed = split::NeedsInputs(splitter, options.features);
+  const bool needed = split::NeedsInputs(splitter, options.features, options.shared);
   if (needed == !options.dump.empty()) return;
   const std::string how =
-      options.features == "auto" ? "" : StrCat(" with features ", options.features);
+      StrCat(options.features == "auto" ? "" : StrCat(" with features ", options.features),
+             options.shared > 0 ? " with shared experts" : "");
   if (!needed) {
     throw UsageError("--dump is ", Quoted(options.dump), ", but ", options.method, how,
                      " looks at the weights alone");
@@ -65,6 +66,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   for (const model::FfnSpec& spec : specs) {
     num_experts.push_back(
         split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
+    split::CheckNumShared(options.shared, num_experts.back());
   }
   std::optional<record::ActivationDump> dump;
   if (!options.dump.empty()) {
@@ -80,15 +82,17 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
     split::SplitRequest request = {ffn, num_experts[ffns.size()], seed, options.restarts,
                                    options.features};
     if (dump) request.inputs.emplace(*dump, *dump->Find(spec));  // CheckDumpMatches has looked
-    ffns.push_back({spec, splitter.split(request)});
+    ffns.push_back({spec, split::SplitWithShared(splitter, request, options.shared)});
     progress.Advance(1);
   }
   result.num_ffns = static_cast<int64_t>(ffns.size());
   result.num_experts = ffns.back().plan.num_experts();
   result.neurons_per_expert = ffns.back().plan.neurons_per_expert();
+  result.num_shared = options.shared;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   progress.End(StrCat(result.num_ffns, " FFNs into ", result.num_experts, " experts of ",
-                      result.neurons_per_expert, " neurons"));
+                      result.neurons_per_expert, " neurons",
+                      result.num_shared > 0 ? StrCat(", ", result.num_shared, " shared") : ""));
 
   progress.Begin("writing the split checkpoint", dense.TotalBytes(), "B");
   Json recorded = {{"method", options.method},
@@ -97,6 +101,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
                    {"seed", options.seed},
                    {"restarts", options.restarts},
                    {"features", options.features}};
+  if (options.shared > 0) recorded["shared"] = options.shared;
   if (dump) recorded["corpus"] = dump->info().corpus;
   if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
   split::WriteMoeCheckpoint(

@@ -139,16 +139,17 @@ Fitted FitRouter(const FitRequest& request) {
 }
 
 void BestRouter::Offer(std::unique_ptr<Router> router, int64_t epoch) {
-  const double caught =
-      CaughtShare(router->Scores(request_.held_x), request_.held_target, request_.num_selected);
+  const double caught = CaughtShare(router->Scores(request_.held_x), request_.held_target,
+                                    request_.num_selected, request_.num_shared);
   if (fitted_.router && !(caught > caught_)) return;
   caught_ = caught;
   fitted_ = {std::move(router), epoch};
 }
 
-double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k) {
+double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k,
+                   int64_t num_shared) {
   const double total = target.sum(at::kDouble).item<double>();
-  const at::Tensor caught = target.gather(1, SelectTopK(scores, k));
+  const at::Tensor caught = target.gather(1, SelectTopK(scores, k, num_shared));
   return total > 0 ? caught.sum(at::kDouble).item<double>() / total : 1.0;
 }
 

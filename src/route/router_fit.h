@@ -20,6 +20,7 @@ struct FitRequest {
   at::Tensor held_x, held_target;              // to choose by
   int64_t num_selected;                        // by the share of the target that so many catch
   const TrainOptions& options;
+  int64_t num_shared = 0;  // of num_selected and of the experts, the first so many
 };
 
 struct Fitted {
@@ -49,8 +50,9 @@ Fitted FitMlp(const FitRequest& request);
 Fitted FitLinear(const FitRequest& request);
 Fitted FitRegression(const FitRequest& request);
 
-// Share of `target` that the k best-scored experts catch; 1 where there is none. Both
-// [tokens, experts].
-double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k);
+// Share of `target` that the k experts of each token catch (SelectTopK); 1 where there is none.
+// Both [tokens, experts].
+double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k,
+                   int64_t num_shared);
 
 }  // namespace moefy::route

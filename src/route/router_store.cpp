@@ -1,34 +1,18 @@
 #include "moefy/route/router_store.h"
 
-#include <algorithm>
-#include <cstring>
 #include <filesystem>
-#include <limits>
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
 #include "moefy/model/tensor_io.h"
 #include "moefy/record/recorded_inputs.h"
 #include "moefy/split/rewrite.h"
+#include "route/router_format.h"
 
 namespace moefy::route {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Behind an FFN's name: everything that route-train stores.
-constexpr const char* kRouterPart = ".router.";
-constexpr const char* kThresholds = "thresholds";
-constexpr const char* kNeuronThresholds = "neuron_thresholds";
-constexpr const char* kErrors = "errors";
-constexpr const char* kCompensation = "compensation";
-constexpr const char* kCorrectionDown = "correction_down";
-constexpr const char* kCorrectionUp = "correction_up";
-constexpr const char* kCorrectionBias = "correction_bias";
-
-std::string NameOf(const split::MoeFfn& ffn, const std::string& part) {
-  return ffn.spec.name + kRouterPart + part;
-}
 
 io::TensorInfo Declare(const std::string& name, at::IntArrayRef shape) {
   io::TensorInfo info;
@@ -175,34 +159,6 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedR
   model::RewriteTensors(moe.weights(), changed, directory);
 }
 
-bool Fits(const std::vector<uint64_t>& found, const std::vector<int64_t>& wanted) {
-  return std::ranges::equal(found, wanted, [](uint64_t extent, int64_t size) {
-    return size == kAnySize ? extent > 0 : extent == static_cast<uint64_t>(size);
-  });
-}
-
-// An F32 tensor of that shape, where kAnySize is any. Error{kInput} for any other.
-at::Tensor ReadF32(const io::SafetensorsFile& file, const std::string& name,
-                   const std::vector<int64_t>& shape) {
-  const io::TensorInfo* info = file.Find(name);
-  if (!info || info->dtype != io::DType::kF32 || !Fits(info->shape, shape)) {
-    throw InputError(
-        file.path(), ": expected a tensor ", Quoted(name), ", F32 ", FormatShape(shape), ", found ",
-        info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
-  }
-  at::Tensor out =
-      at::empty(std::vector<int64_t>(info->shape.begin(), info->shape.end()), at::kFloat);
-  std::memcpy(out.data_ptr(), file.Bytes(*info).data(), out.nbytes());
-  return out;
-}
-
-void RequireRouters(const split::MoeCheckpoint& moe) {
-  if (HasRouters(moe)) return;
-  throw UsageError(moe.directory(),
-                   " has no routers; `moefy route-train` trains them, and "
-                   "--selection similarity does without");
-}
-
 }  // namespace
 
 void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationDump& dump) {
@@ -231,107 +187,6 @@ void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRout
   manifest["router"] = RouterManifest(moe, routers, options, corpus);
   if (!calibrations.empty()) manifest["calibration"] = calibrations;
   WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
-}
-
-std::string StoredRouterKind(const split::MoeCheckpoint& moe) {
-  const JsonObject manifest(moe.manifest(), split::kMoeManifest);
-  // Before there were other kinds, none was named.
-  return manifest.Has("router") ? manifest.GetObject("router").GetString("kind", "mlp") : "";
-}
-
-bool HasRouters(const split::MoeCheckpoint& moe) { return !StoredRouterKind(moe).empty(); }
-
-bool IsCalibrated(const split::MoeCheckpoint& moe) {
-  return JsonObject(moe.manifest(), split::kMoeManifest).Has("calibration");
-}
-
-std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
-                                   at::Device device) {
-  RequireRouters(moe);
-  const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
-  const RouterKind& kind = GetRouterKind(StoredRouterKind(moe));
-  const auto shapes = kind.shapes(ffn.spec, ffn.plan.num_experts());
-  std::vector<at::Tensor> parameters;
-  for (size_t i = 0; i < shapes.size(); ++i) {
-    // The first tensor, [width, hidden] where a width is free, decides it for all.
-    std::vector<int64_t> shape = shapes[i];
-    if (i > 0) std::ranges::replace(shape, kAnySize, parameters[0].size(0));
-    parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shape).to(device));
-  }
-  return kind.make(parameters, ffn.spec.activation);
-}
-
-std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
-  std::unique_ptr<Router> router = ReadRouter(moe, ffn_idx);
-  auto* mlp = dynamic_cast<MlpRouter*>(router.get());
-  if (!mlp) {
-    throw UsageError(moe.directory(), " holds ", router->name(),
-                     " routers; this needs `moefy route-train --router mlp`");
-  }
-  router.release();
-  return std::unique_ptr<MlpRouter>(mlp);
-}
-
-at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
-  RequireRouters(moe);
-  return ReadF32(moe.extras(), NameOf(moe.ffns().at(ffn_idx), kThresholds), {101});
-}
-
-at::Tensor ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
-  RequireRouters(moe);
-  return ReadF32(moe.extras(), NameOf(moe.ffns().at(ffn_idx), kNeuronThresholds), {101});
-}
-
-at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx) {
-  const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
-  const std::string name = NameOf(ffn, kCompensation);
-  if (!moe.extras().Find(name)) return {};
-  return ReadF32(moe.extras(), name, {ffn.plan.num_experts(), ffn.spec.hidden});
-}
-
-Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx) {
-  const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
-  if (!moe.extras().Find(NameOf(ffn, kCorrectionDown))) return {};
-  const auto read = [&](const char* part, const std::vector<int64_t>& shape) {
-    return ReadF32(moe.extras(), NameOf(ffn, part), shape);
-  };
-  Correction correction{read(kCorrectionDown, {kAnySize, ffn.spec.hidden}), {}, {}};
-  correction.up = read(kCorrectionUp, {ffn.spec.hidden, correction.down.size(0)});
-  correction.bias = read(kCorrectionBias, {ffn.spec.hidden});
-  return correction;
-}
-
-std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio) {
-  RequireRouters(moe);
-  const JsonObject manifest(moe.manifest(), split::kMoeManifest);
-  const std::vector<JsonObject> listed = manifest.GetObject("router").GetObjects("ffns");
-  if (listed.size() != moe.ffns().size()) {
-    throw InputError(manifest.PathOf("router"), " lists ", listed.size(), " FFNs; expected ",
-                     moe.ffns().size());
-  }
-  std::vector<BudgetedFfn> ffns;
-  for (size_t i = 0; i < listed.size(); ++i) {
-    const split::MoeFfn& ffn = moe.ffns()[i];
-    const at::Tensor errors =
-        ReadF32(moe.extras(), NameOf(ffn, kErrors), {static_cast<int64_t>(kCurveRatios.size())});
-    const float* values = errors.data_ptr<float>();
-    const auto tokens = static_cast<double>(
-        listed[i].GetInt("dump_tokens", 1, std::numeric_limits<int64_t>::max()));
-    ffns.push_back({ffn.plan.num_experts(),
-                    tokens * static_cast<double>(ffn.plan.neurons_per_expert()),
-                    {values, values + errors.numel()}});
-  }
-  return SpendBudget(ffns, ffn_ratio);
-}
-
-bool HasPolicy(const split::MoeCheckpoint& moe, const Selection& selection) {
-  std::vector<const char*> needed;
-  if (selection.policy == Selection::kThreshold) needed.push_back(kThresholds);
-  if (selection.policy == Selection::kBudget) needed.push_back(kErrors);
-  if (selection.neuron_share < 1) needed.push_back(kNeuronThresholds);
-  return std::ranges::all_of(needed, [&](const char* part) {
-    return !moe.ffns().empty() && moe.extras().Find(NameOf(moe.ffns()[0], part));
-  });
 }
 
 }  // namespace moefy::route

@@ -40,24 +40,30 @@ struct HeldOut {
   at::Tensor sample_x;  // some of x: those of `sample`
   OutputSample sample;
   const model::FfnWeights& ffn;
-  int64_t num_experts;
+  int64_t num_experts, num_shared;
 
-  HeldOut(const model::FfnWeights& weights, int64_t experts, const at::Tensor& inputs)
+  HeldOut(const model::FfnWeights& weights, int64_t experts, int64_t shared,
+          const at::Tensor& inputs)
       : x(inputs),
         mass(Importance(GetTarget("mass"), weights, inputs, experts)),
         sample_x(SpreadEvenly(inputs, kErrorTokens)),
         sample(weights, sample_x, experts),
         ffn(weights),
-        num_experts(experts) {}
+        num_experts(experts),
+        num_shared(shared) {}
+
+  int64_t NumRun(double ratio) const { return NumSelected(ratio, num_experts, num_shared); }
+  at::Tensor Runs(const at::Tensor& scores, double ratio) const {  // Bool [tokens, experts]
+    return TopKMask(scores, NumRun(ratio), num_shared);
+  }
 
   RouterQuality Measure(Router& router, double ratio) const {
-    const int64_t k = NumSelected(ratio, num_experts);
     const at::Tensor scores = router.Scores(x);
-    const at::Tensor chosen = TopKMask(scores, k);
-    const at::Tensor relevant = TopKMask(mass, k) & (mass > 0);
+    const at::Tensor chosen = Runs(scores, ratio);
+    const at::Tensor relevant = Runs(mass, ratio) & (mass > 0);
     const auto num_relevant = relevant.sum().item<double>();
     RouterQuality quality;
-    quality.mass = CaughtShare(scores, mass, k);
+    quality.mass = CaughtShare(scores, mass, NumRun(ratio), num_shared);
     quality.recall =
         num_relevant > 0 ? (chosen & relevant).sum().item<double>() / num_relevant : 1.0;
     quality.output_error = Error(router, ratio);
@@ -65,26 +71,26 @@ struct HeldOut {
     return quality;
   }
   // Of the chosen experts' neurons, all tokens in one row.
-  at::Tensor Contributions(Router& router, int64_t k) const {
-    const at::Tensor runs = TopKMask(router.Scores(sample_x), k);  // [tokens, experts]
+  at::Tensor Contributions(Router& router, double ratio) const {
+    const at::Tensor runs = Runs(router.Scores(sample_x), ratio);  // [tokens, experts]
     const at::Tensor all = sample.neurons().abs() * ffn.w_out.norm(2, {1});
     return all.view({all.size(0), num_experts, -1}).masked_select(runs.unsqueeze(2));
   }
   double Error(Router& router, double ratio, const Stand& stand = {}) const {
-    return sample.Error(TopKMask(router.Scores(sample_x), NumSelected(ratio, num_experts)), stand);
+    return sample.Error(Runs(router.Scores(sample_x), ratio), stand);
   }
 };
 
 // What stands in for each expert before any router is there: conditional means over the tokens
 // where its output is not among the largest. [experts, hidden]
 at::Tensor FirstStandIn(const model::FfnWeights& ffn, int64_t num_experts, const at::Tensor& x,
-                        int64_t k) {
+                        int64_t k, int64_t num_shared) {
   ContributionSums sums(ffn.num_neurons(), num_experts, x.device());
   const Target& norm = GetTarget("output-norm");
   for (const at::Tensor& part : x.split(kChunk)) {
     ThrowIfInterrupted();
     const at::Tensor neurons = model::NeuronActivations(ffn, part);
-    sums.Add(neurons, TopKMask(norm.importance(ffn, neurons, num_experts, {}), k));
+    sums.Add(neurons, TopKMask(norm.importance(ffn, neurons, num_experts, {}), k, num_shared));
   }
   return GetCompensation("conditional").terms(sums, ffn);
 }
@@ -105,21 +111,23 @@ void CheckInputs(const record::DumpedFfn& dumped, const model::FfnWeights& ffn) 
 RouterQuality MeasureRouter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
                             const at::Tensor& x, double ratio) {
   const at::NoGradGuard no_grad;
-  return HeldOut(ffn, num_experts, x).Measure(router, ratio);
+  return HeldOut(ffn, num_experts, 0, x).Measure(router, ratio);
 }
 
 int64_t TrainedRouter::DeadExperts() const { return (load == 0).sum().item<int64_t>(); }
 
 double TrainedRouter::LoadEntropy() const {
-  if (load.size(0) < 2) return 1;
-  const at::Tensor share = load / load.sum();
-  return -at::xlogy(share, share).sum().item<double>() /
-         std::log(static_cast<double>(load.size(0)));
+  const int64_t num_others = load.size(0) - num_shared;
+  const at::Tensor others = load.narrow(0, num_shared, num_others);
+  const auto total = others.sum().item<double>();
+  if (num_others < 2 || total == 0) return 1;
+  const at::Tensor share = others / total;
+  return -at::xlogy(share, share).sum().item<double>() / std::log(static_cast<double>(num_others));
 }
 
 TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_experts,
                           const record::ActivationDump& dump, size_t dump_ffn_idx,
-                          const TrainOptions& options) {
+                          const TrainOptions& options, int64_t num_shared) {
   const auto start = std::chrono::steady_clock::now();
   const at::NoGradGuard no_grad;
   const record::DumpedFfn& dumped = dump.ffns().at(dump_ffn_idx);
@@ -127,16 +135,19 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   const model::FfnWeights ffn = given_ffn.To(options.device);
   const TrainingTokens tokens(dump, dump_ffn_idx, options.held_out, options.max_tokens);
   const at::Tensor first_x = tokens.Pass(0).to(options.device);  // [tokens, hidden]
-  const HeldOut held_out(ffn, num_experts, tokens.held_out().to(options.device));
+  const HeldOut held_out(ffn, num_experts, num_shared, tokens.held_out().to(options.device));
 
   const Target& target = GetTarget(options.target);
-  const int64_t k = NumSelected(options.metric_ratio, num_experts);
+  const double ratio = options.metric_ratio;
+  const int64_t k = held_out.NumRun(ratio);
   const at::Tensor stand_in =
       target.name == "deviation"
-          ? FirstStandIn(ffn, num_experts, SpreadEvenly(first_x, kSumTokens), k)
+          ? FirstStandIn(ffn, num_experts, SpreadEvenly(first_x, kSumTokens), k, num_shared)
           : at::Tensor();
   const auto wanted = [&](const at::Tensor& x) {
-    return Importance(target, ffn, x, num_experts, stand_in);  // [tokens, experts]
+    const at::Tensor importance = Importance(target, ffn, x, num_experts, stand_in);
+    importance.narrow(1, 0, num_shared).zero_();  // nobody asks a router for those
+    return importance;                            // [tokens, experts]
   };
   Lesson first{first_x, wanted(first_x)};
   const double largest = first.target.max().item<double>();
@@ -149,16 +160,15 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
     return Lesson{x, scaled};
   };
   const auto before_fit = std::chrono::steady_clock::now();
-  Fitted fitted = FitRouter(
-      {ffn, num_experts, tokens.num_passes(), lesson, held_out.x, wanted(held_out.x), k, options});
+  Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), lesson, held_out.x,
+                             wanted(held_out.x), k, options, num_shared});
   TrainedRouter result;
   result.fit_seconds = SecondsSince(before_fit);
   result.router = std::move(fitted.router);
   result.best_epoch = fitted.best_epoch;
   result.stand = FitStand(*result.router, ffn, num_experts, held_out.sample,
-                          SpreadEvenly(first_x, kSumTokens), options);
+                          SpreadEvenly(first_x, kSumTokens), options, num_shared);
 
-  const double ratio = options.metric_ratio;
   SimilarityRouter similarity(ExpertCenters(ffn, num_experts));
   RandomRouter random(num_experts, options.seed);
   OracleRouter oracle(ffn, num_experts, GetTarget("mass"));
@@ -172,9 +182,10 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   result.final_error = held_out.Error(*result.router, ratio, result.stand);
 
   const at::Tensor scores = result.router->Scores(held_out.x);
-  result.load = TopKMask(scores, k).to(at::kFloat).mean(0);
-  result.thresholds = ThresholdTable(scores);
-  result.neuron_thresholds = ThresholdTable(held_out.Contributions(*result.router, k));
+  result.load = held_out.Runs(scores, ratio).to(at::kFloat).mean(0);
+  result.num_shared = num_shared;
+  result.thresholds = ThresholdTable(scores, num_shared);
+  result.neuron_thresholds = ThresholdTable(held_out.Contributions(*result.router, ratio));
   result.errors = at::empty({static_cast<int64_t>(kCurveRatios.size())}, at::kFloat);
   for (size_t i = 0; i < kCurveRatios.size(); ++i) {
     result.errors[static_cast<int64_t>(i)] =

@@ -16,10 +16,16 @@ constexpr double kStrengths[] = {1e-3, 1e-2, 1e-1, 1.0};
 class StandFitter {
  public:
   StandFitter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-              const OutputSample& sample, const at::Tensor& x, const TrainOptions& options)
-      : router_(router), ffn_(ffn), num_experts_(num_experts), sample_(sample), x_(x) {
+              const OutputSample& sample, const at::Tensor& x, const TrainOptions& options,
+              int64_t num_shared)
+      : router_(router),
+        ffn_(ffn),
+        num_experts_(num_experts),
+        num_shared_(num_shared),
+        sample_(sample),
+        x_(x) {
     for (const double ratio : options.fit_ratios) {
-      counts_.push_back(NumSelected(ratio, num_experts));
+      counts_.push_back(NumSelected(ratio, num_experts, num_shared));
     }
     held_scores_ = router.Scores(sample.x());
     WeighRatios();
@@ -96,7 +102,9 @@ class StandFitter {
   // loses least.
   void WeighRatios() {
     std::vector<double> errors;
-    for (const int64_t k : counts_) errors.push_back(sample_.Error(TopKMask(held_scores_, k)));
+    for (const int64_t k : counts_) {
+      errors.push_back(sample_.Error(TopKMask(held_scores_, k, num_shared_)));
+    }
     double least = 1;
     for (const double error : errors) least = error > 0 ? std::min(least, error) : least;
     double total = 0;
@@ -111,7 +119,8 @@ class StandFitter {
   MeanErrors Errors(const Stand& stand, int64_t more) const {
     MeanErrors errors;
     for (size_t i = 0; i < counts_.size(); ++i) {
-      const at::Tensor runs = TopKMask(held_scores_, std::min(num_experts_, counts_[i] + more));
+      const at::Tensor runs =
+          TopKMask(held_scores_, std::min(num_experts_, counts_[i] + more), num_shared_);
       const double weight = weights_[i] / static_cast<double>(counts_.size());
       errors.all += weight * sample_.Error(runs, stand);
       errors.varying += weight * sample_.VaryingError(runs, stand);
@@ -135,14 +144,14 @@ class StandFitter {
       const at::Tensor neurons = model::NeuronActivations(ffn_, part);
       const at::Tensor scores = router_.Scores(part);
       for (size_t i = 0; i < counts_.size(); ++i) {
-        use(part, neurons, TopKMask(scores, counts_[i]), weights_[i]);
+        use(part, neurons, TopKMask(scores, counts_[i], num_shared_), weights_[i]);
       }
     }
   }
 
   Router& router_;
   const model::FfnWeights& ffn_;
-  int64_t num_experts_;
+  int64_t num_experts_, num_shared_;
   const OutputSample& sample_;
   at::Tensor x_, held_scores_;
   std::vector<int64_t> counts_;  // of experts, per ratio
@@ -154,9 +163,10 @@ class StandFitter {
 }  // namespace
 
 Stand FitStand(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options) {
+               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options,
+               int64_t num_shared) {
   const Compensation& compensation = GetCompensation(options.compensation);
-  StandFitter fitter(router, ffn, num_experts, sample, x, options);
+  StandFitter fitter(router, ffn, num_experts, sample, x, options, num_shared);
   if (compensation.name != "none") fitter.AddTerms(compensation);
   if (options.least_squares) fitter.FitOutput();
   if (compensation.corrected) fitter.AddCorrection();

@@ -12,6 +12,7 @@ namespace moefy::route {
 // those that lose much); the correction only if more experts for the same work would not be better.
 // x [tokens, hidden]: to learn from.
 Stand FitStand(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options);
+               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options,
+               int64_t num_shared);
 
 }  // namespace moefy::route

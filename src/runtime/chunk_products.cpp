@@ -10,9 +10,9 @@ namespace moefy::runtime {
 // The experts of one token into out [shared + selected]. `keys` is room for a number per expert.
 void SelectRow(const float* scores, int64_t num_experts, const SelectionRule& rule, uint64_t* keys,
                int32_t* out) {
-  for (int64_t e = 0; e < rule.num_shared; ++e) *out++ = static_cast<int32_t>(e);
-  route::SelectTopK(scores, rule.num_shared, num_experts, rule.num_selected, keys, out);
-  for (int64_t i = 0; i < rule.num_selected; ++i) {
+  const int64_t num_chosen = rule.num_shared + rule.num_selected;
+  route::SelectTopK(scores, num_experts, num_chosen, rule.num_shared, keys, out);
+  for (int64_t i = rule.num_shared; i < num_chosen; ++i) {
     if (scores[out[i]] < rule.threshold) out[i] = -1;
   }
 }

@@ -46,13 +46,18 @@ std::vector<SelectionRule> Rules(const split::MoeCheckpoint& moe, const route::S
   if (selection.policy == route::Selection::kBudget) budget = route::ReadBudget(moe, ffn_ratio);
   for (size_t i = 0; i < rules.size(); ++i) {
     const int64_t num_experts = moe.ffns()[i].plan.num_experts();
+    const int64_t num_shared = moe.ffns()[i].plan.num_shared();
+    int64_t num_chosen = num_experts;  // at most, shared ones counted
     if (selection.policy == route::Selection::kThreshold) {
-      rules[i].num_selected = num_experts;
-      rules[i].threshold = route::ThresholdFor(route::ReadThresholds(moe, i), ffn_ratio);
+      rules[i].threshold =
+          route::ThresholdFor(route::ReadThresholds(moe, i), ffn_ratio,
+                              static_cast<double>(num_shared) / static_cast<double>(num_experts));
     } else {
-      rules[i].num_selected =
-          budget.empty() ? route::NumSelected(ffn_ratio, num_experts) : budget[i];
+      num_chosen =
+          budget.empty() ? route::NumSelected(ffn_ratio, num_experts, num_shared) : budget[i];
     }
+    rules[i].num_shared = num_shared;
+    rules[i].num_selected = num_chosen - num_shared;
   }
   return rules;
 }
@@ -80,10 +85,11 @@ route::Correction CorrectionFor(const split::MoeCheckpoint& moe, size_t ffn_idx,
                                 const SelectionRule& rule, double ffn_ratio) {
   route::Correction correction = route::ReadCorrection(moe, ffn_idx);
   if (!correction.defined()) return correction;
+  const auto num_experts = static_cast<double>(moe.ffns()[ffn_idx].plan.num_experts());
   const bool counted = rule.threshold == -std::numeric_limits<float>::infinity();
-  const double running = counted ? static_cast<double>(rule.num_selected) /
-                                       static_cast<double>(moe.ffns()[ffn_idx].plan.num_experts())
-                                 : ffn_ratio;
+  const double running =
+      counted ? static_cast<double>(rule.num_shared + rule.num_selected) / num_experts
+              : std::max(ffn_ratio, static_cast<double>(rule.num_shared) / num_experts);
   correction.up = correction.up * (1 - running);
   correction.bias = correction.bias * (1 - running);
   return correction;

@@ -4,11 +4,15 @@
 
 namespace moefy::split {
 
-ExpertPlan::ExpertPlan(std::vector<int64_t> order, int64_t num_experts)
-    : order_(std::move(order)), num_experts_(num_experts) {
+ExpertPlan::ExpertPlan(std::vector<int64_t> order, int64_t num_experts, int64_t num_shared)
+    : order_(std::move(order)), num_experts_(num_experts), num_shared_(num_shared) {
   const int64_t n = num_neurons();
   if (num_experts < 1 || n == 0 || n % num_experts != 0) {
     throw InputError("expert plan: ", num_experts, " experts do not divide ", n, " neurons");
+  }
+  if (num_shared < 0 || num_shared >= num_experts) {
+    throw InputError("expert plan: ", num_shared, " of ", num_experts,
+                     " experts are shared; expected 0 to ", num_experts - 1);
   }
   std::vector<char> seen(n, 0);
   for (int64_t position = 0; position < n; ++position) {

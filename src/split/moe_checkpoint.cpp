@@ -17,6 +17,7 @@ struct ListedFfn {
   std::string name;
   int64_t num_experts;
   int64_t neurons_per_expert;
+  int64_t num_shared;
 };
 
 void CheckFormat(const JsonObject& manifest) {
@@ -31,8 +32,10 @@ void CheckFormat(const JsonObject& manifest) {
 std::vector<ListedFfn> ReadListedFfns(const JsonObject& manifest) {
   std::vector<ListedFfn> ffns;
   for (const JsonObject& ffn : manifest.GetObjects("ffns")) {
-    ffns.push_back({ffn.GetString("name"), ffn.GetInt("num_experts", 1, kMaxInt),
-                    ffn.GetInt("neurons_per_expert", 1, kMaxInt)});
+    const int64_t num_experts = ffn.GetInt("num_experts", 1, kMaxInt);
+    ffns.push_back({ffn.GetString("name"), num_experts,
+                    ffn.GetInt("neurons_per_expert", 1, kMaxInt),
+                    ffn.GetInt("num_shared", 0, num_experts - 1, 0)});
   }
   return ffns;
 }
@@ -46,7 +49,7 @@ void CheckListedFfns(const std::vector<ListedFfn>& listed, const std::vector<mod
         StrCat("lists ", listed.size(), " FFNs; by its config.json the model has ", specs.size()));
   }
   for (size_t i = 0; i < std::min(listed.size(), specs.size()); ++i) {
-    const auto& [name, experts, neurons] = listed[i];
+    const auto& [name, experts, neurons, shared] = listed[i];
     if (name != specs[i].name) {
       problems.push_back(
           StrCat("FFN ", i, " is ", Quoted(name), "; expected ", Quoted(specs[i].name)));
@@ -101,7 +104,7 @@ ExpertPlan ReadPlan(const io::SafetensorsFile& extras, const ListedFfn& ffn) {
   const auto bytes = extras.Bytes(*info);
   std::memcpy(order.data(), bytes.data(), bytes.size());
   return WithContext(StrCat(extras.path(), ": ", Quoted(name)),
-                     [&] { return ExpertPlan(std::move(order), ffn.num_experts); });
+                     [&] { return ExpertPlan(std::move(order), ffn.num_experts, ffn.num_shared); });
 }
 
 }  // namespace

@@ -81,6 +81,7 @@ Json Manifest(const io::Checkpoint& dense, const std::string& fingerprint,
     Json ffn = {{"name", spec.name},
                 {"num_experts", plan.num_experts()},
                 {"neurons_per_expert", plan.neurons_per_expert()}};
+    if (plan.num_shared() > 0) ffn["num_shared"] = plan.num_shared();
     if (source == FfnSource::kNamed) ffn.update(NamedTensors(spec));
     listed.push_back(std::move(ffn));
   }

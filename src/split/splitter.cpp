@@ -88,8 +88,8 @@ void CheckFeatures(const Splitter& splitter, const std::string& features) {
   }
 }
 
-bool NeedsInputs(const Splitter& splitter, const std::string& features) {
-  return splitter.needs_inputs || features == "contribution";
+bool NeedsInputs(const Splitter& splitter, const std::string& features, int64_t num_shared) {
+  return splitter.needs_inputs || features == "contribution" || num_shared > 0;
 }
 
 int64_t ResolveNumExperts(int64_t num_neurons, int64_t num_experts, int64_t expert_size) {
@@ -108,6 +108,12 @@ int64_t ResolveNumExperts(int64_t num_neurons, int64_t num_experts, int64_t expe
         " neurons of an FFN; the nearest that divide: ", NearestDivisors(num_neurons, wanted));
   }
   return by_count ? num_experts : num_neurons / expert_size;
+}
+
+void CheckNumShared(int64_t num_shared, int64_t num_experts) {
+  if (0 <= num_shared && num_shared < num_experts) return;
+  throw UsageError("--shared is ", num_shared, " of ", num_experts, " experts; expected 0 to ",
+                   num_experts - 1, ", so that some are left to choose from");
 }
 
 }  // namespace moefy::split

@@ -158,9 +158,27 @@ class Pipeline(Case):
         self.refuse(2, ["coactivation needs --dump", f"moefy record {model}"], *split, "--method", "coactivation")
         self.refuse(2, ["kmeans with features contribution needs --dump"], *split, "--features", "contribution")
         self.refuse(2, ["kmeans looks at the weights alone"], *split, "--dump", dump)
+        self.refuse(2, ["kmeans with shared experts needs --dump"], *split, "--shared", 1)
         self.refuse(3, ["is of another model than", "it was recorded from"], "split",
                     PICO / "t5-relu-tied", "--method", "keep-pattern", "--dump", dump, "--expert-size", 8,
                     "--out", self.dir / "out")
+
+    def test_shared_experts(self):
+        model, dump, moe = EXAMPLE / "model", self.dir / "dump", self.dir / "moe"
+        self.succeed("record", model, "--task", EXAMPLE / "sentiment.json", "--limit", 20, "--out", dump)
+        split = ["split", model, "--dump", dump, "--experts", 8]
+        self.refuse(2, ["--shared is 8 of 8 experts", "expected 0 to 7"], *split, "--shared", 8, "--out", moe)
+        self.refuse(2, ["--shared is -1"], *split, "--method", "keep-pattern", "--shared", -1, "--out", moe)
+        self.assertFalse(moe.exists())
+        self.assertEqual(self.json(*split, "--shared", 2, "--out", moe)["num_shared"], 2)
+        self.assertTrue(self.json("verify", model, moe)["equal"])
+        self.assertEqual(self.json("inspect", moe)["num_shared"], 2)
+        self.assertIn("8 experts per FFN, 2 of them shared", self.succeed("inspect", moe).stdout)
+        self.succeed("route-train", moe, "--dump", dump, "--epochs", 2)
+        reports = self.json("eval", moe, "--dense", model, "--task", EXAMPLE / "sentiment.json", "--limit", 10,
+                            "--selection", "mlp,mlp:threshold,mlp:budget,oracle", "--ffn-ratio", "0.1")
+        rows = reports["reports"][0]["rows"]
+        self.assertEqual([row["measured_ffn_ratio"] for row in rows if row["selection"] != "dense"], [0.25] * 4)
 
     def test_sparsity(self):
         model, dump, plots = EXAMPLE / "model", self.dir / "dump", self.dir / "plots"

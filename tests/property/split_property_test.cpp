@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "moefy/split/splitter.h"
+#include "moefy/split/shared_experts.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
 
@@ -54,6 +54,31 @@ TEST_P(EverySplitter, GivesABalancedPartitionAndTheSameOneAgain) {
     EXPECT_EQ(splitter.split(request).order(), plan.order());
     EXPECT_TRUE(ffn.w_in.equal(w_in));
     EXPECT_TRUE(ffn.w_out.equal(w_out));
+  }
+}
+
+TEST_P(EverySplitter, SplitsWhatTheSharedExpertsLeave) {
+  const auto& [name, shape] = GetParam();
+  if (shape.experts == 1) return;  // none is left
+  const Splitter& splitter = GetSplitter(name);
+  const model::FfnWeights ffn = RandomFfn(shape, 9);
+  const Recorded recorded(shape);
+  const SplitRequest request = {ffn, shape.experts, 5, 2, "auto", recorded.inputs()};
+  EXPECT_EQ(SplitWithShared(splitter, request, 0).order(), splitter.split(request).order());
+  const at::Tensor counted = CountTopTokens(ffn, recorded.inputs());
+  const int64_t* counts = counted.data_ptr<int64_t>();
+  for (const int64_t num_shared : std::set<int64_t>{1, shape.experts / 2, shape.experts - 1}) {
+    const ExpertPlan plan = SplitWithShared(splitter, request, num_shared);
+    EXPECT_EQ(plan.num_experts(), shape.experts);
+    EXPECT_EQ(plan.num_shared(), num_shared);
+    std::vector<int64_t> sorted = plan.order();
+    std::ranges::sort(sorted);
+    for (int64_t i = 0; i < shape.neurons; ++i) ASSERT_EQ(sorted[i], i);
+    const auto others = plan.order().begin() + num_shared * plan.neurons_per_expert();
+    const auto by_count = [&](int64_t a, int64_t b) { return counts[a] < counts[b]; };
+    EXPECT_GE(counts[*std::min_element(plan.order().begin(), others, by_count)],
+              counts[*std::max_element(others, plan.order().end(), by_count)]);
+    EXPECT_EQ(SplitWithShared(splitter, request, num_shared).order(), plan.order());
   }
 }
 

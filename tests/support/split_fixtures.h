@@ -9,7 +9,7 @@
 
 #include "moefy/model/family.h"
 #include "moefy/split/rewrite.h"
-#include "moefy/split/splitter.h"
+#include "moefy/split/shared_experts.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
@@ -29,26 +29,28 @@ inline void CopyModel(const std::filesystem::path& from, const std::filesystem::
 
 // Random inputs are recorded for the methods that want some.
 inline std::vector<split::MoeFfn> PlanAll(const io::Checkpoint& dense, const std::string& method,
-                                          int64_t num_experts, uint64_t seed) {
+                                          int64_t num_experts, uint64_t seed,
+                                          int64_t num_shared = 0) {
   std::vector<split::MoeFfn> ffns;
   for (const model::FfnSpec& spec : model::FfnSpecs(model::ReadModelConfig(dense))) {
     const model::FfnWeights weights = model::ReadFfnWeights(dense, spec);
     const TempDir temp;
     const auto dump = WriteDump(temp.path() / "dump", {{spec.name, at::randn({100, spec.hidden})}});
-    ffns.push_back({spec, split::GetSplitter(method).split(
-                              {weights, num_experts, seed, 2, "auto", {{dump, 0}}})});
+    ffns.push_back({spec, split::SplitWithShared(
+                              split::GetSplitter(method),
+                              {weights, num_experts, seed, 2, "auto", {{dump, 0}}}, num_shared)});
   }
   return ffns;
 }
 
 // Splits `dense` into `directory`, which is made.
 inline void SplitInto(const std::filesystem::path& dense, const std::filesystem::path& directory,
-                      int64_t num_experts, const std::string& method = "random",
-                      uint64_t seed = 1) {
+                      int64_t num_experts, const std::string& method = "random", uint64_t seed = 1,
+                      int64_t num_shared = 0) {
   std::filesystem::create_directory(directory);
   const io::Checkpoint checkpoint = io::Checkpoint::Open(dense);
   split::WriteMoeCheckpoint(checkpoint, checkpoint.Fingerprint(),
-                            PlanAll(checkpoint, method, num_experts, seed),
+                            PlanAll(checkpoint, method, num_experts, seed, num_shared),
                             {{"method", method}, {"seed", seed}}, directory);
 }
 

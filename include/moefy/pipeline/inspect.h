@@ -33,6 +33,7 @@ struct Inspection {
   std::vector<model::FfnSpec> ffns;
   std::vector<int64_t> expert_sizes;  // sensible sizes that divide every FFN, smallest first
   int64_t num_experts = 0;            // 0: not split yet
+  int64_t num_shared = 0;             // of these, so many run for every token
   bool has_routers = false;
   std::vector<std::string> warnings;
 };

@@ -19,6 +19,7 @@ struct SplitOptions {
   std::string dump;
   int64_t num_experts = 0;
   int64_t expert_size = 0;
+  int64_t shared = 0;
   int64_t restarts = 3;
   int64_t seed = 0;
   std::vector<std::string> ffn;
@@ -33,10 +34,13 @@ struct SplitOptions {
             "what kmeans compares: auto (the gate if there is one, else w_in), w_in, gate, concat "
             "(both), or contribution (as auto, weighted by contribution)");
     v.Field("dump", dump,
-            "activation dump of the model, for coactivation, keep-pattern and --features "
-            "contribution");
+            "activation dump of the model, for coactivation, keep-pattern, --features contribution "
+            "and --shared");
     v.Field("experts", num_experts, "experts per FFN");
     v.Field("expert-size", expert_size, "neurons per expert, instead of --experts");
+    v.Field("shared", shared,
+            "of these, so many run for every token: the first, which get the neurons that are most "
+            "often among a token's 10 % that contribute most");
     v.Field("restarts", restarts, "k-means starts, of which the best is kept");
     v.Field("seed", seed, "makes the split reproducible");
     v.Field("ffn", ffn,
@@ -52,6 +56,7 @@ struct SplitResult {
   int64_t num_ffns = 0;
   int64_t num_experts = 0;
   int64_t neurons_per_expert = 0;
+  int64_t num_shared = 0;
   double seconds = 0;
   std::vector<std::string> warnings;
 };

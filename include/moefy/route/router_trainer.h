@@ -54,6 +54,7 @@ struct TrainedRouter {
   double neuron_oracle_error = 0;  // of neurons chosen one by one
   double final_error = 0;          // routed, with what was kept of compensation and calibration
   at::Tensor load;                 // [experts] share of the held-out tokens that each one runs for
+  int64_t num_shared = 0;          // of these the first so many, which run for all
   int64_t best_epoch = 0;          // by the held-out share of the target; 0 is the untrained start
   int64_t dump_tokens = 0;         // what the dump holds
   int64_t train_tokens = 0;        // what was there to train on; routed.tokens were held out
@@ -67,16 +68,17 @@ struct TrainedRouter {
   Stand stand;        // what was kept of compensation and calibration
 
   int64_t DeadExperts() const;  // that no held-out token runs
-  // Of the load, over that of equal loads: 1 when all experts run equally often, 0 for one alone.
+  // Of the load of the experts that are not shared, over that of equal loads: 1 when all run
+  // equally often (or none does), 0 for one alone.
   double LoadEntropy() const;
 };
 
-// `ffn` is permuted as its plan says. Deterministic in options.seed. Held-out tokens are runs of
-// neighbours spread evenly over the dump, so that they come from other texts mostly.
-// Error{kInput} when the dump has no token for the FFN, another width, or values not finite;
-// Error{kUsage} for a name that there is not.
+// `ffn` is permuted as its plan says; the router need not find the first num_shared experts.
+// Deterministic in options.seed. Held-out tokens are runs of neighbours spread evenly over the
+// dump, so that they come from other texts mostly. Error{kInput} when the dump has no token for the
+// FFN, another width, or values not finite; Error{kUsage} for a name that there is not.
 TrainedRouter TrainRouter(const model::FfnWeights& ffn, int64_t num_experts,
                           const record::ActivationDump& dump, size_t dump_ffn_idx,
-                          const TrainOptions& options);
+                          const TrainOptions& options, int64_t num_shared = 0);
 
 }  // namespace moefy::route

@@ -1,5 +1,6 @@
 // Which neuron belongs to which expert. After the split, expert e is the contiguous run of neurons
-// [e * neurons_per_expert, (e + 1) * neurons_per_expert). Value, thread-safe.
+// [e * neurons_per_expert, (e + 1) * neurons_per_expert). The first num_shared experts are shared:
+// they run for every token. Value, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +11,14 @@ namespace moefy::split {
 class ExpertPlan {
  public:
   // `order[new_position] = old_neuron`. Throws Error{kInput} unless `order` is a permutation of
-  // 0..n-1 and num_experts divides n.
-  ExpertPlan(std::vector<int64_t> order, int64_t num_experts);
+  // 0..n-1, num_experts divides n, and an expert is left that is not shared.
+  ExpertPlan(std::vector<int64_t> order, int64_t num_experts, int64_t num_shared = 0);
   // `expert_of[neuron]`, each expert exactly the same number of times; neurons keep their order
   // within an expert.
   static ExpertPlan FromAssignment(const std::vector<int64_t>& expert_of, int64_t num_experts);
 
   int64_t num_experts() const { return num_experts_; }
+  int64_t num_shared() const { return num_shared_; }
   int64_t num_neurons() const { return static_cast<int64_t>(order_.size()); }
   int64_t neurons_per_expert() const { return num_neurons() / num_experts_; }
   const std::vector<int64_t>& order() const { return order_; }
@@ -25,6 +27,7 @@ class ExpertPlan {
  private:
   std::vector<int64_t> order_;
   int64_t num_experts_;
+  int64_t num_shared_;
 };
 
 }  // namespace moefy::split

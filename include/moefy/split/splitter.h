@@ -44,11 +44,15 @@ const Splitter& GetSplitter(const std::string& name);  // Error{kUsage} lists th
 
 // Error{kUsage} for features that do not exist or that the method does not take.
 void CheckFeatures(const Splitter& splitter, const std::string& features);
-// True when the method, or what it compares, is made from recorded inputs.
-bool NeedsInputs(const Splitter& splitter, const std::string& features);
+// True when the method, what it compares, or the choice of shared experts is made from recorded
+// inputs.
+bool NeedsInputs(const Splitter& splitter, const std::string& features, int64_t num_shared);
 
 // Number of experts from the two ways of asking (0: not given). Error{kUsage} when neither or both
 // are given, or when d_ff does not divide: names the nearest numbers that do.
 int64_t ResolveNumExperts(int64_t num_neurons, int64_t num_experts, int64_t expert_size);
+
+// Error{kUsage} unless at least one of the experts is left that is not shared.
+void CheckNumShared(int64_t num_shared, int64_t num_experts);
 
 }  // namespace moefy::split

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kRecipe = R"({
   "model": "ckpt",
   "record": {"task": ["t.json"], "limit": 7},
-  "split": [{"expert_size": 16}, {"name": "control", "method": "random", "experts": 4}],
+  "split": [{"expert_size": 16}, {"name": "control", "method": "random", "experts": 4, "shared": 1}],
   "route": {"epochs": 3},
   "eval": {"task": ["../t.json"], "ffn_ratio": [0.5]}
 })";
@@ -28,6 +28,8 @@ TEST(Recipe, ReadsEveryStageAndResolvesPathsFromItsOwnDirectory) {
   EXPECT_EQ(recipe.splits[0].options.expert_size, 16);
   EXPECT_EQ(recipe.splits[1].name, "control");
   EXPECT_EQ(recipe.splits[1].options.method, "random");
+  EXPECT_EQ(recipe.splits[0].options.shared, 0);
+  EXPECT_EQ(recipe.splits[1].options.shared, 1);
   ASSERT_EQ(recipe.routes.size(), 1u);
   EXPECT_EQ(recipe.routes[0].name, "");
   EXPECT_EQ(recipe.routes[0].options.epochs, 3);

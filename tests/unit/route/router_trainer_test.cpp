@@ -254,6 +254,37 @@ TEST_F(Training, ADumpLargerThanMemoryIsLearnedFromInParts) {
   }
 }
 
+TEST_F(Training, SharedExpertsAreTheHeldOutTokensFirst) {
+  const Learnable data(2000);
+  const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
+  for (const RouterKind& kind : RouterKinds()) {
+    SCOPED_TRACE(kind.name);
+    TrainOptions options;
+    options.router = kind.name;
+    options.epochs = 5;
+    options.metric_ratio = 0.375;  // 6 of 16
+    options.compensation = "mean";
+    const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, options, 4);
+    EXPECT_TRUE(trained.load.narrow(0, 0, 4).eq(1).all().item<bool>());
+    EXPECT_NEAR(trained.load.sum().item<double>(), 6, 1e-4);
+    EXPECT_GT(trained.LoadEntropy(), 0.3);
+    EXPECT_LE(trained.LoadEntropy(), 1 + 1e-9);
+    // Up to 25 % only the shared ones run.
+    EXPECT_EQ(kCurveRatios[3], 0.2);
+    for (int64_t i = 1; i < 4; ++i) EXPECT_TRUE(trained.errors[i].equal(trained.errors[0]));
+    EXPECT_LT(trained.errors[5].item<float>(), trained.errors[3].item<float>());
+    EXPECT_GE(trained.oracle.mass, trained.routed.mass);
+    const at::Tensor routed = trained.router->Scores(data.x).narrow(1, 4, 12) >=
+                              ThresholdFor(trained.thresholds, 0.5, 0.25);
+    EXPECT_NEAR(routed.to(at::kDouble).mean().item<double>(), 1.0 / 3, 0.05);
+  }
+  TrainOptions few;
+  few.metric_ratio = 0.1;  // less than the shared experts are
+  const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, few, 4);
+  EXPECT_EQ(trained.DeadExperts(), 12);
+  EXPECT_EQ(trained.LoadEntropy(), 1);
+}
+
 class Store : public ::testing::Test {
  protected:
   Store() : dense_(temp_.Make("dense")), moe_(temp_.path() / "moe") {

@@ -33,6 +33,12 @@ TEST(NumSelected, RefusesWhatIsNoShare) {
   }
 }
 
+TEST(NumSelected, CountsTheSharedExperts) {
+  EXPECT_EQ(NumSelected(0.2, 20, 3), 4);
+  EXPECT_EQ(NumSelected(0.1, 20, 3), 3);
+  EXPECT_EQ(NumSelected(1.0, 20, 3), 20);
+}
+
 TEST(SelectTopK, TakesTheHighestOfEachToken) {
   const at::Tensor scores =
       at::tensor({0.1f, -5.0f, 3.0f, 2.0f, -1.0f, -2.0f, -3.0f, -0.5f}).view({2, 4});
@@ -70,6 +76,26 @@ TEST(SelectTopK, CopesWithInfinitiesNaNsAndNoTokens) {
     EXPECT_EQ(std::ranges::unique(row).begin(), row.end()) << "an expert twice";
   }
   EXPECT_EQ(SelectTopK(at::zeros({0, 4}), 2).size(0), 0);
+}
+
+TEST(SelectTopK, SharedExpertsRunWhateverTheyScore) {
+  at::manual_seed(2);
+  at::Tensor scores = at::randn({30, 9});
+  scores.select(1, 0).fill_(-100);
+  scores.select(1, 1).fill_(std::numeric_limits<float>::quiet_NaN());
+  const at::Tensor others = scores.narrow(1, 2, 7).contiguous();
+  for (const int64_t k : {2, 3, 5, 9}) {
+    const at::Tensor chosen = SelectTopK(scores, k, 2);
+    ASSERT_THAT(chosen.sizes(), ElementsAre(30, k));
+    EXPECT_TRUE(chosen.select(1, 0).eq(0).all().item<bool>());
+    EXPECT_TRUE(chosen.select(1, 1).eq(1).all().item<bool>());
+    const at::Tensor mask = TopKMask(scores, k, 2);
+    EXPECT_TRUE(mask.sum(1).eq(k).all().item<bool>());
+    if (k == 2) continue;
+    const at::Tensor routed = std::get<0>(chosen.narrow(1, 2, k - 2).sort(1));
+    EXPECT_TRUE(routed.equal(std::get<0>(SelectTopK(others, k - 2).sort(1)) + 2));
+    EXPECT_TRUE(mask.narrow(1, 2, 7).equal(TopKMask(others, k - 2)));
+  }
 }
 
 TEST(ParseSelection, TakesARouterAndAPolicy) {
@@ -117,6 +143,22 @@ TEST(Threshold, GivesTheMeanRatioAskedFor) {
   EXPECT_THROW(ThresholdFor(table, 0), Error);
 }
 
+TEST(Threshold, CountsTheSharedExperts) {
+  at::manual_seed(5);
+  at::Tensor scores = at::randn({400, 16});
+  scores.narrow(1, 0, 4).fill_(50);  // not looked at
+  const at::Tensor table = ThresholdTable(scores, 4);
+  EXPECT_TRUE(table.equal(ThresholdTable(scores.narrow(1, 4, 12))));
+  for (const double ratio : {0.26, 0.3, 0.5, 0.9}) {
+    const at::Tensor reach = scores.narrow(1, 4, 12) >= ThresholdFor(table, ratio, 0.25);
+    EXPECT_NEAR((4 + 12 * reach.to(at::kDouble).mean().item<double>()) / 16, ratio, 0.01) << ratio;
+  }
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(ThresholdFor(table, 0.25, 0.25), kInf);
+  EXPECT_EQ(ThresholdFor(table, 0.1, 0.25), kInf);
+  EXPECT_EQ(ThresholdFor(table, 1.0, 0.25), -kInf);
+}
+
 std::vector<double> Curve(double power) {
   std::vector<double> errors;
   for (const double ratio : kCurveRatios) errors.push_back(std::pow(1 - ratio, power));
@@ -155,6 +197,25 @@ TEST(SpendBudget, BeatsTheSameRatioEverywhere) {
   };
   const std::vector<int64_t> counts = SpendBudget(ffns, 0.2);
   EXPECT_LT(error(0, counts[0]) + error(1, counts[1]), error(0, 4) + error(1, 4) + 1e-9);
+}
+
+TEST(SpendBudget, SharedExpertsArePaidFirst) {
+  // Of FFN 1 the first 8 of 32 are shared: its curve is flat up to there, then falls faster than
+  // that of FFN 0 until half of its experts run.
+  std::vector<double> slow, shared;
+  for (const double ratio : kCurveRatios) {
+    slow.push_back(std::max(0.0, 1 - 1.5 * ratio));
+    shared.push_back(std::max(0.0, 0.5 - 2 * std::max(0.0, ratio - 0.25)));
+  }
+  const std::vector<BudgetedFfn> ffns = {{32, 10, slow}, {32, 10, shared, 8}};
+  for (const double ratio : {0.01, 0.1, 0.2, 0.5, 0.8, 1.0}) {
+    const std::vector<int64_t> counts = SpendBudget(ffns, ratio);
+    EXPECT_GE(counts[0], 1);
+    EXPECT_GE(counts[1], 8);
+    EXPECT_EQ(counts[0] + counts[1], std::max<int64_t>(9, static_cast<int64_t>(ratio * 64 + 1e-9)));
+  }
+  EXPECT_THAT(SpendBudget(ffns, 17.0 / 64), ElementsAre(1, 16));
+  EXPECT_THAT(SpendBudget(ffns, 24.0 / 64), ElementsAre(8, 16));
 }
 
 }  // namespace

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "moefy/model/generation.h"
+#include "moefy/route/router_store.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 #include "support/tolerances.h"
@@ -83,6 +86,89 @@ TEST(SparseModel, GeneratesWhatTheDenseModelDoes) {
     EXPECT_EQ(model::Generate(sparse.transformer(), prompts, options),
               model::Generate(dense, prompts, options));
   }
+}
+
+// A split with shared experts and trained routers.
+class SharedExperts : public ::testing::Test {
+ protected:
+  static constexpr int64_t kExperts = 8, kShared = 2;
+  SharedExperts() {
+    const auto split = dir_.path() / "split";
+    tests::SplitInto(tests::Pico("t5-relu-tied"), split, kExperts, "kmeans", 1, kShared);
+    const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(split);
+    std::vector<std::pair<std::string, at::Tensor>> inputs;
+    at::manual_seed(4);
+    for (const split::MoeFfn& ffn : moe.ffns()) {
+      inputs.emplace_back(ffn.spec.name, at::randn({200, ffn.spec.hidden}));
+    }
+    const auto dump = tests::WriteDump(dir_.path() / "dump", inputs, moe.source_fingerprint());
+    route::TrainOptions options;
+    options.epochs = 2;
+    options.compensation = "mean";
+    std::vector<route::TrainedRouter> routers;
+    for (size_t i = 0; i < moe.ffns().size(); ++i) {
+      routers.push_back(route::TrainRouter(model::ReadFfnWeights(moe.weights(), moe.ffns()[i].spec),
+                                           kExperts, dump, dump.GetFfn(moe.ffns()[i].spec.name),
+                                           options, kShared));
+    }
+    route::WriteRouters(moe, routers, options, "random", dir_.Make("moe"));
+    moe_.emplace(split::MoeCheckpoint::Open(dir_.path() / "moe"));
+  }
+
+  tests::TempDir dir_;
+  std::optional<split::MoeCheckpoint> moe_;
+};
+
+TEST_F(SharedExperts, AreOfEveryBudget) {
+  for (const char* selection : {"mlp", "similarity", "random", "oracle", "oracle-output"}) {
+    for (const double ratio : {0.01, 0.25, 0.4, 0.75, 1.0}) {
+      for (const FfnSelection& of_ffn : SelectionOf(*moe_, selection, ratio)) {
+        EXPECT_EQ(of_ffn.rule.num_shared, kShared);
+        EXPECT_EQ(of_ffn.rule.num_shared + of_ffn.rule.num_selected,
+                  std::max<int64_t>(kShared, std::llround(ratio * kExperts)));
+      }
+    }
+  }
+  for (const double ratio : {0.01, 0.4, 0.75, 1.0}) {
+    int64_t num_run = 0;
+    for (const FfnSelection& of_ffn : SelectionOf(*moe_, "mlp:budget", ratio)) {
+      EXPECT_EQ(of_ffn.rule.num_shared, kShared);
+      EXPECT_GE(of_ffn.rule.num_selected, 0);
+      num_run += kShared + of_ffn.rule.num_selected;
+    }
+    const auto num_ffns = static_cast<int64_t>(moe_->ffns().size());
+    EXPECT_LE(num_run,
+              std::max<int64_t>(kShared * num_ffns,
+                                std::llround(ratio * static_cast<double>(kExperts * num_ffns))));
+  }
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(SelectionOf(*moe_, "mlp:threshold", 0.2)[0].rule.threshold, kInf);
+  const SelectionRule rule = SelectionOf(*moe_, "mlp:threshold", 0.5)[0].rule;
+  EXPECT_LT(rule.threshold, kInf);
+  EXPECT_GT(rule.threshold, -kInf);
+  EXPECT_EQ(rule.num_shared + rule.num_selected, kExperts);
+}
+
+TEST_F(SharedExperts, RunAndCount) {
+  const at::NoGradGuard no_grad;
+  model::Transformer dense = model::LoadTransformer(moe_->weights());
+  const model::ForwardInputs inputs = Inputs(dense.config());
+  const at::Tensor wanted = dense.Forward(inputs).logits;
+  SparseModel sparse(*moe_);
+  const auto run = [&](const char* selection, double ratio) {
+    sparse.Install(selection, ratio);
+    return sparse.transformer().Forward(inputs).logits;
+  };
+  for (const char* selection : {"mlp", "mlp:threshold", "mlp:budget", "random"}) {
+    SCOPED_TRACE(selection);
+    const at::Tensor found = run(selection, 1.0);
+    EXPECT_LT(((found - wanted).norm() / wanted.norm()).item<double>(), tests::kSparseVersusDense);
+    EXPECT_EQ(sparse.Counters().FfnRatio(), 1);
+    run(selection, 0.1);
+    EXPECT_EQ(sparse.Counters().FfnRatio(), 0.25) << "the shared experts alone";
+  }
+  run("mlp", 0.5);
+  EXPECT_EQ(sparse.Counters().FfnRatio(), 0.5);
 }
 
 }  // namespace

@@ -38,6 +38,17 @@ TEST(ExpertPlan, RefusesWhatIsNoPartition) {
   });
 }
 
+TEST(ExpertPlan, KnowsItsSharedExperts) {
+  EXPECT_EQ(ExpertPlan({2, 0, 3, 1}, 2).num_shared(), 0);
+  EXPECT_EQ(ExpertPlan({2, 0, 3, 1}, 2, 1).num_shared(), 1);
+  tests::ExpectError(ErrorKind::kInput, {"2 of 2 experts are shared; expected 0 to 1"}, [] {
+    ExpertPlan({2, 0, 3, 1}, 2, 2);
+  });
+  tests::ExpectError(ErrorKind::kInput, {"-1 of 2 experts are shared"}, [] {
+    ExpertPlan({2, 0, 3, 1}, 2, -1);
+  });
+}
+
 TEST(ExpertPlan, RefusesAnUnbalancedAssignment) {
   tests::ExpectError(ErrorKind::kInput, {"expert 0 has 3 neurons"}, [] {
     ExpertPlan::FromAssignment({0, 0, 0, 1}, 2);

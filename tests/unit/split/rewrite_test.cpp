@@ -75,6 +75,34 @@ TEST_F(Rewrite, NeuronsMoveAsThePlanSays) {
   }
 }
 
+TEST_F(Rewrite, KeepsHowManyExpertsAreShared) {
+  tests::SplitInto(dense_, moe_, 8, "kmeans", 1, 3);
+  const MoeCheckpoint moe = MoeCheckpoint::Open(moe_);
+  for (const MoeFfn& ffn : moe.ffns()) EXPECT_EQ(ffn.plan.num_shared(), 3);
+  EXPECT_EQ(moe.manifest()["ffns"][0]["num_shared"], 3);
+  EXPECT_TRUE(VerifyMoe(io::Checkpoint::Open(dense_), moe).ok);
+  const std::filesystem::path merged = temp_.Make("merged");
+  MergeMoe(moe, merged);
+  EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense_));
+
+  // As earlier versions wrote it, and as none does.
+  Json manifest = moe.manifest();
+  const auto reopen = [&](const Json& num_shared) {
+    for (Json& ffn : manifest["ffns"]) {
+      ffn.erase("num_shared");
+      if (!num_shared.is_null()) ffn["num_shared"] = num_shared;
+    }
+    tests::WriteBytes(moe_ / kMoeManifest, FormatJson(manifest));
+    return MoeCheckpoint::Open(moe_).ffns()[0].plan.num_shared();
+  };
+  EXPECT_EQ(reopen(nullptr), 0);
+  EXPECT_EQ(reopen(7), 7);
+  for (const int bad : {8, -1}) {
+    tests::ExpectError(ErrorKind::kInput, {"moefy.json", "num_shared", std::to_string(bad)},
+                       [&] { reopen(bad); });
+  }
+}
+
 TEST_F(Rewrite, IsTheSameEveryTime) {
   tests::SplitInto(dense_, moe_, 8, "kmeans");
   tests::SplitInto(dense_, temp_.path() / "again", 8, "kmeans");

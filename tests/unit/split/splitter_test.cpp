@@ -160,9 +160,10 @@ TEST(Features, AreCheckedByName) {
                      [] { CheckFeatures(GetSplitter("kmeans"), "gat"); });
   tests::ExpectError(ErrorKind::kUsage, {"'random' takes no features, found 'gate'"},
                      [] { CheckFeatures(GetSplitter("random"), "gate"); });
-  EXPECT_TRUE(NeedsInputs(GetSplitter("coactivation"), "auto"));
-  EXPECT_TRUE(NeedsInputs(GetSplitter("kmeans"), "contribution"));
-  EXPECT_FALSE(NeedsInputs(GetSplitter("kmeans"), "concat"));
+  EXPECT_TRUE(NeedsInputs(GetSplitter("coactivation"), "auto", 0));
+  EXPECT_TRUE(NeedsInputs(GetSplitter("kmeans"), "contribution", 0));
+  EXPECT_TRUE(NeedsInputs(GetSplitter("random"), "auto", 1));
+  EXPECT_FALSE(NeedsInputs(GetSplitter("kmeans"), "concat", 0));
 }
 
 TEST(ResolveNumExperts, TakesEitherWayOfAsking) {

@@ -37,12 +37,18 @@ TEST(MaskedFeedForward, GivesWhatTheSparseRunnerGives) {
   runtime::SelectionRule shared;
   shared.num_selected = 2;
   shared.num_shared = 2;
+  runtime::SelectionRule only_shared;
+  only_shared.num_shared = 3;
+  runtime::SelectionRule shared_threshold = shared;
+  shared_threshold.num_selected = kExperts - 2;
+  shared_threshold.threshold = 0.1F;
   const at::Tensor compensation = at::randn({kExperts, kHidden});
   const route::Correction correction{at::randn({4, kHidden}), at::randn({kHidden, 4}),
                                      at::randn({kHidden})};
   const at::Tensor min_magnitude = at::rand({kNeurons});
   for (const bool gated : {false, true}) {
-    for (const runtime::SelectionRule& rule : {top, threshold, shared}) {
+    for (const runtime::SelectionRule& rule :
+         {top, threshold, shared, only_shared, shared_threshold}) {
       for (const bool compensated : {false, true}) {
         for (const bool thinned : {false, true}) {
           runtime::FfnSelection selection{MlpRouter(), rule};
