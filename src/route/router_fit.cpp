@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
+#include "moefy/base/progress.h"
 #include "moefy/route/analytic_routers.h"
 #include "moefy/route/learned_routers.h"
 #include "moefy/route/selection.h"
 #include "route/first_matrices.h"
+#include "route/linear_fit.h"
 
 namespace moefy::route {
 namespace {
@@ -14,39 +16,18 @@ namespace {
 // Of several penalties the best is kept; each is over the mean square of an input.
 constexpr double kStrengths[] = {1e-6, 1e-4, 1e-3, 1e-2};
 
-// Sums over all tokens from which least squares follow; the last input is the constant 1.
-struct Moments {
-  at::Tensor gram;   // [hidden + 1, hidden + 1] F64
-  at::Tensor right;  // [hidden + 1, experts] F64
-};
-
-Moments SumMoments(const FitRequest& request) {
+LinearFit SumLessons(const FitRequest& request) {
   constexpr int64_t kChunk = 4096;
-  const int64_t width = request.ffn.hidden() + 1;
-  const at::TensorOptions options = request.held_x.options().dtype(at::kDouble);
-  Moments sums{at::zeros({width, width}, options),
-               at::zeros({width, request.num_experts}, options)};
+  LinearFit sums(request.ffn.hidden(), request.num_experts, request.held_x.options());
   for (int64_t pass = 0; pass < request.num_lessons; ++pass) {
     const Lesson lesson = request.lesson(pass);
     for (int64_t begin = 0; begin < lesson.x.size(0); begin += kChunk) {
+      ThrowIfInterrupted();
       const int64_t tokens = std::min(kChunk, lesson.x.size(0) - begin);
-      const at::Tensor x = at::cat(
-          {lesson.x.narrow(0, begin, tokens).to(at::kDouble), at::ones({tokens, 1}, options)}, 1);
-      sums.gram.add_(at::mm(x.t(), x));
-      sums.right.add_(at::mm(x.t(), lesson.target.narrow(0, begin, tokens).to(at::kDouble)));
+      sums.Add(lesson.x.narrow(0, begin, tokens), lesson.target.narrow(0, begin, tokens));
     }
   }
   return sums;
-}
-
-at::Tensor Penalised(const at::Tensor& gram, double strength) {
-  const at::Tensor size = gram.diagonal().mean().clamp_min(1e-12);
-  return gram + at::eye(gram.size(0), gram.options()) * size * strength;
-}
-
-// [experts, hidden + 1] F64
-at::Tensor Solve(const Moments& sums, double strength) {
-  return at::cholesky_solve(sums.right, at::linalg_cholesky(Penalised(sums.gram, strength))).t();
 }
 
 at::Tensor Floats(const at::Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
@@ -59,39 +40,22 @@ int64_t Rank(const FitRequest& request, int64_t most) {
 }
 
 Fitted FitRidge(const FitRequest& request) {
-  const Moments sums = SumMoments(request);
-  const int64_t hidden = request.ffn.hidden();
+  const LinearFit sums = SumLessons(request);
   BestRouter best(request);
   for (const double strength : kStrengths) {
-    const at::Tensor w = Solve(sums, strength);
-    best.Offer(std::make_unique<LinearRouter>("ridge", Floats(w.narrow(1, 0, hidden)),
-                                              Floats(w.select(1, hidden))),
-               0);
+    const auto [w, b] = sums.Solve(strength);
+    best.Offer(std::make_unique<LinearRouter>("ridge", w, b), 0);
   }
   return best.Take();
 }
 
-// Reduced-rank regression: the ridge solution, projected onto the directions in which its own
-// predictions vary most. Source: Izenman, Journal of Multivariate Analysis 5 (1975).
 Fitted FitLowRank(const FitRequest& request) {
-  const Moments sums = SumMoments(request);
-  const int64_t hidden = request.ffn.hidden();
+  const LinearFit sums = SumLessons(request);
   const int64_t rank = Rank(request, request.num_experts);
-  // Of the inputs about their mean; the last row and column are the sums and their number.
-  const at::Tensor total = sums.gram.select(1, hidden);
-  const at::Tensor mean = total.narrow(0, 0, hidden) / total[hidden];
-  const at::Tensor varying =
-      sums.gram.narrow(0, 0, hidden).narrow(1, 0, hidden) - at::outer(mean, mean) * total[hidden];
   BestRouter best(request);
   for (const double strength : kStrengths) {
-    const at::Tensor solution = Solve(sums, strength);
-    const at::Tensor w = solution.narrow(1, 0, hidden);
-    const auto [values, vectors] = at::linalg_eigh(w.mm(varying).mm(w.t()), "L");
-    const at::Tensor up = vectors.narrow(1, request.num_experts - rank, rank);  // the largest
-    const at::Tensor down = up.t().mm(w);
-    // The mean prediction stays what it was.
-    const at::Tensor b = solution.select(1, hidden) + (w - up.mm(down)).mv(mean);
-    best.Offer(std::make_unique<LowRankRouter>(Floats(down), Floats(up), Floats(b)), 0);
+    const auto [down, up, b] = sums.SolveLowRank(strength, rank);
+    best.Offer(std::make_unique<LowRankRouter>(down, up, b), 0);
   }
   return best.Take();
 }
@@ -100,7 +64,7 @@ Fitted FitLowRank(const FitRequest& request) {
 // the leading right singular vectors of W L.
 Fitted FitSketch(const FitRequest& request) {
   const int64_t hidden = request.ffn.hidden();
-  const at::Tensor gram = SumMoments(request).gram.narrow(0, 0, hidden).narrow(1, 0, hidden);
+  const at::Tensor gram = SumLessons(request).gram().narrow(0, 0, hidden).narrow(1, 0, hidden);
   const at::Tensor lower = at::linalg_cholesky(Penalised(gram, 1e-6));
   const at::Tensor w = FirstMatrices(request.ffn).to(at::kDouble);  // [matrices, neurons, hidden]
   const at::Tensor seen = w.flatten(0, 1).mm(lower);

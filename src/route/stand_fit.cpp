@@ -7,6 +7,7 @@
 #include "moefy/route/compensation.h"
 #include "moefy/route/least_squares.h"
 #include "moefy/route/selection.h"
+#include "route/linear_fit.h"
 
 namespace moefy::route {
 namespace {
@@ -54,42 +55,26 @@ class StandFitter {
     }
   }
 
-  // Ridge regression of what is missing, over the share of experts that do not run, on [x, 1]; then
-  // the leading directions of its own predictions (reduced-rank regression).
+  // A low-rank map from the input to what is missing, over the share of experts that do not run.
   void AddCorrection() {
     const int64_t hidden = ffn_.hidden(), rank = std::max<int64_t>(4, hidden / 16);
-    const at::TensorOptions options = x_.options().dtype(at::kDouble);
-    at::Tensor gram = at::zeros({hidden + 1, hidden + 1}, options);
-    at::Tensor right = at::zeros({hidden + 1, hidden}, options);
+    LinearFit sums(hidden, hidden, x_.options());
     ForEachChunk(
         [&](const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs, double weight) {
           const at::Tensor dropped =
               runs.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
-          const at::Tensor in =
-              at::cat({x.to(at::kDouble), at::ones({x.size(0), 1}, options)}, 1) * dropped;
-          const at::Tensor missing = MissingOutput(x, neurons, runs, ffn_.w_out, kept_);
-          gram.add_(at::mm(in.t(), in), weight);
-          right.add_(at::mm(in.t(), missing.to(at::kDouble)), weight);
+          sums.Add(x, MissingOutput(x, neurons, runs, ffn_.w_out, kept_), dropped, weight);
         });
     const double flops = 4.0 * static_cast<double>(hidden * rank);
     const double expert_flops = 2.0 * static_cast<double>(hidden * ffn_.num_neurons()) *
                                 (ffn_.w_gate.defined() ? 3 : 2) / static_cast<double>(num_experts_);
     const MeanErrors with_more = Errors(kept_, std::llround(std::ceil(flops / expert_flops)));
     for (const double strength : kStrengths) {
-      at::Tensor penalised = gram.clone();
-      penalised.diagonal().add_(gram.diagonal().mean().clamp_min(1e-12) * strength);
-      const at::Tensor w =
-          at::cholesky_solve(right, at::linalg_cholesky(penalised)).t();  // [hidden, hidden + 1]
-      const auto [values, vectors] = at::linalg_eigh(w.mm(gram).mm(w.t()), "L");
-      const at::Tensor up = vectors.narrow(1, hidden - rank, rank);  // the largest
-      const at::Tensor down = up.t().mm(w);                          // [rank, hidden + 1]
+      const auto [down, up, b] = sums.SolveLowRank(strength, rank);
       Stand with = kept_;
-      with.correction = {down.narrow(1, 0, hidden).to(at::kFloat).contiguous(),
-                         up.to(at::kFloat).contiguous(),
-                         up.mv(down.select(1, hidden)).to(at::kFloat)};
-      const MeanErrors least{std::min(errors_.all, with_more.all),
-                             std::min(errors_.varying, with_more.varying)};
-      KeepIfBetter(with, least);
+      with.correction = {down, up, b};
+      KeepIfBetter(with, {std::min(errors_.all, with_more.all),
+                          std::min(errors_.varying, with_more.varying)});
     }
   }
 
