@@ -86,5 +86,18 @@ TEST(Recipe, MistakesAreNamed) {
   }
 }
 
+TEST(Recipe, EveryCommittedOneReadsAndItsTasksAreThere) {
+  const std::filesystem::path source(MOEFY_SOURCE_DIR);
+  int num_recipes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(source / "configs" / "recipes")) {
+    SCOPED_TRACE(entry.path());
+    const Recipe recipe = ReadRecipe(entry.path());
+    for (const std::string& task : recipe.record.tasks) EXPECT_TRUE(std::filesystem::exists(task));
+    for (const std::string& task : recipe.eval.tasks) EXPECT_TRUE(std::filesystem::exists(task));
+    ++num_recipes;
+  }
+  EXPECT_GE(num_recipes, 15);
+}
+
 }  // namespace
 }  // namespace moefy::pipeline

@@ -182,5 +182,17 @@ TEST(TaskSpec, AllCommittedTasksAreRead) {
   EXPECT_GE(num_tasks, 10);
 }
 
+TEST(TaskSpec, EveryCommittedTaskReadsAndIsNamedAfterItsFile) {
+  const std::filesystem::path directory =
+      std::filesystem::path(MOEFY_SOURCE_DIR) / "configs" / "tasks";
+  int num_tasks = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    SCOPED_TRACE(entry.path());
+    EXPECT_EQ(ReadTaskSpec(entry.path()).name, entry.path().stem());
+    ++num_tasks;
+  }
+  EXPECT_GE(num_tasks, 12);
+}
+
 }  // namespace
 }  // namespace moefy::task
