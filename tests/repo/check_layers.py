@@ -115,17 +115,17 @@ def check_readers(root):
     if not cmake.is_file():
         return []
     sources = re.findall(r"\$\{layers\}/(\S+?\.cpp)", cmake.read_text(encoding="utf-8"))
-    todo = [root / "src" / source for source in sources]
-    seen, problems = set(todo), []
-    while todo:
-        file = todo.pop()
+    unread = [root / "src" / source for source in sources]
+    seen, problems = set(unread), []
+    while unread:
+        file = unread.pop()
         for quote, header in INCLUDE.findall(file.read_text(encoding="utf-8")):
             if header.startswith(("ATen/", "torch/")):
                 problems.append(f"{file.relative_to(root)}: {header}: a fuzzed reader includes it")
             for place in (root / "include" / header, root / "src" / header, file.parent / header):
                 if quote == '"' and place.is_file() and place not in seen:
                     seen.add(place)
-                    todo.append(place)
+                    unread.append(place)
     return problems
 
 
