@@ -44,8 +44,8 @@ struct ExpertWeights {
   const float* b_gate = nullptr;         // as b_in, or null
   const float* b_out = nullptr;          // [padded_hidden] or null
   const float* compensation = nullptr;   // [experts, padded_hidden] or null
-  std::shared_ptr<void> storage;         // keeps the above alive; 64-byte aligned
   const float* min_magnitude = nullptr;  // [experts, neurons_per_expert] or null
+  std::shared_ptr<void> storage;         // keeps the above alive; 64-byte aligned
   std::shared_ptr<void> compensation_storage, min_magnitude_storage;
 
   int64_t num_matrices() const { return w_gate ? 3 : 2; }
