@@ -47,7 +47,7 @@ Work DecoderWork(const model::ModelConfig& config) {
 
 struct Decoded {
   double ms = 0;                   // per token
-  std::vector<at::Tensor> logits;  // per token, [1, vocab]
+  std::vector<at::Tensor> logits;  // per token, [1, vocab]; of a forced run only
 };
 
 class EndToEnd {
@@ -113,8 +113,11 @@ class EndToEnd {
     const Stopwatch stopwatch;
     for (int64_t i = 0; i < options_.decoded_tokens; ++i) {
       if (!forced.empty()) id.fill_(forced[static_cast<size_t>(i)]);
-      out.logits.push_back(transformer.Decode(*state, id));
-      if (forced.empty()) id = out.logits.back().argmax(1, true);
+      const at::Tensor logits = transformer.Decode(*state, id);
+      if (forced.empty())
+        id.fill_(logits.argmax());
+      else
+        out.logits.push_back(logits.clone());
     }
     out.ms = stopwatch.Milliseconds() / static_cast<double>(options_.decoded_tokens);
     return out;

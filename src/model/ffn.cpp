@@ -1,5 +1,7 @@
 #include "moefy/model/ffn.h"
 
+#include <algorithm>
+
 #include "moefy/base/error.h"
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/transformer.h"
@@ -80,6 +82,12 @@ at::Tensor NeuronActivations(const FfnWeights& ffn, const at::Tensor& x) {
 }
 
 DenseFeedForward::DenseFeedForward(FfnWeights weights) : weights_(std::move(weights)) {}
+
+void FeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) {
+  const at::Tensor in = at::from_blob(const_cast<float*>(x), {tokens, hidden}, at::kFloat);
+  const at::Tensor out = Forward(in).contiguous();
+  std::copy_n(out.data_ptr<float>(), tokens * hidden, y);
+}
 
 at::Tensor DenseFeedForward::Forward(const at::Tensor& x) {
   return at::linear(NeuronActivations(weights_, x), weights_.w_out.t(), weights_.b_out);

@@ -1,7 +1,6 @@
 #include "moefy/model/generation.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "model/decoding_state.h"
 #include "model/sampling.h"
@@ -81,8 +80,8 @@ std::vector<std::vector<int64_t>> Generate(Transformer& model,
   if (prompts.empty()) return {};
   const bool encoder_decoder = config.architecture == Architecture::kEncoderDecoder;
   const auto rows = static_cast<int64_t>(prompts.size());
-
-  const PaddedBatch batch = Pad(prompts, std::max<int64_t>(0, config.pad_id), !encoder_decoder);
+  const int64_t padding = std::max<int64_t>(0, config.pad_id);
+  const PaddedBatch batch = Pad(prompts, padding, !encoder_decoder);
   ForwardInputs inputs;
   inputs.input_ids = batch.ids;
   inputs.attention_mask = batch.mask;
@@ -96,42 +95,32 @@ std::vector<std::vector<int64_t>> Generate(Transformer& model,
     mask = at::Tensor();
   }
 
-  std::vector<std::mt19937_64> random;  // one per prompt, so that batches do not matter
-  for (int64_t row = 0; row < rows; ++row) {
-    random.emplace_back(options.seed + 0x9E3779B97F4A7C15u * static_cast<uint64_t>(row));
-  }
-  const at::Tensor banned =
-      options.banned_ids.empty() ? at::Tensor() : at::tensor(options.banned_ids, at::kLong);
+  Sampler sampler(options, prompts.size());
+  const auto vocab = static_cast<size_t>(config.vocab_size);
+  // What follows is written in place: a step makes no tensors.
+  const at::Tensor next = at::full({rows, 1}, padding, at::kLong);
+  const at::Tensor goes_on = at::ones({rows, 1}, at::kLong);
+  int64_t num_going = rows;
   std::vector<std::vector<int64_t>> texts(prompts.size());
-  std::vector<bool> finished(prompts.size());
-  for (int64_t step = 0; step < options.max_new_tokens; ++step) {
-    const TensorPool::Scope recycling(state->StepPool());
-    at::Tensor logits = model.Decode(*state, ids, mask);  // [batch, vocab]
-    if (banned.defined()) {
-      logits = logits.index_fill(1, banned, -std::numeric_limits<float>::infinity());
-    }
-    ids = at::full({rows, 1}, std::max<int64_t>(0, config.pad_id), at::kLong);
-    for (int64_t row = 0; row < rows; ++row) {
-      const auto i = static_cast<size_t>(row);
-      if (finished[i]) continue;
+  for (int64_t step = 0; step < options.max_new_tokens && num_going > 0; ++step) {
+    const at::Tensor logits = model.Decode(*state, ids, mask).contiguous();  // [batch, vocab]
+    for (size_t i = 0; i < texts.size(); ++i) {
+      int64_t& going = goes_on.data_ptr<int64_t>()[i];
+      if (!going) continue;
       int64_t token = -1;
       if (step == 0) token = options.forced_bos_id;
       if (token < 0 && step + 1 == options.max_new_tokens) token = options.forced_eos_id;
-      if (token < 0) token = ChooseToken(logits[row], options, random[i]);
-      ids[row][0] = token;
-      texts[i].push_back(token);
-      const bool go_on = !callback || callback(i, token);
-      finished[i] = !go_on || Contains(options.eos_ids, token);
-    }
-    const auto num_finished = std::count(finished.begin(), finished.end(), true);
-    if (num_finished == rows) break;
-    mask = at::Tensor();
-    if (num_finished > 0) {  // finished rows are padding from now on
-      mask = at::ones({rows, 1}, at::kLong);
-      for (int64_t row = 0; row < rows; ++row) {
-        if (finished[static_cast<size_t>(row)]) mask[row][0] = 0;
+      if (token < 0) {
+        token = sampler.Choose(i, {logits.data_ptr<float>() + i * vocab, vocab});
       }
+      texts[i].push_back(token);
+      if (callback && !callback(i, token)) going = 0;
+      if (Contains(options.eos_ids, token)) going = 0;
+      num_going -= going == 0;
+      next.data_ptr<int64_t>()[i] = going ? token : padding;
     }
+    ids = next;
+    mask = num_going < rows ? goes_on : at::Tensor();  // finished texts are padding from now on
   }
   return texts;
 }

@@ -1,47 +1,43 @@
 #include "model/positions.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
 
 namespace moefy::model {
-namespace {
 
-// 1 for tokens that are counted; undefined: all are.
-at::Tensor Counted(const ModelConfig& config, const at::Tensor& ids, const at::Tensor& mask) {
-  switch (config.position_count) {
-    case PositionCount::kColumns:
-      return {};
-    case PositionCount::kReal:
-      return mask.defined() ? (mask != 0).to(at::kLong) : at::Tensor();
-    case PositionCount::kNotPad:
-      return (ids != config.pad_id).to(at::kLong);
-  }
-  return {};
+int64_t PositionOf(const ModelConfig& config, int64_t id, bool real, int64_t column,
+                   int64_t& count) {
+  if (config.position_count == PositionCount::kColumns) return config.position_offset + column;
+  const bool counts = config.position_count == PositionCount::kReal ? real : id != config.pad_id;
+  return config.position_offset + (counts ? count++ : -1);
 }
-
-}  // namespace
 
 at::Tensor TokenPositions(const ModelConfig& config, const at::Tensor& ids, const at::Tensor& mask,
-                          int64_t first_column, const at::Tensor& counts) {
-  const at::Tensor counted = Counted(config, ids, mask);
-  at::Tensor positions;  // of the first token: 0
-  if (counted.defined()) {
-    positions = counted.cumsum(1) - 1;
-    if (counts.defined()) positions = positions + counts.unsqueeze(1);
-    // Tokens that do not count get the position before the first; if masked, nobody sees it.
-    positions = at::where(counted != 0, positions, at::full_like(positions, -1));
-  } else if (config.position_count != PositionCount::kColumns && counts.defined()) {
-    positions = at::arange(ids.size(1), ids.options()).unsqueeze(0) + counts.unsqueeze(1);
-  } else {
-    positions = at::arange(first_column, first_column + ids.size(1), ids.options()).expand_as(ids);
+                          int64_t first_column, std::vector<int64_t>& counts) {
+  const int64_t batch = ids.size(0), tokens = ids.size(1);
+  const at::Tensor id = ids.cpu().contiguous();
+  const at::Tensor real = mask.defined() ? mask.cpu().contiguous() : mask;
+  at::Tensor positions = at::empty({batch, tokens}, at::kLong);
+  const auto* const ids_at = id.data_ptr<int64_t>();
+  const auto* const real_at = real.defined() ? real.data_ptr<int64_t>() : nullptr;
+  for (int64_t i = 0; i < batch * tokens; ++i) {
+    positions.data_ptr<int64_t>()[i] =
+        PositionOf(config, ids_at[i], !real_at || real_at[i] != 0, first_column + i % tokens,
+                   counts[static_cast<size_t>(i / tokens)]);
   }
-  return positions + config.position_offset;
+  return positions;
 }
 
-at::Tensor CountedTokens(const ModelConfig& config, const at::Tensor& ids, const at::Tensor& mask) {
-  if (config.position_count == PositionCount::kColumns) return {};
-  const at::Tensor counted = Counted(config, ids, mask);
-  return counted.defined() ? counted.sum(1) : at::full({ids.size(0)}, ids.size(1), ids.options());
+void Sinusoids(int64_t position, int64_t width, double steps, float* out) {
+  const int64_t half = width / 2;
+  for (int64_t i = 0; i < half; ++i) {
+    const double frequency = std::exp(static_cast<double>(i) * (-std::log(10000.0) / steps));
+    const double angle = static_cast<double>(position) * frequency;
+    out[i] = static_cast<float>(std::sin(angle));
+    out[half + i] = static_cast<float>(std::cos(angle));
+  }
 }
 
 at::Tensor Sinusoids(const at::Tensor& positions, int64_t width, double steps) {
@@ -51,8 +47,8 @@ at::Tensor Sinusoids(const at::Tensor& positions, int64_t width, double steps) {
   return at::cat({angles.sin(), angles.cos()}, 1).to(at::kFloat);
 }
 
-Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions) {
-  const at::TensorOptions options = positions.options().dtype(at::kDouble);
+at::Tensor RotaryFrequencies(const RotaryConfig& config) {
+  const at::TensorOptions options = at::kDouble;
   const at::Tensor exponents = at::arange(0, config.dims, 2, options) / config.dims;
   at::Tensor frequencies = at::pow(at::full({}, config.base, options), -exponents);
   if (config.llama3) {
@@ -66,8 +62,12 @@ Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions) {
   } else {
     frequencies = frequencies / config.factor;
   }
-  // In F32, as the reference does.
-  const at::Tensor angles = positions.to(at::kFloat).view({-1, 1, 1}) * frequencies.to(at::kFloat);
+  return frequencies.to(at::kFloat);  // as the reference does
+}
+
+Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions) {
+  const at::Tensor angles =
+      positions.to(at::kFloat).view({-1, 1, 1}) * RotaryFrequencies(config).to(positions.device());
   return {angles.cos(), angles.sin()};
 }
 
@@ -80,34 +80,40 @@ at::Tensor Rotate(const at::Tensor& x, const Rotation& rotation) {
   return at::cat(at::TensorList(parts, dims < x.size(2) ? 3 : 2), 2);
 }
 
-at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t num_queries,
-                        int64_t num_keys, bool bidirectional, int64_t max_distance) {
-  int64_t num_buckets = table.size(0);
-  // Key position minus query position, [queries, keys].
-  const at::TensorOptions options = table.options().dtype(at::kLong);
-  const at::Tensor relative =
-      at::arange(num_keys, options).unsqueeze(0) -
-      at::arange(first_query, first_query + num_queries, options).unsqueeze(1);
-  at::Tensor bucket = at::zeros_like(relative);
-  at::Tensor distance;
+int64_t RelativeBucket(int64_t relative, int64_t num_buckets, bool bidirectional,
+                       int64_t max_distance) {
+  int64_t first = 0, distance = std::max<int64_t>(0, -relative);
   if (bidirectional) {
     num_buckets /= 2;
-    bucket = (relative > 0).to(at::kLong) * num_buckets;
-    distance = relative.abs();
-  } else {
-    distance = (-relative).clamp_min(0);
+    first = relative > 0 ? num_buckets : 0;
+    distance = std::abs(relative);
   }
   // Half of the buckets are for exact distances, the other half grow logarithmically.
   const int64_t max_exact = num_buckets / 2;
-  const at::Tensor logarithmic =
-      max_exact + (at::log(distance.to(at::kFloat) / static_cast<double>(max_exact)) /
-                   std::log(static_cast<double>(max_distance) / static_cast<double>(max_exact)) *
-                   static_cast<double>(num_buckets - max_exact))
-                      .clamp_min(0)  // distance 0 gives -inf, and is not used
-                      .to(at::kLong);
-  bucket =
-      bucket + at::where(distance < max_exact, distance, logarithmic.clamp_max(num_buckets - 1));
-  return at::embedding(table, bucket).permute({2, 0, 1}).unsqueeze(0);
+  if (distance < max_exact) return first + distance;
+  // In F32, as the reference does.
+  const float octaves = std::log(static_cast<float>(distance) / static_cast<float>(max_exact)) /
+                        static_cast<float>(std::log(static_cast<double>(max_distance) /
+                                                    static_cast<double>(max_exact)));
+  const auto logarithmic =
+      static_cast<int64_t>(octaves * static_cast<float>(num_buckets - max_exact));
+  return first + std::min(max_exact + logarithmic, num_buckets - 1);
+}
+
+at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t num_queries,
+                        int64_t num_keys, bool bidirectional, int64_t max_distance) {
+  // The last query sees the first of these, and each query before it begins one further on.
+  std::vector<int64_t> by_distance(static_cast<size_t>(num_queries + num_keys - 1));
+  for (size_t i = 0; i < by_distance.size(); ++i) {
+    const int64_t relative = static_cast<int64_t>(i) - first_query - (num_queries - 1);
+    by_distance[i] = RelativeBucket(relative, table.size(0), bidirectional, max_distance);
+  }
+  at::Tensor buckets = at::empty({num_queries, num_keys}, at::kLong);
+  for (int64_t q = 0; q < num_queries; ++q) {
+    std::copy_n(by_distance.begin() + (num_queries - 1 - q), num_keys,
+                buckets.data_ptr<int64_t>() + q * num_keys);
+  }
+  return at::embedding(table, buckets.to(table.device())).permute({2, 0, 1}).unsqueeze(0);
 }
 
 at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,

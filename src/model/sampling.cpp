@@ -1,28 +1,72 @@
 #include "model/sampling.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
 
 namespace moefy::model {
 
-int64_t ChooseToken(const at::Tensor& logits, const GenerationOptions& options,
-                    std::mt19937_64& random) {
-  if (options.temperature == 0) return logits.argmax().item<int64_t>();
-  const int64_t vocab = logits.size(0);
-  const int64_t kept = options.top_k > 0 ? std::min(options.top_k, vocab) : vocab;
-  const auto [scores, ids] = logits.topk(kept);  // best first
-  const at::Tensor shares = at::softmax(scores.to(at::kDouble) / options.temperature, 0);
-  const double* share = shares.data_ptr<double>();
-  // The shortest beginning that holds top_p of it all; at least the best token.
-  int64_t count = 0;
+Sampler::Sampler(const GenerationOptions& options, size_t num_texts) : options_(options) {
+  for (size_t i = 0; i < num_texts; ++i) {
+    random_.emplace_back(options.seed + 0x9E3779B97F4A7C15u * static_cast<uint64_t>(i));
+  }
+}
+
+int64_t Sampler::Choose(size_t text_idx, std::span<const float> logits) {
+  scores_.assign(logits.begin(), logits.end());
+  for (const int64_t id : options_.banned_ids) {
+    scores_[static_cast<size_t>(id)] = -std::numeric_limits<double>::infinity();
+  }
+  if (options_.temperature > 0) return Draw(random_[text_idx]);
+  return std::max_element(scores_.begin(), scores_.end()) - scores_.begin();
+}
+
+int64_t Sampler::Draw(std::mt19937_64& random) {
+  const size_t vocab = scores_.size();
+  const double highest = *std::max_element(scores_.begin(), scores_.end());
+  for (double& score : scores_) score = std::exp((score - highest) / options_.temperature);
+  ids_.resize(vocab);
+  std::iota(ids_.begin(), ids_.end(), 0);
+  num_best_ = 0;
+  const auto share = [&](size_t rank) { return scores_[static_cast<size_t>(Best(rank))]; };
+  // The best tokens, as many as top-k says...
+  size_t count = vocab;
   double total = 0;
-  do {
-    total += share[count++];
-  } while (count < kept && total < options.top_p);
+  if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < vocab) {
+    count = static_cast<size_t>(options_.top_k);
+    for (size_t rank = 0; rank < count; ++rank) total += share(rank);
+  } else {
+    total = std::accumulate(scores_.begin(), scores_.end(), 0.0);
+  }
+  // ...and of these the fewest that have top-p of it all; at least one.
+  if (options_.top_p < 1) {
+    const double wanted = options_.top_p * total;
+    size_t enough = 0;
+    total = 0;
+    do total += share(enough++);
+    while (enough < count && total < wanted);
+    count = enough;
+  }
   // Not std::uniform_real_distribution, which differs between standard libraries.
   double left = static_cast<double>(random() >> 11) * 0x1p-53 * total;
-  int64_t drawn = 0;
-  while (drawn + 1 < count && left >= share[drawn]) left -= share[drawn++];
-  return ids[drawn].item<int64_t>();
+  size_t drawn = 0;
+  while (drawn + 1 < count && left >= share(drawn)) left -= share(drawn++);
+  return Best(drawn);
+}
+
+// The token of that rank; ranks are asked for in order, so that only those that are asked for need
+// be sorted.
+int32_t Sampler::Best(size_t rank) {
+  const auto worse = [&](int32_t a, int32_t b) {
+    const double of_a = scores_[static_cast<size_t>(a)], of_b = scores_[static_cast<size_t>(b)];
+    return of_a != of_b ? of_a < of_b : a > b;
+  };
+  if (num_best_ == 0) std::make_heap(ids_.begin(), ids_.end(), worse);
+  for (; num_best_ <= rank; ++num_best_) {
+    std::pop_heap(ids_.begin(), ids_.end() - static_cast<ptrdiff_t>(num_best_), worse);
+  }
+  return ids_[ids_.size() - 1 - rank];
 }
 
 }  // namespace moefy::model

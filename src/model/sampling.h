@@ -1,17 +1,33 @@
 // The choice of the next token from its logits.
 #pragma once
 
-#include <ATen/ATen.h>
-
+#include <cstdint>
 #include <random>
+#include <span>
+#include <vector>
 
 #include "moefy/model/generation.h"
 
 namespace moefy::model {
 
-// The best token, or, from a temperature above 0 on, one drawn by `random`. logits [vocab], F32.
-// Source of top-p: Holtzman et al., arXiv 1904.09751.
-int64_t ChooseToken(const at::Tensor& logits, const GenerationOptions& options,
-                    std::mt19937_64& random);
+// For texts that are generated together. Allocates at the first choice only.
+class Sampler {
+ public:
+  Sampler(const GenerationOptions& options, size_t num_texts);
+
+  // The best token that is not banned, or, from a temperature above 0 on, one drawn for that text;
+  // what other texts draw does not matter. Source of top-p: Holtzman et al., arXiv 1904.09751.
+  int64_t Choose(size_t text_idx, std::span<const float> logits);
+
+ private:
+  int64_t Draw(std::mt19937_64& random);
+  int32_t Best(size_t rank);
+
+  const GenerationOptions& options_;
+  std::vector<std::mt19937_64> random_;  // one per text
+  std::vector<double> scores_;           // [vocab] logits, then shares
+  std::vector<int32_t> ids_;             // [vocab] a heap; behind it the best, in order
+  size_t num_best_ = 0;
+};
 
 }  // namespace moefy::model

@@ -15,10 +15,11 @@ void CheckIds(const at::Tensor& ids, int64_t limit, const char* what) {
                      "; expected I64 [batch, tokens]");
   }
   if (ids.numel() == 0) throw InputError(what, " is empty");
-  const int64_t lowest = ids.min().item<int64_t>(), highest = ids.max().item<int64_t>();
-  if (lowest < 0 || highest >= limit) {
-    throw InputError(what, " holds ", lowest < 0 ? lowest : highest, "; expected ids from 0 to ",
-                     limit - 1);
+  const at::Tensor on_cpu = ids.cpu().contiguous();
+  for (int64_t i = 0; i < on_cpu.numel(); ++i) {
+    const int64_t id = on_cpu.data_ptr<int64_t>()[i];
+    if (id >= 0 && id < limit) continue;
+    throw InputError(what, " holds ", id, "; expected ids from 0 to ", limit - 1);
   }
 }
 
@@ -47,7 +48,7 @@ struct Transformer::Impl {
                    const Packing& packing, const at::Tensor& positions) const {
     at::Tensor x = at::embedding(stack.token_embedding, packing.Pack(ids));  // [rows, width]
     if (config.embedding_scale != 1.0) x = x * config.embedding_scale;
-    if (stack.project_in.weight.defined()) x = stack.project_in(x);
+    if (stack.project_in.defined()) x = stack.project_in(x);
     if (stack.position_embedding.defined()) {
       x = x + at::embedding(stack.position_embedding, positions);
     } else if (config.position == PositionKind::kSinusoidal) {
@@ -66,16 +67,7 @@ struct Transformer::Impl {
   // What is added to the scores of self-attention.
   at::Tensor SelfBias(const Stack& stack, const Packing& packing, DecodingState* state) const {
     const int64_t tokens = packing.tokens(), before = state ? state->length : 0;
-    at::Tensor bias = packing.KeyBias();
-    if (state) {
-      if (bias.defined() && !state->key_bias.defined()) {
-        state->key_bias = at::zeros({packing.batch(), 1, 1, before}, bias.options());
-      }
-      if (state->key_bias.defined()) {
-        if (!bias.defined()) bias = at::zeros({packing.batch(), 1, 1, tokens}, device);
-        bias = state->key_bias = at::cat({state->key_bias, bias}, 3);
-      }
-    }
+    at::Tensor bias = state ? state->AppendKeyBias(packing) : packing.KeyBias();
     if (stack.causal) {
       bias =
           AddBias(bias, CausalBias(before, tokens, before + tokens, config.sliding_window, device));
@@ -87,15 +79,18 @@ struct Transformer::Impl {
     return bias;
   }
 
-  // A padded batch through a stack -> [rows, width]. `memory` is the encoder's output for a
-  // decoder; `state` holds what came before, and takes what is new.
+  // A padded batch through a stack -> [rows, width]. `ids` and `mask` are as they were given, all
+  // else is on the device. `memory` is the encoder's output for a decoder; `state` holds what came
+  // before, and takes what is new.
   at::Tensor Run(const Stack& stack, const at::Tensor& ids, const at::Tensor& token_types,
                  const at::Tensor& mask, const Packing& packing, const at::Tensor& memory,
                  const Packing& memory_packing, DecodingState* state, const StateSink& sink) {
-    const at::Tensor padded_positions = TokenPositions(config, ids, mask, state ? state->length : 0,
-                                                       state ? state->counts : at::Tensor());
-    const at::Tensor positions = packing.Pack(padded_positions);  // [rows]
-    at::Tensor x = Embed(stack, ids, token_types, packing, positions);
+    std::vector<int64_t> no_counts;
+    std::vector<int64_t>& counts = state ? state->counts : no_counts;
+    counts.resize(static_cast<size_t>(packing.batch()));
+    const at::Tensor positions = packing.Pack(  // [rows]
+        TokenPositions(config, ids, mask, state ? state->length : 0, counts).to(device));
+    at::Tensor x = Embed(stack, ids.to(device), token_types, packing, positions);
     Rotation rotation;
     if (config.position == PositionKind::kRotary) {
       rotation = MakeRotation(config.rotary, positions);
@@ -151,15 +146,9 @@ struct Transformer::Impl {
       residual(block.ffn_norm, feed_forward, i);
     }
     if (stack.final_norm.weight.defined()) x = stack.final_norm(x);
-    if (stack.project_out.weight.defined()) x = stack.project_out(x);
+    if (stack.project_out.defined()) x = stack.project_out(x);
     report(x, "hidden_states.", stack.blocks.size());
-    if (state) {
-      const at::Tensor counted = CountedTokens(config, ids, mask);
-      if (counted.defined()) {
-        state->counts = state->counts.defined() ? state->counts + counted : counted;
-      }
-      state->length += packing.tokens();
-    }
+    if (state) state->length += packing.tokens();
     return x;
   }
 
@@ -168,6 +157,9 @@ struct Transformer::Impl {
     const at::Tensor logits = output(config.logits_scale != 1.0 ? x * config.logits_scale : x);
     return logits_bias.defined() ? logits + logits_bias : logits;
   }
+
+  // The output projection is the last linear map to be exchanged for a kernel.
+  bool StepsTokens() const { return output.kernel && !at::GradMode::is_enabled(); }
 
   // x [batch, tokens, width] -> [batch, labels]: from the first token through the pooler, or from
   // the last real one where there is no pooler.
@@ -270,18 +262,18 @@ ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink&
   const bool two_stacks = m.config.architecture == Architecture::kEncoderDecoder;
   if (two_stacks) m.CheckDecoder(given);
   const ForwardInputs inputs = OnDevice(given, m.device);
-  const at::Tensor& ids = inputs.input_ids;
+  const at::Tensor& ids = given.input_ids;
   Packing packing(ids.size(0), ids.size(1), inputs.attention_mask);
   const Stack& first = m.config.architecture == Architecture::kDecoder ? m.decoder : m.encoder;
-  at::Tensor x = m.Run(first, ids, inputs.token_type_ids, inputs.attention_mask, packing, {}, {},
+  at::Tensor x = m.Run(first, ids, inputs.token_type_ids, given.attention_mask, packing, {}, {},
                        nullptr, sink);
   if (two_stacks) {
     if (sink) sink("encoder.last_hidden_state", packing.Unpack(x));
-    const at::Tensor& decoder_ids = inputs.decoder_input_ids;
+    const at::Tensor& decoder_ids = given.decoder_input_ids;
     const Packing decoder_packing(decoder_ids.size(0), decoder_ids.size(1),
                                   inputs.decoder_attention_mask);
-    x = m.Run(m.decoder, decoder_ids, {}, inputs.decoder_attention_mask, decoder_packing, x,
-              packing, nullptr, sink);
+    x = m.Run(m.decoder, decoder_ids, {}, given.decoder_attention_mask, decoder_packing, x, packing,
+              nullptr, sink);
     packing = decoder_packing;
   }
   ForwardOutputs outputs;
@@ -309,26 +301,32 @@ std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& g
   if (m.config.architecture != Architecture::kEncoderDecoder) return state;
   m.CheckFirst(given);
   const ForwardInputs inputs = OnDevice(given, m.device);
-  const at::Tensor& ids = inputs.input_ids;
+  const at::Tensor& ids = given.input_ids;
   state->memory_packing = Packing(ids.size(0), ids.size(1), inputs.attention_mask);
-  state->memory = m.Run(m.encoder, ids, inputs.token_type_ids, inputs.attention_mask,
+  state->memory = m.Run(m.encoder, ids, inputs.token_type_ids, given.attention_mask,
                         state->memory_packing, {}, {}, nullptr, nullptr);
   return state;
 }
 
-at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& given_ids,
-                               const at::Tensor& given_mask) {
+at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
+                               const at::Tensor& mask) {
   Impl& m = *impl_;
-  const TensorPool::Scope recycling(state.StepPool());
-  CheckIds(given_ids, m.config.vocab_size, "decoder_input_ids");
-  CheckSameShape(given_mask, given_ids, "decoder_attention_mask");
-  m.CheckLength(state.length + given_ids.size(1));
-  const at::Tensor ids = OnDevice(given_ids, m.device), mask = OnDevice(given_mask, m.device);
-  const Packing packing(ids.size(0), ids.size(1), mask);
+  CheckIds(ids, m.config.vocab_size, "decoder_input_ids");
+  CheckSameShape(mask, ids, "decoder_attention_mask");
+  m.CheckLength(state.length + ids.size(1));
+  if (m.StepsTokens() && state.length > 0 && ids.size(1) == 1) {
+    TokenStep step(m.config, m.decoder, m.output, m.logits_bias, m.ffns, state);
+    const at::Tensor rows = ids.contiguous();
+    const at::Tensor real = mask.defined() ? mask.to(at::kLong).contiguous() : mask;
+    step.Run(rows.data_ptr<int64_t>(), real.defined() ? real.data_ptr<int64_t>() : nullptr,
+             ids.size(0));
+    return state.buffers.logits;
+  }
+  const Packing packing(ids.size(0), ids.size(1), OnDevice(mask, m.device));
   const at::Tensor x =
       m.Run(m.decoder, ids, {}, mask, packing, state.memory, state.memory_packing, &state, nullptr);
   state.memory = at::Tensor();
-  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1)).to(given_ids.device());
+  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1)).to(ids.device());
 }
 
 const ModelConfig& Transformer::config() const { return impl_->config; }
@@ -360,6 +358,8 @@ void Transformer::ExchangeLinears(const LinearMaker& make) {
     return all;
   };
   for (Stack* stack : {&impl_->encoder, &impl_->decoder}) {
+    exchange(stack->project_in);
+    exchange(stack->project_out);
     for (Block& block : stack->blocks) {
       Attention& self = block.attention;
       Linear &q = self.query, &k = self.key, &v = self.value;

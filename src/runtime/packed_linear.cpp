@@ -54,23 +54,29 @@ int64_t PackedLinear::WeightBytes() const {
 
 at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
   MOEFY_CHECK(x.dim() == 2 && x.size(1) == columns_ && x.scalar_type() == at::kFloat);
-  if (x.size(0) <= kDotRows) return ForwardFew(x.contiguous());
-  return format_ == WeightFormat::kF32 ? at::linear(x, weight_, bias_) : ForwardMany(x);
+  const at::Tensor in = x.contiguous();
+  at::Tensor y = at::empty({x.size(0), rows_}, x.options());
+  ForwardInto(in.data_ptr<float>(), x.size(0), y.data_ptr<float>());
+  return y;
 }
 
-at::Tensor PackedLinear::ForwardFew(const at::Tensor& x) const {
-  at::Tensor y = at::empty({x.size(0), rows_}, x.options());
-  if (x.size(0) == 0) return y;
+void PackedLinear::ForwardInto(const float* x, int64_t rows, float* y) const {
+  if (rows <= kDotRows) return ForwardFew(x, rows, y);
+  at::Tensor out = at::from_blob(y, {rows, rows_}, at::kFloat);
+  ForwardMany(at::from_blob(const_cast<float*>(x), {rows, columns_}, at::kFloat), out);
+}
+
+void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
+  if (rows == 0) return;
   DotRowsArgs all;
-  all.x = x.data_ptr<float>();
-  all.num_x = x.size(0);
+  all.x = x;
+  all.num_x = rows;
   all.columns = columns_;
   all.format = format_;
   all.y_stride = rows_;
   const auto* const weights = static_cast<const std::byte*>(weight_.data_ptr());
   const float* const scale = scale_.defined() ? scale_.data_ptr<float>() : nullptr;
   const float* const bias = bias_.defined() ? bias_.data_ptr<float>() : nullptr;
-  float* const out = y.data_ptr<float>();
   const int64_t row_bytes = columns_ * BytesPerWeight(format_);
   const int64_t items = (rows_ + kRowsPerItem - 1) / kRowsPerItem;
   const int threads = rows_ * columns_ < kSerialWeights ? 1 : at::get_num_threads();
@@ -82,15 +88,18 @@ at::Tensor PackedLinear::ForwardFew(const at::Tensor& x) const {
     args.w = weights + first * row_bytes;
     args.scale = scale ? scale + first : nullptr;
     args.bias = bias ? bias + first : nullptr;
-    args.y = out + first;
+    args.y = y + first;
     DotRows(args);
   }
-  return y;
 }
 
-// Part by part to F32, and through BLAS.
-at::Tensor PackedLinear::ForwardMany(const at::Tensor& x) const {
-  at::Tensor y = at::empty({x.size(0), rows_}, x.options());
+// Other formats part by part to F32, and all through BLAS.
+void PackedLinear::ForwardMany(const at::Tensor& x, at::Tensor& y) const {
+  if (format_ == WeightFormat::kF32) {
+    at::mm_out(y, x, weight_.t());
+    if (bias_.defined()) y.add_(bias_);
+    return;
+  }
   const auto* const weights = static_cast<const std::byte*>(weight_.data_ptr());
   const int64_t row_bytes = columns_ * BytesPerWeight(format_);
   at::Tensor wide = at::empty({std::min(rows_, kRowsWidened), columns_}, x.options());
@@ -106,7 +115,6 @@ at::Tensor PackedLinear::ForwardMany(const at::Tensor& x) const {
     y.narrow(1, first, count).copy_(at::mm(x, wide.narrow(0, 0, count).t()));
   }
   if (bias_.defined()) y.add_(bias_);
-  return y;
 }
 
 }  // namespace moefy::runtime

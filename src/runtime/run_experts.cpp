@@ -1,4 +1,4 @@
-// The public calls: tokens in chunks, each a ChunkRun.
+// The public calls, and the same on plain memory: tokens in chunks, each a ChunkRun.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -7,6 +7,7 @@
 #include "moefy/base/error.h"
 #include "moefy/runtime/sparse_ffn.h"
 #include "runtime/chunk_run.h"
+#include "runtime/run_rows.h"
 
 namespace moefy::runtime {
 namespace {
@@ -18,17 +19,12 @@ Scratch& ThreadScratch() {
 
 // Chunk after chunk; `set_up(run, first token)` says what each is to run.
 template <class SetUp>
-at::Tensor RunChunks(const ExpertWeights& experts, const at::Tensor& x, SparseCounters* counters,
-                     const SetUp& set_up) {
-  MOEFY_CHECK(x.dim() == 2 && x.size(1) == experts.hidden && x.scalar_type() == at::kFloat);
-  const at::Tensor inputs = x.contiguous();  // [tokens, hidden]
-  at::Tensor y = at::empty_like(inputs, at::MemoryFormat::Contiguous);
-  const int64_t num_tokens = x.size(0);
+void RunChunks(const ExpertWeights& experts, const float* x, int64_t num_tokens, float* y,
+               SparseCounters* counters, const SetUp& set_up) {
   int64_t expert_loads = 0, pairs = 0, live = 0;
   for (int64_t begin = 0; begin < num_tokens; begin += kChunkTokens) {
-    ChunkRun run(experts, inputs.data_ptr<float>() + begin * experts.hidden,
-                 std::min(kChunkTokens, num_tokens - begin),
-                 y.data_ptr<float>() + begin * experts.hidden, ThreadScratch());
+    ChunkRun run(experts, x + begin * experts.hidden, std::min(kChunkTokens, num_tokens - begin),
+                 y + begin * experts.hidden, ThreadScratch());
     set_up(run, begin);
     run.Execute(at::get_num_threads());
     expert_loads += run.num_active_experts();
@@ -47,6 +43,15 @@ at::Tensor RunChunks(const ExpertWeights& experts, const at::Tensor& x, SparseCo
         pairs * experts.neurons_per_expert * (experts.num_matrices() - 1);
     counters->expert_flops += 2.0 * static_cast<double>((first_products + live) * experts.hidden);
   }
+}
+
+// `run(x, tokens, y)` on the memory of tensors.
+template <class Run>
+at::Tensor OnTensors(const ExpertWeights& experts, const at::Tensor& x, const Run& run) {
+  MOEFY_CHECK(x.dim() == 2 && x.size(1) == experts.hidden && x.scalar_type() == at::kFloat);
+  const at::Tensor in = x.contiguous();
+  at::Tensor y = at::empty_like(in, at::MemoryFormat::Contiguous);
+  run(in.data_ptr<float>(), x.size(0), y.data_ptr<float>());
   return y;
 }
 
@@ -66,27 +71,48 @@ Map MapOf(model::Activation activation) {
   return Map::kNone;
 }
 
+void RunExpertRows(const ExpertWeights& experts, const float* x, int64_t tokens,
+                   const int64_t* chosen, int64_t num_chosen, float* y, SparseCounters* counters) {
+  RunChunks(experts, x, tokens, y, counters, [&](ChunkRun& run, int64_t begin) {
+    run.RunChosen(chosen + begin * num_chosen, num_chosen);
+  });
+}
+
 at::Tensor RunExperts(const ExpertWeights& experts, const at::Tensor& x, const at::Tensor& chosen,
                       SparseCounters* counters) {
   MOEFY_CHECK(chosen.dim() == 2 && chosen.size(0) == x.size(0) &&
               chosen.scalar_type() == at::kLong);
   const at::Tensor choices = chosen.contiguous();  // [tokens, k]
-  const int64_t num_chosen = chosen.size(1);
-  return RunChunks(experts, x, counters, [&](ChunkRun& run, int64_t begin) {
-    run.RunChosen(choices.data_ptr<int64_t>() + begin * num_chosen, num_chosen);
+  return OnTensors(experts, x, [&](const float* in, int64_t tokens, float* y) {
+    RunExpertRows(experts, in, tokens, choices.data_ptr<int64_t>(), chosen.size(1), y, counters);
   });
+}
+
+void RunRoutedRows(const ExpertWeights& experts, const RouterWeights& router,
+                   const SelectionRule& rule, const float* x, int64_t tokens, float* y,
+                   SparseCounters* counters) {
+  MOEFY_CHECK(router.num_experts == experts.num_experts && router.hidden == experts.hidden);
+  RunChunks(experts, x, tokens, y, counters,
+            [&](ChunkRun& run, int64_t) { run.RunRouted(router, rule); });
 }
 
 at::Tensor RunRouted(const ExpertWeights& experts, const RouterWeights& router,
                      const SelectionRule& rule, const at::Tensor& x, SparseCounters* counters) {
-  MOEFY_CHECK(router.num_experts == experts.num_experts && router.hidden == experts.hidden);
-  return RunChunks(experts, x, counters,
-                   [&](ChunkRun& run, int64_t) { run.RunRouted(router, rule); });
+  return OnTensors(experts, x, [&](const float* in, int64_t tokens, float* y) {
+    RunRoutedRows(experts, router, rule, in, tokens, y, counters);
+  });
+}
+
+void RunAllExpertRows(const ExpertWeights& experts, const float* x, int64_t tokens, float* y,
+                      SparseCounters* counters) {
+  RunChunks(experts, x, tokens, y, counters, [](ChunkRun& run, int64_t) { run.RunAll(); });
 }
 
 at::Tensor RunAllExperts(const ExpertWeights& experts, const at::Tensor& x,
                          SparseCounters* counters) {
-  return RunChunks(experts, x, counters, [](ChunkRun& run, int64_t) { run.RunAll(); });
+  return OnTensors(experts, x, [&](const float* in, int64_t tokens, float* y) {
+    RunAllExpertRows(experts, in, tokens, y, counters);
+  });
 }
 
 at::Tensor Route(const RouterWeights& router, const SelectionRule& rule, const at::Tensor& x) {
@@ -110,22 +136,28 @@ at::Tensor Route(const RouterWeights& router, const SelectionRule& rule, const a
   return chosen;
 }
 
-at::Tensor SelectExperts(const at::Tensor& scores, const SelectionRule& rule) {
-  const int64_t tokens = scores.size(0), experts = scores.size(1);
+void SelectRows(const float* scores, int64_t tokens, int64_t num_experts, const SelectionRule& rule,
+                int64_t* chosen) {
   const int64_t num_chosen = rule.num_shared + rule.num_selected;
-  MOEFY_CHECK(num_chosen <= experts && scores.scalar_type() == at::kFloat);
-  const at::Tensor in = scores.to(at::kCPU).contiguous();
-  at::Tensor out = at::empty({tokens, num_chosen}, at::kLong);
+  MOEFY_CHECK(num_chosen <= num_experts);
   at::parallel_for(0, tokens, 16, [&](int64_t begin, int64_t end) {
     Scratch& scratch = ThreadScratch();
-    GrowTo(scratch.keys, experts);
+    GrowTo(scratch.keys, num_experts);
     GrowTo(scratch.chosen, num_chosen);
     for (int64_t t = begin; t < end; ++t) {
-      SelectRow(in.data_ptr<float>() + t * experts, experts, rule, scratch.keys.data(),
+      SelectRow(scores + t * num_experts, num_experts, rule, scratch.keys.data(),
                 scratch.chosen.data());
-      std::copy_n(scratch.chosen.begin(), num_chosen, out.data_ptr<int64_t>() + t * num_chosen);
+      std::copy_n(scratch.chosen.begin(), num_chosen, chosen + t * num_chosen);
     }
   });
+}
+
+at::Tensor SelectExperts(const at::Tensor& scores, const SelectionRule& rule) {
+  MOEFY_CHECK(scores.scalar_type() == at::kFloat);
+  const int64_t tokens = scores.size(0), num_experts = scores.size(1);
+  const at::Tensor in = scores.to(at::kCPU).contiguous();
+  at::Tensor out = at::empty({tokens, rule.num_shared + rule.num_selected}, at::kLong);
+  SelectRows(in.data_ptr<float>(), tokens, num_experts, rule, out.data_ptr<int64_t>());
   return out.to(scores.device());
 }
 

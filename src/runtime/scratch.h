@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "moefy/base/buffer.h"
+
 namespace moefy::runtime {
 
 // A part of the first product: some tokens of one expert and one tile of its neurons.
@@ -31,10 +33,5 @@ struct Scratch {
   std::vector<float> scores;         // likewise
   std::vector<uint64_t> keys;        // [threads][experts]
 };
-
-template <typename T>
-void GrowTo(std::vector<T>& buffer, int64_t size) {
-  if (static_cast<int64_t>(buffer.size()) < size) buffer.resize(static_cast<size_t>(size));
-}
 
 }  // namespace moefy::runtime

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "moefy/base/buffer.h"
 #include "moefy/base/error.h"
 #include "moefy/route/learned_routers.h"
 #include "moefy/route/selection.h"
+#include "runtime/run_rows.h"
 
 namespace moefy::runtime {
 namespace {
@@ -22,16 +24,24 @@ bool DenseIsLessWork(const ExpertWeights& experts, const SelectionRule& rule, do
 
 SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                                      std::shared_ptr<route::Router> router,
-                                     const SelectionRule& rule, route::Correction correction)
-    : experts_(std::move(experts)),
-      router_(std::move(router)),
-      rule_(rule),
-      correction_(std::move(correction)) {
+                                     const SelectionRule& rule, const route::Correction& correction)
+    : experts_(std::move(experts)), router_(std::move(router)), rule_(rule) {
   MOEFY_CHECK(rule.num_selected >= 0 && rule.num_shared >= 0 &&
               rule.num_selected + rule.num_shared <= experts_->num_experts);
   dense_ = DenseIsLessWork(*experts_, rule_, router_->FlopsPerToken());
-  const auto* learned = dynamic_cast<const route::MlpRouter*>(router_.get());
-  if (learned && !dense_) packed_router_ = PackRouter(learned->w1(), learned->w2());
+  if (dense_) return;
+  work_per_token_ = router_->FlopsPerToken();
+  if (const auto* mlp = dynamic_cast<const route::MlpRouter*>(router_.get())) {
+    packed_router_ = PackRouter(mlp->w1(), mlp->w2());
+  } else if (const auto* linear = dynamic_cast<const route::LinearRouter*>(router_.get())) {
+    linear_router_ = std::make_unique<PackedLinear>(linear->w(), linear->b(), WeightFormat::kF32);
+  }
+  if (!correction.defined()) return;
+  work_per_token_ += correction.FlopsPerToken();
+  correction_down_ =
+      std::make_unique<PackedLinear>(correction.down, at::Tensor(), WeightFormat::kF32);
+  correction_up_ =
+      std::make_unique<PackedLinear>(correction.up, correction.bias, WeightFormat::kF32);
 }
 
 SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
@@ -40,27 +50,50 @@ SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> expert
                         SelectionRule{route::NumSelected(ffn_ratio, experts->num_experts)}) {}
 
 at::Tensor SparseFeedForward::Forward(const at::Tensor& x) {
+  MOEFY_CHECK(x.dim() == 2 && x.scalar_type() == at::kFloat);
+  const at::Tensor in = x.contiguous();
+  at::Tensor y = at::empty_like(in, at::MemoryFormat::Contiguous);
+  ForwardInto(in.data_ptr<float>(), x.size(0), x.size(1), y.data_ptr<float>());
+  return y;
+}
+
+void SparseFeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) {
+  MOEFY_CHECK(hidden == experts_->hidden);
   const auto start = std::chrono::steady_clock::now();
-  at::Tensor y;
   if (dense_) {
-    y = RunAllExperts(*experts_, x, &counters_);
-    counters_.dense_tokens += x.size(0);
+    RunAllExpertRows(*experts_, x, tokens, y, &counters_);
+    counters_.dense_tokens += tokens;
+  } else if (packed_router_.storage) {
+    RunRoutedRows(*experts_, packed_router_, rule_, x, tokens, y, &counters_);
   } else {
-    if (packed_router_.storage) {
-      y = RunRouted(*experts_, packed_router_, rule_, x, &counters_);
-    } else {
-      const at::Tensor chosen = SelectExperts(router_->Scores(x), rule_);  // [tokens, k]
-      y = RunExperts(*experts_, x, chosen, &counters_);
-    }
-    counters_.router_flops += router_->FlopsPerToken() * static_cast<double>(x.size(0));
-    if (correction_.defined()) {
-      y.add_(correction_.Of(x));
-      counters_.router_flops += correction_.FlopsPerToken() * static_cast<double>(x.size(0));
-    }
+    const int64_t num_chosen = rule_.num_shared + rule_.num_selected;
+    ScoreRows(x, tokens);
+    GrowTo(chosen_, tokens * num_chosen);
+    SelectRows(scores_.data(), tokens, experts_->num_experts, rule_, chosen_.data());
+    RunExpertRows(*experts_, x, tokens, chosen_.data(), num_chosen, y, &counters_);
   }
+  if (correction_down_) AddCorrection(x, tokens, y);
+  counters_.router_flops += work_per_token_ * static_cast<double>(tokens);
   counters_.seconds +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return y;
+}
+
+void SparseFeedForward::ScoreRows(const float* x, int64_t tokens) {
+  GrowTo(scores_, tokens * experts_->num_experts);
+  if (linear_router_) return linear_router_->ForwardInto(x, tokens, scores_.data());
+  const at::Tensor scores =
+      router_->Scores(at::from_blob(const_cast<float*>(x), {tokens, experts_->hidden}, at::kFloat))
+          .contiguous();
+  std::copy_n(scores.data_ptr<float>(), scores.numel(), scores_.data());
+}
+
+void SparseFeedForward::AddCorrection(const float* x, int64_t tokens, float* y) {
+  const int64_t size = tokens * experts_->hidden;
+  GrowTo(narrow_, tokens * correction_down_->out());
+  GrowTo(correction_, size);
+  correction_down_->ForwardInto(x, tokens, narrow_.data());
+  correction_up_->ForwardInto(narrow_.data(), tokens, correction_.data());
+  for (int64_t i = 0; i < size; ++i) y[i] += correction_[static_cast<size_t>(i)];
 }
 
 SparseCounters& SparseCounters::operator+=(const SparseCounters& other) {

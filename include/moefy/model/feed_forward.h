@@ -15,6 +15,9 @@ class FeedForward {
   // x [tokens, hidden] F32 contiguous, real tokens only, no padding -> [tokens, hidden].
   // tokens may be 0. Must not change x.
   virtual at::Tensor Forward(const at::Tensor& x) = 0;
+  // The same on the CPU from plain memory to plain memory, for loops that make no tensors: x, y
+  // [tokens, hidden], which do not overlap.
+  virtual void ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y);
 };
 
 // The plain FFN; differentiable when its weights require gradients.

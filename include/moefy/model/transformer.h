@@ -81,8 +81,8 @@ class Transformer {
   // Decoding in steps (model/generation.h does it all), for models with a decoder. Nothing is
   // computed twice: StartDecoding runs the encoder, if there is one, on `inputs`; Decode runs the
   // decoder on further tokens, ids and mask [batch, tokens] (undefined: all real), and returns the
-  // logits of the last column, [batch, vocab], of no meaning where that is padding. Throws as
-  // Forward.
+  // logits of the last column, [batch, vocab], of no meaning where that is padding; the next call
+  // with the same state may overwrite them. Throws as Forward.
   std::shared_ptr<DecodingState> StartDecoding(const ForwardInputs& inputs);
   at::Tensor Decode(DecodingState& state, const at::Tensor& ids, const at::Tensor& mask = {});
 
@@ -90,9 +90,10 @@ class Transformer {
   size_t num_ffns() const;
   const FfnSpec& ffn_spec(size_t ffn_idx) const;
   FeedForward& feed_forward(size_t ffn_idx);
-  // Puts other implementations of the attention's linear maps and of the output projection in,
+  // Puts other implementations of all linear maps of the stacks and of the output projection in,
   // once, on the CPU; weight [out, in], bias [out] or undefined. Queries, keys and values of
   // self-attention become one. Not differentiable afterwards. The old weights are dropped.
+  // Decoding one token at a time then makes no tensors.
   using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(const at::Tensor& weight,
                                                                         const at::Tensor& bias)>;
   void ExchangeLinears(const LinearMaker& make);

@@ -29,6 +29,8 @@ class LinearRouter final : public Router {
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override;
   std::vector<at::Tensor> Parameters() const override { return {w_, b_}; }
+  const at::Tensor& w() const { return w_; }
+  const at::Tensor& b() const { return b_; }
 
  private:
   std::string name_;

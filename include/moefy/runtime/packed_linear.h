@@ -1,5 +1,6 @@
 // A linear map for the decoder's sake: with few rows of x, reading the weights is what costs, and
-// they are read once, at the speed of memory, in whatever format. Many rows go through BLAS.
+// they are read once, at the speed of memory, in whatever format. Many rows go through LibTorch's
+// BLAS, and few allocate nothing but the result.
 // Thread-safety: immutable; one call at a time, parallel inside.
 #pragma once
 
@@ -18,11 +19,13 @@ class PackedLinear final : public model::LinearKernel {
   // undefined.
   PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format);
   at::Tensor Forward(const at::Tensor& x) const override;
+  void ForwardInto(const float* x, int64_t rows, float* y) const override;
+  int64_t out() const { return rows_; }
   int64_t WeightBytes() const;
 
  private:
-  at::Tensor ForwardFew(const at::Tensor& x) const;
-  at::Tensor ForwardMany(const at::Tensor& x) const;
+  void ForwardFew(const float* x, int64_t rows, float* y) const;
+  void ForwardMany(const at::Tensor& x, at::Tensor& y) const;
 
   int64_t rows_, columns_;  // out, in
   WeightFormat format_;

@@ -6,11 +6,13 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "moefy/model/feed_forward.h"
 #include "moefy/route/output_error.h"
 #include "moefy/route/router.h"
 #include "moefy/runtime/expert_weights.h"
+#include "moefy/runtime/packed_linear.h"
 
 namespace moefy::runtime {
 
@@ -74,8 +76,10 @@ class SparseFeedForward final : public model::FeedForward {
                     std::shared_ptr<route::Router> router, double ffn_ratio);
   SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                     std::shared_ptr<route::Router> router, const SelectionRule& rule,
-                    route::Correction correction = {});
+                    const route::Correction& correction = {});
   at::Tensor Forward(const at::Tensor& x) override;
+  // Allocates nothing from the second call on, with `mlp`, `linear` and `ridge` routers.
+  void ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) override;
 
   // True where routing and the chosen experts together are no less work than all experts: then all
   // run and the router does not, which is faster and closer to the dense model.
@@ -84,12 +88,20 @@ class SparseFeedForward final : public model::FeedForward {
   void ResetCounters() { counters_ = {}; }
 
  private:
+  void ScoreRows(const float* x, int64_t tokens);
+  void AddCorrection(const float* x, int64_t tokens, float* y);
+
   std::shared_ptr<const ExpertWeights> experts_;
   std::shared_ptr<route::Router> router_;
-  RouterWeights packed_router_;  // of a learned router; empty for the others
+  RouterWeights packed_router_;                  // of an `mlp` router; empty for the others
+  std::unique_ptr<PackedLinear> linear_router_;  // of a `linear` or `ridge` router
   SelectionRule rule_;
-  route::Correction correction_;  // added where not all experts run; counted as the router's work
+  // Added where not all experts run; counted as the router's work. Null for none.
+  std::unique_ptr<PackedLinear> correction_down_, correction_up_;
+  double work_per_token_ = 0;  // FLOPs of the router and the correction
   bool dense_ = false;
+  std::vector<float> scores_, narrow_, correction_;  // kept from call to call
+  std::vector<int64_t> chosen_;                      // likewise
   SparseCounters counters_;
 };
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 
 #include "model/sampling.h"
@@ -116,32 +117,33 @@ TEST(Generation, ASeedGivesTheSameTextInAnyCompany) {
 }
 
 TEST(Sampling, FollowsTheSharesWithinTopKAndTopP) {
-  const at::Tensor logits = at::tensor({0.6f, 0.25f, 0.1f, 0.05f}).log();
-  std::mt19937_64 random(1);
-  const auto shares = [&](const GenerationOptions& options) {
+  const float logits[] = {std::log(0.1f), std::log(0.6f), std::log(0.05f), std::log(0.25f)};
+  GenerationOptions options;
+  options.seed = 1;
+  Sampler sampler(options, 1);
+  const auto shares = [&] {
     std::map<int64_t, double> found;
     constexpr int kDraws = 20000;
-    for (int i = 0; i < kDraws; ++i) found[ChooseToken(logits, options, random)] += 1.0 / kDraws;
+    for (int i = 0; i < kDraws; ++i) found[sampler.Choose(0, logits)] += 1.0 / kDraws;
     return found;
   };
-  GenerationOptions options;
-  EXPECT_EQ(ChooseToken(logits, options, random), 0);
+  EXPECT_EQ(sampler.Choose(0, logits), 1);
   options.temperature = 1;
-  const auto all = shares(options);
-  EXPECT_NEAR(all.at(0), 0.6, 0.02);  // six standard deviations
-  EXPECT_NEAR(all.at(3), 0.05, 0.01);
+  const auto all = shares();
+  EXPECT_NEAR(all.at(1), 0.6, 0.02);  // six standard deviations
+  EXPECT_NEAR(all.at(2), 0.05, 0.01);
   options.top_k = 2;
-  const auto two = shares(options);
+  const auto two = shares();
   EXPECT_EQ(two.size(), 2u);
-  EXPECT_NEAR(two.at(1), 0.25 / 0.85, 0.02);
+  EXPECT_NEAR(two.at(3), 0.25 / 0.85, 0.02);
   options.top_k = 0;
   options.top_p = 0.9;  // 0.6 + 0.25 falls short
-  EXPECT_EQ(shares(options).size(), 3u);
+  EXPECT_EQ(shares().size(), 3u);
   options.top_p = 0.01;
-  EXPECT_EQ(shares(options).size(), 1u);
+  EXPECT_EQ(shares().size(), 1u);
   options.top_p = 1;
   options.temperature = 0.5;  // squares the odds
-  EXPECT_NEAR(shares(options).at(0), 0.36 / (0.36 + 0.0625 + 0.01 + 0.0025), 0.02);
+  EXPECT_NEAR(shares().at(1), 0.36 / (0.36 + 0.0625 + 0.01 + 0.0025), 0.02);
 }
 
 TEST(Generation, BadOptionsAndPromptsAreRefused) {

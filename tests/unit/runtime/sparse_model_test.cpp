@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "moefy/model/generation.h"
-#include "moefy/route/router_store.h"
+#include "support/route_fixtures.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 #include "support/tolerances.h"
@@ -93,26 +93,11 @@ class SharedExperts : public ::testing::Test {
  protected:
   static constexpr int64_t kExperts = 8, kShared = 2;
   SharedExperts() {
-    const auto split = dir_.path() / "split";
-    tests::SplitInto(tests::Pico("t5-relu-tied"), split, kExperts, "kmeans", 1, kShared);
-    const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(split);
-    std::vector<std::pair<std::string, at::Tensor>> inputs;
-    at::manual_seed(4);
-    for (const split::MoeFfn& ffn : moe.ffns()) {
-      inputs.emplace_back(ffn.spec.name, at::randn({200, ffn.spec.hidden}));
-    }
-    const auto dump = tests::WriteDump(dir_.path() / "dump", inputs, moe.source_fingerprint());
     route::TrainOptions options;
     options.epochs = 2;
     options.compensation = "mean";
-    std::vector<route::TrainedRouter> routers;
-    for (size_t i = 0; i < moe.ffns().size(); ++i) {
-      routers.push_back(route::TrainRouter(model::ReadFfnWeights(moe.weights(), moe.ffns()[i].spec),
-                                           kExperts, dump, dump.GetFfn(moe.ffns()[i].spec.name),
-                                           options, kShared));
-    }
-    route::WriteRouters(moe, routers, options, "random", dir_.Make("moe"));
-    moe_.emplace(split::MoeCheckpoint::Open(dir_.path() / "moe"));
+    moe_.emplace(
+        tests::SplitAndRoute(tests::Pico("t5-relu-tied"), dir_, kExperts, options, kShared));
   }
 
   tests::TempDir dir_;

@@ -1,0 +1,34 @@
+// What a Transformer does to single rows of numbers, in plain loops: see model/token_step.h.
+// Thread-safety: pure functions.
+#pragma once
+
+#include <cstdint>
+
+#include "model/layers.h"
+#include "model/positions.h"
+
+namespace moefy::model {
+
+// y = norm(x), [width]; may be the same row.
+void NormRow(const Norm& norm, const float* x, int64_t width, float* y);
+
+// x [heads][head_dim]: the first 2 * half dimensions of every head, by angles [half].
+void RotateHeads(float* x, int64_t heads, int64_t head_dim, const float* cos, const float* sin,
+                 int64_t half);
+
+// One head of one row: softmax(q keys^T + biases) values.
+struct AttendArgs {
+  const float* query = nullptr;   // [head_dim]
+  const float* keys = nullptr;    // row of key i at keys + i * key_stride
+  const float* values = nullptr;  // likewise
+  int64_t key_stride = 0;
+  int64_t value_stride = 0;
+  int64_t num_keys = 0;
+  int64_t head_dim = 0;
+  const float* biases[2] = {};  // [num_keys] or null
+  float* scores = nullptr;      // room for [num_keys]
+  float* out = nullptr;         // [head_dim]
+};
+void Attend(const AttendArgs& args);
+
+}  // namespace moefy::model
