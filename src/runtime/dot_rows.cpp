@@ -2,6 +2,7 @@
 #include "runtime/kernels.h"
 
 #include <hwy/base.h>
+#include <hwy/cache_control.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,24 +19,31 @@
 HWY_BEFORE_NAMESPACE();
 namespace moefy::runtime::HWY_NAMESPACE {
 
-// kRows rows of W times one row of x.
+// Columns between two looks ahead, and how many bytes these go.
+constexpr int64_t kBlockColumns = 64;
+constexpr int64_t kBytesAhead = 2048;
+static_assert(kBlockColumns % kLanes == 0);
+
+// kRows rows of W at a time times kX rows of x. Four rows side by side are read fastest, as long as
+// the processor itself looks far enough ahead: narrow weights take it too many steps per byte, so
+// these are read row after row and asked for early (docs/performance.md).
 template <int kX, class T>
 HWY_INLINE void DotRowsOf(const DotRowsArgs& args, const T* w) {
   const Tag d;
-  constexpr int kRows = kX == 1 ? 4 : kX <= 4 ? 2 : 1;
+  constexpr int kRows = kX == 1 && sizeof(T) == sizeof(float) ? 4 : 1;
+  constexpr int kSums = kX * kRows > 3 ? 1 : kX * kRows > 2 ? 2 : 4;  // so that none waits
+  const int64_t blocks = kRows > 1 ? 0 : args.columns / kBlockColumns * kBlockColumns;
   const int64_t whole = args.columns / kLanes * kLanes;
   for (int64_t row = 0; row < args.num_rows; row += kRows) {
     const T* rows[kRows];  // a row beyond the last is the last one again
     for (int r = 0; r < kRows; ++r) {
       rows[r] = w + std::min(row + r, args.num_rows - 1) * args.columns;
     }
-    Vector sum[kX][kRows];
-#pragma GCC unroll 8
-    for (int i = 0; i < kX; ++i) {
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) sum[i][r] = hn::Zero(d);
+    Vector sums[kX][kRows][kSums];
+    for (auto& of_x : sums) {
+      for (auto& of_row : of_x) std::fill_n(of_row, kSums, hn::Zero(d));
     }
-    for (int64_t c = 0; c < whole; c += kLanes) {
+    const auto add = [&](int64_t c, int s) HWY_ATTR {
       Vector weights[kRows];
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) weights[r] = LoadWeights(d, rows[r] + c);
@@ -43,15 +51,30 @@ HWY_INLINE void DotRowsOf(const DotRowsArgs& args, const T* w) {
       for (int i = 0; i < kX; ++i) {
         const Vector value = hn::LoadU(d, args.x + i * args.columns + c);
 #pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) sum[i][r] = hn::MulAdd(value, weights[r], sum[i][r]);
+        for (int r = 0; r < kRows; ++r)
+          sums[i][r][s] = hn::MulAdd(value, weights[r], sums[i][r][s]);
       }
+    };
+    int64_t c = 0;
+    for (; c < blocks; c += kBlockColumns) {
+      if constexpr (kRows == 1) {
+        const auto* const ahead = reinterpret_cast<const std::byte*>(rows[0] + c) + kBytesAhead;
+#pragma GCC unroll 4
+        for (size_t line = 0; line < sizeof(T); ++line) hwy::Prefetch(ahead + line * 64);
+      }
+#pragma GCC unroll 16
+      for (int v = 0; v < kBlockColumns / kLanes; ++v) add(c + v * kLanes, v % kSums);
     }
+    for (; c < whole; c += kLanes) add(c, 0);
     for (int r = 0; r < kRows && row + r < args.num_rows; ++r) {
       float rest[kLanes] = {};
       if (whole < args.columns) WidenOf(rows[r] + whole, args.columns - whole, rest);
       for (int i = 0; i < kX; ++i) {
-        float total = hn::GetLane(hn::SumOfLanes(d, sum[i][r]));
-        for (int64_t c = whole; c < args.columns; ++c) {
+        Vector sum = sums[i][r][0];
+#pragma GCC unroll 4
+        for (int s = 1; s < kSums; ++s) sum = hn::Add(sum, sums[i][r][s]);
+        float total = hn::GetLane(hn::SumOfLanes(d, sum));
+        for (c = whole; c < args.columns; ++c) {
           total += args.x[i * args.columns + c] * rest[c - whole];
         }
         if (args.scale) total *= args.scale[row + r];

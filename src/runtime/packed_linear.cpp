@@ -16,6 +16,10 @@ namespace {
 constexpr int64_t kRowsPerItem = 64;
 // Rows quantized, or widened to F32 where there are many rows of x, at a time.
 constexpr int64_t kRowsWidened = 4096;
+// Up to so many rows of x, in groups of kDotRows, are faster than BLAS, for which narrow weights
+// have to be widened first (docs/performance.md).
+constexpr int64_t kFewRows = 24;
+constexpr int64_t kFewRowsNarrow = 32;
 // Below this much work starting threads costs more than it gives.
 constexpr int64_t kSerialWeights = 1 << 15;
 
@@ -61,7 +65,8 @@ at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
 }
 
 void PackedLinear::ForwardInto(const float* x, int64_t rows, float* y) const {
-  if (rows <= kDotRows) return ForwardFew(x, rows, y);
+  const bool few = rows <= (format_ == WeightFormat::kF32 ? kFewRows : kFewRowsNarrow);
+  if (few) return ForwardFew(x, rows, y);
   at::Tensor out = at::from_blob(y, {rows, rows_}, at::kFloat);
   ForwardMany(at::from_blob(const_cast<float*>(x), {rows, columns_}, at::kFloat), out);
 }
@@ -69,8 +74,6 @@ void PackedLinear::ForwardInto(const float* x, int64_t rows, float* y) const {
 void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
   if (rows == 0) return;
   DotRowsArgs all;
-  all.x = x;
-  all.num_x = rows;
   all.columns = columns_;
   all.format = format_;
   all.y_stride = rows_;
@@ -88,8 +91,12 @@ void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
     args.w = weights + first * row_bytes;
     args.scale = scale ? scale + first : nullptr;
     args.bias = bias ? bias + first : nullptr;
-    args.y = y + first;
-    DotRows(args);
+    for (int64_t row = 0; row < rows; row += kDotRows) {
+      args.x = x + row * columns_;
+      args.num_x = std::min(kDotRows, rows - row);
+      args.y = y + row * rows_ + first;
+      DotRows(args);
+    }
   }
 }
 

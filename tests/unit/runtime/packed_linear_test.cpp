@@ -27,7 +27,7 @@ TEST(PackedLinear, EqualsADoublePrecisionProduct) {
          {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {70, 33}, {5000, 24}, {130, 256}}) {
       const at::Tensor w = at::randn({rows, columns}), bias = at::randn({rows});
       const at::Tensor held = Held(w, format);
-      for (const int64_t tokens : {0, 1, 2, 5, 8, 9, 20}) {
+      for (const int64_t tokens : {0, 1, 2, 5, 8, 9, 20, 30, 40}) {
         SCOPED_TRACE(WeightFormatName(format) + " " + std::to_string(rows) + " x " +
                      std::to_string(columns) + ", " + std::to_string(tokens));
         const at::Tensor x = at::randn({tokens, columns});
