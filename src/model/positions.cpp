@@ -18,7 +18,7 @@ at::Tensor TokenPositions(const ModelConfig& config, const at::Tensor& ids, cons
                           int64_t first_column, std::vector<int64_t>& counts) {
   const int64_t batch = ids.size(0), tokens = ids.size(1);
   const at::Tensor id = ids.cpu().contiguous();
-  const at::Tensor real = mask.defined() ? mask.cpu().contiguous() : mask;
+  const at::Tensor real = mask.defined() ? mask.to(at::kCPU, at::kLong).contiguous() : mask;
   at::Tensor positions = at::empty({batch, tokens}, at::kLong);
   const auto* const ids_at = id.data_ptr<int64_t>();
   const auto* const real_at = real.defined() ? real.data_ptr<int64_t>() : nullptr;

@@ -317,7 +317,7 @@ at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
   if (m.StepsTokens() && state.length > 0 && ids.size(1) == 1) {
     TokenStep step(m.config, m.decoder, m.output, m.logits_bias, m.ffns, state);
     const at::Tensor rows = ids.contiguous();
-    const at::Tensor real = mask.defined() ? mask.to(at::kLong).contiguous() : mask;
+    const at::Tensor real = mask.defined() ? mask.to(at::kLong).contiguous() : mask;  // any dtype
     step.Run(rows.data_ptr<int64_t>(), real.defined() ? real.data_ptr<int64_t>() : nullptr,
              ids.size(0));
     return state.buffers.logits;

@@ -52,7 +52,7 @@ at::Tensor DecodeInSteps(Transformer& model, int64_t batch) {
     if (step > 4) logits.back()[batch - 1].fill_(NAN);
     if (step > 6) logits.back()[1].fill_(NAN);
     ids = at::arange(batch, at::kLong).view({batch, 1}).add(7 * step + 5).remainder(90);
-    mask = step < 4 ? at::Tensor() : at::ones({batch, 1}, at::kLong);
+    mask = step < 4 ? at::Tensor() : at::ones({batch, 1}, at::kBool);
     if (step >= 4) mask[batch - 1].zero_();
     if (step >= 6) mask[1].zero_();
   }
