@@ -31,8 +31,8 @@ template <int kX, class T>
 HWY_INLINE void DotRowsOf(const DotRowsArgs& args, const T* w) {
   const Tag d;
   constexpr int kRows = kX == 1 && sizeof(T) == sizeof(float) ? 4 : 1;
-  constexpr int kSums = kX * kRows > 3 ? 1 : kX * kRows > 2 ? 2 : 4;  // so that none waits
-  const int64_t blocks = kRows > 1 ? 0 : args.columns / kBlockColumns * kBlockColumns;
+  constexpr int kSums = 2;  // for every kX, or a row's result would depend on its company
+  const int64_t blocks = args.columns / kBlockColumns * kBlockColumns;
   const int64_t whole = args.columns / kLanes * kLanes;
   for (int64_t row = 0; row < args.num_rows; row += kRows) {
     const T* rows[kRows];  // a row beyond the last is the last one again

@@ -69,7 +69,7 @@ struct DotRowsArgs {
   float* y = nullptr;  // y[i * y_stride + row]
   int64_t y_stride = 0;
 };
-inline constexpr int64_t kDotRows = 8;
+inline constexpr int64_t kDotRows = 6;
 
 void FirstProduct(const FirstProductArgs& args);
 void SecondProduct(const SecondProductArgs& args);

@@ -43,6 +43,19 @@ TEST(PackedLinear, EqualsADoublePrecisionProduct) {
   }
 }
 
+TEST(PackedLinear, ARowsResultDoesNotDependOnItsCompany) {
+  at::manual_seed(1);
+  for (const auto format : {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kInt8}) {
+    for (const int64_t columns : {7, 200}) {
+      const PackedLinear linear(at::randn({70, columns}), at::randn({70}), format);
+      const at::Tensor x = at::randn({24, columns}), all = linear.Forward(x);
+      for (int64_t row = 0; row < 24; ++row) {
+        EXPECT_TRUE(at::equal(linear.Forward(x.narrow(0, row, 1))[0], all[row]));
+      }
+    }
+  }
+}
+
 TEST(PackedLinear, DoesNotDependOnThreads) {
   at::manual_seed(1);
   const at::Tensor w = at::randn({300, 200}), x = at::randn({3, 200});
