@@ -1,5 +1,5 @@
-// What a Transformer does to single rows of numbers, in plain loops: see model/token_step.h.
-// Thread-safety: pure functions.
+// What a Transformer does to single rows of numbers, in plain loops without tensors; the norms are
+// also those of whole batches. Thread-safety: pure functions.
 #pragma once
 
 #include <cstdint>
