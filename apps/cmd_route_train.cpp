@@ -21,13 +21,13 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
   std::vector<std::vector<std::string>> rows;
   Json json = Json::array();
   for (const pipeline::RouteTrainRow& row : result.rows) {
-    rows.push_back({row.ffn, FormatCount(static_cast<uint64_t>(row.train_tokens)),
-                    std::to_string(row.best_epoch), percent(row.routed.mass),
-                    percent(row.oracle.mass), percent(row.neuron_oracle_error),
-                    percent(row.oracle_output.output_error), percent(row.routed.output_error),
-                    percent(row.final_error), percent(row.similarity.output_error),
-                    percent(row.random.output_error), std::to_string(row.dead_experts),
-                    percent(row.load_entropy), FormatDuration(row.seconds)});
+    rows.push_back(
+        {row.ffn, FormatCount(static_cast<uint64_t>(row.train_tokens)),
+         std::to_string(row.best_epoch), percent(row.routed.mass), percent(row.oracle.mass),
+         percent(row.neuron_oracle_error), percent(row.oracle_output.output_error),
+         percent(row.routed.output_error), percent(row.final_error), percent(row.neuron_share),
+         percent(row.similarity.output_error), percent(row.random.output_error),
+         std::to_string(row.dead_experts), percent(row.load_entropy), FormatDuration(row.seconds)});
     json.push_back({{"ffn", row.ffn},
                     {"train_tokens", row.train_tokens},
                     {"held_out_tokens", row.held_out_tokens},
@@ -39,6 +39,7 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
                     {"oracle_output", QualityToJson(row.oracle_output)},
                     {"neuron_oracle_output_error", row.neuron_oracle_error},
                     {"final_output_error", row.final_error},
+                    {"neuron_share", row.neuron_share},
                     {"compensated", row.compensated},
                     {"calibrated", row.calibrated},
                     {"corrected", row.corrected},
@@ -50,10 +51,11 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
   }
   outcome.text =
       StrCat("held-out activation mass caught and relative squared error of the output at ",
-             percent(options.metric_ratio), " % of the neurons (%)\n") +
-      eval::FormatTable({"FFN", "tokens", "epoch", "mass", "of oracle", "error: neurons", "experts",
-                         "routed", "final", "similarity", "random", "dead", "entropy", "time"},
-                        rows);
+             percent(options.metric_ratio), " % of the work (%)\n") +
+      eval::FormatTable(
+          {"FFN", "tokens", "epoch", "mass", "of oracle", "error: neurons", "experts", "routed",
+           "final", "share", "similarity", "random", "dead", "entropy", "time"},
+          rows);
   outcome.json = {{"moe", result.moe.string()},
                   {"router", result.options.router},
                   {"target", result.options.target},

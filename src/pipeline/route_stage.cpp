@@ -18,7 +18,8 @@ struct Preset {
   int64_t patience;
   const char* compensation;
   bool least_squares;
-  std::vector<double> fit_ratios;  // empty: the metric ratio
+  std::vector<double> fit_ratios;    // empty: the metric ratio
+  std::vector<double> gated_shares;  // neuron shares of gated FFNs; others have 1
 };
 
 // paper: MoEfication's choices. fast: nothing is trained. best: what measures best in
@@ -26,9 +27,17 @@ struct Preset {
 // model any more.
 const std::vector<Preset>& Presets() {
   static const std::vector<Preset> presets = {
-      {"paper", "mlp", "mass", 30, 0, "none", false, {}},
-      {"fast", "ridge", "output-norm", 1, 0, "none", false, {}},
-      {"best", "mlp", "output-norm", 30, 5, "conditional", true, {0.1, 0.2, 0.3, 0.5, 1.0}},
+      {"paper", "mlp", "mass", 30, 0, "none", false, {}, {1.0}},
+      {"fast", "ridge", "output-norm", 1, 0, "none", false, {}, {1.0}},
+      {"best",
+       "mlp",
+       "output-norm",
+       30,
+       5,
+       "conditional",
+       true,
+       {0.1, 0.2, 0.3, 0.5, 1.0},
+       {1.0, 0.7, 0.5}},
   };
   return presets;
 }
@@ -55,6 +64,9 @@ void CheckOptions(const RouteTrainOptions& options) {
   for (const double ratio : options.fit_ratios) {
     RequireOption(ratio > 0 && ratio <= 1, "fit-ratio", ratio, "shares above 0 and at most 1");
   }
+  for (const double share : options.neuron_shares) {
+    RequireOption(share > 0 && share <= 1, "neuron-share", share, "shares above 0 and at most 1");
+  }
   route::GetRouterKind(options.router);
   route::GetTarget(options.target);
   route::GetCompensation(options.compensation);
@@ -80,6 +92,12 @@ route::TrainOptions ToTrainOptions(const RouteTrainOptions& options) {
   return train;
 }
 
+// Those that are tried for an FFN.
+std::vector<double> NeuronShares(const RouteTrainOptions& options, bool gated) {
+  if (!options.neuron_shares.empty()) return options.neuron_shares;
+  return gated ? GetPreset(options.preset).gated_shares : std::vector<double>{1.0};
+}
+
 RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained) {
   const auto quality = [](const route::RouterQuality& q) {
     return RouteQuality{q.mass, q.recall, q.output_error};
@@ -96,6 +114,7 @@ RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained)
   row.oracle_output = quality(trained.oracle_output);
   row.neuron_oracle_error = trained.neuron_oracle_error;
   row.final_error = trained.final_error;
+  row.neuron_share = trained.neuron_share;
   row.compensated = trained.stand.compensation.defined();
   row.calibrated = trained.stand.w_out.defined();
   row.corrected = trained.stand.correction.defined();
@@ -148,6 +167,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
   for (const split::MoeFfn& ffn : moe.ffns()) {
     ThrowIfInterrupted();
     const size_t dump_idx = *dump.Find(ffn.spec);  // CheckDumpMatches has looked
+    train.neuron_shares = NeuronShares(options, ffn.spec.gated());
     routers.push_back(route::TrainRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
                                          ffn.plan.num_experts(), dump, dump_idx, train,
                                          ffn.plan.num_shared()));
@@ -163,7 +183,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
   }
   progress.End(StrCat("held-out mass ", FormatFixed(100 * mass, 1), " %, output error ",
                       FormatFixed(100 * error, 1), " % at ",
-                      FormatFixed(100 * options.metric_ratio, 0), " % of the neurons"));
+                      FormatFixed(100 * options.metric_ratio, 0), " % of the work"));
   result.moe = in_place ? options.moe : options.out;
   return result;
 }

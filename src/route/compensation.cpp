@@ -35,7 +35,7 @@ ContributionSums::ContributionSums(int64_t num_neurons, int64_t num_experts, at:
 
 void ContributionSums::Add(const at::Tensor& neurons, const at::Tensor& runs, double weight) {
   const at::Tensor drops = runs.logical_not();
-  dropped.add_(MaskNeurons(neurons, drops).sum(0, false, at::kDouble), weight);
+  dropped.add_(MaskNeurons(neurons, {drops}).sum(0, false, at::kDouble), weight);
   dropped_tokens.add_(drops.sum(0, false, at::kDouble), weight);
   all.add_(neurons.sum(0, false, at::kDouble), weight);
   tokens += weight * static_cast<double>(neurons.size(0));

@@ -1,7 +1,6 @@
 #include "moefy/route/least_squares.h"
 
 #include "moefy/base/error.h"
-#include "moefy/route/output_error.h"
 
 namespace moefy::route {
 
@@ -11,11 +10,11 @@ OutputLeastSquares::OutputLeastSquares(const model::FfnWeights& ffn, const at::T
       gram_(at::zeros({ffn.num_neurons(), ffn.num_neurons()}, w_out_.options())),
       right_(at::zeros({ffn.num_neurons(), ffn.hidden()}, w_out_.options())) {}
 
-void OutputLeastSquares::Add(const at::Tensor& neurons, const at::Tensor& runs, double weight) {
-  const at::Tensor ran = MaskNeurons(neurons, runs);
+void OutputLeastSquares::Add(const at::Tensor& neurons, const Running& running, double weight) {
+  const at::Tensor ran = MaskNeurons(neurons, running);
   at::Tensor missing = at::mm(neurons - ran, w_out_);  // [tokens, hidden]
   if (compensation_.defined()) {
-    missing.sub_(at::mm(runs.logical_not().to(at::kFloat), compensation_));
+    missing.sub_(at::mm(running.experts.logical_not().to(at::kFloat), compensation_));
   }
   gram_.add_(at::mm(ran.t(), ran), weight);
   right_.add_(at::mm(ran.t(), missing), weight);

@@ -23,12 +23,12 @@ OutputSample::OutputSample(const model::FfnWeights& ffn, const at::Tensor& x, in
   outputs_ = at::mm(neurons_, w_out_);
 }
 
-double OutputSample::Error(const at::Tensor& runs, const Stand& stand) const {
-  return Ratio(MissingOutput(x_, neurons_, runs, w_out_, stand), outputs_);
+double OutputSample::Error(const Running& running, const Stand& stand) const {
+  return Ratio(MissingOutput(x_, neurons_, running, w_out_, stand), outputs_);
 }
 
-double OutputSample::VaryingError(const at::Tensor& runs, const Stand& stand) const {
-  return Ratio(Centred(MissingOutput(x_, neurons_, runs, w_out_, stand)), Centred(outputs_));
+double OutputSample::VaryingError(const Running& running, const Stand& stand) const {
+  return Ratio(Centred(MissingOutput(x_, neurons_, running, w_out_, stand)), Centred(outputs_));
 }
 
 double OutputSample::NeuronOracleError(double ratio) const {
@@ -37,15 +37,12 @@ double OutputSample::NeuronOracleError(double ratio) const {
   return Ratio(at::mm(neurons_.masked_fill(runs, 0), w_out_), outputs_);
 }
 
-at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs,
+at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const Running& running,
                          const at::Tensor& w_out, const Stand& stand) {
-  at::Tensor missing;
-  if (stand.w_out.defined()) {
-    missing = at::mm(neurons, w_out) - at::mm(MaskNeurons(neurons, runs), stand.w_out);
-  } else {
-    missing = at::mm(MaskNeurons(neurons, runs.logical_not()), w_out);
-  }
-  const at::Tensor drops = runs.logical_not().to(at::kFloat);
+  const at::Tensor ran = MaskNeurons(neurons, running);
+  at::Tensor missing = stand.w_out.defined() ? at::mm(neurons, w_out) - at::mm(ran, stand.w_out)
+                                             : at::mm(neurons - ran, w_out);
+  const at::Tensor drops = running.experts.logical_not().to(at::kFloat);
   if (stand.compensation.defined()) missing.sub_(at::mm(drops, stand.compensation));
   if (stand.correction.defined()) {
     missing.sub_(drops.mean(1, /*keepdim=*/true) * stand.correction.Of(x));
@@ -53,10 +50,13 @@ at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const a
   return missing;
 }
 
-at::Tensor MaskNeurons(const at::Tensor& neurons, const at::Tensor& runs) {
-  const int64_t tokens = neurons.size(0), experts = runs.size(1);
-  return (neurons.view({tokens, experts, neurons.size(1) / experts}) * runs.unsqueeze(2))
-      .view({tokens, neurons.size(1)});
+at::Tensor MaskNeurons(const at::Tensor& neurons, const Running& running) {
+  const int64_t tokens = neurons.size(0), experts = running.experts.size(1);
+  at::Tensor ran =
+      (neurons.view({tokens, experts, neurons.size(1) / experts}) * running.experts.unsqueeze(2))
+          .view({tokens, neurons.size(1)});
+  if (running.min_magnitude.defined()) ran.masked_fill_(ran.abs() < running.min_magnitude, 0);
+  return ran;
 }
 
 }  // namespace moefy::route

@@ -11,6 +11,7 @@ namespace moefy::route {
 inline constexpr const char* kRouterPart = ".router.";
 inline constexpr const char* kThresholds = "thresholds";
 inline constexpr const char* kNeuronThresholds = "neuron_thresholds";
+inline constexpr const char* kNeuronNorms = "neuron_norms";
 inline constexpr const char* kErrors = "errors";
 inline constexpr const char* kCompensation = "compensation";
 inline constexpr const char* kCorrectionDown = "correction_down";

@@ -37,6 +37,17 @@ void RequireRouters(const split::MoeCheckpoint& moe) {
                    "--selection similarity does without");
 }
 
+// What moefy.json says of each FFN's router.
+std::vector<JsonObject> ListedFfns(const split::MoeCheckpoint& moe) {
+  const JsonObject manifest(moe.manifest(), split::kMoeManifest);
+  std::vector<JsonObject> listed = manifest.GetObject("router").GetObjects("ffns");
+  if (listed.size() != moe.ffns().size()) {
+    throw InputError(manifest.PathOf("router"), " lists ", listed.size(), " FFNs; expected ",
+                     moe.ffns().size());
+  }
+  return listed;
+}
+
 }  // namespace
 
 std::string StoredRouterKind(const split::MoeCheckpoint& moe) {
@@ -83,9 +94,20 @@ at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   return ReadF32(moe.extras(), NameOf(moe.ffns().at(ffn_idx), kThresholds), {101});
 }
 
-at::Tensor ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+NeuronThresholds ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   RequireRouters(moe);
-  return ReadF32(moe.extras(), NameOf(moe.ffns().at(ffn_idx), kNeuronThresholds), {101});
+  const split::MoeFfn& ffn = moe.ffns().at(ffn_idx);
+  return {ReadF32(moe.extras(), NameOf(ffn, kNeuronThresholds),
+                  {static_cast<int64_t>(kCurveRatios.size()), 101}),
+          ReadF32(moe.extras(), NameOf(ffn, kNeuronNorms), {ffn.spec.num_neurons})};
+}
+
+std::vector<double> ReadNeuronShares(const split::MoeCheckpoint& moe) {
+  std::vector<double> shares;
+  for (const JsonObject& ffn : ListedFfns(moe)) {
+    shares.push_back(ffn.GetNumber("neuron_share", 1e-6, 1, 1));
+  }
+  return shares;
 }
 
 at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx) {
@@ -109,12 +131,7 @@ Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx) {
 
 std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio) {
   RequireRouters(moe);
-  const JsonObject manifest(moe.manifest(), split::kMoeManifest);
-  const std::vector<JsonObject> listed = manifest.GetObject("router").GetObjects("ffns");
-  if (listed.size() != moe.ffns().size()) {
-    throw InputError(manifest.PathOf("router"), " lists ", listed.size(), " FFNs; expected ",
-                     moe.ffns().size());
-  }
+  const std::vector<JsonObject> listed = ListedFfns(moe);
   std::vector<BudgetedFfn> ffns;
   for (size_t i = 0; i < listed.size(); ++i) {
     const split::MoeFfn& ffn = moe.ffns()[i];
@@ -135,7 +152,7 @@ bool HasPolicy(const split::MoeCheckpoint& moe, const Selection& selection) {
   std::vector<const char*> needed;
   if (selection.policy == Selection::kThreshold) needed.push_back(kThresholds);
   if (selection.policy == Selection::kBudget) needed.push_back(kErrors);
-  if (selection.neuron_share < 1) needed.push_back(kNeuronThresholds);
+  if (selection.neuron_share.value_or(1) < 1) needed.push_back(kNeuronNorms);
   return std::ranges::all_of(needed, [&](const char* part) {
     return !moe.ffns().empty() && moe.extras().Find(NameOf(moe.ffns()[0], part));
   });

@@ -34,7 +34,8 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn
   MOEFY_CHECK(names.size() == parameters.size());
   for (size_t i = 0; i < names.size(); ++i) tensors.emplace_back(names[i], parameters[i]);
   tensors.emplace_back(kThresholds, trained.thresholds);
-  tensors.emplace_back(kNeuronThresholds, trained.neuron_thresholds);
+  tensors.emplace_back(kNeuronThresholds, trained.neuron_thresholds.tables);
+  tensors.emplace_back(kNeuronNorms, trained.neuron_thresholds.norms);
   tensors.emplace_back(kErrors, trained.errors);
   const Stand& stand = trained.stand;
   if (stand.compensation.defined()) tensors.emplace_back(kCompensation, stand.compensation);
@@ -106,6 +107,7 @@ Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRo
                     {"oracle_output", QualityToJson(router.oracle_output)},
                     {"neuron_oracle_output_error", router.neuron_oracle_error},
                     {"final_output_error", router.final_error},
+                    {"neuron_share", router.neuron_share},
                     {"dead_experts", router.DeadExperts()},
                     {"load_entropy", router.LoadEntropy()},
                     {"compensated", router.stand.compensation.defined()},

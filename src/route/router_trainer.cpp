@@ -11,6 +11,7 @@
 #include "moefy/route/output_error.h"
 #include "moefy/route/selection.h"
 #include "route/router_fit.h"
+#include "route/runner.h"
 #include "route/stand_fit.h"
 #include "route/training_tokens.h"
 
@@ -19,6 +20,8 @@ namespace {
 
 // Tokens whose outputs the held-out errors are of, at most, spread evenly.
 constexpr int64_t kErrorTokens = 2048;
+// Contributions of neurons from which a table of thresholds is made, at most.
+constexpr int64_t kContributions = 1 << 20;
 // Tokens from which compensation and W_out are found, at most.
 constexpr int64_t kSumTokens = 16384;
 constexpr int64_t kChunk = 1024;
@@ -70,14 +73,19 @@ struct HeldOut {
     quality.tokens = x.size(0);
     return quality;
   }
-  // Of the chosen experts' neurons, all tokens in one row.
-  at::Tensor Contributions(Router& router, double ratio) const {
-    const at::Tensor runs = Runs(router.Scores(sample_x), ratio);  // [tokens, experts]
-    const at::Tensor all = sample.neurons().abs() * ffn.w_out.norm(2, {1});
-    return all.view({all.size(0), num_experts, -1}).masked_select(runs.unsqueeze(2));
+  NeuronThresholds Thresholds(Router& router) const {
+    const at::Tensor scores = router.Scores(sample_x), norms = ffn.w_out.norm(2, {1});
+    const at::Tensor all =
+        (sample.neurons().abs() * norms).view({sample_x.size(0), num_experts, -1});
+    std::vector<at::Tensor> tables;
+    for (const double ratio : kCurveRatios) {
+      const at::Tensor ran = all.masked_select(Runs(scores, ratio).unsqueeze(2));
+      tables.push_back(ThresholdTable(SpreadEvenly(ran, kContributions)).to(at::kCPU));
+    }
+    return {at::stack(tables), norms};
   }
-  double Error(Router& router, double ratio, const Stand& stand = {}) const {
-    return sample.Error(Runs(router.Scores(sample_x), ratio), stand);
+  double Error(Router& router, double ratio) const {
+    return sample.Error({Runs(router.Scores(sample_x), ratio)});
   }
 };
 
@@ -166,8 +174,13 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   result.fit_seconds = SecondsSince(before_fit);
   result.router = std::move(fitted.router);
   result.best_epoch = fitted.best_epoch;
-  result.stand = FitStand(*result.router, ffn, num_experts, held_out.sample,
-                          SpreadEvenly(first_x, kSumTokens), options, num_shared);
+  Runner runner{num_experts, num_shared, ffn.w_gate.defined() ? 3 : 2,
+                held_out.Thresholds(*result.router)};
+  FittedStand fitted_stand = FitStand(*result.router, ffn, held_out.sample,
+                                      SpreadEvenly(first_x, kSumTokens), options, runner);
+  result.stand = std::move(fitted_stand.stand);
+  result.neuron_thresholds = runner.thresholds;
+  result.neuron_share = runner.neuron_share = fitted_stand.neuron_share;
 
   SimilarityRouter similarity(ExpertCenters(ffn, num_experts));
   RandomRouter random(num_experts, options.seed);
@@ -179,17 +192,19 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   result.oracle = held_out.Measure(oracle, ratio);
   result.oracle_output = held_out.Measure(oracle_output, ratio);
   result.neuron_oracle_error = held_out.sample.NeuronOracleError(ratio);
-  result.final_error = held_out.Error(*result.router, ratio, result.stand);
+  const at::Tensor sample_scores = result.router->Scores(held_out.sample_x);
+  const auto final_error = [&](double at_ratio) {
+    return held_out.sample.Error(runner.At(at_ratio, sample_scores), result.stand);
+  };
+  result.final_error = final_error(ratio);
 
   const at::Tensor scores = result.router->Scores(held_out.x);
-  result.load = held_out.Runs(scores, ratio).to(at::kFloat).mean(0);
+  result.load = runner.At(ratio, scores).experts.to(at::kFloat).mean(0);
   result.num_shared = num_shared;
   result.thresholds = ThresholdTable(scores, num_shared);
-  result.neuron_thresholds = ThresholdTable(held_out.Contributions(*result.router, ratio));
   result.errors = at::empty({static_cast<int64_t>(kCurveRatios.size())}, at::kFloat);
   for (size_t i = 0; i < kCurveRatios.size(); ++i) {
-    result.errors[static_cast<int64_t>(i)] =
-        held_out.Error(*result.router, kCurveRatios[i], result.stand);
+    result.errors[static_cast<int64_t>(i)] = final_error(kCurveRatios[i]);
   }
   result.dump_tokens = dumped.tokens;
   result.train_tokens = tokens.num_train();

@@ -85,12 +85,13 @@ Selection ParseSelection(const std::string& text) {
   if (slash == std::string::npos) return selection;
   const std::string share = text.substr(slash + 1);
   const char* const end = share.data() + share.size();
-  const auto [stop, code] = std::from_chars(share.data(), end, selection.neuron_share);
-  if (code != std::errc() || stop != end ||
-      !(selection.neuron_share > 0 && selection.neuron_share <= 1)) {
+  double value = 0;
+  const auto [stop, code] = std::from_chars(share.data(), end, value);
+  if (code != std::errc() || stop != end || !(value > 0 && value <= 1)) {
     throw UsageError("the share of neurons in ", Quoted(text), " is ", Quoted(share),
                      "; expected one above 0 and at most 1");
   }
+  selection.neuron_share = value;
   return selection;
 }
 

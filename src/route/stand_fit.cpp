@@ -14,31 +14,40 @@ namespace {
 
 constexpr double kStrengths[] = {1e-3, 1e-2, 1e-1, 1.0};
 
+struct MeanErrors {
+  double all = 0, varying = 0;
+  bool operator<(const MeanErrors& than) const { return all < than.all && varying < than.varying; }
+};
+
 class StandFitter {
  public:
-  StandFitter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-              const OutputSample& sample, const at::Tensor& x, const TrainOptions& options,
-              int64_t num_shared)
+  StandFitter(Router& router, const model::FfnWeights& ffn, const OutputSample& sample,
+              const at::Tensor& x, const std::vector<double>& ratios, const Runner& runner)
       : router_(router),
         ffn_(ffn),
-        num_experts_(num_experts),
-        num_shared_(num_shared),
         sample_(sample),
-        x_(x) {
-    for (const double ratio : options.fit_ratios) {
-      counts_.push_back(NumSelected(ratio, num_experts, num_shared));
-    }
-    held_scores_ = router.Scores(sample.x());
+        x_(x),
+        held_scores_(router.Scores(sample.x())),
+        ratios_(ratios),
+        runner_(runner) {
     WeighRatios();
     errors_ = Errors(kept_, 0);
   }
 
+  // Begins anew with that share.
+  void SetNeuronShare(double share) {
+    runner_.neuron_share = share;
+    kept_ = {};
+    errors_ = Errors(kept_, 0);
+  }
+
   const Stand& kept() const { return kept_; }
+  const MeanErrors& errors() const { return errors_; }
 
   void AddTerms(const Compensation& compensation) {
-    ContributionSums sums(ffn_.num_neurons(), num_experts_, x_.device());
-    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs,
-                     double weight) { sums.Add(neurons, runs, weight); });
+    ContributionSums sums(ffn_.num_neurons(), runner_.num_experts, x_.device());
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const Running& running,
+                     double weight) { sums.Add(neurons, running.experts, weight); });
     Stand with = kept_;
     with.compensation = compensation.terms(sums, ffn_);
     KeepIfBetter(with, errors_);
@@ -46,8 +55,8 @@ class StandFitter {
 
   void FitOutput() {
     OutputLeastSquares squares(ffn_, kept_.compensation);
-    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const at::Tensor& runs,
-                     double weight) { squares.Add(neurons, runs, weight); });
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const Running& running,
+                     double weight) { squares.Add(neurons, running, weight); });
     for (const double strength : kStrengths) {
       Stand with = kept_;
       with.w_out = squares.Solve(strength);
@@ -59,15 +68,16 @@ class StandFitter {
   void AddCorrection() {
     const int64_t hidden = ffn_.hidden(), rank = std::max<int64_t>(4, hidden / 16);
     LinearFit sums(hidden, hidden, x_.options());
-    ForEachChunk(
-        [&](const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs, double weight) {
-          const at::Tensor dropped =
-              runs.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
-          sums.Add(x, MissingOutput(x, neurons, runs, ffn_.w_out, kept_), dropped, weight);
-        });
+    ForEachChunk([&](const at::Tensor& x, const at::Tensor& neurons, const Running& running,
+                     double weight) {
+      const at::Tensor dropped =
+          running.experts.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
+      sums.Add(x, MissingOutput(x, neurons, running, ffn_.w_out, kept_), dropped, weight);
+    });
     const double flops = 4.0 * static_cast<double>(hidden * rank);
     const double expert_flops = 2.0 * static_cast<double>(hidden * ffn_.num_neurons()) *
-                                (ffn_.w_gate.defined() ? 3 : 2) / static_cast<double>(num_experts_);
+                                static_cast<double>(runner_.num_matrices) /
+                                static_cast<double>(runner_.num_experts);
     const MeanErrors with_more = Errors(kept_, std::llround(std::ceil(flops / expert_flops)));
     for (const double strength : kStrengths) {
       const auto [down, up, b] = sums.SolveLowRank(strength, rank);
@@ -79,16 +89,12 @@ class StandFitter {
   }
 
  private:
-  struct MeanErrors {
-    double all = 0, varying = 0;
-  };
-
   // One over the error at that ratio, 1 on the mean. Where nothing is lost: as at the ratio that
   // loses least.
   void WeighRatios() {
     std::vector<double> errors;
-    for (const int64_t k : counts_) {
-      errors.push_back(sample_.Error(TopKMask(held_scores_, k, num_shared_)));
+    for (const double ratio : ratios_) {
+      errors.push_back(sample_.Error(runner_.At(ratio, held_scores_)));
     }
     double least = 1;
     for (const double error : errors) least = error > 0 ? std::min(least, error) : least;
@@ -100,27 +106,26 @@ class StandFitter {
     for (double& weight : weights_) weight /= total;
   }
 
-  // Means over the ratios, with `more` experts than they give.
+  // Means over the ratios, with the work of `more` experts than they give.
   MeanErrors Errors(const Stand& stand, int64_t more) const {
     MeanErrors errors;
-    for (size_t i = 0; i < counts_.size(); ++i) {
-      const at::Tensor runs =
-          TopKMask(held_scores_, std::min(num_experts_, counts_[i] + more), num_shared_);
-      const double weight = weights_[i] / static_cast<double>(counts_.size());
-      errors.all += weight * sample_.Error(runs, stand);
-      errors.varying += weight * sample_.VaryingError(runs, stand);
+    for (size_t i = 0; i < ratios_.size(); ++i) {
+      const Running running = runner_.At(ratios_[i], held_scores_, more);
+      const double weight = weights_[i] / static_cast<double>(ratios_.size());
+      errors.all += weight * sample_.Error(running, stand);
+      errors.varying += weight * sample_.VaryingError(running, stand);
     }
     return errors;
   }
 
   void KeepIfBetter(const Stand& candidate, const MeanErrors& than) {
     const MeanErrors errors = Errors(candidate, 0);
-    if (!(errors.all < than.all && errors.varying < than.varying)) return;
+    if (!(errors < than)) return;
     kept_ = candidate;
     errors_ = errors;
   }
 
-  // use(x, neurons, runs, weight), for every ratio.
+  // use(x, neurons, running, weight), for every ratio.
   template <class Use>
   void ForEachChunk(const Use& use) {
     constexpr int64_t kChunk = 1024;
@@ -128,34 +133,40 @@ class StandFitter {
       ThrowIfInterrupted();
       const at::Tensor neurons = model::NeuronActivations(ffn_, part);
       const at::Tensor scores = router_.Scores(part);
-      for (size_t i = 0; i < counts_.size(); ++i) {
-        use(part, neurons, TopKMask(scores, counts_[i], num_shared_), weights_[i]);
+      for (size_t i = 0; i < ratios_.size(); ++i) {
+        use(part, neurons, runner_.At(ratios_[i], scores), weights_[i]);
       }
     }
   }
 
   Router& router_;
   const model::FfnWeights& ffn_;
-  int64_t num_experts_, num_shared_;
   const OutputSample& sample_;
   at::Tensor x_, held_scores_;
-  std::vector<int64_t> counts_;  // of experts, per ratio
-  std::vector<double> weights_;  // of the ratios
+  std::vector<double> ratios_, weights_;
+  Runner runner_;
   Stand kept_;
   MeanErrors errors_;
 };
 
 }  // namespace
 
-Stand FitStand(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options,
-               int64_t num_shared) {
+FittedStand FitStand(Router& router, const model::FfnWeights& ffn, const OutputSample& sample,
+                     const at::Tensor& x, const TrainOptions& options, const Runner& runner) {
   const Compensation& compensation = GetCompensation(options.compensation);
-  StandFitter fitter(router, ffn, num_experts, sample, x, options, num_shared);
-  if (compensation.name != "none") fitter.AddTerms(compensation);
-  if (options.least_squares) fitter.FitOutput();
-  if (compensation.corrected) fitter.AddCorrection();
-  return fitter.kept();
+  StandFitter fitter(router, ffn, sample, x, options.fit_ratios, runner);
+  FittedStand best;
+  MeanErrors least;
+  for (size_t i = 0; i < options.neuron_shares.size(); ++i) {
+    fitter.SetNeuronShare(options.neuron_shares[i]);
+    if (compensation.name != "none") fitter.AddTerms(compensation);
+    if (options.least_squares) fitter.FitOutput();
+    if (compensation.corrected) fitter.AddCorrection();
+    if (i > 0 && !(fitter.errors() < least)) continue;
+    best = {fitter.kept(), options.neuron_shares[i]};
+    least = fitter.errors();
+  }
+  return best;
 }
 
 }  // namespace moefy::route

@@ -3,6 +3,7 @@
 
 #include "moefy/route/output_error.h"
 #include "moefy/route/router_trainer.h"
+#include "route/runner.h"
 
 namespace moefy::route {
 
@@ -10,9 +11,14 @@ namespace moefy::route {
 // it makes both held-out errors of `sample` smaller on the mean over options.fit_ratios, where each
 // ratio counts by what it had lost without (so that ratios that lose little are not spoilt for
 // those that lose much); the correction only if more experts for the same work would not be better.
-// x [tokens, hidden]: to learn from.
-Stand FitStand(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-               const OutputSample& sample, const at::Tensor& x, const TrainOptions& options,
-               int64_t num_shared);
+// All of that with each of options.neuron_shares; what is kept is the first, or a later one that
+// makes both errors smaller still. x [tokens, hidden]: to learn from. `runner` is that of whole
+// experts, with the thresholds of neurons.
+struct FittedStand {
+  Stand stand;
+  double neuron_share = 1;
+};
+FittedStand FitStand(Router& router, const model::FfnWeights& ffn, const OutputSample& sample,
+                     const at::Tensor& x, const TrainOptions& options, const Runner& runner);
 
 }  // namespace moefy::route

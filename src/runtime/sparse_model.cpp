@@ -19,7 +19,7 @@ void CheckSelection(const route::Selection& selection, const std::string& text,
   const route::RouterKind* kind = route::FindRouterKind(selection.router);
   const bool needs_store =
       selection.router == route::kStoredRouter || (kind && !kind->from_weights) ||
-      selection.policy != route::Selection::kTopK || selection.neuron_share < 1;
+      selection.policy != route::Selection::kTopK || selection.neuron_share.value_or(1) < 1;
   if (!needs_store) return;
   const std::string stored = route::StoredRouterKind(moe);
   if (stored.empty()) {
@@ -39,27 +39,50 @@ void CheckSelection(const route::Selection& selection, const std::string& text,
   }
 }
 
-std::vector<SelectionRule> Rules(const split::MoeCheckpoint& moe, const route::Selection& selection,
-                                 double ffn_ratio) {
-  std::vector<SelectionRule> rules(moe.ffns().size());
+// Of the neurons of running experts those that go through W_out, per FFN.
+std::vector<double> NeuronShares(const split::MoeCheckpoint& moe,
+                                 const route::Selection& selection) {
+  if (!selection.neuron_share && selection.router == route::StoredRouterKind(moe)) {
+    return route::ReadNeuronShares(moe);
+  }
+  return std::vector<double>(moe.ffns().size(), selection.neuron_share.value_or(1));
+}
+
+// What each FFN runs for the ratio.
+std::vector<route::FfnPortion> Portions(const split::MoeCheckpoint& moe,
+                                        const route::Selection& selection, double ffn_ratio) {
+  const std::vector<double> shares = NeuronShares(moe, selection);
   std::vector<int64_t> budget;
   if (selection.policy == route::Selection::kBudget) budget = route::ReadBudget(moe, ffn_ratio);
-  for (size_t i = 0; i < rules.size(); ++i) {
+  const bool counted = selection.policy != route::Selection::kThreshold;
+  std::vector<route::FfnPortion> portions;
+  for (size_t i = 0; i < shares.size(); ++i) {
     const int64_t num_experts = moe.ffns()[i].plan.num_experts();
-    const int64_t num_shared = moe.ffns()[i].plan.num_shared();
-    int64_t num_chosen = num_experts;  // at most, shared ones counted
-    if (selection.policy == route::Selection::kThreshold) {
-      rules[i].threshold =
-          route::ThresholdFor(route::ReadThresholds(moe, i), ffn_ratio,
-                              static_cast<double>(num_shared) / static_cast<double>(num_experts));
-    } else {
-      num_chosen =
-          budget.empty() ? route::NumSelected(ffn_ratio, num_experts, num_shared) : budget[i];
-    }
-    rules[i].num_shared = num_shared;
-    rules[i].num_selected = num_chosen - num_shared;
+    const int64_t whole =
+        budget.empty() ? route::NumSelected(ffn_ratio, num_experts, moe.ffns()[i].plan.num_shared())
+                       : budget[i];
+    const double work =
+        counted ? static_cast<double>(whole) : ffn_ratio * static_cast<double>(num_experts);
+    portions.push_back(route::PortionFor(work, shares[i], num_experts,
+                                         moe.ffns()[i].spec.gated() ? 3 : 2, counted));
   }
-  return rules;
+  return portions;
+}
+
+SelectionRule RuleFor(const split::MoeCheckpoint& moe, size_t ffn_idx, const std::string& policy,
+                      const route::FfnPortion& portion) {
+  const int64_t num_experts = moe.ffns()[ffn_idx].plan.num_experts();
+  SelectionRule rule;
+  rule.num_shared = moe.ffns()[ffn_idx].plan.num_shared();
+  rule.num_selected = static_cast<int64_t>(portion.num_experts) - rule.num_shared;
+  if (policy == route::Selection::kThreshold) {
+    const auto all = static_cast<double>(num_experts);
+    rule.num_selected = num_experts - rule.num_shared;  // at most
+    rule.threshold =
+        route::ThresholdFor(route::ReadThresholds(moe, ffn_idx), portion.num_experts / all,
+                            static_cast<double>(rule.num_shared) / all);
+  }
+  return rule;
 }
 
 std::shared_ptr<route::Router> MakeRouter(const split::MoeCheckpoint& moe,
@@ -82,14 +105,12 @@ std::shared_ptr<route::Router> MakeRouter(const split::MoeCheckpoint& moe,
 
 // Scaled by the share of the experts that do not run.
 route::Correction CorrectionFor(const split::MoeCheckpoint& moe, size_t ffn_idx,
-                                const SelectionRule& rule, double ffn_ratio) {
+                                const route::FfnPortion& portion) {
   route::Correction correction = route::ReadCorrection(moe, ffn_idx);
   if (!correction.defined()) return correction;
-  const auto num_experts = static_cast<double>(moe.ffns()[ffn_idx].plan.num_experts());
-  const bool counted = rule.threshold == -std::numeric_limits<float>::infinity();
-  const double running =
-      counted ? static_cast<double>(rule.num_shared + rule.num_selected) / num_experts
-              : std::max(ffn_ratio, static_cast<double>(rule.num_shared) / num_experts);
+  const split::ExpertPlan& plan = moe.ffns()[ffn_idx].plan;
+  const double running = std::max(portion.num_experts, static_cast<double>(plan.num_shared())) /
+                         static_cast<double>(plan.num_experts());
   correction.up = correction.up * (1 - running);
   correction.bias = correction.bias * (1 - running);
   return correction;
@@ -101,20 +122,22 @@ std::vector<FfnSelection> SelectionOf(const split::MoeCheckpoint& moe, const std
                                       double ffn_ratio, uint64_t seed, at::Device device) {
   CheckSelections({selection}, {&moe});
   const route::Selection parsed = route::ParseSelection(NameSelection(moe, selection));
-  const std::vector<SelectionRule> rules = Rules(moe, parsed, ffn_ratio);
+  const std::vector<route::FfnPortion> portions = Portions(moe, parsed, ffn_ratio);
   const bool compensated = parsed.router == route::StoredRouterKind(moe);
   std::vector<FfnSelection> selections;
-  for (size_t i = 0; i < rules.size(); ++i) {
-    FfnSelection of_ffn{MakeRouter(moe, parsed.router, i, seed, device), rules[i]};
-    if (parsed.neuron_share < 1) {
-      const at::Tensor w_out = model::ReadFfnWeights(moe.weights(), moe.ffns()[i].spec).w_out;
-      const float least =
-          route::ThresholdFor(route::ReadNeuronThresholds(moe, i), parsed.neuron_share);
-      of_ffn.min_magnitude = (least / w_out.norm(2, {1}).clamp_min(1e-30)).to(device);
+  for (size_t i = 0; i < portions.size(); ++i) {
+    FfnSelection of_ffn{MakeRouter(moe, parsed.router, i, seed, device),
+                        RuleFor(moe, i, parsed.policy, portions[i])};
+    if (portions[i].neuron_share < 1) {
+      const double running =
+          portions[i].num_experts / static_cast<double>(moe.ffns()[i].plan.num_experts());
+      of_ffn.min_magnitude = route::ReadNeuronThresholds(moe, i)
+                                 .MinMagnitude(running, portions[i].neuron_share)
+                                 .to(device);
     }
     if (compensated) {
       of_ffn.compensation = model::OnDevice(route::ReadCompensation(moe, i), device);
-      of_ffn.correction = CorrectionFor(moe, i, rules[i], ffn_ratio).To(device);
+      of_ffn.correction = CorrectionFor(moe, i, portions[i]).To(device);
     }
     selections.push_back(std::move(of_ffn));
   }

@@ -180,6 +180,34 @@ class Pipeline(Case):
         rows = reports["reports"][0]["rows"]
         self.assertEqual([row["measured_ffn_ratio"] for row in rows if row["selection"] != "dense"], [0.25] * 4)
 
+    def test_neuron_share(self):
+        """A share of neurons pays for more experts: more neurons run, the work is the same."""
+        model, dump = EXAMPLE / "model", self.dir / "dump"
+        plain, thinned = self.dir / "plain", self.dir / "thinned"
+        task = ["--task", EXAMPLE / "sentiment.json"]
+        self.succeed("record", model, *task, "--limit", 100, "--out", dump)
+        self.succeed("split", model, "--expert-size", 16, "--out", plain)
+        train = ["route-train", plain, "--dump", dump, "--epochs", 2]
+        for share in (0, 1.5):
+            self.refuse(2, [f"--neuron-share is {share}", "above 0 and at most 1"], *train, "--neuron-share", share)
+        out = self.json(*train, "--neuron-share", 0.5, "--out", thinned)
+        self.assertEqual([ffn["neuron_share"] for ffn in out["ffns"]], [0.5] * 5)
+        self.assertEqual([ffn["neuron_share"] for ffn in self.json(*train)["ffns"]], [1] * 5)
+
+        def rows(moe, selections):
+            reports = self.json("eval", moe, "--dense", model, *task, "--limit", 20, "--selection", selections,
+                                "--ffn-ratio", "0.375,1")
+            return {(row["selection"], row["ffn_ratio"]): row for row in reports["reports"][0]["rows"][1:]}
+
+        self.assertEqual(rows(plain, "mlp")["mlp", 0.375]["measured_ffn_ratio"], 0.375)
+        found = rows(thinned, "mlp,mlp/1,similarity")
+        self.assertEqual(found["mlp", 0.375]["measured_ffn_ratio"], 0.5)  # 12 of 32, or 16 at 3 / 4
+        self.assertLess(found["mlp", 0.375]["ffn_flops_ratio_with_router"],
+                        found["mlp/1", 0.375]["ffn_flops_ratio_with_router"] + 0.05)
+        for selection in ("mlp/1", "similarity"):
+            self.assertEqual(found[selection, 0.375]["measured_ffn_ratio"], 0.375)
+        self.assertEqual(found["mlp", 1]["kl_from_dense"], found["mlp/1", 1]["kl_from_dense"])
+
     def test_sparsity(self):
         model, dump, plots = EXAMPLE / "model", self.dir / "dump", self.dir / "plots"
         task = ["--task", EXAMPLE / "sentiment.json", "--limit", 20]

@@ -33,7 +33,8 @@ struct EvalOptions {
     v.Field("task", tasks, "task files");
     v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
     v.Field("split", split, "which split of the tasks");
-    v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run, e.g. 0.1,0.2,1.0");
+    v.Field("ffn-ratio", ffn_ratios,
+            "shares of the FFNs' work to do, router aside, e.g. 0.1,0.2,1.0");
     v.Field(
         "selection", selections,
         "how experts are chosen: stored (by the routers that a model holds) or one of their kinds, "

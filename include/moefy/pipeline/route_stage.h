@@ -28,6 +28,7 @@ struct RouteTrainOptions {
   std::vector<double> fit_ratios;
   std::string compensation;
   bool least_squares = false;
+  std::vector<double> neuron_shares;
   int64_t seed = 0;
   std::string device = "cpu";
   std::string out;
@@ -64,6 +65,10 @@ struct RouteTrainOptions {
     v.Field("least-squares", least_squares,
             "also fit W_out to the experts that run, kept for the FFNs whose held-out output it "
             "improves; --preset best does");
+    v.Field("neuron-share", neuron_shares,
+            "of the running experts' neurons those that go through W_out, for more experts in the "
+            "same work; of several, each FFN keeps the one with the least held-out error (default: "
+            "1; gated FFNs: the preset's)");
     v.Field("seed", seed, "makes the training reproducible");
     v.Field("device", device, "cpu, cuda or cuda:N; the CPU where LibTorch has no CUDA");
     v.Field("out", out, "directory of the result (default: the split checkpoint itself)");
@@ -86,7 +91,8 @@ struct RouteTrainRow {
   int64_t best_epoch = 0;
   RouteQuality routed, similarity, random, oracle, oracle_output;
   double neuron_oracle_error = 0;  // neurons chosen one by one
-  double final_error = 0;          // routed, with compensation and calibration
+  double final_error = 0;          // routed, with neuron_share, compensation and calibration
+  double neuron_share = 1;
   bool compensated = false, calibrated = false, corrected = false;
   int64_t dead_experts = 0;
   double load_entropy = 0;

@@ -54,7 +54,7 @@ struct RunOptions {
         "selection", selection,
         "run a split model sparsely: stored (by the routers that it holds), similarity, random or "
         "oracle; docs/routing.md has all (default: dense)");
-    v.Field("ffn-ratio", ffn_ratio, "share of the neurons to run with --selection");
+    v.Field("ffn-ratio", ffn_ratio, "share of the FFNs' work to do with --selection, router aside");
     v.Field("weights", weights,
             "with --selection, how weights are kept in memory: f32, bf16, f16 or int8");
     v.Field("seed", seed, "of sampling and of the random selection");

@@ -101,7 +101,7 @@ struct CalibrateOptions {
   void Visit(Visitor& v) {
     v.Argument("moe", moe, "split checkpoint directory, with routers");
     v.Field("selection", selection, "how experts are chosen (default: by the stored routers)");
-    v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run; steps take them in turn");
+    v.Field("ffn-ratio", ffn_ratios, "shares of the FFNs' work to do; steps take them in turn");
     v.Field("dense", dense,
             "the dense parent to distil from (default: all experts of the split model, if it is "
             "not calibrated yet)");

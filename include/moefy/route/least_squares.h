@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "moefy/model/ffn.h"
+#include "moefy/route/output_error.h"
 
 namespace moefy::route {
 
@@ -13,8 +14,8 @@ class OutputLeastSquares {
  public:
   // compensation [experts, hidden] or undefined: what is added besides.
   OutputLeastSquares(const model::FfnWeights& ffn, const at::Tensor& compensation);
-  // neurons [tokens, neurons], runs Bool [tokens, experts]; these tokens count `weight` times.
-  void Add(const at::Tensor& neurons, const at::Tensor& runs, double weight = 1);
+  // neurons [tokens, neurons]; these tokens count `weight` times.
+  void Add(const at::Tensor& neurons, const Running& running, double weight = 1);
   // [neurons, hidden]. `strength` of the penalty, over the mean square of a neuron that runs.
   at::Tensor Solve(double strength) const;
 

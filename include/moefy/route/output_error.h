@@ -33,16 +33,21 @@ struct Stand {
   Correction correction = {};
 };
 
+// What runs for each token of a batch.
+struct Running {
+  at::Tensor experts;             // Bool [tokens, experts]
+  at::Tensor min_magnitude = {};  // [neurons]: those that give less count for nothing; or undefined
+};
+
 class OutputSample {
  public:
   // x [tokens, hidden]; ffn permuted as the plan says.
   OutputSample(const model::FfnWeights& ffn, const at::Tensor& x, int64_t num_experts);
 
-  // runs: Bool [tokens, experts].
-  double Error(const at::Tensor& runs, const Stand& stand = {}) const;
+  double Error(const Running& running, const Stand& stand = {}) const;
   // The same of what tells tokens apart: outputs less their mean over the tokens, and likewise the
   // difference. A model bears a constant error much better than one of this kind (docs/routing.md).
-  double VaryingError(const at::Tensor& runs, const Stand& stand = {}) const;
+  double VaryingError(const Running& running, const Stand& stand = {}) const;
   // With the best-chosen `ratio` of the neurons of each token, by the length of what each adds:
   // what no grouping into experts can beat by much.
   double NeuronOracleError(double ratio) const;
@@ -55,13 +60,12 @@ class OutputSample {
   at::Tensor x_, w_out_, neurons_, outputs_;
 };
 
-// What the dense output has and that of the chosen experts with `stand` has not. x [tokens,
-// hidden], neurons [tokens, neurons], runs Bool [tokens, experts], w_out the FFN's -> [tokens,
-// hidden]
-at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& runs,
+// What the dense output has and that of what runs with `stand` has not. x [tokens, hidden], neurons
+// [tokens, neurons], w_out the FFN's -> [tokens, hidden]
+at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const Running& running,
                          const at::Tensor& w_out, const Stand& stand);
 
-// neurons [tokens, neurons] with those of experts that do not run put to zero.
-at::Tensor MaskNeurons(const at::Tensor& neurons, const at::Tensor& runs);
+// neurons [tokens, neurons] with those that do not run put to zero.
+at::Tensor MaskNeurons(const at::Tensor& neurons, const Running& running);
 
 }  // namespace moefy::route

@@ -40,12 +40,16 @@ bool IsCalibrated(const split::MoeCheckpoint& moe);
 std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
                                    at::Device device = at::kCPU);
 std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
-at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);        // [101]
-at::Tensor ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);  // [101]
-at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx);      // or undefined
-Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx);        // or undefined
+at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);  // [101]
+NeuronThresholds ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);
+at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx);  // or undefined
+Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx);    // or undefined
 
-// Experts per FFN and token under the budget policy.
+// Per FFN, with the stored routers: of the running experts' neurons those that go through W_out. 1
+// where that was not looked for.
+std::vector<double> ReadNeuronShares(const split::MoeCheckpoint& moe);
+
+// Work per FFN and token under the budget policy, in whole experts.
 std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio);
 
 // True when the stored routers come with what the selection's policy and share need to know.

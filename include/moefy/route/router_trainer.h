@@ -11,6 +11,7 @@
 
 #include "moefy/base/progress.h"
 #include "moefy/record/activation_dump.h"
+#include "moefy/route/neuron_share.h"
 #include "moefy/route/output_error.h"
 #include "moefy/route/router.h"
 
@@ -29,6 +30,7 @@ struct TrainOptions {
   std::vector<double> fit_ratios = {0.2};  // that compensation and W_out are fitted for
   std::string compensation = "none";  // of Compensations(); kept only where it improves the output
   bool least_squares = false;         // fit W_out to what runs; kept likewise
+  std::vector<double> neuron_shares = {1.0};  // of these the one with the least held-out error
   uint64_t seed = 0;
   int64_t max_tokens = 65536;    // in memory at once; of a larger dump, an epoch is one such part
   at::Device device = at::kCPU;  // what it is computed on, and where the result's tensors are
@@ -52,7 +54,7 @@ struct TrainedRouter {
   // Held-out. `oracle` knows the mass, `oracle_output` the length of each expert's output.
   RouterQuality routed, similarity, random, oracle, oracle_output;
   double neuron_oracle_error = 0;  // of neurons chosen one by one
-  double final_error = 0;          // routed, with what was kept of compensation and calibration
+  double final_error = 0;          // routed, with neuron_share, compensation and calibration
   at::Tensor load;                 // [experts] share of the held-out tokens that each one runs for
   int64_t num_shared = 0;          // of these the first so many, which run for all
   int64_t best_epoch = 0;          // by the held-out share of the target; 0 is the untrained start
@@ -62,10 +64,10 @@ struct TrainedRouter {
   double seconds = 0;              // of all: targets, router, what stands in, measuring
 
   at::Tensor thresholds;  // [101] ThresholdTable of the held-out scores
-  // [101] the same of what neurons of chosen experts contribute, |activation| |row of W_out|.
-  at::Tensor neuron_thresholds;
-  at::Tensor errors;  // final_error at kCurveRatios
-  Stand stand;        // what was kept of compensation and calibration
+  NeuronThresholds neuron_thresholds;
+  double neuron_share = 1;  // of the running experts' neurons that go through W_out
+  at::Tensor errors;        // final_error at kCurveRatios
+  Stand stand;              // what was kept of compensation and calibration
 
   int64_t DeadExperts() const;  // that no held-out token runs
   // Of the load of the experts that are not shared, over that of equal loads: 1 when all run

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,11 @@ namespace moefy::route {
 
 // Who scores and how scores become a choice: "ROUTER", "ROUTER:POLICY", as in "mlp:threshold", and
 // either with "/SHARE", as in "mlp/0.5": of the chosen experts' neurons only this share goes
-// through W_out, those with the largest contributions.
+// through W_out, those with the largest contributions (route/neuron_share.h).
 struct Selection {
   std::string router;                                     // of RouterNames()
   std::string policy = kTopK;                             // of PolicyNames()
-  double neuron_share = 1;                                // above 0, at most 1
+  std::optional<double> neuron_share;                     // above 0, at most 1; or as stored
   static constexpr const char* kTopK = "top-k";           // as many experts for every token
   static constexpr const char* kThreshold = "threshold";  // those that score so much: dynamic k
   static constexpr const char* kBudget = "budget";        // top-k, more of it where that helps most
@@ -27,8 +28,8 @@ const std::vector<std::string>& PolicyNames();
 // Error{kUsage} for a router or policy that there is not, with the nearest name.
 Selection ParseSelection(const std::string& text);
 
-// Experts to run for a share of the neurons: round(ffn_ratio * num_experts), and at least one and
-// all that are shared, where a ratio in (0, 1] is expected. Error{kUsage} otherwise.
+// Whole experts that are a share of an FFN's work: round(ffn_ratio * num_experts), and at least one
+// and all that are shared, where a ratio in (0, 1] is expected. Error{kUsage} otherwise.
 int64_t NumSelected(double ffn_ratio, int64_t num_experts, int64_t num_shared = 0);
 
 // The k experts of each token, the shared and the highest-scored of the others: [tokens, experts]

@@ -35,8 +35,8 @@ TEST(OutputSample, ErrorIsOfTheOutputAndNothingWhenAllExpertsRun) {
     const model::FfnWeights ffn = RandomFfn(gated);
     const at::Tensor x = at::randn({50, kHidden});
     const OutputSample sample(ffn, x, kExperts);
-    EXPECT_EQ(sample.Error(AllOn(50)), 0);
-    EXPECT_NEAR(sample.Error(AllOn(50).logical_not()), 1, 1e-6);
+    EXPECT_EQ(sample.Error({AllOn(50)}), 0);
+    EXPECT_NEAR(sample.Error({AllOn(50).logical_not()}), 1, 1e-6);
     EXPECT_EQ(sample.NeuronOracleError(1.0), 0);
     // By hand, for some choice.
     const at::Tensor runs = at::rand({50, kExperts}) < 0.5;
@@ -45,8 +45,8 @@ TEST(OutputSample, ErrorIsOfTheOutputAndNothingWhenAllExpertsRun) {
     const at::Tensor y = at::mm(neurons, ffn.w_out);
     const double expected =
         ((at::mm(kept, ffn.w_out) - y).square().sum() / y.square().sum()).item<double>();
-    EXPECT_NEAR(sample.Error(runs), expected, 1e-4);
-    EXPECT_NEAR(sample.Error(runs, {{}, ffn.w_out}), expected, 1e-4) << "its own W_out";
+    EXPECT_NEAR(sample.Error({runs}), expected, 1e-4);
+    EXPECT_NEAR(sample.Error({runs}, {{}, ffn.w_out}), expected, 1e-4) << "its own W_out";
   }
 }
 
@@ -54,7 +54,7 @@ TEST(OutputSample, NothingFiringIsNoError) {
   model::FfnWeights ffn = RandomFfn(false);
   ffn.b_in.fill_(-1e6);
   const OutputSample sample(ffn, at::randn({5, kHidden}), kExperts);
-  EXPECT_EQ(sample.Error(AllOn(5).logical_not()), 0);
+  EXPECT_EQ(sample.Error({AllOn(5).logical_not()}), 0);
   EXPECT_EQ(sample.NeuronOracleError(0.1), 0);
 }
 
@@ -70,7 +70,7 @@ TEST(OutputSample, MoreExpertsNeverRaiseTheOutputOraclesError) {
     double last = 1 + 1e-9, last_bound = 1e9;
     for (int64_t k = 1; k <= kExperts; ++k) {
       const at::Tensor runs = TopKMask(norms, k);
-      const double error = sample.Error(runs);
+      const double error = sample.Error({runs});
       const double bound = norms.masked_fill(runs, 0).sum(1).square().sum().item<double>() / total;
       EXPECT_LE(error, bound + 1e-6);
       EXPECT_LE(bound, last_bound);
@@ -88,10 +88,10 @@ TEST(OutputSample, TheOutputOracleBeatsOthersWhereExpertsAreOrthogonal) {
   const OutputSample sample(ffn, x, kExperts);
   for (const int64_t k : {1, 3, 6}) {
     const auto error = [&](const char* target) {
-      return sample.Error(TopKMask(Importance(GetTarget(target), ffn, x, kExperts), k));
+      return sample.Error({TopKMask(Importance(GetTarget(target), ffn, x, kExperts), k)});
     };
     EXPECT_LE(error("output-norm"), error("mass"));
-    EXPECT_LE(error("output-norm"), sample.Error(TopKMask(at::rand({60, kExperts}), k)));
+    EXPECT_LE(error("output-norm"), sample.Error({TopKMask(at::rand({60, kExperts}), k)}));
     EXPECT_LE(sample.NeuronOracleError(static_cast<double>(k) / kExperts), error("output-norm"));
   }
 }
@@ -129,9 +129,9 @@ TEST_F(Stands, ConditionalMeansAreOfTheTokensThatLeaveTheExpertOut) {
 }
 
 TEST_F(Stands, ConditionalMeansLowerTheErrorAndChangeNothingWhenAllRun) {
-  const double without = sample_.Error(runs_);
-  EXPECT_LT(sample_.Error(runs_, {Terms("conditional"), {}}), without);
-  EXPECT_EQ(sample_.Error(AllOn(3000), {Terms("conditional"), {}}), 0);
+  const double without = sample_.Error({runs_});
+  EXPECT_LT(sample_.Error({runs_}, {Terms("conditional"), {}}), without);
+  EXPECT_EQ(sample_.Error({AllOn(3000)}, {Terms("conditional"), {}}), 0);
 }
 
 // Where every token leaves the same experts out, compensation is one vector for all of them.
@@ -139,18 +139,18 @@ TEST_F(Stands, AConstantChangesTheErrorButNotWhatVaries) {
   const at::Tensor runs = at::zeros({3000, kExperts}, at::kBool);
   runs.narrow(1, 0, 3).fill_(true);
   const Stand stand = {at::ones({kExperts, kHidden}), {}};
-  EXPECT_GT(std::abs(sample_.Error(runs, stand) - sample_.Error(runs)), 1e-3);
-  EXPECT_NEAR(sample_.VaryingError(runs, stand), sample_.VaryingError(runs), 1e-6);
-  EXPECT_GT(sample_.VaryingError(runs), 1e-3);
-  EXPECT_EQ(sample_.VaryingError(AllOn(3000)), 0);
+  EXPECT_GT(std::abs(sample_.Error({runs}, stand) - sample_.Error({runs})), 1e-3);
+  EXPECT_NEAR(sample_.VaryingError({runs}, stand), sample_.VaryingError({runs}), 1e-6);
+  EXPECT_GT(sample_.VaryingError({runs}), 1e-3);
+  EXPECT_EQ(sample_.VaryingError({AllOn(3000)}), 0);
 }
 
 TEST_F(Stands, LeastSquaresLowersTheErrorMoreTheWeakerItsPenalty) {
   OutputLeastSquares squares(ffn_, {});
-  squares.Add(sample_.neurons(), runs_);
-  double last = sample_.Error(runs_);
+  squares.Add(sample_.neurons(), {runs_});
+  double last = sample_.Error({runs_});
   for (const double strength : {1e3, 1.0, 1e-3}) {
-    const double error = sample_.Error(runs_, {{}, squares.Solve(strength)});
+    const double error = sample_.Error({runs_}, {{}, squares.Solve(strength)});
     EXPECT_LT(error, last);
     last = error;
   }
@@ -160,8 +160,9 @@ TEST_F(Stands, LeastSquaresLowersTheErrorMoreTheWeakerItsPenalty) {
 TEST_F(Stands, LeastSquaresAddsToCompensation) {
   const at::Tensor terms = Terms("conditional");
   OutputLeastSquares squares(ffn_, terms);
-  squares.Add(sample_.neurons(), runs_);
-  EXPECT_LT(sample_.Error(runs_, {terms, squares.Solve(1e-2)}), sample_.Error(runs_, {terms, {}}));
+  squares.Add(sample_.neurons(), {runs_});
+  EXPECT_LT(sample_.Error({runs_}, {terms, squares.Solve(1e-2)}),
+            sample_.Error({runs_}, {terms, {}}));
 }
 
 }  // namespace

@@ -65,7 +65,9 @@ TEST_F(Store, RoutersComeBackAsTrained) {
     const auto router = ReadMlpRouter(routed, i);
     EXPECT_TRUE(SameParameters(*router, *routers[i].router));
     EXPECT_TRUE(ReadThresholds(routed, i).equal(routers[i].thresholds));
-    EXPECT_TRUE(ReadNeuronThresholds(routed, i).equal(routers[i].neuron_thresholds));
+    const NeuronThresholds neurons = ReadNeuronThresholds(routed, i);
+    EXPECT_TRUE(neurons.tables.equal(routers[i].neuron_thresholds.tables));
+    EXPECT_TRUE(neurons.norms.equal(routers[i].neuron_thresholds.norms));
     EXPECT_FALSE(ReadCompensation(routed, i).defined());
     EXPECT_EQ(routed.ffns()[i].plan.order(), moe.ffns()[i].plan.order());
     EXPECT_EQ(routed.manifest()["router"]["ffns"][i]["routed"]["mass"], routers[i].routed.mass);

@@ -103,7 +103,7 @@ TEST(ParseSelection, TakesARouterAndAPolicy) {
   EXPECT_EQ(ParseSelection("oracle-output").policy, "top-k");
   EXPECT_EQ(ParseSelection("mlp:threshold").router, "mlp");
   EXPECT_EQ(ParseSelection("mlp:threshold").policy, "threshold");
-  EXPECT_EQ(ParseSelection("mlp:threshold").neuron_share, 1);
+  EXPECT_FALSE(ParseSelection("mlp:threshold").neuron_share.has_value());
   const Selection thinned = ParseSelection("mlp:budget/0.25");
   EXPECT_EQ(thinned.router + " " + thinned.policy, "mlp budget");
   EXPECT_EQ(thinned.neuron_share, 0.25);

@@ -156,5 +156,74 @@ TEST_F(SharedExperts, RunAndCount) {
   EXPECT_EQ(sparse.Counters().FfnRatio(), 0.5);
 }
 
+// Of running experts half of the neurons go through W_out, unless a selection says otherwise.
+class StoredShare : public ::testing::TestWithParam<const char*> {
+ protected:
+  static constexpr int64_t kExperts = 8;
+  StoredShare() {
+    route::TrainOptions options;
+    options.epochs = 2;
+    options.neuron_shares = {0.5};
+    moe_.emplace(tests::SplitAndRoute(tests::Pico(GetParam()), dir_, kExperts, options));
+    matrices_ = moe_->ffns()[0].spec.gated() ? 3 : 2;
+  }
+
+  tests::TempDir dir_;
+  std::optional<split::MoeCheckpoint> moe_;
+  int64_t matrices_;
+};
+
+TEST_P(StoredShare, PaysForMoreExperts) {
+  for (int64_t whole = 1; whole <= kExperts; ++whole) {
+    const double ratio = static_cast<double>(whole) / kExperts;
+    const auto halves = static_cast<int64_t>(
+        route::PortionFor(static_cast<double>(whole), 0.5, kExperts, matrices_, true).num_experts);
+    for (const char* selection : {"mlp", "stored", "mlp/0.5"}) {
+      const FfnSelection chosen = SelectionOf(*moe_, selection, ratio)[0];
+      EXPECT_EQ(chosen.rule.num_selected, halves);
+      EXPECT_EQ(chosen.min_magnitude.defined(), halves > whole);
+    }
+    for (const char* selection : {"mlp/1", "similarity", "oracle"}) {
+      const FfnSelection chosen = SelectionOf(*moe_, selection, ratio)[0];
+      EXPECT_EQ(chosen.rule.num_selected, whole) << selection;
+      EXPECT_FALSE(chosen.min_magnitude.defined()) << selection;
+    }
+    EXPECT_LE(SelectionOf(*moe_, "mlp:threshold", ratio)[0].rule.threshold,
+              SelectionOf(*moe_, "mlp:threshold/1", ratio)[0].rule.threshold);
+  }
+  EXPECT_GT(SelectionOf(*moe_, "mlp", 0.75)[0].rule.num_selected, 6);
+}
+
+TEST_P(StoredShare, OfAnyBudgetIsWithinIt) {
+  for (const double ratio : {0.3, 0.5, 0.8, 1.0}) {
+    double work = 0;
+    for (const FfnSelection& chosen : SelectionOf(*moe_, "mlp:budget", ratio)) {
+      work += static_cast<double>(chosen.rule.num_selected) *
+              (chosen.min_magnitude.defined()
+                   ? (static_cast<double>(matrices_) - 0.5) / static_cast<double>(matrices_)
+                   : 1);
+    }
+    EXPECT_LE(work, ratio * static_cast<double>(kExperts * moe_->ffns().size()) + 1e-6);
+  }
+}
+
+TEST_P(StoredShare, IsTheDenseModelAtAllOfTheWork) {
+  const at::NoGradGuard no_grad;
+  model::Transformer dense = model::LoadTransformer(moe_->weights());
+  const model::ForwardInputs inputs = Inputs(dense.config());
+  const at::Tensor wanted = dense.Forward(inputs).logits;
+  SparseModel sparse(*moe_);
+  for (const char* selection : {"mlp", "mlp:threshold", "mlp:budget", "mlp/0.3"}) {
+    SCOPED_TRACE(selection);
+    sparse.Install(selection, 1.0);
+    const at::Tensor found = sparse.transformer().Forward(inputs).logits;
+    EXPECT_LT(((found - wanted).norm() / wanted.norm()).item<double>(), tests::kSparseVersusDense);
+    EXPECT_EQ(sparse.Counters().FfnRatio(), 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(PlainAndGated, StoredShare,
+                         ::testing::Values("t5-relu-tied", "llama-llama3-rope-scaling"));
+
 }  // namespace
 }  // namespace moefy::runtime
