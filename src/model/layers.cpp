@@ -14,7 +14,7 @@ constexpr int64_t kNormRowsPerThread = 16;
 
 at::Tensor Norm::operator()(const at::Tensor& x) const {
   if (bias.defined()) return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
-  if (at::GradMode::is_enabled() || !x.is_cpu()) {
+  if (at::GradMode::is_enabled() || !x.is_cpu() || x.scalar_type() != at::kFloat) {
     return x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon) * weight;
   }
   // In one pass over memory, not five.
