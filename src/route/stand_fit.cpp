@@ -16,7 +16,9 @@ constexpr double kStrengths[] = {1e-3, 1e-2, 1e-1, 1.0};
 
 struct MeanErrors {
   double all = 0, varying = 0;
-  bool operator<(const MeanErrors& than) const { return all < than.all && varying < than.varying; }
+  bool BothLessThan(const MeanErrors& other) const {
+    return all < other.all && varying < other.varying;
+  }
 };
 
 class StandFitter {
@@ -31,10 +33,9 @@ class StandFitter {
         ratios_(ratios),
         runner_(runner) {
     WeighRatios();
-    errors_ = Errors(kept_, 0);
   }
 
-  // Begins anew with that share.
+  // Begins with that share, whatever was fitted before.
   void SetNeuronShare(double share) {
     runner_.neuron_share = share;
     kept_ = {};
@@ -120,7 +121,7 @@ class StandFitter {
 
   void KeepIfBetter(const Stand& candidate, const MeanErrors& than) {
     const MeanErrors errors = Errors(candidate, 0);
-    if (!(errors < than)) return;
+    if (!errors.BothLessThan(than)) return;
     kept_ = candidate;
     errors_ = errors;
   }
@@ -162,7 +163,7 @@ FittedStand FitStand(Router& router, const model::FfnWeights& ffn, const OutputS
     if (compensation.name != "none") fitter.AddTerms(compensation);
     if (options.least_squares) fitter.FitOutput();
     if (compensation.corrected) fitter.AddCorrection();
-    if (i > 0 && !(fitter.errors() < least)) continue;
+    if (i > 0 && !fitter.errors().BothLessThan(least)) continue;
     best = {fitter.kept(), options.neuron_shares[i]};
     least = fitter.errors();
   }

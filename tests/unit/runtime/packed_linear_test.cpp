@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "support/tolerances.h"
+#include "unit/runtime/every_way.h"
 
 namespace moefy::runtime {
 namespace {
@@ -19,10 +20,20 @@ at::Tensor Held(const at::Tensor& w, WeightFormat format) {
   return (w / scale).round().to(at::kDouble) * scale.to(at::kDouble);
 }
 
+// On every instruction set.
+template <class Check>
+void OnEveryTarget(const Check& check) {
+  const Targets targets;
+  for (const int64_t target : targets.all()) {
+    SCOPED_TRACE(hwy::TargetName(target));
+    targets.Use(target);
+    check();
+  }
+}
+
 TEST(PackedLinear, EqualsADoublePrecisionProduct) {
   at::manual_seed(1);
-  for (const auto format :
-       {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kF16, WeightFormat::kInt8}) {
+  for (const WeightFormat format : kFormats) {
     for (const auto& [rows, columns] :
          {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {70, 33}, {5000, 24}, {130, 256}}) {
       const at::Tensor w = at::randn({rows, columns}), bias = at::randn({rows});
@@ -34,10 +45,12 @@ TEST(PackedLinear, EqualsADoublePrecisionProduct) {
         const at::Tensor wanted = at::linear(x.to(at::kDouble), held, bias.to(at::kDouble));
         const at::Tensor scale =
             at::linear(x.abs().to(at::kDouble), held.abs(), bias.abs().to(at::kDouble));
-        const at::Tensor y = PackedLinear(w, bias, format).Forward(x);
-        ASSERT_EQ(y.sizes(), wanted.sizes());
-        if (tokens == 0) continue;
-        EXPECT_LT(((y - wanted).abs() / scale).max().item<double>(), tests::kKernelVersusDouble);
+        OnEveryTarget([&] {
+          const at::Tensor y = PackedLinear(w, bias, format).Forward(x);
+          ASSERT_EQ(y.sizes(), wanted.sizes());
+          if (tokens == 0) return;
+          EXPECT_LT(((y - wanted).abs() / scale).max().item<double>(), tests::kKernelVersusDouble);
+        });
       }
     }
   }
@@ -45,13 +58,16 @@ TEST(PackedLinear, EqualsADoublePrecisionProduct) {
 
 TEST(PackedLinear, ARowsResultDoesNotDependOnItsCompany) {
   at::manual_seed(1);
-  for (const auto format : {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kInt8}) {
+  for (const WeightFormat format : kFormats) {
     for (const int64_t columns : {7, 200}) {
       const PackedLinear linear(at::randn({70, columns}), at::randn({70}), format);
-      const at::Tensor x = at::randn({24, columns}), all = linear.Forward(x);
-      for (int64_t row = 0; row < 24; ++row) {
-        EXPECT_TRUE(at::equal(linear.Forward(x.narrow(0, row, 1))[0], all[row]));
-      }
+      const at::Tensor x = at::randn({24, columns});
+      OnEveryTarget([&] {
+        const at::Tensor all = linear.Forward(x);
+        for (int64_t row = 0; row < 24; ++row) {
+          EXPECT_TRUE(at::equal(linear.Forward(x.narrow(0, row, 1))[0], all[row]));
+        }
+      });
     }
   }
 }
