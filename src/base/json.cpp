@@ -6,6 +6,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
+#include "moefy/base/utf8.h"
 
 namespace moefy {
 namespace {
@@ -117,7 +118,8 @@ std::optional<int64_t> WholeNumber(const Json& value) {
 
 Json ParseJson(std::string_view text, const JsonLimits& limits) {
   if (text.substr(0, 3) == "\xef\xbb\xbf") throw InputError("starts with a byte order mark");
-  if (!IsValidUtf8(text)) throw InputError("is not valid UTF-8");
+  // One line may be one of many, whose number the caller adds.
+  text.find('\n') == std::string_view::npos ? RequireUtf8InLine(text) : RequireUtf8(text);
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
     throw InputError("holds a NUL byte at ", Position(text, nul));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
+#include "moefy/base/utf8.h"
 #include "text/unicode.h"
 
 namespace moefy::text {
@@ -114,7 +115,7 @@ void Bpe::AppendIds(std::string_view word, std::vector<int64_t>& ids) const {
 }
 
 Bpe::Merges ParseMerges(std::string_view text) {
-  if (!IsValidUtf8(text)) throw InputError("is not valid UTF-8");
+  RequireUtf8(text);
   Bpe::Merges merges;
   size_t line = 0;
   for (std::string& row : Split(text, '\n')) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "moefy/base/error.h"
+#include "moefy/base/utf8.h"
 
 namespace moefy::text {
 namespace {
@@ -42,11 +43,11 @@ Vocabulary ParseVocabularyLines(std::string_view text) {
   Vocabulary vocabulary;
   if (text.empty()) throw InputError("the vocabulary is empty");
   if (text.ends_with('\n')) text.remove_suffix(1);
+  RequireUtf8(text);
   int64_t line = 0;
   for (std::string& token : Split(text, '\n')) {
     ++line;
     if (token.ends_with('\r')) token.pop_back();
-    if (!IsValidUtf8(token)) throw InputError("line ", line, " is not valid UTF-8");
     if (token.empty()) continue;
     if (const std::optional<int64_t> id = vocabulary.Find(token)) {
       throw InputError("line ", line, ": token ", Quoted(token), " stands on line ", *id + 1,

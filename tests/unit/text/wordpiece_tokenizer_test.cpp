@@ -112,7 +112,7 @@ TEST(WordPiece, RefusesBadVocabularies) {
        {Bad{"", "is empty"}, Bad{"[PAD]\n[CLS]\n[SEP]\na\n", "lacks unk_token '[UNK]'"},
         Bad{"a\n", "unk_token '[UNK]', sep_token '[SEP]', pad_token '[PAD]'"},
         Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\na\n", "line 7: token 'a' stands on line 5"},
-        Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", "line 5 is not valid UTF-8"}}) {
+        Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", "line 5, byte 1 is 0xff, not valid UTF-8"}}) {
     tests::ExpectError(ErrorKind::kInput, {"vocab.txt", bad.fragment},
                        [&] { Load(bad.vocabulary); });
   }
