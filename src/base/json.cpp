@@ -289,10 +289,15 @@ std::vector<std::string> JsonObject::Keys() const {
 
 const Json& JsonObject::GetRaw(const std::string& key) const { return Require(key); }
 
+std::vector<std::string> JsonObject::UnreadKeys() const {
+  std::vector<std::string> keys = Keys();
+  std::erase_if(keys, [&](const std::string& key) { return asked_.contains(key); });
+  return keys;
+}
+
 void JsonObject::RefuseUnknownKeys() const {
   std::vector<std::string> problems;
-  for (const std::string& key : Keys()) {
-    if (asked_.contains(key)) continue;
+  for (const std::string& key : UnreadKeys()) {
     problems.push_back(Quoted(key) + DidYouMean(key, {asked_.begin(), asked_.end()}));
   }
   if (problems.empty()) return;

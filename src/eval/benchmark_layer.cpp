@@ -12,8 +12,8 @@ namespace {
 
 using model::Activation;
 
-void ActivateInPlace(Activation activation, at::Tensor& x) {
-  switch (activation) {
+void ActivateInPlace(const Activation& activation, at::Tensor& x) {
+  switch (activation.kind) {
     case Activation::kRelu:
       at::relu_(x);
       break;
@@ -26,6 +26,8 @@ void ActivateInPlace(Activation activation, at::Tensor& x) {
     case Activation::kSilu:
       at::silu_(x);
       break;
+    default:
+      x = model::Activate(activation, x);
   }
 }
 
@@ -64,11 +66,13 @@ BenchmarkLayer MakeLayer(const BenchmarkShape& shape, at::Generator& generator) 
   return layer;
 }
 
-at::Tensor RunDense(const BenchmarkLayer& layer, Activation activation, const at::Tensor& x) {
+at::Tensor RunDense(const BenchmarkLayer& layer, const Activation& activation,
+                    const at::Tensor& x) {
   at::Tensor h = at::linear(x, layer.w_in, layer.b_in);  // [tokens, neurons]
   if (layer.w_gate.defined()) {
     at::Tensor gate = at::linear(x, layer.w_gate);
     ActivateInPlace(activation, gate);
+    if (activation.on_both) ActivateInPlace(activation, h);
     h.mul_(gate);
   } else {
     ActivateInPlace(activation, h);

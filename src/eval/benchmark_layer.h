@@ -33,6 +33,7 @@ BenchmarkLayer ReadLayer(const split::MoeCheckpoint& moe, const record::Activati
 BenchmarkLayer MakeLayer(const BenchmarkShape& shape, at::Generator& generator);
 
 // x [tokens, hidden] -> [tokens, hidden], as a tuned dense model would do it.
-at::Tensor RunDense(const BenchmarkLayer& layer, model::Activation activation, const at::Tensor& x);
+at::Tensor RunDense(const BenchmarkLayer& layer, const model::Activation& activation,
+                    const at::Tensor& x);
 
 }  // namespace moefy::eval

@@ -28,7 +28,7 @@ NeuronUse UseNeurons(const FfnWeights& ffn, const at::Tensor& x) {
   NeuronUse use;
   use.contributions = down_in.abs() * ffn.w_out.norm(2, 1);
   if (HasExactZeros(ffn)) {
-    use.fires = down_in > 0;
+    use.fires = down_in != 0;
     return use;
   }
   const at::Tensor sorted = std::get<0>(use.contributions.sort(1, /*descending=*/true));

@@ -9,18 +9,6 @@
 namespace moefy::model {
 namespace {
 
-// As Hugging Face's ACT2FN table names them, and "gelu_tanh" as ActivationName() does.
-constexpr std::array<std::pair<const char*, Activation>, 8> kActivations = {{
-    {"relu", Activation::kRelu},
-    {"gelu", Activation::kGelu},
-    {"gelu_tanh", Activation::kGeluTanh},
-    {"gelu_new", Activation::kGeluTanh},
-    {"gelu_pytorch_tanh", Activation::kGeluTanh},
-    {"gelu_fast", Activation::kGeluTanh},
-    {"silu", Activation::kSilu},
-    {"swish", Activation::kSilu},
-}};
-
 constexpr std::array<std::pair<const char*, Head>, 6> kHeads = {{
     {"ForSequenceClassification", Head::kSequenceClassification},
     {"ForQuestionAnswering", Head::kQuestionAnswering},
@@ -32,24 +20,14 @@ constexpr std::array<std::pair<const char*, Head>, 6> kHeads = {{
 
 }  // namespace
 
-std::string ActivationName(Activation activation) {
-  constexpr std::array<const char*, 4> kNames = {"relu", "gelu", "gelu_tanh", "silu"};
-  return kNames[static_cast<size_t>(activation)];
-}
-
-Activation ParseActivation(const std::string& name, const std::string& where) {
-  std::vector<std::string> known;
-  for (const auto& [known_name, activation] : kActivations) {
-    if (name == known_name) return activation;
-    known.emplace_back(known_name);
-  }
-  throw InputError(where, " is ", Quoted(name), ", an activation moefy does not know",
-                   DidYouMean(name, known), "; supported: ", Join(known));
-}
-
 Activation ReadActivation(const JsonObject& json, const std::string& key,
                           const std::string& if_absent) {
-  return ParseActivation(json.GetString(key, if_absent), json.PathOf(key));
+  const std::string name = json.GetString(key, if_absent);
+  if (name != "fatrelu") return ParseActivation(name, json.PathOf(key));
+  constexpr double kMaxThreshold = 1e6;
+  Activation activation = Activation::kFatRelu;
+  activation.threshold = json.GetNumber("hidden_act_param", -kMaxThreshold, kMaxThreshold);
+  return activation;
 }
 
 Head ReadHead(const JsonObject& config, const std::vector<Head>& supported) {
@@ -87,27 +65,9 @@ void ReadLabels(const JsonObject& config, ModelConfig& out) {
   }
 }
 
-void ReadRotaryScaling(const JsonObject& config, RotaryConfig& out) {
-  if (!config.Has("rope_scaling")) return;
-  const JsonObject scaling = config.GetObject("rope_scaling");
-  const std::string key = scaling.Has("rope_type") ? "rope_type" : "type";
-  const std::string type = scaling.GetString(key);
-  if (type == "default") return;
-  if (type != "linear" && type != "llama3") {
-    throw InputError(scaling.PathOf(key), " is ", Quoted(type),
-                     "; supported: default, linear, llama3");
-  }
-  out.factor = scaling.GetNumber("factor", 1, 1e6);
-  if (type == "linear") return;
-  out.llama3 = true;
-  out.low_frequency_factor = scaling.GetNumber("low_freq_factor", 0, 1e6);
-  out.high_frequency_factor = scaling.GetNumber("high_freq_factor", 0, 1e6);
-  if (out.high_frequency_factor <= out.low_frequency_factor) {
-    throw InputError(scaling.PathOf("high_freq_factor"), " is ", out.high_frequency_factor,
-                     "; expected more than low_freq_factor, ", out.low_frequency_factor);
-  }
-  out.original_positions =
-      static_cast<double>(scaling.GetInt("original_max_position_embeddings", 1, int64_t{1} << 40));
+bool IsThere(const JsonObject& json, const std::string& key) {
+  const std::vector<std::string> keys = json.Keys();
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
 }
 
 int64_t ReadTokenId(const JsonObject& config, const std::string& key, const ModelConfig& sizes,
@@ -117,8 +77,10 @@ int64_t ReadTokenId(const JsonObject& config, const std::string& key, const Mode
     const std::vector<int64_t> ids = config.GetInts(key, 0, limit);
     return ids.empty() ? -1 : ids.front();
   }
-  if (!config.Has(key) && if_absent > limit) return -1;
-  return config.GetInt(key, -1, limit, if_absent);
+  if (!config.Has(key)) {  // null is none; a default may be beyond a small vocabulary
+    return IsThere(config, key) || if_absent > limit ? -1 : if_absent;
+  }
+  return config.GetInt(key, -1, limit);
 }
 
 void RefuseIf(const JsonObject& config, const std::string& key, bool value, bool if_absent) {

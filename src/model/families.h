@@ -1,6 +1,8 @@
 // The entries of the family table, one file each, and what they are made with.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,18 +14,28 @@ Family BartFamily();
 Family BertFamily();
 Family DistilBertFamily();
 Family FalconFamily();
+Family Gemma2Family();
+Family Gemma3Family();
 Family GemmaFamily();
 Family Gpt2Family();
 Family GptNeoXFamily();
+Family GraniteFamily();
 Family LlamaFamily();
 Family M2M100Family();
 Family MarianFamily();
 Family MistralFamily();
+Family NemotronFamily();
+Family Olmo2Family();
 Family OptFamily();
 Family PegasusFamily();
+Family Phi3Family();
 Family PhiFamily();
 Family Qwen2Family();
+Family Qwen3Family();
 Family RobertaFamily();
+Family SmolLm3Family();
+Family StableLmFamily();
+Family Starcoder2Family();
 Family T5Family();
 
 // Bounds every size in a config.json is held to: large enough for any model there is, small enough
@@ -32,7 +44,11 @@ inline constexpr int64_t kMaxWidth = 1 << 20;
 inline constexpr int64_t kMaxVocab = 1 << 24;
 inline constexpr int64_t kMaxLayers = 1000;
 
-// The value of `key`, parsed.
+inline constexpr int64_t kMaxWindow = int64_t{1} << 40;
+// Why max_position_embeddings has no effect on models without a table of positions.
+inline constexpr const char* kNoPositionTable = "positions are computed, there is no table";
+
+// The value of `key`, parsed; the threshold of "fatrelu" is in "hidden_act_param".
 Activation ReadActivation(const JsonObject& json, const std::string& key,
                           const std::string& if_absent);
 
@@ -45,10 +61,35 @@ void ReadDecoderHead(const JsonObject& json, ModelConfig& config);
 // num_labels from id2label or num_labels (2 when neither is there), and the labels' names.
 void ReadLabels(const JsonObject& config, ModelConfig& out);
 
-// "rope_scaling": none, linear or llama3; Error{kInput} for others.
-void ReadRotaryScaling(const JsonObject& config, RotaryConfig& out);
+// How a family spells its rotary positions, and the reference's defaults.
+struct RotaryKeys {
+  double default_base = 10000;
+  std::string base = "rope_theta";  // at the top of config.json
+  std::string share = {};           // of each head that is rotated; "": all of it
+  double default_share = 1;
+  // Of layers with a window, in families where theirs differ.
+  std::optional<double> default_local_base = std::nullopt;
+  std::string local_base = {};
+};
+// Position kind, rotary and local_rotary from "rope_parameters", or from "rope_scaling" and `keys`.
+// Error{kInput} for kinds of scaling other than linear and llama3.
+void ReadRotary(const JsonObject& json, const RotaryKeys& keys, ModelConfig& config);
 
-// A token id, -1 when absent, null or -1. Lists (several end tokens) give their first.
+// layer_attention from "layer_types", or from `is_windowed` where it is absent. After the window.
+void ReadLayerTypes(const JsonObject& json, ModelConfig& config,
+                    const std::function<bool(int64_t layer_idx)>& is_windowed);
+
+// LLaMA's layout, which many have: its tensors' names, a Family of them (sizes are the reference's
+// defaults), and what most of them read from config.json.
+ModelNames LlamaNames(const ModelConfig& config);
+Family LlamaLike(const std::string& name, const std::string& class_name, int64_t vocab,
+                 int64_t hidden, int64_t neurons);
+void ReadLlamaLike(const JsonObject& json, const RotaryKeys& rotary, ModelConfig& config);
+
+// The key is there, if only as null: what null means differs from what its absence means.
+bool IsThere(const JsonObject& json, const std::string& key);
+
+// A token id, -1 when null, -1 or an empty list. Lists (several end tokens) give their first.
 int64_t ReadTokenId(const JsonObject& config, const std::string& key, const ModelConfig& sizes,
                     int64_t if_absent = -1);
 

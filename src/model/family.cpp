@@ -2,17 +2,22 @@
 
 #include <algorithm>
 
+#include "model/config_keys.h"
 #include "model/families.h"
+#include "model/foreign_classes.h"
+#include "model/stored_names.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
 
 const std::vector<Family>& Families() {
   static const std::vector<Family> families = {
-      T5Family(),     BertFamily(),    RobertaFamily(), DistilBertFamily(), Gpt2Family(),
-      OptFamily(),    GptNeoXFamily(), LlamaFamily(),   MistralFamily(),    Qwen2Family(),
-      GemmaFamily(),  PhiFamily(),     FalconFamily(),  BartFamily(),       M2M100Family(),
-      MarianFamily(), PegasusFamily()};
+      T5Family(),       BertFamily(),       RobertaFamily(), DistilBertFamily(), Gpt2Family(),
+      OptFamily(),      GptNeoXFamily(),    LlamaFamily(),   MistralFamily(),    Qwen2Family(),
+      Qwen3Family(),    SmolLm3Family(),    GraniteFamily(), Olmo2Family(),      GemmaFamily(),
+      Gemma2Family(),   Gemma3Family(),     PhiFamily(),     Phi3Family(),       StableLmFamily(),
+      NemotronFamily(), Starcoder2Family(), FalconFamily(),  BartFamily(),       M2M100Family(),
+      MarianFamily(),   PegasusFamily()};
   return families;
 }
 
@@ -30,7 +35,16 @@ namespace {
 
 int64_t ReadSize(const JsonObject& json, const SizeKey& key, int64_t max, int64_t derived) {
   if (key.key.empty()) return derived;
-  return json.GetInt(key.key, 1, max, key.if_absent > 0 ? key.if_absent : derived);
+  const int64_t if_absent = key.if_absent > 0 ? key.if_absent : derived;
+  if (key.old_key.empty() || !json.Has(key.old_key)) {
+    return json.GetInt(key.key, 1, max, if_absent);
+  }
+  const int64_t old = json.GetInt(key.old_key, 1, max);
+  if (const int64_t size = json.GetInt(key.key, 1, max, old); size != old) {
+    throw InputError(json.PathOf(key.key), " is ", size, ", and ", key.old_key,
+                     ", its old name, is ", old, "; one of them must go");
+  }
+  return old;
 }
 
 void ReadStack(const JsonObject& json, const StackKeys& keys, int64_t hidden, StackConfig& stack) {
@@ -59,12 +73,15 @@ void CheckStack(const JsonObject& json, const ConfigKeys& all_keys, const StackK
                      ", which does not divide into ", stack.num_kv_heads, " key heads",
                      keys.kv_heads.key.empty() ? "" : StrCat(" (", keys.kv_heads.key, ")"));
   }
-  if (config.position == PositionKind::kRotary &&
-      (config.rotary.dims < 2 || config.rotary.dims % 2 != 0 ||
-       config.rotary.dims > stack.head_dim)) {
+  if (config.position != PositionKind::kRotary) return;
+  for (const int64_t dims :
+       {config.rotary.dims, config.local_rotary.value_or(config.rotary).dims}) {
+    // Of an odd number one more is rotated, as the reference does.
+    if (dims >= 1 && dims + dims % 2 <= stack.head_dim) continue;
     throw InputError(json.PathOf(keys.heads.key), " is ", stack.num_heads, ": heads of ",
-                     stack.head_dim, " dimensions, of which ", config.rotary.dims,
-                     " are to be rotated; expected an even number of at most ", stack.head_dim);
+                     stack.head_dim, " dimensions, of which ", dims,
+                     " are to be rotated; expected an even number of 2 to ", stack.head_dim,
+                     ", or an odd one below that");
   }
 }
 
@@ -78,9 +95,26 @@ void CheckSizes(const JsonObject& json, const ConfigKeys& keys, ModelConfig& con
   }
 }
 
+// One way to say one thing: what differs between layers is said only where it does.
+void Simplify(ModelConfig& config) {
+  auto& layers = config.layer_attention;
+  if (std::none_of(layers.begin(), layers.end(),
+                   [](const auto& layer) { return layer.windowed; }) &&
+      !layers.empty()) {
+    config.sliding_window = 0;
+  }
+  if (config.sliding_window == 0) {
+    for (LayerAttention& layer : layers) layer.windowed = true;
+    config.local_rotary.reset();
+  }
+  const auto is_plain = [](const LayerAttention& layer) { return layer == LayerAttention(); };
+  if (std::all_of(layers.begin(), layers.end(), is_plain)) layers.clear();
+}
+
 }  // namespace
 
-ModelConfig ParseModelConfig(const Json& json_text, const std::string& where) {
+ModelConfig ParseModelConfig(const Json& json_text, const std::string& where,
+                             std::vector<std::string>* warnings) {
   const JsonObject json(json_text, where);
   const std::string model_type = json.GetString("model_type");
   std::vector<std::string> known;
@@ -88,6 +122,7 @@ ModelConfig ParseModelConfig(const Json& json_text, const std::string& where) {
     const std::vector<std::string>& types = family.model_types;
     known.insert(known.end(), types.begin(), types.end());
     if (std::find(types.begin(), types.end(), model_type) == types.end()) continue;
+    CheckClass(json, family);
     const ConfigKeys& keys = family.keys;
     ModelConfig config;
     config.family = family.name;
@@ -101,7 +136,10 @@ ModelConfig ParseModelConfig(const Json& json_text, const std::string& where) {
                           : keys.encoder.layers.key.empty() ? Architecture::kDecoder
                                                             : Architecture::kEncoderDecoder;
     family.read_config(json, config);
+    ApplyForeignClass(json, config);
+    Simplify(config);
     CheckSizes(json, keys, config);
+    CheckUnreadKeys(json, family, warnings);
     return config;
   }
   throw InputError(json.PathOf("model_type"), " is ", Quoted(model_type),
@@ -121,33 +159,12 @@ ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, std::vector<std::s
 
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, const Json& json,
                             std::vector<std::string>* warnings) {
-  ModelConfig config = ParseModelConfig(json, (checkpoint.directory() / "config.json").string());
+  ModelConfig config =
+      ParseModelConfig(json, (checkpoint.directory() / "config.json").string(), warnings);
   const Family& family = GetFamily(config.family);
-  const auto warn = [&](const std::string& what) {
+  FindStoredNames(checkpoint, family, config, [&](const std::string& what) {
     if (warnings) warnings->push_back(StrCat(checkpoint.directory(), ": ", what));
-  };
-  const std::vector<std::string> stored = checkpoint.TensorNames();
-  const auto is_based = [&](const auto& name) { return name.starts_with(family.base_prefix); };
-  if (std::none_of(stored.begin(), stored.end(), is_based)) {
-    config.missing_prefix = family.base_prefix;
-  }
-  config.gamma_beta = std::any_of(stored.begin(), stored.end(),
-                                  [](const auto& name) { return name.ends_with(".gamma"); });
-  if (!config.missing_prefix.empty()) {
-    warn(StrCat("tensor names lack the prefix ", Quoted(config.missing_prefix),
-                ", as in old checkpoints; read as if they had it"));
-  }
-  if (config.gamma_beta) {
-    warn("norms are called gamma and beta, as in old checkpoints; read as weight and bias");
-  }
-  const ModelNames names = family.names(config);
-  if (config.architecture == Architecture::kDecoder && config.head == Head::kLanguageModel &&
-      !config.tied_embeddings && !config.head_bias &&
-      !checkpoint.Find(names.language_model_head + ".weight")) {
-    config.tied_embeddings = true;
-    warn(StrCat("has no ", Quoted(names.language_model_head + ".weight"),
-                "; the input embedding is used in its place"));
-  }
+  });
   return config;
 }
 

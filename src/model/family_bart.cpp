@@ -96,6 +96,8 @@ ModelNames Names(const ModelConfig& config) {
   names.decoder = Stack(config, "model.decoder.", true);
   names.language_model_head = "lm_head";
   names.logits_bias = "final_logits_bias";
+  names.tied_names = {"model.shared.weight", "model.encoder.embed_tokens.weight",
+                      "model.decoder.embed_tokens.weight"};
   return names;
 }
 
@@ -106,7 +108,8 @@ ModelNames BartNames(const ModelConfig& config) {
   return names;
 }
 
-Family Common(const std::string& name, int64_t vocab_size, int64_t max_positions, int64_t layers) {
+Family Common(const std::string& name, const std::string& class_name, int64_t vocab_size,
+              int64_t max_positions, int64_t layers) {
   const auto stack = [layers](const std::string& side) {
     return StackKeys{{side + "_layers", layers},
                      {side + "_attention_heads", 16},
@@ -117,6 +120,15 @@ Family Common(const std::string& name, int64_t vocab_size, int64_t max_positions
   Family family;
   family.name = name;
   family.model_types = {name};
+  family.class_names = {class_name};
+  family.unread_keys = {{"num_hidden_layers", "encoder_layers and decoder_layers count"},
+                        {"decoder_vocab_size", "as vocab_size, which both stacks share"},
+                        {"normalize_before", "of older code; each family has its place of norms"},
+                        {"normalize_embedding", "of older code"},
+                        {"add_final_layer_norm", "of older code"},
+                        {"add_bias_logits", "of older code"},
+                        {"static_position_embeddings", "of older code"},
+                        {"extra_pos_embeddings", "of older code"}};
   family.base_prefix = "model.";
   family.keys = {{"vocab_size", vocab_size},
                  {"d_model", 1024},
@@ -130,7 +142,7 @@ Family Common(const std::string& name, int64_t vocab_size, int64_t max_positions
 }  // namespace
 
 Family BartFamily() {
-  Family family = Common("bart", 50265, 1024, 12);
+  Family family = Common("bart", "Bart", 50265, 1024, 12);
   family.description = "encoder-decoder, post-norm, learned positions";
   family.source = "recorded outputs of transformers 4.44 (BartForConditionalGeneration)";
   family.read_config = ReadBart;
@@ -139,7 +151,7 @@ Family BartFamily() {
 }
 
 Family M2M100Family() {
-  Family family = Common("m2m_100", 128112, 1024, 12);
+  Family family = Common("m2m_100", "M2M100", 128112, 1024, 12);
   family.description =
       "encoder-decoder, pre-norm, sinusoidal positions (also NLLB); one vocabulary or two";
   family.source =
@@ -150,7 +162,7 @@ Family M2M100Family() {
 }
 
 Family MarianFamily() {
-  Family family = Common("marian", 58101, 1024, 12);
+  Family family = Common("marian", "Marian", 58101, 1024, 12);
   family.description = "encoder-decoder, post-norm, sinusoidal positions (Opus-MT)";
   family.source = "recorded outputs of transformers 4.44 (MarianMTModel)";
   family.read_config = ReadMarian;
@@ -158,7 +170,7 @@ Family MarianFamily() {
 }
 
 Family PegasusFamily() {
-  Family family = Common("pegasus", 50265, 1024, 12);
+  Family family = Common("pegasus", "Pegasus", 50265, 1024, 12);
   family.description = "encoder-decoder, pre-norm, sinusoidal positions";
   family.source = "recorded outputs of transformers 4.44 (PegasusForConditionalGeneration)";
   family.read_config = ReadPegasus;

@@ -152,6 +152,9 @@ Family DistilBertFamily() {
                  {{"n_layers", 6}, {"n_heads", 12}, {}, {}, {"hidden_dim", 3072}},
                  {}};
   family.read_config = ReadDistilBert;
+  family.unread_keys = {
+      {"sinusoidal_pos_embds", "says how the table of positions began before training"},
+      {"tie_weights_", "of other heads"}};
   family.names = DistilBertNames;
   return family;
 }

@@ -17,10 +17,12 @@ void ReadConfig(const JsonObject& json, ModelConfig& config) {
   // What counts depends on the layout, as in the reference: the new one ignores "multi_query" and
   // "parallel_attn", the old one "num_kv_heads".
   StackConfig& stack = config.decoder;
-  const bool grouped = json.GetBool("new_decoder_architecture", false);
+  // The 40B model was called RefinedWeb before "new_decoder_architecture" was said.
+  const bool grouped = json.GetBool("new_decoder_architecture", config.model_type == "RefinedWeb");
   const bool parallel = grouped || json.GetBool("parallel_attn", true);
   if (grouped) {
-    stack.num_kv_heads = json.GetInt("num_kv_heads", 1, kMaxWidth, stack.num_heads);
+    const std::string key = json.Has("n_head_kv") ? "n_head_kv" : "num_kv_heads";
+    stack.num_kv_heads = json.GetInt(key, 1, kMaxWidth, stack.num_heads);
     config.separate_ffn_norm = json.GetInt("num_ln_in_parallel_attn", 1, 2, 2) == 2;
   } else {
     stack.num_kv_heads = json.GetBool("multi_query", true) ? 1 : stack.num_heads;
@@ -28,11 +30,8 @@ void ReadConfig(const JsonObject& json, ModelConfig& config) {
   }
   config.norm_place = parallel ? NormPlace::kParallel : NormPlace::kPre;
   RefuseIf(json, "alibi", true, false);
-  config.position = PositionKind::kRotary;
   config.position_count = PositionCount::kReal;
-  config.rotary.dims = config.hidden / stack.num_heads;
-  config.rotary.base = json.GetNumber("rope_theta", 1, 1e12, 10000);
-  ReadRotaryScaling(json, config.rotary);
+  ReadRotary(json, {}, config);
   config.tied_embeddings = json.GetBool("tie_word_embeddings", true);
   config.eos_id = ReadTokenId(json, "eos_token_id", config, 11);
   config.pad_id = ReadTokenId(json, "pad_token_id", config);
@@ -64,16 +63,30 @@ ModelNames Names(const ModelConfig& config) {
 Family FalconFamily() {
   Family family;
   family.name = "falcon";
-  family.model_types = {"falcon"};
-  family.description = "decoder, attention and FFN side by side, rotary; 7B and 40B layouts";
-  family.source = "recorded outputs of transformers 4.44 (FalconForCausalLM)";
+  family.model_types = {"falcon", "RefinedWebModel", "RefinedWeb"};
+  family.class_names = {"Falcon", "RW", "RW"};
+  family.description =
+      "decoder, attention and FFN side by side, rotary; 7B and 40B layouts; ReluFalcon";
+  family.source = "recorded outputs of transformers 4.44 and 5.24 (FalconForCausalLM)";
   family.base_prefix = "transformer.";
-  family.keys = {
-      {"vocab_size", 65024},
-      {"hidden_size", 4544},
-      {},
-      {},
-      {{"num_hidden_layers", 32}, {"num_attention_heads", 71}, {}, {}, {"ffn_hidden_size"}}};
+  family.keys = {{"vocab_size", 65024},
+                 {"hidden_size", 4544},
+                 {},
+                 {},
+                 {{"num_hidden_layers", 32, "n_layer"},
+                  {"num_attention_heads", 71, "n_head"},
+                  {},
+                  {},
+                  {"ffn_hidden_size"}}};
+  constexpr const char* kOtherLayout = "of no meaning in this one of the two layouts";
+  family.unread_keys = {{"max_position_embeddings", kNoPositionTable},
+                        {"num_kv_heads", kOtherLayout},
+                        {"n_head_kv", kOtherLayout},
+                        {"multi_query", kOtherLayout},
+                        {"parallel_attn", kOtherLayout},
+                        {"num_ln_in_parallel_attn", kOtherLayout},
+                        {"apply_residual_connection_post_layernorm",
+                         "the residual stream would start behind the norm", false}};
   family.read_config = ReadConfig;
   family.names = Names;
   return family;

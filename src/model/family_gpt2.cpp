@@ -47,6 +47,9 @@ Family Gpt2Family() {
   Family family;
   family.name = "gpt2";
   family.model_types = {"gpt2"};
+  family.class_names = {"GPT2"};
+  family.unread_keys = {{"n_ctx", "as long as n_positions"},
+                        {"reorder_and_upcast_attn", "another order of the same sums"}};
   family.description = "decoder, learned positions; FFN matrices stored transposed";
   family.source = "recorded outputs of transformers 4.44 (GPT2LMHeadModel)";
   family.base_prefix = "transformer.";

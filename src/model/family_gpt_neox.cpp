@@ -15,13 +15,9 @@ void ReadConfig(const JsonObject& json, ModelConfig& config) {
   config.norm_epsilon = json.GetNumber("layer_norm_eps", 0, 1, 1e-5);
   config.norm_place =
       json.GetBool("use_parallel_residual", true) ? NormPlace::kParallel : NormPlace::kPre;
-  config.position = PositionKind::kRotary;
   config.position_count = PositionCount::kReal;
-  const int64_t head_dim = config.hidden / config.decoder.num_heads;
-  config.rotary.dims = static_cast<int64_t>(static_cast<double>(head_dim) *
-                                            json.GetNumber("rotary_pct", 0, 1, 0.25));
-  config.rotary.base = json.GetNumber("rotary_emb_base", 1, 1e12, 10000);
-  ReadRotaryScaling(json, config.rotary);
+  ReadRotary(json, {.base = "rotary_emb_base", .share = "rotary_pct", .default_share = 0.25},
+             config);
   config.tied_embeddings = json.GetBool("tie_word_embeddings", false);
   config.eos_id = ReadTokenId(json, "eos_token_id", config, 2);
   config.pad_id = ReadTokenId(json, "pad_token_id", config);
@@ -50,8 +46,11 @@ Family GptNeoXFamily() {
   Family family;
   family.name = "gpt_neox";
   family.model_types = {"gpt_neox"};
+  family.class_names = {"GPTNeoX"};
+  family.unread_keys = {{"max_position_embeddings", kNoPositionTable},
+                        {"rope_theta", "the reference ignores it here"}};
   family.description = "decoder, attention and FFN side by side, partly rotary (Pythia)";
-  family.source = "recorded outputs of transformers 4.44 (GPTNeoXForCausalLM)";
+  family.source = "recorded outputs of transformers 4.44 and 5.24 (GPTNeoXForCausalLM)";
   family.base_prefix = "gpt_neox.";
   family.keys = {{"vocab_size", 50432},
                  {"hidden_size", 6144},

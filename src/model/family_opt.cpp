@@ -19,7 +19,8 @@ void ReadConfig(const JsonObject& json, ModelConfig& config) {
   config.norm_epsilon = 1e-5;
   const bool pre_norm = json.GetBool("do_layer_norm_before", true);
   config.norm_place = pre_norm ? NormPlace::kPre : NormPlace::kPost;
-  config.final_norm = pre_norm && !json.GetBool("_remove_final_layer_norm", false);
+  const bool no_final_norm = json.GetBool("_remove_final_layer_norm", false);
+  config.final_norm = pre_norm && !no_final_norm;
   config.embedding_width = json.GetInt("word_embed_proj_dim", 1, kMaxWidth, config.hidden);
   config.position = PositionKind::kLearned;
   config.position_count = PositionCount::kReal;
@@ -59,8 +60,9 @@ Family OptFamily() {
   Family family;
   family.name = "opt";
   family.model_types = {"opt"};
+  family.class_names = {"OPT"};
   family.description = "decoder, ReLU, learned positions; also the 350m layout";
-  family.source = "recorded outputs of transformers 4.44 (OPTForCausalLM)";
+  family.source = "recorded outputs of transformers 4.44 and 5.24 (OPTForCausalLM)";
   family.base_prefix = "model.";
   family.keys = {
       {"vocab_size", 50272},

@@ -13,13 +13,8 @@ void ReadConfig(const JsonObject& json, ModelConfig& config) {
   config.norm_epsilon = json.GetNumber("layer_norm_eps", 0, 1, 1e-5);
   config.norm_place = NormPlace::kParallel;
   config.separate_ffn_norm = false;
-  config.position = PositionKind::kRotary;
   config.position_count = PositionCount::kReal;
-  const int64_t head_dim = config.hidden / config.decoder.num_heads;
-  config.rotary.dims = static_cast<int64_t>(json.GetNumber("partial_rotary_factor", 0, 1, 0.5) *
-                                            static_cast<double>(head_dim));
-  config.rotary.base = json.GetNumber("rope_theta", 1, 1e12, 10000);
-  ReadRotaryScaling(json, config.rotary);
+  ReadRotary(json, {.share = "partial_rotary_factor", .default_share = 0.5}, config);
   RefuseIf(json, "qk_layernorm", true, false);
   RefuseIf(json, "tie_word_embeddings", true, false);
   config.eos_id = ReadTokenId(json, "eos_token_id", config, 2);
@@ -48,8 +43,10 @@ Family PhiFamily() {
   Family family;
   family.name = "phi";
   family.model_types = {"phi"};
+  family.class_names = {"Phi"};
+  family.unread_keys = {{"max_position_embeddings", kNoPositionTable}};
   family.description = "decoder, attention and FFN side by side after one norm, partly rotary";
-  family.source = "recorded outputs of transformers 4.44 (PhiForCausalLM)";
+  family.source = "recorded outputs of transformers 4.44 and 5.24 (PhiForCausalLM)";
   family.base_prefix = "model.";
   family.keys = {{"vocab_size", 51200},
                  {"hidden_size", 2048},

@@ -33,8 +33,9 @@ void ReadConfig(const JsonObject& json, ModelConfig& config) {
   ReadFeedForward(json, config);
   config.scale_attention = false;  // folded into the initialisation of the query weights
   config.tied_embeddings = json.GetBool("tie_word_embeddings", true);
-  config.logits_scale =
-      config.tied_embeddings ? 1.0 / std::sqrt(static_cast<double>(config.hidden)) : 1.0;
+  // transformers 5 says that it is tied whatever is in the file, and this besides.
+  const bool scaled = json.GetBool("scale_decoder_outputs", config.tied_embeddings);
+  config.logits_scale = scaled ? 1.0 / std::sqrt(static_cast<double>(config.hidden)) : 1.0;
   config.pad_id = ReadTokenId(json, "pad_token_id", config, 0);
   config.eos_id = ReadTokenId(json, "eos_token_id", config, 1);
   config.decoder_start_id = json.GetInt("decoder_start_token_id", 0, config.vocab_size - 1,
@@ -68,6 +69,8 @@ ModelNames Names(const ModelConfig& config) {
   names.encoder = Stack("encoder", 1, config.gated);
   names.decoder = Stack("decoder", 2, config.gated);
   names.language_model_head = "lm_head";
+  names.tied_names = {"shared.weight", "encoder.embed_tokens.weight",
+                      "decoder.embed_tokens.weight"};
   return names;
 }
 
@@ -77,6 +80,10 @@ Family T5Family() {
   Family family;
   family.name = "t5";
   family.model_types = {"t5"};
+  family.class_names = {"T5"};
+  family.unread_keys = {{"is_gated_act", "follows from feed_forward_proj"},
+                        {"dense_act_fn", "follows from feed_forward_proj"},
+                        {"n_positions", "positions are relative"}};
   family.description = "encoder-decoder, relative position bias; FFN ReLU (v1.0) or gated (v1.1)";
   family.source = "recorded outputs of transformers 4.44 (T5ForConditionalGeneration)";
   const StackKeys stack = {{"num_layers", 6}, {"num_heads", 8}, {}, {"d_kv", 64}, {"d_ff", 2048}};

@@ -1,43 +1,56 @@
 #include "moefy/model/ffn.h"
 
 #include <algorithm>
+#include <map>
 
 #include "moefy/base/error.h"
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/transformer.h"
 
 namespace moefy::model {
-namespace {
 
-at::Tensor ReadShaped(const io::Checkpoint& checkpoint, const std::string& name,
-                      const std::vector<int64_t>& shape) {
-  if (name.empty()) return {};
-  at::Tensor tensor = ReadTensor(checkpoint, name);
-  if (tensor.sizes() != at::IntArrayRef(shape)) {
-    throw InputError("tensor ", Quoted(name), " has shape ", FormatShape(tensor.sizes().vec()),
-                     "; expected ", FormatShape(shape));
-  }
-  return tensor;
-}
-
-}  // namespace
-
-FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec) {
+FfnWeights MakeFfnWeights(const FfnSpec& spec,
+                          const std::function<at::Tensor(const std::string& name)>& find) {
   const int64_t neurons = spec.num_neurons, hidden = spec.hidden;
-  const auto matrix = [&](const std::string& name, bool neurons_first) -> at::Tensor {
-    if (name.empty()) return {};
-    return neurons_first ? ReadShaped(checkpoint, name, {neurons, hidden})
-                         : ReadShaped(checkpoint, name, {hidden, neurons}).t();
+  const auto shaped = [&](const std::string& name, at::IntArrayRef shape) {
+    at::Tensor tensor = find(name);
+    if (tensor.sizes() != shape) {
+      throw InputError("tensor ", Quoted(name), " has shape ", FormatShape(tensor.sizes().vec()),
+                       "; expected ", FormatShape(shape.vec()));
+    }
+    return tensor;
+  };
+  // A matrix or a bias of one entry per neuron: `half` of a fused pair.
+  const auto rows = [&](const std::string& name, std::vector<int64_t> tail, int64_t half) {
+    if (name.empty()) return at::Tensor();
+    const int64_t parts = spec.fused() ? 2 : 1;
+    tail.insert(tail.begin(), parts * neurons);
+    const at::Tensor all = shaped(name, tail);
+    return parts == 1 ? all : all.narrow(0, half * neurons, neurons);
+  };
+  const auto first = [&](const std::string& name, int64_t half) {
+    if (name.empty()) return at::Tensor();
+    return spec.transposed ? shaped(name, {hidden, neurons}).t() : rows(name, {hidden}, half);
   };
   FfnWeights ffn;
-  ffn.w_in = matrix(spec.w_in, !spec.transposed);
-  ffn.b_in = ReadShaped(checkpoint, spec.b_in, {neurons});
-  ffn.w_gate = matrix(spec.w_gate, !spec.transposed);
-  ffn.b_gate = ReadShaped(checkpoint, spec.b_gate, {neurons});
-  ffn.w_out = matrix(spec.w_out, spec.transposed);
-  ffn.b_out = ReadShaped(checkpoint, spec.b_out, {hidden});
+  ffn.w_in = first(spec.w_in, 1);
+  ffn.b_in = rows(spec.b_in, {}, 1);
+  ffn.w_gate = first(spec.w_gate, 0);
+  ffn.b_gate = rows(spec.b_gate, {}, 0);
+  ffn.w_out = spec.transposed ? shaped(spec.w_out, {neurons, hidden})
+                              : shaped(spec.w_out, {hidden, neurons}).t();
+  if (!spec.b_out.empty()) ffn.b_out = shaped(spec.b_out, {hidden});
   ffn.activation = spec.activation;
   return ffn;
+}
+
+FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec) {
+  std::map<std::string, at::Tensor> read;  // the halves of a fused pair are read once
+  return MakeFfnWeights(spec, [&](const std::string& name) {
+    at::Tensor& tensor = read[name];
+    if (!tensor.defined()) tensor = ReadTensor(checkpoint, name);
+    return tensor;
+  });
 }
 
 FfnWeights FfnWeights::To(at::Device device) const {
@@ -49,19 +62,38 @@ FfnWeights FfnWeights::To(at::Device device) const {
   return moved;
 }
 
-at::Tensor Activate(Activation activation, const at::Tensor& x) {
-  switch (activation) {
+at::Tensor Activate(const Activation& activation, const at::Tensor& x) {
+  switch (activation.kind) {
     case Activation::kRelu:
       return at::relu(x);
+    case Activation::kRelu2:
+      return at::relu(x).square();
+    case Activation::kRelu6:
+      return at::clamp(x, 0, 6);
+    case Activation::kFatRelu:
+      return at::threshold(x, activation.threshold, 0);
+    case Activation::kLeakyRelu:
+      return at::leaky_relu(x, 0.01);
     case Activation::kGelu:
       return at::gelu(x);
+    case Activation::kGelu10:
+      return at::clamp(at::gelu(x), -10, 10);
     case Activation::kGeluTanh:
       return at::gelu(x, "tanh");
+    case Activation::kQuickGelu:
+      return x * at::sigmoid(x * 1.702);
     case Activation::kSilu:
       return at::silu(x);
+    case Activation::kMish:
+      return at::mish(x);
   }
   MOEFY_CHECK(false && "unknown activation");
   return {};
+}
+
+at::Tensor ActivateGated(const Activation& activation, const at::Tensor& gate,
+                         const at::Tensor& up) {
+  return Activate(activation, gate) * (activation.on_both ? Activate(activation, up) : up);
 }
 
 FfnSteps RunFfnSteps(const FfnWeights& ffn, const at::Tensor& x) {
@@ -73,7 +105,7 @@ FfnSteps RunFfnSteps(const FfnWeights& ffn, const at::Tensor& x) {
   }
   steps.up = in;
   steps.act = Activate(ffn.activation, at::linear(x, ffn.w_gate, ffn.b_gate));
-  steps.down_in = steps.act * in;
+  steps.down_in = steps.act * (ffn.activation.on_both ? Activate(ffn.activation, in) : in);
   return steps;
 }
 

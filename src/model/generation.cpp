@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/decoding_state.h"
+#include "model/families.h"
 #include "model/sampling.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
@@ -133,18 +134,20 @@ class TokenReader {
   TokenReader(const std::vector<JsonObject>& files, const ModelConfig& config)
       : files_(files), limit_(config.vocab_size - 1) {}
 
-  std::vector<int64_t> Ids(const std::string& key) const {
+  // Null and an empty list are none.
+  std::vector<int64_t> Ids(const std::string& key, const std::vector<int64_t>& if_absent) const {
     for (const JsonObject& file : files_) {
-      if (!file.Has(key)) continue;
+      if (!IsThere(file, key)) continue;
+      if (!file.Has(key)) return {};
       if (file.GetRaw(key).is_array()) return file.GetInts(key, 0, limit_);
       const int64_t id = file.GetInt(key, -1, limit_);
       return id < 0 ? std::vector<int64_t>{} : std::vector{id};
     }
-    return {};
+    return if_absent;
   }
   int64_t Id(const std::string& key, int64_t if_absent) const {
-    const std::vector<int64_t> ids = Ids(key);
-    return ids.empty() ? if_absent : ids.front();
+    const std::vector<int64_t> ids = Ids(key, {if_absent});
+    return ids.empty() ? -1 : ids.front();
   }
 
  private:
@@ -195,8 +198,8 @@ GenerationOptions ReadGenerationOptions(const std::filesystem::path& directory,
   for (size_t i = 0; i < json.size(); ++i) files.emplace_back(json[i], paths[i].string());
   const TokenReader read(files, config);
   GenerationOptions options;
-  options.eos_ids = read.Ids("eos_token_id");
-  if (options.eos_ids.empty() && config.eos_id >= 0) options.eos_ids = {config.eos_id};
+  options.eos_ids = read.Ids(
+      "eos_token_id", config.eos_id >= 0 ? std::vector{config.eos_id} : std::vector<int64_t>{});
   options.decoder_start_id = read.Id("decoder_start_token_id", config.decoder_start_id);
   options.forced_bos_id = read.Id("forced_bos_token_id", -1);
   options.forced_eos_id = read.Id("forced_eos_token_id", -1);

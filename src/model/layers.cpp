@@ -55,6 +55,21 @@ at::Tensor Packing::Unpack(const at::Tensor& packed) const {
 
 namespace {
 
+// x [rows, heads * head_dim], normed all together or by head; as it is where there is no norm.
+at::Tensor NormHeads(const Norm& norm, QkNorm kind, int64_t num_heads, const at::Tensor& x) {
+  if (!norm.defined()) return x;
+  if (kind == QkNorm::kAll) return norm(x);
+  return norm(x.reshape({x.size(0), num_heads, -1})).flatten(1);
+}
+
+// Scores, which may be changed in place where nothing is differentiated.
+at::Tensor CapScores(const at::Tensor& scores, double cap) {
+  if (cap == 0) return scores;
+  if (at::GradMode::is_enabled()) return at::tanh(scores / cap) * cap;
+  at::Tensor in_place = scores;
+  return in_place.div_(cap).tanh_().mul_(cap);
+}
+
 // [rows, heads * head_dim] -> [batch, heads, tokens, head_dim]
 at::Tensor ToHeads(const at::Tensor& packed, int64_t num_heads, const Packing& packing) {
   return packing.Unpack(packed)
@@ -71,7 +86,8 @@ at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotatio
 // tokens, heads * head_dim]. One head at a time on each thread, so that its scores never leave the
 // cache and nothing is copied to be multiplied; LibTorch without MKL would otherwise start and join
 // its threads for every head. Not differentiable, and for the CPU.
-at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at::Tensor& bias) {
+at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at::Tensor& bias,
+                        double softcap) {
   const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2), dim = q.size(3);
   const int64_t queries_per_key = heads / memory.keys.size(1);
   const at::Tensor full_bias =
@@ -82,7 +98,8 @@ at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at:
     const at::NoGradGuard no_grad;  // each thread has its own mode
     for (int64_t i = begin; i < end; ++i) {
       const int64_t b = i / heads, head = i % heads, key_head = head / queries_per_key;
-      at::Tensor scores = at::mm(q[b][head], memory.keys[b][key_head].t());  // [tokens, keys]
+      at::Tensor scores =  // [tokens, keys]
+          CapScores(at::mm(q[b][head], memory.keys[b][key_head].t()), softcap);
       if (full_bias.defined()) scores.add_(full_bias[b][head]);
       at::Tensor mixed = by_head[b][head];
       at::mm_out(mixed, at::softmax(scores, -1), memory.values[b][key_head]);
@@ -93,12 +110,13 @@ at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at:
 
 // The same of all heads at once, [batch, tokens, heads * head_dim]: for gradients, and for a token
 // or two, where a head is no work, and for GPUs.
-at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias) {
+at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias,
+                        double softcap) {
   const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2);
   const int64_t kv_heads = memory.keys.size(1), keys = memory.keys.size(2);
   // The query heads of one key head are further queries to it: nothing is repeated.
   if (kv_heads != heads) q = q.reshape({batch, kv_heads, -1, q.size(3)});
-  at::Tensor scores = at::matmul(q, memory.keys.transpose(2, 3));
+  at::Tensor scores = CapScores(at::matmul(q, memory.keys.transpose(2, 3)), softcap);
   scores = scores.view({batch, heads, tokens, keys});
   if (bias.defined()) {
     scores = at::GradMode::is_enabled() ? scores + bias : scores.add_(bias);
@@ -114,14 +132,17 @@ at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor
 
 KeysValues Attention::Project(const at::Tensor& x, const Packing& packing,
                               const Rotation& rotation) const {
+  const auto to_keys = [&](const at::Tensor& keys) {
+    return ToHeads(
+        RotateRows(NormHeads(key_norm, qk_norm, num_kv_heads, keys), num_kv_heads, rotation),
+        num_kv_heads, packing);
+  };
   if (!fused.kernel) {
-    return {ToHeads(RotateRows(key(x), num_kv_heads, rotation), num_kv_heads, packing),
-            ToHeads(value(x), num_kv_heads, packing)};
+    return {to_keys(key(x)), ToHeads(value(x), num_kv_heads, packing)};
   }
   const at::Tensor all = fused(x);
   const int64_t queries = num_heads * head_dim, keys = num_kv_heads * head_dim;
-  return {ToHeads(RotateRows(all.narrow(1, queries, keys), num_kv_heads, rotation), num_kv_heads,
-                  packing),
+  return {to_keys(all.narrow(1, queries, keys)),
           ToHeads(all.narrow(1, queries + keys, keys), num_kv_heads, packing),
           all.narrow(1, 0, queries)};
 }
@@ -129,12 +150,13 @@ KeysValues Attention::Project(const at::Tensor& x, const Packing& packing,
 at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
                                  const Rotation& rotation, const KeysValues& memory,
                                  const at::Tensor& bias) const {
-  const at::Tensor queries = memory.queries.defined() ? memory.queries : query(x);
+  const at::Tensor queries = NormHeads(query_norm, qk_norm, num_heads,
+                                       memory.queries.defined() ? memory.queries : query(x));
   at::Tensor q = ToHeads(RotateRows(queries, num_heads, rotation), num_heads, packing);
   if (scale != 1.0) q = q * scale;
   const at::Tensor mixed = at::GradMode::is_enabled() || q.size(2) <= 2 || !q.is_cpu()
-                               ? AttendAtOnce(q, memory, bias)
-                               : AttendByHead(q, memory, bias);
+                               ? AttendAtOnce(q, memory, bias, softcap)
+                               : AttendByHead(q, memory, bias, softcap);
   return output(packing.Pack(mixed));
 }
 

@@ -26,6 +26,7 @@ struct Norm {
   at::Tensor weight;  // [hidden]; undefined: no norm here
   at::Tensor bias;    // [hidden]; undefined: RMS norm
   double epsilon = 0;
+  bool defined() const { return weight.defined(); }
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
@@ -64,8 +65,11 @@ struct Attention {
   Linear fused;  // query, key and value one below the other, in place of the three
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
-  int64_t head_dim = 0;  // of `fused`
+  int64_t head_dim = 0;
   double scale = 1.0;
+  double softcap = 0;         // c: scores become c tanh(score / c) before biases; 0: they do not
+  Norm query_norm, key_norm;  // before the rotation
+  QkNorm qk_norm = QkNorm::kNone;
 
   // x [key rows, hidden]
   KeysValues Project(const at::Tensor& x, const Packing& packing, const Rotation& rotation) const;

@@ -12,6 +12,7 @@ namespace {
 std::string ClassName(const Json& config) {
   if (!config.is_object() || !config.contains("model_type")) return "";
   for (const Family& family : Families()) {
+    if (!family.keys.decoder.layers.key.empty()) continue;
     for (size_t i = 0; i < family.class_names.size(); ++i) {
       if (config.at("model_type") == family.model_types[i]) return family.class_names[i];
     }

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <set>
 
+#include "model/families.h"
+#include "model/stored_names.h"
 #include "moefy/base/error.h"
 #include "moefy/model/device.h"
 #include "moefy/model/family.h"
@@ -22,15 +24,84 @@ at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name)
                        std::vector<int64_t>(info.shape.begin(), info.shape.end()), at::kFloat);
 }
 
-// Tensors that older checkpoints hold though they follow from the rest: tied copies of the
-// embeddings, masks, position tables.
-bool IsSuperfluous(const std::string& name) {
+// Tensors that checkpoints hold though they follow from the rest or belong to no model: masks,
+// position tables, a bias that old T5 files have and nothing reads, a language model's head where
+// another is in use.
+bool IsSuperfluous(const std::string& name, const ModelConfig& config) {
   static const std::vector<std::string> kEndings = {
-      "lm_head.weight", "embed_out.weight", "encoder.embed_tokens.weight",
-      "attn.bias",      "attention.bias",   "decoder.embed_tokens.weight",
-      "masked_bias",    "inv_freq",         "position_ids"};
-  return std::any_of(kEndings.begin(), kEndings.end(),
-                     [&](const std::string& ending) { return name.ends_with(ending); });
+      "attn.bias",    "attention.bias",
+      "masked_bias",  "inv_freq",
+      "position_ids", "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
+  if (config.head != Head::kLanguageModel && name.ends_with("lm_head.weight")) return true;
+  return std::ranges::any_of(kEndings,
+                             [&](const std::string& ending) { return name.ends_with(ending); });
+}
+
+// What the tensors of the model's class are called, that is, begin with: any in its blocks, and
+// those of its parts.
+class ClassNames {
+ public:
+  ClassNames(const ModelConfig& config, const ModelNames& names) : config_(config) {
+    for (const StackNames* stack : {&names.encoder, &names.decoder}) {
+      for (const std::string* name :
+           {&stack->w_in, &stack->attention.query, &stack->attention.qkv}) {
+        if (const size_t at = name->find("{}"); at != std::string::npos) {
+          blocks_.insert(StoredName(config, name->substr(0, at)));
+        }
+      }
+      for (const std::string* name :
+           {&stack->token_embedding, &stack->project_in, &stack->position_embedding,
+            &stack->token_type_embedding, &stack->embedding_norm, &stack->final_norm,
+            &stack->project_out}) {
+        AddPart(*name);
+      }
+    }
+    if (config.head == Head::kLanguageModel) AddPart(names.language_model_head);
+  }
+
+  bool Has(const std::string& name) const {
+    for (const std::string& block : blocks_) {
+      if (name.starts_with(block) && name.size() > block.size() && name[block.size()] >= '0' &&
+          name[block.size()] <= '9') {
+        return true;
+      }
+    }
+    return std::ranges::any_of(parts_, [&](const auto& part) { return name.starts_with(part); });
+  }
+
+ private:
+  void AddPart(const std::string& name) {
+    if (!name.empty()) parts_.insert(StoredName(config_, name + "."));
+  }
+
+  const ModelConfig& config_;
+  std::set<std::string> blocks_, parts_;
+};
+
+// Tensors of the file that the model does not use: of its class, which is an error, and others.
+struct UnusedTensors {
+  std::vector<std::string> of_class, others;
+};
+
+UnusedTensors FindUnused(const io::Checkpoint& checkpoint, const ModelConfig& config,
+                         const std::set<std::string>& expected) {
+  const ModelNames names = GetFamily(config.family).names(config);
+  const ClassNames of_class(config, names);
+  std::set<std::string> tied;
+  for (const std::string& name : TiedNames(config, names)) tied.insert(StoredName(config, name));
+  std::set<std::string> copies;  // of the embedding, if they are what their names say
+  for (const std::string& name : names.tied_names) copies.insert(config.added_prefix + name);
+  UnusedTensors unused;
+  for (const std::string& name : checkpoint.TensorNames()) {
+    if (expected.contains(name) || IsSuperfluous(name, config)) continue;
+    const bool is_copy = std::ranges::any_of(tied, [&](const std::string& used) {
+      return expected.contains(used) && AreEqual(checkpoint, name, used);
+    });
+    if (is_copy) continue;
+    (of_class.Has(name) || copies.contains(name) ? unused.of_class : unused.others)
+        .push_back(Quoted(name));
+  }
+  return unused;
 }
 
 // "" or what config.json says of the extents that disagree: " (d_model 48)".
@@ -74,17 +145,22 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
     throw InputError(checkpoint.directory(), " does not hold the ", config.family,
                      " model that its config.json describes:\n  ", Join(problems, "\n  "));
   }
-  if (!warnings) return;
-  std::vector<std::string> unused;
-  for (const std::string& name : checkpoint.TensorNames()) {
-    if (!expected_names.contains(name) && !IsSuperfluous(name)) unused.push_back(Quoted(name));
+  auto [of_class, others] = FindUnused(checkpoint, config, expected_names);
+  const auto shown = [](std::vector<std::string>& names) {
+    const bool more = names.size() > kShown;
+    if (more) names.resize(kShown);
+    return Join(names) + (more ? ", ..." : "");
+  };
+  if (const size_t count = of_class.size(); count > 0) {
+    throw InputError(checkpoint.directory(), " holds ", count, count == 1 ? " tensor" : " tensors",
+                     " that a ", config.family,
+                     " model has no use for by its config.json: ", shown(of_class),
+                     "; what was trained with them computes something else without");
   }
-  if (unused.empty()) return;
-  const size_t count = unused.size();
-  if (count > kShown) unused.resize(kShown);
+  if (others.empty() || !warnings) return;
+  const size_t count = others.size();
   warnings->push_back(StrCat(count, count == 1 ? " tensor is" : " tensors are",
-                             " not used by the model: ", Join(unused),
-                             count > kShown ? ", ..." : ""));
+                             " not used by the model: ", shown(others)));
 }
 
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,

@@ -60,11 +60,17 @@ void RotateHeads(float* x, int64_t heads, int64_t head_dim, const float* cos, co
   }
 }
 
+void Softcap(float cap, int64_t size, float* x) {
+  if (cap == 0) return;
+  for (int64_t i = 0; i < size; ++i) x[i] = cap * std::tanh(x[i] / cap);
+}
+
 void Attend(const AttendArgs& args) {
   float* const scores = args.scores;
   for (int64_t key = 0; key < args.num_keys; ++key) {
     scores[key] = Dot(args.query, args.keys + key * args.key_stride, args.head_dim);
   }
+  Softcap(args.softcap, args.num_keys, scores);
   for (const float* bias : args.biases) {
     if (!bias) continue;
     for (int64_t key = 0; key < args.num_keys; ++key) scores[key] += bias[key];

@@ -16,7 +16,10 @@ void NormRow(const Norm& norm, const float* x, int64_t width, float* y);
 void RotateHeads(float* x, int64_t heads, int64_t head_dim, const float* cos, const float* sin,
                  int64_t half);
 
-// One head of one row: softmax(q keys^T + biases) values.
+// x becomes cap * tanh(x / cap); 0: stays.
+void Softcap(float cap, int64_t size, float* x);
+
+// One head of one row: softmax(softcap(q keys^T) + biases) values.
 struct AttendArgs {
   const float* query = nullptr;   // [head_dim]
   const float* keys = nullptr;    // row of key i at keys + i * key_stride
@@ -25,6 +28,7 @@ struct AttendArgs {
   int64_t value_stride = 0;
   int64_t num_keys = 0;
   int64_t head_dim = 0;
+  float softcap = 0;            // Softcap()
   const float* biases[2] = {};  // [num_keys] or null
   float* scores = nullptr;      // room for [num_keys]
   float* out = nullptr;         // [head_dim]

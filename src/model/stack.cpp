@@ -67,6 +67,7 @@ Attention Builder::MakeAttention(const AttentionNames& names, const StackConfig&
   Attention attention;
   attention.num_heads = stack.num_heads;
   attention.num_kv_heads = stack.num_kv_heads;
+  attention.head_dim = stack.head_dim;
   if (names.qkv.empty()) {
     attention.query = linear(names.query);
     attention.key = linear(names.key);
@@ -76,8 +77,14 @@ Attention Builder::MakeAttention(const AttentionNames& names, const StackConfig&
   }
   attention.output = linear(names.output);
   if (config_.scale_attention) {
-    attention.scale = 1.0 / std::sqrt(static_cast<double>(stack.head_dim));
+    attention.scale = config_.attention_scale > 0
+                          ? config_.attention_scale
+                          : 1.0 / std::sqrt(static_cast<double>(stack.head_dim));
   }
+  attention.softcap = config_.attention_softcap;
+  attention.qk_norm = config_.qk_norm;
+  attention.query_norm = MakeNorm(LayerName(names.query_norm, layer_idx));
+  attention.key_norm = MakeNorm(LayerName(names.key_norm, layer_idx));
   if (config_.scale_attention_by_layer) attention.scale /= static_cast<double>(layer_idx + 1);
   return attention;
 }
@@ -96,9 +103,11 @@ Stack Builder::MakeStack(const StackNames& names, const StackConfig& config) con
     Block block;
     block.attention_norm = MakeNorm(LayerName(names.attention_norm, layer_idx));
     block.attention = MakeAttention(names.attention, config, layer_idx);
+    block.attention_post_norm = MakeNorm(LayerName(names.attention_post_norm, layer_idx));
     block.cross_norm = MakeNorm(LayerName(names.cross_norm, layer_idx));
     if (!names.cross.query.empty()) block.cross = MakeAttention(names.cross, config, layer_idx);
     block.ffn_norm = MakeNorm(LayerName(names.ffn_norm, layer_idx));
+    block.ffn_post_norm = MakeNorm(LayerName(names.ffn_post_norm, layer_idx));
     stack.blocks.push_back(std::move(block));
   }
   stack.relative_bias = Weight(names.relative_bias);
@@ -108,22 +117,7 @@ Stack Builder::MakeStack(const StackNames& names, const StackConfig& config) con
 }
 
 FfnWeights Builder::MakeFfn(const FfnSpec& spec) const {
-  const auto vector = [&](const std::string& name) {
-    return name.empty() ? at::Tensor() : parameters_.at(name);
-  };
-  const auto matrix = [&](const std::string& name, bool neurons_first) -> at::Tensor {
-    if (name.empty()) return {};
-    return neurons_first ? parameters_.at(name) : parameters_.at(name).t();
-  };
-  FfnWeights ffn;
-  ffn.w_in = matrix(spec.w_in, !spec.transposed);
-  ffn.b_in = vector(spec.b_in);
-  ffn.w_gate = matrix(spec.w_gate, !spec.transposed);
-  ffn.b_gate = vector(spec.b_gate);
-  ffn.w_out = matrix(spec.w_out, spec.transposed);
-  ffn.b_out = vector(spec.b_out);
-  ffn.activation = spec.activation;
-  return ffn;
+  return MakeFfnWeights(spec, [&](const std::string& name) { return parameters_.at(name); });
 }
 
 at::Tensor Builder::MakeLogitsBias(const std::string& name) const {

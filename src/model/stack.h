@@ -14,9 +14,11 @@ namespace moefy::model {
 struct Block {
   Norm attention_norm;
   Attention attention;
+  Norm attention_post_norm;
   Norm cross_norm;
   std::optional<Attention> cross;
   Norm ffn_norm;
+  Norm ffn_post_norm;
 };
 
 struct Stack {

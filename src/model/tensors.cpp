@@ -45,11 +45,12 @@ class Collector {
     Weight(name, transposed ? std::vector{in, out} : std::vector{out, in});
     if (bias) Add(name + ".bias", {out});
   }
-  void Norm(const std::string& name) {
+  void Norm(const std::string& name) { Norm(name, hidden_); }
+  void Norm(const std::string& name, const Extent& width) {
     if (name.empty()) return;
     const NormSuffixes suffixes = SuffixesOfNorms(config_);
-    Add(name + suffixes.weight, {hidden_});
-    if (config_.norm == NormKind::kLayerNorm) Add(name + suffixes.bias, {hidden_});
+    Add(name + suffixes.weight, {width});
+    if (config_.norm == NormKind::kLayerNorm) Add(name + suffixes.bias, {width});
   }
   void Attention(const AttentionNames& names, int64_t layer_idx, const StackConfig& stack,
                  const StackKeys& keys) {
@@ -73,6 +74,10 @@ class Collector {
     linear(names.key, kv, hidden_, config_.qkv_bias);
     linear(names.value, kv, hidden_, config_.qkv_bias);
     linear(names.output, hidden_, queries, config_.attention_output_bias);
+    const Extent head{stack.head_dim, ""};
+    const bool by_head = config_.qk_norm == QkNorm::kHead;
+    Norm(LayerName(names.query_norm, layer_idx), by_head ? head : queries);
+    Norm(LayerName(names.key_norm, layer_idx), by_head ? head : kv);
   }
   void Stack(const StackNames& names, const StackConfig& stack, const StackKeys& keys,
              int64_t vocab_size) {
@@ -94,15 +99,21 @@ class Collector {
       const auto at_layer = [&](const std::string& name) { return LayerName(name, layer_idx); };
       Norm(at_layer(names.attention_norm));
       Attention(names.attention, layer_idx, stack, keys);
+      Norm(at_layer(names.attention_post_norm));
       Norm(at_layer(names.cross_norm));
       Attention(names.cross, layer_idx, stack, keys);
       Norm(at_layer(names.ffn_norm));
+      Norm(at_layer(names.ffn_post_norm));
       const Extent neurons = FromKey(keys.neurons, stack.num_neurons);
       const auto linear = [&](const std::string& name, const Extent& out, const Extent& in) {
         Linear(at_layer(name), out, in, config_.ffn_bias, config_.transposed);
       };
-      linear(names.w_gate, neurons, hidden_);
-      linear(names.w_in, neurons, hidden_);
+      if (!names.w_gate.empty() && names.w_gate == names.w_in) {  // a fused pair
+        linear(names.w_in, {2 * neurons.value, StrCat("2 x ", neurons.text)}, hidden_);
+      } else {
+        linear(names.w_gate, neurons, hidden_);
+        linear(names.w_in, neurons, hidden_);
+      }
       linear(names.w_out, hidden_, neurons);
     }
     layers_.clear();
@@ -179,7 +190,11 @@ std::string LayerName(const std::string& name_template, int64_t layer_idx) {
 }
 
 std::string StoredName(const ModelConfig& config, const std::string& name) {
-  return name.starts_with(config.missing_prefix) ? name.substr(config.missing_prefix.size()) : name;
+  const std::string stored =
+      config.added_prefix +
+      (name.starts_with(config.missing_prefix) ? name.substr(config.missing_prefix.size()) : name);
+  const auto alias = config.aliases.find(stored);
+  return alias == config.aliases.end() ? stored : alias->second;
 }
 
 NormSuffixes SuffixesOfNorms(const ModelConfig& config) {

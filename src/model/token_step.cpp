@@ -42,7 +42,10 @@ void TokenStep::Run(const int64_t* ids, const int64_t* mask, int64_t batch) {
   Embed(ids);
   AppendKeyBias(mask, batch);
   if (stack_.relative_bias.defined()) FillRelativeBias();
-  if (config_.position == PositionKind::kRotary) FillRotation();
+  if (config_.position == PositionKind::kRotary) {
+    FillRotation(config_.rotary, buffers_.angles);
+    if (config_.local_rotary) FillRotation(*config_.local_rotary, buffers_.local_angles);
+  }
   for (size_t layer_idx = 0; layer_idx < stack_.blocks.size(); ++layer_idx) RunBlock(layer_idx);
   Logits(batch);
   ++state_.length;
@@ -126,16 +129,16 @@ void TokenStep::FillRelativeBias() {
   }
 }
 
-void TokenStep::FillRotation() {
-  if (!buffers_.frequencies.defined()) buffers_.frequencies = RotaryFrequencies(config_.rotary);
-  const int64_t half = buffers_.frequencies.size(0);
-  GrowTo(buffers_.cos, rows_ * half);
-  GrowTo(buffers_.sin, rows_ * half);
+void TokenStep::FillRotation(const RotaryConfig& rotary, StepBuffers::Angles& angles) {
+  if (!angles.frequencies.defined()) angles.frequencies = RotaryFrequencies(rotary);
+  const int64_t half = angles.frequencies.size(0);
+  GrowTo(angles.cos, rows_ * half);
+  GrowTo(angles.sin, rows_ * half);
   for (int64_t i = 0; i < rows_ * half; ++i) {
     const float angle = static_cast<float>(buffers_.positions[static_cast<size_t>(i / half)]) *
-                        buffers_.frequencies.data_ptr<float>()[i % half];
-    buffers_.cos[static_cast<size_t>(i)] = std::cos(angle);
-    buffers_.sin[static_cast<size_t>(i)] = std::sin(angle);
+                        angles.frequencies.data_ptr<float>()[i % half];
+    angles.cos[static_cast<size_t>(i)] = std::cos(angle);
+    angles.sin[static_cast<size_t>(i)] = std::sin(angle);
   }
 }
 
@@ -157,25 +160,28 @@ void TokenStep::RunBlock(size_t layer_idx) {
     return;
   }
   const bool pre_norm = config_.norm_place == NormPlace::kPre;
-  const auto residual = [&](const Norm& norm, const auto& sub_layer) {
-    if (pre_norm)
+  const auto residual = [&](const Norm& norm, const Norm& post_norm, const auto& sub_layer) {
+    if (pre_norm && norm.defined())
       NormRows(norm, b.x, b.in);
     else
       std::copy_n(b.x.data(), size, b.in.data());
     sub_layer();
+    if (post_norm.defined()) NormRows(post_norm, b.out, b.out);
+    Scale(config_.residual_scale, size, b.out.data());
     Add(b.out.data(), size, b.x.data());
     if (!pre_norm) NormRows(norm, b.x, b.x);
   };
-  residual(block.attention_norm, [&] { SelfAttention(layer_idx); });
-  if (block.cross) residual(block.cross_norm, [&] { CrossAttention(layer_idx); });
-  residual(block.ffn_norm, [&] { feed_forward(b.out); });
+  residual(block.attention_norm, block.attention_post_norm, [&] { SelfAttention(layer_idx); });
+  if (block.cross) residual(block.cross_norm, {}, [&] { CrossAttention(layer_idx); });
+  residual(block.ffn_norm, block.ffn_post_norm, [&] { feed_forward(b.out); });
 }
 
 void TokenStep::SelfAttention(size_t layer_idx) {
   const Attention& attention = stack_.blocks[layer_idx].attention;
-  const Projected projected = Project(attention);
+  const Projected projected = Project(layer_idx);
   AppendKeysValues(layer_idx, projected);
-  const int64_t keys = state_.length + 1, window = config_.sliding_window;
+  const bool windowed = config_.attention_of(static_cast<int64_t>(layer_idx)).windowed;
+  const int64_t keys = state_.length + 1, window = windowed ? config_.sliding_window : 0;
   const int64_t first = window > 0 ? std::max<int64_t>(0, keys - window) : 0;
   Attend(attention, projected.queries, state_.self[layer_idx], first, keys, state_.key_bias,
          stack_.relative_bias.defined() ? buffers_.bias.data() : nullptr);
@@ -190,7 +196,8 @@ void TokenStep::CrossAttention(size_t layer_idx) {
          nullptr);
 }
 
-TokenStep::Projected TokenStep::Project(const Attention& attention) {
+TokenStep::Projected TokenStep::Project(size_t layer_idx) {
+  const Attention& attention = stack_.blocks[layer_idx].attention;
   const int64_t dim = config_.decoder.head_dim;
   const int64_t queries = attention.num_heads * dim, keys = attention.num_kv_heads * dim;
   const float* const in = buffers_.in.data();
@@ -208,15 +215,32 @@ TokenStep::Projected TokenStep::Project(const Attention& attention) {
     attention.key.kernel->ForwardInto(in, rows_, projected.keys.data);
     attention.value.kernel->ForwardInto(in, rows_, projected.values.data);
   }
-  if (config_.position != PositionKind::kRotary) return projected;
-  const int64_t half = buffers_.frequencies.size(0);
-  for (int64_t row = 0; row < rows_; ++row) {
-    const float* const cos = buffers_.cos.data() + row * half;
-    const float* const sin = buffers_.sin.data() + row * half;
-    RotateHeads(projected.queries[row], attention.num_heads, dim, cos, sin, half);
-    RotateHeads(projected.keys[row], attention.num_kv_heads, dim, cos, sin, half);
+  const LayerAttention layer = config_.attention_of(static_cast<int64_t>(layer_idx));
+  const StepBuffers::Angles* angles = nullptr;
+  if (config_.position == PositionKind::kRotary && layer.rotary) {
+    angles = layer.windowed && config_.local_rotary ? &buffers_.local_angles : &buffers_.angles;
   }
+  PrepareHeads(projected.queries, attention.num_heads, attention.query_norm, attention.qk_norm,
+               angles);
+  PrepareHeads(projected.keys, attention.num_kv_heads, attention.key_norm, attention.qk_norm,
+               angles);
   return projected;
+}
+
+// Queries or keys: normed where there is a norm, rotated where there are angles.
+void TokenStep::PrepareHeads(const Rows& heads, int64_t num_heads, const Norm& norm, QkNorm kind,
+                             const StepBuffers::Angles* angles) {
+  const int64_t dim = config_.decoder.head_dim;
+  const int64_t width = kind == QkNorm::kAll ? num_heads * dim : dim;
+  for (int64_t row = 0; row < rows_; ++row) {
+    for (int64_t first = 0; norm.defined() && first < num_heads * dim; first += width) {
+      NormRow(norm, heads[row] + first, width, heads[row] + first);
+    }
+    if (!angles) continue;
+    const int64_t half = angles->frequencies.size(0);
+    RotateHeads(heads[row], num_heads, dim, angles->cos.data() + row * half,
+                angles->sin.data() + row * half, half);
+  }
 }
 
 // Texts that have ended get zeros: nobody sees them, but they are read.
@@ -265,6 +289,7 @@ void TokenStep::Attend(const Attention& attention, const Rows& queries, const Ke
       Scale(attention.scale, dim, query);
       AttendArgs args = all;
       args.query = query;
+      args.softcap = static_cast<float>(attention.softcap);
       args.keys = keys.data_ptr<float>() + text * keys.stride(0) + key_head * keys.stride(1) +
                   first_key * args.key_stride;
       args.values = values.data_ptr<float>() + text * values.stride(0) +
@@ -307,6 +332,7 @@ void TokenStep::Logits(int64_t batch) {
     float* const of_text = logits + buffers_.texts[static_cast<size_t>(row)] * vocab;
     if (of_text != logits + row * vocab) std::copy_n(logits + row * vocab, vocab, of_text);
     if (logits_bias_.defined()) Add(logits_bias_.data_ptr<float>(), vocab, of_text);
+    Softcap(static_cast<float>(config_.logits_softcap), vocab, of_text);
   }
 }
 

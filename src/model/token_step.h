@@ -29,9 +29,13 @@ struct StepBuffers {
   std::vector<float> mixed;        // [rows][heads][head_dim]
   std::vector<float> scores;       // [rows][heads][keys]
   std::vector<float> bias;         // [heads][keys], of relative positions
-  std::vector<float> cos, sin;     // [rows][rotated dimensions / 2]
-  at::Tensor frequencies;          // [rotated dimensions / 2]
-  at::Tensor logits;               // [batch][vocab]
+  // Of layers that see all tokens, and of those with a window.
+  struct Angles {
+    std::vector<float> cos, sin;  // [rows][rotated dimensions / 2]
+    at::Tensor frequencies;       // [rotated dimensions / 2]
+  };
+  Angles angles, local_angles;
+  at::Tensor logits;  // [batch][vocab]
 };
 
 class TokenStep {
@@ -59,9 +63,11 @@ class TokenStep {
   void Embed(const int64_t* ids);
   void AppendKeyBias(const int64_t* mask, int64_t batch);
   void FillRelativeBias();
-  void FillRotation();
+  void FillRotation(const RotaryConfig& rotary, StepBuffers::Angles& angles);
   void RunBlock(size_t layer_idx);
-  Projected Project(const Attention& attention);
+  Projected Project(size_t layer_idx);
+  void PrepareHeads(const Rows& heads, int64_t num_heads, const Norm& norm, QkNorm kind,
+                    const StepBuffers::Angles* angles);
   void AppendKeysValues(size_t layer_idx, const Projected& projected);
   void Attend(const Attention& attention, const Rows& queries, const KeysValues& memory,
               int64_t first_key, int64_t end_key, const at::Tensor& key_bias,

@@ -64,19 +64,39 @@ struct Transformer::Impl {
     return stack.embedding_norm.weight.defined() ? stack.embedding_norm(x) : x;
   }
 
-  // What is added to the scores of self-attention.
-  at::Tensor SelfBias(const Stack& stack, const Packing& packing, DecodingState* state) const {
+  // What self-attention is told of positions, by kind of layer: with a window or without.
+  struct Positions {
+    at::Tensor bias;  // added to its scores
+    Rotation rotation;
+  };
+  struct PositionsByKind {
+    Positions windowed, all;
+  };
+  PositionsByKind MakePositions(const Stack& stack, const Packing& packing,
+                                const at::Tensor& positions, DecodingState* state) const {
     const int64_t tokens = packing.tokens(), before = state ? state->length : 0;
-    at::Tensor bias = state ? state->AppendKeyBias(packing) : packing.KeyBias();
-    if (stack.causal) {
-      bias =
-          AddBias(bias, CausalBias(before, tokens, before + tokens, config.sliding_window, device));
+    const at::Tensor keys = state ? state->AppendKeyBias(packing) : packing.KeyBias();
+    const at::Tensor relative =
+        stack.relative_bias.defined()
+            ? RelativeBias(stack.relative_bias, before, tokens, before + tokens, !stack.causal,
+                           config.relative_max_distance)
+            : at::Tensor();
+    const auto bias = [&](int64_t window) {
+      at::Tensor all = keys;
+      if (stack.causal) {
+        all = AddBias(all, CausalBias(before, tokens, before + tokens, window, device));
+      }
+      return AddBias(all, relative);
+    };
+    PositionsByKind made;
+    made.windowed.bias = bias(config.sliding_window);
+    made.all.bias = config.sliding_window > 0 ? bias(0) : made.windowed.bias;
+    if (config.position == PositionKind::kRotary) {
+      made.all.rotation = MakeRotation(config.rotary, positions);
+      made.windowed.rotation =
+          config.local_rotary ? MakeRotation(*config.local_rotary, positions) : made.all.rotation;
     }
-    if (stack.relative_bias.defined()) {
-      bias = AddBias(bias, RelativeBias(stack.relative_bias, before, tokens, before + tokens,
-                                        !stack.causal, config.relative_max_distance));
-    }
-    return bias;
+    return made;
   }
 
   // A padded batch through a stack -> [rows, width]. `ids` and `mask` are as they were given, all
@@ -91,24 +111,23 @@ struct Transformer::Impl {
     const at::Tensor positions = packing.Pack(  // [rows]
         TokenPositions(config, ids, mask, state ? state->length : 0, counts).to(device));
     at::Tensor x = Embed(stack, ids.to(device), token_types, packing, positions);
-    Rotation rotation;
-    if (config.position == PositionKind::kRotary) {
-      rotation = MakeRotation(config.rotary, positions);
-    }
-    const at::Tensor bias = SelfBias(stack, packing, state);
+    const PositionsByKind by_kind = MakePositions(stack, packing, positions, state);
     const at::Tensor memory_bias = memory_packing.KeyBias();
     const auto report = [&](const at::Tensor& states, const auto&... name) {
       if (sink) sink(StrCat(stack.prefix, name...), packing.Unpack(states));
     };
     const auto self_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = stack.blocks[i].attention;
+      const LayerAttention layer = config.attention_of(static_cast<int64_t>(i));
+      const Positions& at_layer = layer.windowed ? by_kind.windowed : by_kind.all;
+      const Rotation rotation = layer.rotary ? at_layer.rotation : Rotation{};
       KeysValues keys_values = attention.Project(in, packing, rotation);
       if (state) {
         const at::Tensor queries = keys_values.queries;
         keys_values = state->Append(i, keys_values);
         keys_values.queries = queries;
       }
-      return attention(in, packing, rotation, keys_values, bias);
+      return attention(in, packing, rotation, keys_values, at_layer.bias);
     };
     const auto cross_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = *stack.blocks[i].cross;
@@ -127,10 +146,20 @@ struct Transformer::Impl {
       report(out, "ffn.", i, ".output");
       return out;
     };
-    // One sub-layer with its norm and residual sum.
+    const auto normed = [](const Norm& norm, const at::Tensor& of) {
+      return norm.defined() ? norm(of) : of;
+    };
+    // What a sub-layer adds to the residual stream.
+    const auto added = [&](const Norm& post_norm, const at::Tensor& out) {
+      const at::Tensor term = normed(post_norm, out);
+      return config.residual_scale == 1.0 ? term : term * config.residual_scale;
+    };
+    // One sub-layer with its norms and residual sum.
     const bool pre_norm = config.norm_place == NormPlace::kPre;
-    const auto residual = [&](const Norm& norm, const auto& sub_layer, size_t i) {
-      x = pre_norm ? x + sub_layer(i, norm(x)) : norm(x + sub_layer(i, x));
+    const auto residual = [&](const Norm& norm, const Norm& post_norm, const auto& sub_layer,
+                              size_t i) {
+      x = pre_norm ? x + added(post_norm, sub_layer(i, normed(norm, x)))
+                   : norm(x + added(post_norm, sub_layer(i, x)));
     };
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
       report(x, "hidden_states.", i);
@@ -141,9 +170,9 @@ struct Transformer::Impl {
         x = x + self_attention(i, in) + feed_forward(i, ffn_in.contiguous());
         continue;
       }
-      residual(block.attention_norm, self_attention, i);
-      if (block.cross) residual(block.cross_norm, cross_attention, i);
-      residual(block.ffn_norm, feed_forward, i);
+      residual(block.attention_norm, block.attention_post_norm, self_attention, i);
+      if (block.cross) residual(block.cross_norm, {}, cross_attention, i);
+      residual(block.ffn_norm, block.ffn_post_norm, feed_forward, i);
     }
     if (stack.final_norm.weight.defined()) x = stack.final_norm(x);
     if (stack.project_out.defined()) x = stack.project_out(x);
@@ -154,8 +183,10 @@ struct Transformer::Impl {
 
   // x [rows, width] -> [rows, vocab]
   at::Tensor Logits(const at::Tensor& x) const {
-    const at::Tensor logits = output(config.logits_scale != 1.0 ? x * config.logits_scale : x);
-    return logits_bias.defined() ? logits + logits_bias : logits;
+    at::Tensor logits = output(config.logits_scale != 1.0 ? x * config.logits_scale : x);
+    if (logits_bias.defined()) logits = logits + logits_bias;
+    const double cap = config.logits_softcap;
+    return cap > 0 ? at::tanh(logits / cap) * cap : logits;
   }
 
   // The output projection is the last linear map to be exchanged for a kernel.

@@ -1,6 +1,7 @@
 #include "moefy/pipeline/inspect.h"
 
 #include <numeric>
+#include <set>
 
 #include "moefy/base/error.h"
 #include "moefy/model/family.h"
@@ -41,10 +42,11 @@ Inspection Inspect(const std::filesystem::path& path) {
     out.bytes_by_dtype[std::string(io::DTypeName(info.dtype))] += info.num_bytes();
   }
   for (const model::FfnSpec& spec : out.ffns) {
-    for (const std::string* name :
-         {&spec.w_in, &spec.b_in, &spec.w_gate, &spec.b_gate, &spec.w_out, &spec.b_out}) {
-      if (!name->empty()) {
-        out.ffn_parameters += io::NumElements(checkpoint.Get(*name).shape).value_or(0);
+    const std::set<std::string> names = {spec.w_in,   spec.b_in,  spec.w_gate,
+                                         spec.b_gate, spec.w_out, spec.b_out};  // fused ones once
+    for (const std::string& name : names) {
+      if (!name.empty()) {
+        out.ffn_parameters += io::NumElements(checkpoint.Get(name).shape).value_or(0);
       }
     }
   }

@@ -17,8 +17,8 @@ namespace {
 std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
                                      std::vector<std::string>& warnings) {
   if (!options.ffn.empty()) return split::FindNamedFfns(dense, options.ffn, warnings);
-  const model::ModelConfig config = model::ReadModelConfig(dense);
-  model::CheckParameters(dense, config);
+  const model::ModelConfig config = model::ReadModelConfig(dense, &warnings);
+  model::CheckParameters(dense, config, &warnings);
   return model::FfnSpecs(config);
 }
 

@@ -14,9 +14,9 @@ at::Tensor FirstBiases(const model::FfnWeights& ffn) {
   return at::stack({or_zeros(ffn.b_gate), or_zeros(ffn.b_in)});
 }
 
-at::Tensor CombineProducts(const at::Tensor& products, model::Activation activation) {
-  const at::Tensor act = model::Activate(activation, products[0]);
-  return products.size(0) == 1 ? act : act * products[1];
+at::Tensor CombineProducts(const at::Tensor& products, const model::Activation& activation) {
+  return products.size(0) == 1 ? model::Activate(activation, products[0])
+                               : model::ActivateGated(activation, products[0], products[1]);
 }
 
 }  // namespace moefy::route

@@ -12,6 +12,6 @@ at::Tensor FirstMatrices(const model::FfnWeights& ffn);
 // What is added to their products, zeros where the FFN adds nothing: [matrices, neurons].
 at::Tensor FirstBiases(const model::FfnWeights& ffn);
 // products [matrices, tokens, neurons], biases added -> what enters W_out [tokens, neurons].
-at::Tensor CombineProducts(const at::Tensor& products, model::Activation activation);
+at::Tensor CombineProducts(const at::Tensor& products, const model::Activation& activation);
 
 }  // namespace moefy::route

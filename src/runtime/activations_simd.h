@@ -43,12 +43,43 @@ HWY_INLINE Vector ErfGelu(Tag d, Vector x) {
   return hn::Mul(x, share);
 }
 
-HWY_INLINE Vector Apply(Tag d, Map map, Vector x) {
-  switch (map) {
-    case Map::kRelu:  // written so that NaN stays NaN
-      return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+// x tanh(log(1 + e^x)): with n = e^x (e^x + 2) it is x n / (n + 2).
+HWY_INLINE Vector Mish(Tag d, Vector x) {
+  const Vector two = hn::Set(d, 2.0f);
+  const Vector e = hn::Exp(d, hn::Clamp(x, hn::Set(d, -87.0f), hn::Set(d, 20.0f)));
+  const Vector n = hn::Mul(e, hn::Add(e, two));
+  return hn::Mul(x, hn::Div(n, hn::Add(n, two)));
+}
+
+// Written so that NaN stays NaN.
+HWY_INLINE Vector Relu(Tag d, Vector x) { return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x); }
+HWY_INLINE Vector AtMost(Tag d, Vector x, float most) {
+  const Vector limit = hn::Set(d, most);
+  return hn::IfThenElse(hn::Gt(x, limit), limit, x);
+}
+
+HWY_INLINE Vector Apply(Tag d, const Map& map, Vector x) {
+  switch (map.kind) {
+    case Map::kRelu:
+      return Relu(d, x);
+    case Map::kRelu2: {
+      const Vector positive = Relu(d, x);
+      return hn::Mul(positive, positive);
+    }
+    case Map::kRelu6:
+      return AtMost(d, Relu(d, x), 6.0f);
+    case Map::kFatRelu:
+      return hn::IfThenZeroElse(hn::Le(x, hn::Set(d, map.threshold)), x);
+    case Map::kLeakyRelu:
+      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, hn::Set(d, 0.01f)), x);
     case Map::kGelu:
       return ErfGelu(d, x);
+    case Map::kGelu10:  // never below -10
+      return AtMost(d, ErfGelu(d, x), 10.0f);
+    case Map::kQuickGelu:
+      return hn::Mul(x, Sigmoid(d, hn::Mul(x, hn::Set(d, 1.702f))));
+    case Map::kMish:
+      return Mish(d, x);
     case Map::kGeluTanh: {  // 0.5 (1 + tanh u) is sigmoid(2u)
       const Vector cubic = hn::MulAdd(hn::Mul(hn::Mul(x, x), x), hn::Set(d, 0.044715f), x);
       return hn::Mul(x, Sigmoid(d, hn::Mul(cubic, hn::Set(d, 1.5957691216f))));

@@ -40,14 +40,14 @@ void ChunkRun::RouterProduct(int which, int64_t tile, int64_t token_item) const 
     args.x_scale = scratch_.inverse_norms.data();
     args.hidden = router_->hidden;
     args.w_in = router_->w1 + n * router_->hidden;
-    args.map = Map::kTanh;
+    args.map = {Map::kTanh};
     args.h = scratch_.hidden.data() + first_token * router_stride_ + n;
   } else {
     args.x = scratch_.hidden.data();
     args.x_stride = router_stride_;
     args.hidden = router_->num_experts;
     args.w_in = router_->w2 + n * router_->num_experts;
-    args.map = Map::kNone;
+    args.map = {Map::kNone};
     args.h = scratch_.scores.data() + first_token * router_stride_ + n;
   }
   FirstProduct(args);
@@ -110,7 +110,7 @@ void ChunkRun::RunSecondProduct(int64_t item, int thread) const {
     }
   }
   SecondProductArgs args;
-  args.sparse = experts_.activation == model::Activation::kRelu || experts_.min_magnitude;
+  args.sparse = experts_.activation.makes_zeros() || experts_.min_magnitude;
   args.format = experts_.format;
   const int64_t width = BytesPerWeight(experts_.format);
   for (size_t i = 0; i < scratch_.tiles.size(); ++i) {

@@ -144,6 +144,7 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
           Vector gate_value = hn::LoadU(d, gate + r * kTileNeurons + n);
           if (args.gate_scale) gate_value = hn::Mul(gate_value, hn::LoadU(d, args.gate_scale + n));
           if (args.b_gate) gate_value = hn::Add(gate_value, hn::LoadU(d, args.b_gate + n));
+          if (args.map.on_both) value = Apply(d, args.map, value);
           value = hn::Mul(value, Apply(d, args.map, gate_value));
         } else {
           value = Apply(d, args.map, value);
@@ -162,7 +163,7 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
         live |= bits << n;
       }
       if (!args.live) continue;
-      const bool zeros = args.map == Map::kRelu || args.min_magnitude;
+      const bool zeros = args.map.makes_zeros || args.min_magnitude;
       args.live[begin + r] = zeros ? static_cast<uint32_t>(live) & all : all;
     }
   }

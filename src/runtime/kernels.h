@@ -12,10 +12,31 @@
 namespace moefy::runtime {
 
 // What happens to a sum: an FFN's activation, or what a router does.
-enum class Map { kRelu, kGelu, kGeluTanh, kSilu, kTanh, kNone };
-Map MapOf(model::Activation activation);
+struct Map {
+  enum Kind {
+    kRelu,
+    kRelu2,
+    kRelu6,
+    kFatRelu,
+    kLeakyRelu,
+    kGelu,
+    kGelu10,
+    kGeluTanh,
+    kQuickGelu,
+    kSilu,
+    kMish,
+    kTanh,
+    kNone
+  };
+  Kind kind = kRelu;
+  float threshold = 0;       // kFatRelu
+  bool on_both = false;      // also of what is multiplied with the gate
+  bool makes_zeros = false;  // most results are exactly zero
+};
+Map MapOf(const model::Activation& activation);
 
-// h = map(s x W_in^T + b_in), or map(x W_gate^T) * (x W_in^T + b_in), of some tokens and one tile.
+// h = map(s x W_in^T + b_in), or map(x W_gate^T) * (x W_in^T + b_in), the latter mapped too where
+// the map is on both, of some tokens and one tile.
 struct FirstProductArgs {
   const float* x = nullptr;  // row of token t at x + t * x_stride
   int64_t x_stride = 0;
@@ -34,10 +55,10 @@ struct FirstProductArgs {
   const float* b_in = nullptr;           // [width] or null; readable likewise
   const float* b_gate = nullptr;         // as b_in, or null
   const float* min_magnitude = nullptr;  // [width] or null; less of a neuron is none. Likewise
-  Map map = Map::kRelu;
+  Map map;
   float* h = nullptr;  // row of the i-th of `tokens` at h + i * h_stride; whole blocks written
   int64_t h_stride = 0;
-  // [num_tokens] or null, bit n: neuron n is not zero. All, unless ReLU or min_magnitude make
+  // [num_tokens] or null, bit n: neuron n is not zero. All, unless the map or min_magnitude makes
   // zeros.
   uint32_t* live = nullptr;
 };

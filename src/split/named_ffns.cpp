@@ -13,7 +13,7 @@ namespace moefy::split {
 namespace {
 
 constexpr const char* kForm =
-    "expected W_IN:W_OUT[:gate=W_GATE][:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed]";
+    "expected W_IN:W_OUT[:gate=W_GATE|:fused][:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed]";
 
 // One --ffn, taken apart. Names are templates.
 struct Pattern {
@@ -41,6 +41,8 @@ Pattern ParsePattern(const std::string& text) {
     const std::string value = equals == std::string::npos ? "" : parts[i].substr(equals + 1);
     if (key == "transposed" && equals == std::string::npos) {
       pattern.transposed = true;
+    } else if (key == "fused" && equals == std::string::npos) {
+      pattern.w_gate = pattern.w_in;
     } else if (key == "act") {
       try {
         pattern.activation = model::ParseActivation(value, "act");
@@ -51,10 +53,16 @@ Pattern ParsePattern(const std::string& text) {
       *found->second = value;
     } else {
       fail(Quoted(parts[i]), " is not one of its parts",
-           DidYouMean(key, {"gate", "b_in", "b_gate", "act", "transposed"}));
+           DidYouMean(key, {"gate", "fused", "b_in", "b_gate", "act", "transposed"}));
     }
   }
   if (!pattern.b_gate.empty() && pattern.w_gate.empty()) fail("b_gate needs a gate");
+  if (pattern.w_gate == pattern.w_in && pattern.transposed) {
+    fail("a fused pair that is stored [in, out] is not supported");
+  }
+  if (pattern.w_gate == pattern.w_in && !pattern.b_gate.empty()) {
+    fail("the bias of a fused pair is b_in, of both halves");
+  }
   const auto num_numbers = [](const std::string& name) {
     return name.empty()
                ? -1
@@ -230,8 +238,9 @@ class Finder {
     spec.w_gate = Substitute(pattern.w_gate, numbers);
     spec.b_in =
         pattern.b_in.empty() ? BiasOf(checkpoint_, spec.w_in) : Substitute(pattern.b_in, numbers);
-    spec.b_gate = pattern.b_gate.empty() ? BiasOf(checkpoint_, spec.w_gate)
-                                         : Substitute(pattern.b_gate, numbers);
+    spec.b_gate = spec.fused()             ? spec.b_in
+                  : pattern.b_gate.empty() ? BiasOf(checkpoint_, spec.w_gate)
+                                           : Substitute(pattern.b_gate, numbers);
     spec.transposed = pattern.transposed;
     spec.activation = pattern.activation;
     const io::TensorInfo& w_in = checkpoint_.Get(spec.w_in);
@@ -242,7 +251,15 @@ class Finder {
     }
     spec.num_neurons = static_cast<int64_t>(w_in.shape[spec.transposed ? 1 : 0]);
     spec.hidden = static_cast<int64_t>(w_in.shape[spec.transposed ? 0 : 1]);
-    const std::vector<int64_t> row = {spec.num_neurons}, in = {spec.num_neurons, spec.hidden},
+    const int64_t parts = spec.fused() ? 2 : 1;
+    if (spec.num_neurons % parts != 0) {
+      problems_.push_back(StrCat("W_IN ", Quoted(spec.w_in), " has ", spec.num_neurons,
+                                 " rows; a fused pair has two for each neuron"));
+      return;
+    }
+    spec.num_neurons /= parts;
+    const std::vector<int64_t> row = {parts * spec.num_neurons},
+                               in = {parts * spec.num_neurons, spec.hidden},
                                out = {spec.hidden, spec.num_neurons};
     Check("W_OUT", spec.w_out, spec.transposed ? in : out, spec);
     Check("gate", spec.w_gate, spec.transposed ? out : in, spec);

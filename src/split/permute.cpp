@@ -41,6 +41,17 @@ void GatherAny(const std::byte* in, std::byte* out, const std::vector<int64_t>& 
   }
 }
 
+// The order, and again for each further part of as many entries.
+std::vector<int64_t> Repeated(std::vector<int64_t> order, int64_t copies) {
+  const size_t size = order.size();
+  for (int64_t copy = 1; copy < copies; ++copy) {
+    for (size_t i = 0; i < size; ++i) {
+      order.push_back(order[i] + copy * static_cast<int64_t>(size));
+    }
+  }
+  return order;
+}
+
 }  // namespace
 
 std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoint& checkpoint,
@@ -49,7 +60,7 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
   std::map<std::string, Permutation, std::less<>> permutations;
   std::vector<std::string> problems;
   const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, NeuronAxis axis,
-                       const ExpertPlan& plan) {
+                       const ExpertPlan& plan, int64_t copies) {
     if (name.empty()) return;
     const io::TensorInfo* info = checkpoint.Find(name);
     if (!info) {
@@ -69,7 +80,7 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
                                 " packs several neurons into one byte; cannot be reordered"));
       return;
     }
-    Permutation permutation{inverse ? plan.Inverse() : plan.order(), axis};
+    Permutation permutation{Repeated(inverse ? plan.Inverse() : plan.order(), copies), axis};
     if (!permutations.try_emplace(name, std::move(permutation)).second) {
       problems.push_back(StrCat("tensor ", Quoted(name), " belongs to two FFNs"));
     }
@@ -77,19 +88,25 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
   for (const auto& [spec, plan] : ffns) {
     MOEFY_CHECK(spec.num_neurons == plan.num_neurons());
     // A neuron's entries in a matrix [neurons, hidden] or, stored the other way, [hidden, neurons].
+    if (spec.fused()) {  // twice as many rows: the gate's, then the others', in one order
+      add(spec.w_in, {2 * spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan, 2);
+      add(spec.b_in, {2 * spec.num_neurons}, NeuronAxis::kRows, plan, 2);
+      add(spec.w_out, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan, 1);
+      continue;
+    }
     const auto add_matrix = [&, &spec = spec, &plan = plan](const std::string& name,
                                                             bool neurons_first) {
       if (neurons_first) {
-        add(name, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan);
+        add(name, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan, 1);
       } else {
-        add(name, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan);
+        add(name, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan, 1);
       }
     };
     add_matrix(spec.w_in, !spec.transposed);
     add_matrix(spec.w_gate, !spec.transposed);
     add_matrix(spec.w_out, spec.transposed);
-    add(spec.b_in, {spec.num_neurons}, NeuronAxis::kRows, plan);
-    add(spec.b_gate, {spec.num_neurons}, NeuronAxis::kRows, plan);
+    add(spec.b_in, {spec.num_neurons}, NeuronAxis::kRows, plan, 1);
+    add(spec.b_gate, {spec.num_neurons}, NeuronAxis::kRows, plan, 1);
   }
   if (!problems.empty()) throw InputError(checkpoint.directory(), ": ", Join(problems, "\n  "));
   return permutations;

@@ -13,7 +13,7 @@
 namespace moefy::split {
 
 // The neurons are the rows (w_in, w_gate, biases) or the columns (w_out) of a tensor; of matrices
-// that are stored transposed the other way round.
+// that are stored transposed the other way round. A fused pair has two rows per neuron.
 enum class NeuronAxis { kRows, kColumns };
 
 // out[position] = in[order[position]] along the axis.

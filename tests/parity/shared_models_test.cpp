@@ -15,17 +15,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Directories of goldens/ with models that are dense, "family/case".
+// Directories with models that are dense, of transformers 4 and 5: "goldens5/family/case".
 std::vector<std::string> Cases() {
   const std::vector<std::string> not_dense = {"mixtral", "olmoe", "qwen2_moe", "tokenizers"};
+  // Recorded from families and heads that moefy does not run yet.
+  const std::vector<std::string> not_yet = {"albert",  "bert",       "deberta_v2", "distilbert",
+                                            "electra", "modernbert", "roberta",    "xlm-roberta",
+                                            "t5",      "mt5",        "umt5"};
   std::vector<std::string> cases;
-  const fs::path root = tests::SharedData() / "goldens";
-  if (!fs::is_directory(root)) return cases;
-  for (const auto& family : fs::directory_iterator(root)) {
-    const std::string name = family.path().filename().string();
-    if (!family.is_directory() || std::ranges::find(not_dense, name) != not_dense.end()) continue;
-    for (const auto& entry : fs::directory_iterator(family.path())) {
-      cases.push_back(name + "/" + entry.path().filename().string());
+  for (const std::string release : {"goldens", "goldens5"}) {
+    const fs::path root = tests::SharedData() / release;
+    if (!fs::is_directory(root)) continue;
+    const auto& left_out = release == "goldens" ? not_dense : not_yet;
+    for (const auto& family : fs::directory_iterator(root)) {
+      const std::string name = family.path().filename().string();
+      if (!family.is_directory() || std::ranges::find(left_out, name) != left_out.end()) continue;
+      for (const auto& entry : fs::directory_iterator(family.path())) {
+        cases.push_back(release + "/" + name + "/" + entry.path().filename().string());
+      }
     }
   }
   std::ranges::sort(cases);
@@ -36,7 +43,7 @@ class SharedModels : public testing::TestWithParam<std::string> {};
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SharedModels);
 
 TEST_P(SharedModels, EqualTheReference) {
-  const fs::path directory = tests::SharedData() / "goldens" / GetParam();
+  const fs::path directory = tests::SharedData() / GetParam();
   const io::Checkpoint checkpoint = io::Checkpoint::Open(directory);
   std::vector<std::string> warnings;
   model::Transformer transformer = model::LoadTransformer(checkpoint, &warnings);

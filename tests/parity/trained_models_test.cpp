@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "golden.h"
@@ -121,6 +122,30 @@ TEST(TrainedModels, StoriesCostWhatIsPublished) {
   }
   EXPECT_EQ(tokens, 1804);
   EXPECT_NEAR(nats / static_cast<double>(tokens), 1.2664, 5e-5);
+}
+
+TEST(TrainedModels, WikiTextCostsSmolLm2WhatIsPublished) {
+  const fs::path models = tests::PretrainedModels();
+  if (models.empty()) GTEST_SKIP() << "MOEFY_MODELS is not set";
+  const fs::path directory = models / "smollm2-135m-instruct";
+  const fs::path data = tests::SharedData() / "data" / "wikitext2" / "test.txt";
+  if (!fs::exists(directory) || !fs::exists(data)) GTEST_SKIP() << "no " << directory;
+  const auto tokenizer = text::LoadTokenizer(directory);
+  const at::NoGradGuard no_grad;
+  model::Transformer transformer = model::LoadTransformer(io::Checkpoint::Open(directory));
+  constexpr int64_t kWindows = 4, kTokens = 512;
+  const std::vector<int64_t> ids = tokenizer->Encode(ReadTextFile(data).substr(0, 40000)).ids;
+  ASSERT_GE(ids.size(), static_cast<size_t>(kWindows * kTokens));
+  double nats = 0;
+  for (int64_t window = 0; window < kWindows; ++window) {
+    model::ForwardInputs inputs;
+    inputs.input_ids = at::tensor(ids, at::kLong).narrow(0, window * kTokens, kTokens).unsqueeze(0);
+    nats += tests::Loss(transformer.Forward(inputs).logits, inputs.input_ids, /*causal=*/true)
+                .item<double>();
+  }
+  const double perplexity = std::exp(nats / kWindows);
+  std::printf("perplexity %.3f\n", perplexity);
+  EXPECT_NEAR(perplexity, 25.4, 0.05);  // published with one decimal
 }
 
 }  // namespace

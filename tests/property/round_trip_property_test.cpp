@@ -6,6 +6,7 @@
 #include <set>
 
 #include "moefy/base/strings.h"
+#include "support/random_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 
@@ -36,6 +37,27 @@ TEST_P(RoundTrip, IsBitForBit) {
     MergeMoe(opened, merged);
     EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
   }
+}
+
+TEST(RoundTripOfFusedPairs, IsBitForBitAndComputesTheSame) {
+  const at::NoGradGuard no_grad;
+  const tests::TempDir temp;
+  const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
+  tests::WriteRandomModel(tests::SmallDecoder("phi3", "Phi3ForCausalLM"), dense);
+  tests::SplitInto(dense, temp.path() / "moe", 8, "random", 3);
+  const MoeCheckpoint opened = MoeCheckpoint::Open(temp.path() / "moe");
+  const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense), opened);
+  EXPECT_TRUE(report.ok) << Join(report.problems, "\n");
+  model::ForwardInputs inputs;
+  inputs.input_ids = at::arange(20, at::kLong).view({2, 10});
+  const auto logits = [&](const std::filesystem::path& directory) {
+    return model::LoadTransformer(io::Checkpoint::Open(directory)).Forward(inputs).logits;
+  };
+  EXPECT_TRUE(at::allclose(logits(dense), logits(temp.path() / "moe"), 1e-4, 1e-5));
+  EXPECT_NE(tests::FileBytes(dense / "model.safetensors"),
+            tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
+  MergeMoe(opened, merged);
+  EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
 }
 
 std::vector<std::string> SplitterNames() {

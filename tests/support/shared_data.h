@@ -16,6 +16,12 @@ inline std::filesystem::path SharedData() {
                           : std::filesystem::path(MOEFY_SOURCE_DIR) / ".." / "shared";
 }
 
+// $MOEFY_MODELS: directories of pretrained models; "" where it is not set.
+inline std::filesystem::path PretrainedModels() {
+  const char* from_environment = std::getenv("MOEFY_MODELS");
+  return from_environment ? from_environment : "";
+}
+
 }  // namespace moefy::tests
 
 // Skips the running test, saying why, when `path` is not there.

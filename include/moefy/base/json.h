@@ -54,7 +54,8 @@ class JsonObject {
   std::vector<std::string> Keys() const;
   const Json& GetRaw(const std::string& key) const;
 
-  // Throws Error{kInput} naming every key nobody asked for, each with the nearest known one.
+  std::vector<std::string> UnreadKeys() const;  // those nobody asked for, as they come
+  // Throws Error{kInput} naming every one of them, each with the nearest known one.
   void RefuseUnknownKeys() const;
   // An Error about one field, for checks of the caller's own.
   std::string PathOf(const std::string& key) const;

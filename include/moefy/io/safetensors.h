@@ -33,7 +33,7 @@ class SafetensorsFile final : public TensorFile {
   explicit SafetensorsFile(const std::filesystem::path& path);  // messages start with the path
 
   const std::filesystem::path& path() const override { return file_.path(); }
-  const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+  const std::map<std::string, std::string>& metadata() const override { return header_.metadata; }
   const std::vector<TensorInfo>& tensors() const override { return header_.tensors; }
   const TensorInfo* Find(std::string_view name) const override;
   std::span<const std::byte> HeaderBytes() const override;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,6 +28,11 @@ class TensorFile {
   // Of a safetensors file: the first 8 + N bytes as they are, for a copy that differs in tensor
   // bytes only. Empty in other formats.
   virtual std::span<const std::byte> HeaderBytes() const { return {}; }
+  // What its writer noted beside the tensors; empty in formats that have no place for it.
+  virtual const std::map<std::string, std::string>& metadata() const {
+    static const std::map<std::string, std::string> none;
+    return none;
+  }
   // What whoever reads the file should know, a sentence each.
   virtual std::vector<std::string> Warnings() const { return {}; }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +23,44 @@ enum class PositionCount { kColumns, kReal, kNotPad };
 // How queries, keys and values are stored: three tensors; one, all queries first, then all keys,
 // then all values; or one, per key head its queries, its key and its value.
 enum class QkvLayout { kSeparate, kStacked, kGrouped };
-enum class Activation { kRelu, kGelu, kGeluTanh, kSilu };
+// What norms the queries and keys of self-attention before they are rotated: nothing; each head;
+// or all heads together.
+enum class QkNorm { kNone, kHead, kAll };
 
-std::string ActivationName(Activation activation);  // "relu", "gelu", "gelu_tanh", "silu"
-// "relu", "gelu", "gelu_new", "silu", ... as config files spell them. Error{kInput}, beginning with
-// `where`, lists them.
+// What happens between an FFN's two products, a function of one number.
+struct Activation {
+  enum Kind {
+    kRelu,
+    kRelu2,      // relu(x)^2
+    kRelu6,      // min(relu(x), 6)
+    kFatRelu,    // x above the threshold, else 0 (ProSparse, arXiv 2402.13516)
+    kLeakyRelu,  // x, or x / 100 below 0
+    kGelu,
+    kGelu10,  // clamped to [-10, 10]
+    kGeluTanh,
+    kQuickGelu,  // x sigmoid(1.702 x)
+    kSilu,
+    kMish,  // x tanh(log(1 + e^x))
+  };
+  Kind kind = kRelu;
+  double threshold = 0;  // kFatRelu
+  bool on_both =
+      false;  // gated FFNs: on what is multiplied with the gate too (dReLU of TurboSparse)
+
+  Activation() = default;
+  Activation(Kind the_kind) : kind(the_kind) {}  // NOLINT: Activation::kRelu is an activation
+  bool operator==(const Activation&) const = default;
+
+  // Most neurons are exactly zero for most tokens, in trained models.
+  bool makes_zeros() const {
+    return kind == kRelu || kind == kRelu2 || kind == kRelu6 || kind == kFatRelu;
+  }
+};
+
+// "relu", "gelu_tanh", "fatrelu(0.01)", "relu both": ParseActivation() reads them back.
+std::string ActivationName(const Activation& activation);
+// "relu", "gelu", "gelu_new", "silu", ... as config files spell them, and what ActivationName()
+// gives. Error{kInput}, beginning with `where`, lists them.
 Activation ParseActivation(const std::string& name, const std::string& where);
 
 // One stack of blocks; encoder and decoder may differ in all of these.
@@ -47,6 +82,14 @@ struct RotaryConfig {
   double low_frequency_factor = 1;
   double high_frequency_factor = 4;
   double original_positions = 8192;
+  bool operator==(const RotaryConfig&) const = default;
+};
+
+// How the self-attention of one layer differs from that of others.
+struct LayerAttention {
+  bool windowed = true;  // sees ModelConfig::sliding_window tokens only, where there is a window
+  bool rotary = true;    // queries and keys are rotated, in models with rotary positions
+  bool operator==(const LayerAttention&) const = default;
 };
 
 struct ModelConfig {
@@ -78,6 +121,7 @@ struct ModelConfig {
   double norm_epsilon = 1e-6;
   double norm_weight_offset = 0;  // added to the stored weights (Gemma: 1)
   bool separate_ffn_norm = true;  // kParallel: the FFN has a norm of its own
+  QkNorm qk_norm = QkNorm::kNone;
 
   PositionKind position = PositionKind::kRelativeBias;
   PositionCount position_count = PositionCount::kColumns;
@@ -87,15 +131,21 @@ struct ModelConfig {
   int64_t relative_buckets = 32;  // relative bias (T5)
   int64_t relative_max_distance = 128;
   RotaryConfig rotary;
+  std::optional<RotaryConfig> local_rotary;  // of layers with a window, where theirs differs
   int64_t sliding_window = 0;  // a token sees so many, itself included; 0: all before it
+  std::vector<LayerAttention> layer_attention;  // by layer; empty: all are alike
 
   int64_t num_token_types = 0;  // 0: no token type embedding
   double embedding_scale = 1.0;
-  bool scale_attention = true;            // multiply scores by head_dim^-0.5
+  bool scale_attention = true;            // multiply scores by attention_scale
+  double attention_scale = 0;             // 0: head_dim^-0.5
   bool scale_attention_by_layer = false;  // and by 1 / (layer + 1)
   bool final_norm = true;                 // after the last block
   bool tied_embeddings = false;           // output projection = input embedding
   double logits_scale = 1.0;              // T5: hidden^-0.5 when tied
+  double residual_scale = 1.0;            // of what a sub-layer adds to the residual stream
+  double attention_softcap = 0;           // c: scores become c tanh(score / c); 0: they do not
+  double logits_softcap = 0;              // the same of logits
 
   int64_t num_labels = 0;                // classification heads; 1: regression
   bool relu_pooler = false;              // ReLU after the pooler instead of tanh (DistilBERT)
@@ -106,9 +156,15 @@ struct ModelConfig {
 
   // How the checkpoint's names differ from the family's, see ReadModelConfig().
   std::string missing_prefix;  // left out by the file
+  std::string added_prefix;    // before every name in the file: "module."
   bool gamma_beta = false;     // norms are called gamma and beta, not weight and bias
+  std::map<std::string, std::string> aliases;  // tied tensors the file holds under another name
 
   bool is_regression() const { return head == Head::kSequenceClassification && num_labels == 1; }
+  LayerAttention attention_of(int64_t layer_idx) const {
+    return layer_attention.empty() ? LayerAttention()
+                                   : layer_attention[static_cast<size_t>(layer_idx)];
+  }
   // The stack whose output the heads read.
   const StackConfig& last_stack() const { return decoder.num_layers > 0 ? decoder : encoder; }
 };

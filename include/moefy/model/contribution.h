@@ -2,9 +2,9 @@
 //
 // Neuron i contributes to token t the length of what it adds to the FFN's output,
 //   c[t, i] = |what enters W_out|[t, i] * |row i of W_out|.
-// Under a plain ReLU a neuron fires when its activation is above zero. Other FFNs have no exact
-// zeros: there the neurons that fire are the fewest whose contributions sum to kFiringShare of the
-// token's sum (and those that tie with the last of them).
+// Where the activation makes exact zeros (ReLU and its kin, gated or not) a neuron fires when
+// something enters W_out. Other FFNs have none: there the neurons that fire are the fewest whose
+// contributions sum to kFiringShare of the token's sum (and those that tie with the last of them).
 // Pure functions, thread-safe.
 #pragma once
 
@@ -16,10 +16,8 @@ namespace moefy::model {
 
 inline constexpr double kFiringShare = 0.9;
 
-// Zeros are exact: an activation of ReLU without a gate.
-inline bool HasExactZeros(const FfnWeights& ffn) {
-  return ffn.activation == Activation::kRelu && !ffn.w_gate.defined();
-}
+// Neurons that do not fire are exactly zero.
+inline bool HasExactZeros(const FfnWeights& ffn) { return ffn.activation.makes_zeros(); }
 
 // What neurons do on x [tokens, hidden].
 struct NeuronUse {

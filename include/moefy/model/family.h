@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace moefy::model {
 struct AttentionNames {
   std::string query, key, value;  // QkvLayout::kSeparate, and cross-attention
   std::string output;
-  std::string qkv;  // the other layouts
+  std::string qkv;                             // the other layouts
+  std::string query_norm = {}, key_norm = {};  // QkNorm
 };
 struct StackNames {
   std::string token_embedding;
@@ -28,11 +30,15 @@ struct StackNames {
   std::string embedding_norm;
   std::string attention_norm;
   AttentionNames attention;
+  std::string attention_post_norm;  // of what attention adds to the residual stream
   std::string cross_norm;
   AttentionNames cross;
   std::string ffn_norm;
+  std::string ffn_post_norm;
   std::string w_in;
-  std::string w_gate;  // gated: the activated half
+  // Gated: the activated half. The same name as w_in's: both are one tensor, [2 neurons, hidden],
+  // this half first.
+  std::string w_gate;
   std::string w_out;
   std::string relative_bias;
   std::string final_norm;
@@ -46,12 +52,15 @@ struct ModelNames {
   std::string pooler;
   std::string classifier;
   std::string span_head;
+  // Whole names under which the file may hold the token embedding, instead or as copies of it.
+  std::vector<std::string> tied_names = {};
 };
 
 // A key of config.json and the reference implementation's default; 0: derived from other sizes.
 struct SizeKey {
   std::string key;  // "": there is none
   int64_t if_absent = 0;
+  std::string old_key = {};  // read where `key` is absent
 };
 struct StackKeys {
   SizeKey layers;
@@ -68,6 +77,14 @@ struct ConfigKeys {
   StackKeys decoder;
 };
 
+// A key that stands in the reference's config class and that the family's reader does not read.
+struct UnreadKey {
+  std::string key;
+  std::string reason;  // why it changes nothing; where `only` is given, what other values would do
+  // The value that changes nothing: others are refused. Null, as absent, is as good as it.
+  std::optional<Json> only = std::nullopt;
+};
+
 struct Family {
   std::string name;                      // "t5"
   std::vector<std::string> model_types;  // values of config.json's "model_type"
@@ -78,18 +95,22 @@ struct Family {
   // Everything but the sizes, which `keys` have given already.
   void (*read_config)(const JsonObject& json, ModelConfig& config);
   ModelNames (*names)(const ModelConfig& config);
-  // Of encoders, whose heads can be made anew (model/new_head.h): how the reference's classes are
-  // called for each of model_types, up to "For...".
+  // How the reference's classes are called for each of model_types, up to "For...", "LMHeadModel",
+  // and so on. A checkpoint of another class is refused (model/foreign_classes.h).
   std::vector<std::string> class_names = {};
+  // Every key of the reference's config class is read, or is here or in the common table
+  // (src/model/config_keys.cpp). Any other key of a config.json is a warning.
+  std::vector<UnreadKey> unread_keys = {};
 };
 
 const std::vector<Family>& Families();
 const Family& GetFamily(const std::string& name);
 
 // Reads and checks config.json. Throws Error{kInput} with field, value and what was expected; an
-// unknown model_type lists the supported ones.
+// unknown model_type lists the supported ones. Keys that nothing is known of are `warnings`.
 ModelConfig ReadModelConfig(const std::filesystem::path& config_file);
-ModelConfig ParseModelConfig(const Json& config, const std::string& where);
+ModelConfig ParseModelConfig(const Json& config, const std::string& where,
+                             std::vector<std::string>* warnings = nullptr);
 
 // The same for a checkpoint's config.json, and finds out how its tensors' names differ from the
 // family's: without the base prefix, norms with gamma and beta, no language model head of its own.

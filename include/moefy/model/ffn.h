@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "moefy/io/checkpoint.h"
@@ -30,18 +31,26 @@ struct FfnWeights {
   FfnWeights To(at::Device device) const;  // no copy where they are there
 };
 
+// The FFN's tensors as `find` gives them, whole and as they are stored, in the canonical
+// orientation: views. Error{kInput} for a shape that disagrees with `spec`.
+FfnWeights MakeFfnWeights(const FfnSpec& spec,
+                          const std::function<at::Tensor(const std::string& name)>& find);
+
 // Reads one FFN (F32, F16, BF16 or F64 as stored). Error{kInput} for a missing tensor or a shape
 // that disagrees with `spec`.
 FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec);
 
 // act(x), element-wise.
-at::Tensor Activate(Activation activation, const at::Tensor& x);
+at::Tensor Activate(const Activation& activation, const at::Tensor& x);
+// act(gate) * up, or act(gate) * act(up): what a gated FFN makes of its two products.
+at::Tensor ActivateGated(const Activation& activation, const at::Tensor& gate,
+                         const at::Tensor& up);
 
 // What happens inside an FFN, for x [tokens, hidden].
 struct FfnSteps {
-  at::Tensor act;      // [tokens, neurons] what the activation gives
-  at::Tensor up;       // [tokens, neurons] gated: x W_in^T + b_in; else undefined
-  at::Tensor down_in;  // [tokens, neurons] what enters W_out: act, or act * up
+  at::Tensor act;  // [tokens, neurons] what the activation gives, of gated FFNs that of the gate
+  at::Tensor up;   // [tokens, neurons] gated: x W_in^T + b_in; else undefined
+  at::Tensor down_in;  // [tokens, neurons] what enters W_out: act, or ActivateGated()
 };
 FfnSteps RunFfnSteps(const FfnWeights& ffn, const at::Tensor& x);
 

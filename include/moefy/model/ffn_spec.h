@@ -23,6 +23,9 @@ struct FfnSpec {
   Activation activation = Activation::kRelu;
 
   bool gated() const { return !w_gate.empty(); }
+  // W_gate and W_in are one tensor, stored [2 neurons, hidden], and so are their biases: the
+  // gate's neurons first, the others behind them in the same order.
+  bool fused() const { return gated() && w_gate == w_in; }
 };
 
 }  // namespace moefy::model

@@ -44,7 +44,8 @@ struct SplitOptions {
     v.Field("restarts", restarts, "k-means starts, of which the best is kept");
     v.Field("seed", seed, "makes the split reproducible");
     v.Field("ffn", ffn,
-            "FFNs of a family that moefy does not know, by their tensors: W_IN:W_OUT[:gate=W_GATE]"
+            "FFNs of a family that moefy does not know, by their tensors: "
+            "W_IN:W_OUT[:gate=W_GATE|:fused]"
             "[:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed], where {} stands for a number");
     v.Field("out", out, "directory of the split checkpoint");
   }

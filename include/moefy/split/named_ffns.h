@@ -1,7 +1,7 @@
 // FFNs of a checkpoint of any family, by the names of their tensors: what `moefy split --ffn`
 // takes.
 //
-//   W_IN:W_OUT[:gate=W_GATE][:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed]
+//   W_IN:W_OUT[:gate=W_GATE|:fused][:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed]
 //
 // "{}" in a name stands for a number; every number for which W_IN is in the checkpoint is an FFN.
 // Matrices are stored [out, in] as in torch.nn.Linear, so W_IN and W_GATE are [neurons, hidden] and

@@ -23,7 +23,7 @@ TEST(UseNeurons, ReluFiresAboveZeroWhateverTheContribution) {
 }
 
 TEST(UseNeurons, WithoutExactZerosTheFewestThatMakeUpNineTenthsFire) {
-  FfnWeights ffn = Diagonal({1, 1, 1, 1}, Activation::kRelu);
+  FfnWeights ffn = Diagonal({1, 1, 1, 1}, Activation::kLeakyRelu);
   ffn.w_gate = at::eye(4);  // the square of the input
   ASSERT_FALSE(HasExactZeros(ffn));
   // Contributions 81, 9, 9, 1: 81 + 9 are nine tenths, and the other 9 ties.

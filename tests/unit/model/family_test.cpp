@@ -33,11 +33,14 @@ TEST(Family, ConfigsThatLieAreRefusedWithFieldAndValue) {
       {"t5-relu-tied", "d_ff", 1.5, {"d_ff", "1.5", "whole number"}},
       {"t5-relu-tied", "num_layers", 1000000000000, {"num_layers", "1000000000000"}},
       {"t5-relu-tied", "vocab_size", -1, {"vocab_size", "-1"}},
-      {"t5-relu-tied", "feed_forward_proj", "reluu", {"feed_forward_proj", "did you mean 'relu'"}},
+      {"t5-relu-tied",
+       "feed_forward_proj",
+       "reluu",
+       {"feed_forward_proj", "'reluu'", "supported: relu, relu2"}},
       {"t5-relu-tied", "relative_attention_max_distance", 16, {"max_distance", "16", "32 buckets"}},
       {"t5-relu-tied", "pad_token_id", 203, {"pad_token_id", "203", "202"}},
       {"bert-cls-gelu", "num_attention_heads", 7, {"hidden_size", "48", "7"}},
-      {"bert-cls-gelu", "hidden_act", "gleu", {"hidden_act", "did you mean 'gelu'"}},
+      {"bert-cls-gelu", "hidden_act", "gleu", {"hidden_act", "'gleu'", "supported"}},
       {"bert-cls-gelu", "position_embedding_type", "relative_key", {"'relative_key'"}},
       {"bert-cls-gelu", "architectures", Json::array({"BertForMaskedLM"}), {"'BertForMaskedLM'"}},
       {"bert-cls-gelu", "architectures", Json::array(), {"architectures", "missing or empty"}},
@@ -54,8 +57,30 @@ TEST(Family, ConfigsThatLieAreRefusedWithFieldAndValue) {
       {"gpt2-relu-ninner", "n_positions", -64, {"n_positions", "-64"}},
       {"gpt2-relu-ninner", "add_cross_attention", true, {"add_cross_attention", "true"}},
       {"gpt2-relu-ninner", "architectures", Json::array({"GPT2Model"}), {"'GPT2Model'", "LMHead"}},
-      {"qwen2-tied", "use_sliding_window", true, {"use_sliding_window", "true"}},
-      {"gpt_neox-parallel", "rotary_pct", 0.2, {"num_attention_heads", "3 are to be rotated"}},
+      {"bert-cls-gelu", "is_decoder", true, {"is_decoder", "true", "only false"}},
+      {"qwen2-tied", "layer_types", {"full_attention"}, {"layer_types", "1 entries", "2 layers"}},
+      {"qwen2-tied", "layer_types", {"full_attention", "chunked"}, {"layer_types[1]", "'chunked'"}},
+      {"qwen2-tied",
+       "layer_types",
+       {"full_attention", "sliding_attention"},
+       {"layer_types[1]", "no sliding_window"}},
+      {"qwen2-tied", "add_cross_attention", true, {"add_cross_attention", "true", "only false"}},
+      {"qwen2-tied", "pruned_heads", {{"1", {0, 2}}}, {"pruned_heads", "only {}"}},
+      {"llama-llama3-rope-scaling",
+       "rope_parameters",
+       {{"rope_type", "default"}},
+       {"rope_scaling", "beside rope_parameters"}},
+      {"qwen2-tied",
+       "rope_parameters",
+       {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}},
+       {"partial_rotary_factor", "0.5", "whole heads"}},
+      {"qwen2-tied",
+       "rope_parameters",
+       {{"rope_type", "default"}, {"mrope_section", {2, 3}}},
+       {"rope_parameters", "unknown key 'mrope_section'"}},
+      {"qwen2-tied", "rope_parameters", {{"rope_type", "longrope"}}, {"'longrope'", "llama3"}},
+      {"falcon-7b-like-mqa", "n_head", 3, {"num_attention_heads", "7", "n_head", "3"}},
+      {"gpt_neox-parallel", "rotary_pct", 0.05, {"num_attention_heads", "0 are to be rotated"}},
       {"falcon-7b-like-mqa", "alibi", true, {"alibi", "true"}},
       {"m2m_100-relu", "d_model", 49, {"d_model", "49"}},
       {"marian-swish", "encoder_layers", 1000000000000, {"encoder_layers", "1000000000000"}},
@@ -86,6 +111,132 @@ TEST(Family, AnAbsentSlidingWindowIsNotNone) {
   EXPECT_EQ(ParseModelConfig(config, "c").sliding_window, 8);
   config.erase("sliding_window");
   EXPECT_EQ(ParseModelConfig(config, "c").sliding_window, 4096);
+}
+
+TEST(Family, OnlyWhatComputesTheSameIsSuggested) {
+  for (const char* other : {"relu3", "prelu", "gelu_11", "swiglu", "laplace"}) {
+    Json config = PicoConfig("qwen2-tied");
+    config["hidden_act"] = other;
+    try {
+      ParseModelConfig(config, "c");
+      ADD_FAILURE() << other;
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).find("did you mean"), std::string::npos) << error.what();
+    }
+  }
+  ExpectError(ErrorKind::kInput, {"'ReLU'", "did you mean 'relu'"},
+              [] { ParseActivation("ReLU", "act"); });
+}
+
+TEST(Family, ActivationsAreReadBackByTheirNames) {
+  Activation fat = Activation::kFatRelu, both = Activation::kRelu;
+  fat.threshold = 0.01;
+  both.on_both = true;
+  for (const Activation& activation :
+       {Activation(Activation::kRelu), Activation(Activation::kRelu2), fat, both,
+        Activation(Activation::kGelu10), Activation(Activation::kMish)}) {
+    EXPECT_EQ(ParseActivation(ActivationName(activation), "act"), activation);
+  }
+  EXPECT_EQ(ActivationName(fat), "fatrelu(0.01)");
+  ExpectError(ErrorKind::kInput, {"'fatrelu(x)'"}, [] { ParseActivation("fatrelu(x)", "act"); });
+}
+
+TEST(Family, ClassesOfTheirOwnRunWhereTheyAreDeclaredEqual) {
+  Json config = PicoConfig("llama-llama3-rope-scaling");
+  config["auto_map"] = {{"AutoConfig", "configuration_x.XConfig"},
+                        {"AutoModelForCausalLM", "modeling_llama.LlamaForCausalLM"}};
+  EXPECT_EQ(ParseModelConfig(config, "c").activation, Activation::kSilu);
+  config["auto_map"]["AutoModelForCausalLM"] = "someone/repository--modeling_x.XForCausalLM";
+  ExpectError(ErrorKind::kInput, {"AutoModelForCausalLM", "'XForCausalLM'", "Llama..."},
+              [&] { ParseModelConfig(config, "c"); });
+  config.erase("auto_map");
+  config["architectures"] = {"LlamaxForCausalLM"};
+  ExpectError(ErrorKind::kInput, {"architectures", "'LlamaxForCausalLM'"},
+              [&] { ParseModelConfig(config, "c"); });
+
+  // ProSparse
+  config["architectures"] = {"SparseLlamaForCausalLM"};
+  config["hidden_act"] = "fatrelu";
+  ExpectError(ErrorKind::kInput, {"hidden_act_param", "missing"},
+              [&] { ParseModelConfig(config, "c"); });
+  config["hidden_act_param"] = 0.01;
+  EXPECT_EQ(ActivationName(ParseModelConfig(config, "c").activation), "fatrelu(0.01)");
+  config["model_type"] = "qwen2";
+  ExpectError(ErrorKind::kInput, {"SparseLlama"}, [&] { ParseModelConfig(config, "c"); });
+
+  // TurboSparse
+  config = PicoConfig("mistral-gqa");
+  config["architectures"] = {"TurboSparseMistralForCausalLM"};
+  ExpectError(ErrorKind::kInput, {"hidden_act", "'silu'", "expected 'relu'"},
+              [&] { ParseModelConfig(config, "c"); });
+  config["hidden_act"] = "relu";
+  EXPECT_TRUE(ParseModelConfig(config, "c").activation.on_both);
+  config["architectures"] = {"MistralForCausalLM"};
+  EXPECT_FALSE(ParseModelConfig(config, "c").activation.on_both);
+}
+
+TEST(Family, KeysThatNothingIsKnownOfAreNamed) {
+  Json config = PicoConfig("qwen2-tied");
+  std::vector<std::string> warnings;
+  ParseModelConfig(config, "c", &warnings);
+  EXPECT_THAT(warnings, testing::IsEmpty());
+  config["sinks"] = 4;
+  ParseModelConfig(config, "c", &warnings);
+  EXPECT_THAT(warnings, ElementsAre(testing::HasSubstr("'sinks' is a key")));
+}
+
+TEST(Family, NoCommittedConfigHasAKeyThatNothingIsKnownOf) {
+  for (const auto& entry : std::filesystem::directory_iterator(tests::TestData() / "pico")) {
+    SCOPED_TRACE(entry.path());
+    std::vector<std::string> warnings;
+    ParseModelConfig(PicoConfig(entry.path().filename().string()), "c", &warnings);
+    EXPECT_THAT(warnings, testing::IsEmpty());
+  }
+}
+
+TEST(Family, NullEndsNoText) {
+  Json config = PicoConfig("llama-llama3-rope-scaling");
+  EXPECT_EQ(ParseModelConfig(config, "c").eos_id, 2);
+  for (const Json& none : {Json(nullptr), Json::array(), Json(-1)}) {
+    config["eos_token_id"] = none;
+    EXPECT_EQ(ParseModelConfig(config, "c").eos_id, -1) << none.dump();
+  }
+  config.erase("eos_token_id");
+  EXPECT_EQ(ParseModelConfig(config, "c").eos_id, 2);  // the reference's default
+}
+
+TEST(Family, WindowsAndRotationsOfLayers) {
+  Json config = {{"model_type", "gemma3_text"},
+                 {"architectures", {"Gemma3ForCausalLM"}},
+                 {"num_hidden_layers", 7}};
+  ModelConfig gemma = ParseModelConfig(config, "c");
+  EXPECT_EQ(gemma.sliding_window, 4096);
+  EXPECT_TRUE(gemma.attention_of(4).windowed);
+  EXPECT_FALSE(gemma.attention_of(5).windowed);
+  EXPECT_EQ(gemma.rotary.base, 1e6);
+  ASSERT_TRUE(gemma.local_rotary.has_value());
+  EXPECT_EQ(gemma.local_rotary->base, 1e4);
+  config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};  // not of windowed layers
+  gemma = ParseModelConfig(config, "c");
+  EXPECT_EQ(gemma.rotary.factor, 8);
+  EXPECT_EQ(gemma.local_rotary->factor, 1);
+
+  config = {{"model_type", "smollm3"}, {"architectures", {"SmolLM3ForCausalLM"}}};
+  EXPECT_TRUE(ParseModelConfig(config, "c").attention_of(2).rotary);
+  EXPECT_FALSE(ParseModelConfig(config, "c").attention_of(3).rotary);
+  config["num_hidden_layers"] = 2;
+  config["no_rope_layers"] = {0, 1};
+  EXPECT_FALSE(ParseModelConfig(config, "c").attention_of(0).rotary);
+  EXPECT_TRUE(ParseModelConfig(config, "c").attention_of(1).rotary);
+
+  config = PicoConfig("qwen2-tied");
+  config["use_sliding_window"] = true;
+  config["sliding_window"] = 8;
+  config["max_window_layers"] = 1;
+  const ModelConfig qwen = ParseModelConfig(config, "c");
+  EXPECT_EQ(qwen.sliding_window, 8);
+  EXPECT_FALSE(qwen.attention_of(0).windowed);
+  EXPECT_TRUE(qwen.attention_of(1).windowed);
 }
 
 TEST(Family, EveryFamilySaysWhatItRestsOn) {

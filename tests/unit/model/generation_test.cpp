@@ -187,6 +187,17 @@ TEST(GenerationOptions, GenerationConfigGoesBeforeConfig) {
   EXPECT_EQ(options.decoder_start_id, 2);
   EXPECT_THAT(options.banned_ids, ElementsAre(9));
   EXPECT_THAT(warnings, ElementsAre(testing::HasSubstr("several tokens")));
+  // None is none in either file, and hides what comes after it.
+  for (const char* none : {"null", "[]", "-1"}) {
+    dir.Write("generation_config.json", StrCat(R"({"eos_token_id": )", none, "}"));
+    EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, testing::IsEmpty()) << none;
+  }
+  dir.Write("generation_config.json", "{}");
+  EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, ElementsAre(4));
+  dir.Write("config.json", R"({"eos_token_id": null})");
+  EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, testing::IsEmpty());
+  dir.Write("config.json", "{}");  // the family's own
+  EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, ElementsAre(2));
   dir.Write("generation_config.json", R"({"eos_token_id": 203})");
   ExpectError(ErrorKind::kInput, {"generation_config.json", "eos_token_id", "203", "202"},
               [&] { ReadGenerationOptions(dir.path(), config); });

@@ -6,6 +6,7 @@
 #include "moefy/base/json.h"
 #include "moefy/model/linear.h"
 #include "moefy/model/transformer.h"
+#include "support/random_model.h"
 #include "support/shared_data.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -88,6 +89,15 @@ TEST(TokenStep, EveryFamilysLogitsAreThoseOfTheTensors) {
         "t5-v1_1-gated-gelu-untied"}) {
     SCOPED_TRACE(pico);
     ExpectBothWaysAlike(tests::Pico(pico));
+  }
+}
+
+TEST(TokenStep, SoAreThoseOfFamiliesWithoutACommittedModel) {
+  for (const Json& config : tests::NewDecoders()) {
+    SCOPED_TRACE(config.dump());
+    const tests::TempDir dir;
+    tests::WriteRandomModel(config, dir.path());
+    ExpectBothWaysAlike(dir.path());
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -48,10 +49,24 @@ inline at::Tensor RandomChoice(int64_t tokens, int64_t num_experts, int64_t k, u
   return std::get<1>(at::rand({tokens, num_experts}, generator).topk(k, 1)).contiguous();
 }
 
-inline double ReferenceActivation(model::Activation activation, double x) {
-  switch (activation) {
+inline double ReferenceActivation(const model::Activation& activation, double x) {
+  switch (activation.kind) {
     case model::Activation::kRelu:
       return x > 0 ? x : 0;
+    case model::Activation::kRelu2:
+      return x > 0 ? x * x : 0;
+    case model::Activation::kRelu6:
+      return std::min(x > 0 ? x : 0, 6.0);
+    case model::Activation::kFatRelu:
+      return x > activation.threshold ? x : 0;
+    case model::Activation::kLeakyRelu:
+      return x > 0 ? x : 0.01 * x;
+    case model::Activation::kGelu10:
+      return std::min(0.5 * x * std::erfc(-x / std::sqrt(2.0)), 10.0);
+    case model::Activation::kQuickGelu:
+      return x / (1 + std::exp(-1.702 * x));
+    case model::Activation::kMish:
+      return x * std::tanh(std::log1p(std::exp(x)));
     case model::Activation::kGelu:
       return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
     case model::Activation::kGeluTanh:
@@ -109,6 +124,7 @@ inline Reference ReferenceExperts(const model::FfnWeights& ffn, int64_t num_expe
             gate += static_cast<double>(ffn.b_gate.data_ptr<float>()[n]);
             gate_size += std::abs(static_cast<double>(ffn.b_gate.data_ptr<float>()[n]));
           }
+          if (ffn.activation.on_both) in = ReferenceActivation(ffn.activation, in);
           h = ReferenceActivation(ffn.activation, gate) * in;
           h_size = gate_size * in_size;
         } else {

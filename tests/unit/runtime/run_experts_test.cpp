@@ -20,6 +20,17 @@ struct Case {
   int64_t k;
 };
 
+Activation FatRelu(double threshold) {
+  Activation activation = Activation::kFatRelu;
+  activation.threshold = threshold;
+  return activation;
+}
+
+Activation OnBoth(Activation activation) {
+  activation.on_both = true;
+  return activation;
+}
+
 const Case kCases[] = {
     {"one token", {64, 8, 32}, 1, 3},
     {"t5 tile", {128, 16, 32}, 40, 4},
@@ -39,6 +50,15 @@ const Case kCases[] = {
     {"silu", {36, 5, 20, Activation::kSilu}, 1, 3},
     {"gated silu", {36, 5, 40, Activation::kSilu, true}, 15, 3},
     {"gated relu, biases", {36, 5, 20, Activation::kRelu, true, true}, 10, 3},
+    {"relu2", {36, 5, 20, Activation::kRelu2, false, true}, 10, 3},
+    {"relu6", {36, 5, 20, Activation::kRelu6}, 10, 3},
+    {"fatrelu", {36, 5, 20, FatRelu(0.2)}, 10, 3},
+    {"gated fatrelu, biases", {130, 5, 33, FatRelu(0.01), true, true}, 30, 4},
+    {"leaky relu", {36, 5, 20, Activation::kLeakyRelu}, 10, 3},
+    {"gelu 10", {36, 5, 20, Activation::kGelu10}, 10, 3},
+    {"quick gelu", {36, 5, 20, Activation::kQuickGelu}, 10, 3},
+    {"mish", {36, 5, 20, Activation::kMish}, 10, 3},
+    {"relu on both", {36, 5, 40, OnBoth(Activation::kRelu), true, true}, 15, 3},
     {"gated gelu tanh, biases", {130, 5, 33, Activation::kGeluTanh, true, true}, 30, 4},
 };
 

@@ -87,6 +87,28 @@ TEST_F(NamedFfns, MayBeGatedTransposedAndActivatedOtherwise) {
   EXPECT_EQ(specs[0].activation, model::Activation::kSilu);
 }
 
+TEST_F(NamedFfns, MayBeAFusedPair) {
+  const Shapes shapes = {
+      {"a.0.gate_up.weight", {16, 3}}, {"a.0.gate_up.bias", {16}}, {"a.0.down.weight", {3, 8}}};
+  const auto specs = Find(shapes, {"a.{}.gate_up.weight:a.{}.down.weight:fused:act=silu"});
+  ASSERT_EQ(specs.size(), 1u);
+  EXPECT_TRUE(specs[0].fused());
+  EXPECT_EQ(specs[0].num_neurons, 8);
+  EXPECT_EQ(specs[0].w_gate, "a.0.gate_up.weight");
+  EXPECT_EQ(specs[0].b_in, "a.0.gate_up.bias");
+  EXPECT_EQ(specs[0].b_gate, specs[0].b_in);
+  EXPECT_TRUE(warnings_.empty());
+  EXPECT_EQ(Find(shapes, {"a.{}.gate_up.weight:a.{}.down.weight:gate=a.{}.gate_up.weight"})[0]
+                .num_neurons,
+            8);
+  tests::ExpectError(ErrorKind::kInput, {"15 rows", "two for each neuron"}, [&] {
+    Find({{"up", {15, 3}}, {"down", {3, 8}}}, {"up:down:fused"});
+  });
+  tests::ExpectError(ErrorKind::kUsage, {"fused", "[in, out]"}, [&] {
+    Find({{"up", {3, 16}}, {"down", {8, 3}}}, {"up:down:fused:transposed"});
+  });
+}
+
 TEST_F(NamedFfns, PatternsAddUp) {
   const auto specs =
       Find({{"a.0.w1", {4, 2}}, {"a.0.w2", {2, 4}}, {"b.w1", {6, 2}}, {"b.w2", {2, 6}}},
