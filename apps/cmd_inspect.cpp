@@ -1,6 +1,7 @@
 // moefy inspect: what a checkpoint holds.
 #include "command.h"
 #include "moefy/base/strings.h"
+#include "moefy/eval/report.h"
 #include "moefy/pipeline/inspect.h"
 
 namespace moefy::apps {
@@ -49,11 +50,22 @@ std::string Describe(const pipeline::Inspection& inspection) {
   return out;
 }
 
+// One line per tensor, and the sums.
+std::string DescribeTensors(const pipeline::Inspection& inspection) {
+  std::vector<std::vector<std::string>> rows;
+  for (const io::TensorInfo& info : inspection.tensors) {
+    rows.push_back({info.name, std::string(io::DTypeName(info.dtype)), FormatShape(info.shape)});
+  }
+  return StrCat(eval::FormatTable({"tensor", "dtype", "shape"}, rows), inspection.num_tensors,
+                " tensors, ", FormatCount(inspection.num_parameters), " elements, ",
+                FormatBytes(inspection.num_bytes), "\n");
+}
+
 Outcome RunInspect(const pipeline::InspectOptions& options, Context& context) {
   const pipeline::Inspection inspection = pipeline::Inspect(options.checkpoint);
   context.warnings = inspection.warnings;
   Outcome outcome;
-  outcome.text = Describe(inspection);
+  outcome.text = inspection.has_config ? Describe(inspection) : DescribeTensors(inspection);
   outcome.json = pipeline::InspectionToJson(inspection);
   if (inspection.num_experts == 0 && !inspection.expert_sizes.empty()) {
     outcome.next =

@@ -14,6 +14,7 @@
 #include "moefy/base/error.h"
 #include "moefy/base/version.h"
 #include "moefy/eval/machine.h"
+#include "moefy/model/torch_error.h"
 
 namespace moefy::apps {
 namespace {
@@ -193,6 +194,10 @@ int main(int argc, char** argv) {
   } catch (const moefy::Error& error) {
     spdlog::error(error.what());
     return ExitCode(error.kind());
+  } catch (const c10::Error& error) {
+    const moefy::Error ours = moefy::model::FromTorch(error);
+    spdlog::error(ours.what());
+    return ExitCode(ours.kind());
   } catch (const std::bad_alloc&) {
     spdlog::error("out of memory");
     return moefy::apps::kExitSystem;

@@ -90,7 +90,7 @@ std::vector<TaskResult> EvaluateTasks(model::Transformer& model,
     std::vector<int64_t> predictions(dataset.examples.size()), labels(predictions.size());
     for (const eval::Batch& batch :
          eval::MakeBatches(reader.Encode(dataset), model.config(), tokenizer.pad_id())) {
-      const at::Tensor best = reader.LabelScores(model.Forward(batch.inputs)).argmax(1);
+      const at::Tensor best = reader.Ask(model, batch.inputs).argmax(1);
       for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
         const auto idx = static_cast<size_t>(batch.example_idxs[row]);
         predictions[idx] = best[static_cast<int64_t>(row)].item<int64_t>();

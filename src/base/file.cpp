@@ -35,7 +35,14 @@ File File::Open(const std::filesystem::path& path) {
   File file(path, O_RDONLY);
   if (file.descriptor_ < 0) {
     const int error = errno;
-    if (error == ENOENT || error == ENOTDIR) throw InputError(path, ": no such file");
+    if (error == ENOENT || error == ENOTDIR) {
+      std::error_code no_link;
+      const auto target = std::filesystem::read_symlink(path, no_link);
+      if (no_link) throw InputError(path, ": no such file");
+      throw InputError(path, ": a link to ", target,
+                       ", which is not there; a download that did not finish leaves such links: "
+                       "download it again");
+    }
     throw SystemError(error, path, ": cannot be opened");
   }
   struct stat status;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "moefy/base/content_hint.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
 #include "moefy/base/utf8.h"
@@ -117,7 +118,11 @@ std::optional<int64_t> WholeNumber(const Json& value) {
 }  // namespace
 
 Json ParseJson(std::string_view text, const JsonLimits& limits) {
-  if (text.substr(0, 3) == "\xef\xbb\xbf") throw InputError("starts with a byte order mark");
+  if (text.substr(0, 3) == "\xef\xbb\xbf") {
+    throw InputError(
+        "starts with a byte order mark (BOM), which JSON does not have; save it as "
+        "UTF-8 without");
+  }
   // One line may be one of many, whose number the caller adds.
   text.find('\n') == std::string_view::npos ? RequireUtf8InLine(text) : RequireUtf8(text);
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
@@ -130,7 +135,11 @@ Json ParseJson(std::string_view text, const JsonLimits& limits) {
 
 Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes) {
   const std::string text = ReadTextFile(path, max_bytes);
-  return WithContext(path.string(), [&] { return ParseJson(text); });
+  try {
+    return ParseJson(text);
+  } catch (const Error& error) {
+    throw InputError(path, ": ", error.what(), ContentHint(text));
+  }
 }
 
 namespace {

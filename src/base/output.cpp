@@ -12,6 +12,7 @@
 #include <random>
 #include <system_error>
 
+#include "moefy/base/content_hint.h"
 #include "moefy/base/error.h"
 #include "moefy/base/file.h"
 
@@ -278,6 +279,7 @@ std::string ReadTextFile(const fs::path& path, uint64_t max_bytes) {
   }
   std::string text(file.size(), '\0');
   file.ReadAt(0, std::as_writable_bytes(std::span(text)));
+  if (IsLfsPointer(text)) throw InputError(path, ": cannot be read", ContentHint(text));
   return text;
 }
 

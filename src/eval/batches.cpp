@@ -223,12 +223,21 @@ std::vector<text::Encoding> TaskReader::Encode(const task::Dataset& dataset) con
   return encodings;
 }
 
-at::Tensor TaskReader::LabelScores(const model::ForwardOutputs& outputs) const {
-  if (config_.head == Head::kSequenceClassification) return outputs.logits;
+at::Tensor TaskReader::LabelScores(const at::Tensor& logits) const {
+  if (config_.head == Head::kSequenceClassification) return logits;
+  return logits.index_select(1, at::tensor(label_ids_, at::kLong));
+}
+
+at::Tensor TaskReader::Ask(model::Transformer& model, const model::ForwardInputs& inputs) const {
+  if (config_.head == Head::kSequenceClassification) return model.Forward(inputs).logits;
+  const at::Tensor hidden = model.ForwardHidden(inputs);  // [batch, tokens, width]
   // What comes after the decoder's start, or after the whole prompt.
   const bool causal = config_.architecture == model::Architecture::kDecoder;
-  const int64_t column = causal ? outputs.logits.size(1) - 1 : 0;
-  return outputs.logits.select(1, column).index_select(1, at::tensor(label_ids_, at::kLong));
+  std::vector<at::Tensor> scores;
+  model.LogitsInBlocks(
+      hidden.select(1, causal ? hidden.size(1) - 1 : 0),
+      [&](int64_t, const at::Tensor& logits) { scores.push_back(LabelScores(logits)); });
+  return at::cat(scores);
 }
 
 std::vector<text::Encoding> EncodeTextFile(const std::filesystem::path& path,

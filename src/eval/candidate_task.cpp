@@ -71,8 +71,9 @@ class CandidateTask final : public PreparedTask {
         return;
       }
       const at::Tensor each = log_shares.gather(1, targets.unsqueeze(1));  // [targets, 1]
-      of_example[static_cast<int64_t>(run.candidate_idx)] =
-          inputs_.spec.length_normalized ? each.mean() : each.sum();
+      const auto count = static_cast<double>(sequences_[sequence_idx].target.size());
+      of_example[static_cast<int64_t>(run.candidate_idx)] +=
+          inputs_.spec.length_normalized ? each.sum() / count : each.sum();
     };
     ForEachTarget(model, batches_, use, progress);
     std::vector<Answer> answers;

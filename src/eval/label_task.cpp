@@ -16,8 +16,7 @@ class LabelTask final : public PreparedTask {
     const at::NoGradGuard no_grad;
     std::vector<Answer> answers(encodings_.size());
     for (const Batch& batch : batches_) {
-      const at::Tensor scores =
-          reader_.LabelScores(model.Forward(batch.inputs));  // [batch, labels]
+      const at::Tensor scores = reader_.Ask(model, batch.inputs);  // [batch, labels]
       for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
         answers[static_cast<size_t>(batch.example_idxs[row])] =
             AnswerByScores(inputs_.spec, scores[static_cast<int64_t>(row)]);

@@ -1,6 +1,7 @@
 // Perplexity: every token but the first of each text is predicted from the ones before it, as many
 // as a window holds. Windows as in https://huggingface.co/docs/transformers/perplexity.
 #include <algorithm>
+#include <iterator>
 
 #include "eval/task_inputs.h"
 #include "moefy/base/error.h"
@@ -12,7 +13,7 @@ constexpr int64_t kMaxKeptScores = int64_t{1} << 26;  // 256 MB, to compare mode
 
 struct Window {
   size_t example_idx = 0;
-  bool kept = false;  // its distributions are
+  int64_t num_kept = 0;  // so many of its first distributions
 };
 
 class LanguageTask final : public PreparedTask {
@@ -21,10 +22,12 @@ class LanguageTask final : public PreparedTask {
     for (size_t i = 0; i < inputs.dataset.examples.size(); ++i) {
       AddWindows(i, inputs.tokenizer.Encode(inputs.dataset.examples[i].fields.at("text")).ids);
     }
-    int64_t num_scores = 0;
+    const int64_t most = std::max<int64_t>(1, kMaxKeptScores / inputs.config.vocab_size);
+    int64_t num_targets = 0;
     for (size_t i = 0; i < windows_.size(); ++i) {
-      num_scores += static_cast<int64_t>(sequences_[i].target.size()) * inputs.config.vocab_size;
-      windows_[i].kept = i == 0 || num_scores <= kMaxKeptScores;
+      const auto size = static_cast<int64_t>(sequences_[i].target.size());
+      num_targets += size;
+      windows_[i].num_kept = num_targets <= most ? size : i == 0 ? most : 0;
     }
     if (windows_.empty()) {
       throw InputError("task ", Quoted(inputs.spec.name),
@@ -36,18 +39,23 @@ class LanguageTask final : public PreparedTask {
   std::vector<Answer> Ask(model::Transformer& model, Progress& progress) const override {
     const at::NoGradGuard no_grad;
     std::vector<Answer> of_windows(windows_.size());
+    std::vector<std::vector<at::Tensor>> kept(windows_.size());
     const auto use = [&](size_t idx, const at::Tensor& logits, const at::Tensor& targets) {
       Answer& answer = of_windows[idx];
       const at::Tensor nats =
           -at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).to(at::kDouble).contiguous();
       const at::Tensor likeliest = logits.argmax(1).contiguous();
-      answer.nats.assign(nats.data_ptr<double>(), nats.data_ptr<double>() + nats.numel());
-      answer.likeliest.assign(likeliest.data_ptr<int64_t>(),
+      const int64_t num_kept = windows_[idx].num_kept - static_cast<int64_t>(answer.nats.size());
+      if (num_kept > 0) {
+        kept[idx].push_back(logits.narrow(0, 0, std::min(num_kept, logits.size(0))).clone());
+      }
+      answer.nats.insert(answer.nats.end(), nats.data_ptr<double>(),
+                         nats.data_ptr<double>() + nats.numel());
+      answer.likeliest.insert(answer.likeliest.end(), likeliest.data_ptr<int64_t>(),
                               likeliest.data_ptr<int64_t>() + likeliest.numel());
-      if (windows_[idx].kept) answer.scores = logits;
     };
     ForEachTarget(model, batches_, use, progress);
-    return Joined(of_windows);
+    return Joined(of_windows, kept);
   }
 
   uint64_t num_steps() const override { return sequences_.size(); }
@@ -72,7 +80,8 @@ class LanguageTask final : public PreparedTask {
   }
 
   // Windows of a text stand one after the other.
-  std::vector<Answer> Joined(std::vector<Answer>& of_windows) const {
+  std::vector<Answer> Joined(std::vector<Answer>& of_windows,
+                             std::vector<std::vector<at::Tensor>>& kept) const {
     std::vector<Answer> answers(inputs_.dataset.examples.size());
     std::vector<std::vector<at::Tensor>> scores(answers.size());
     for (size_t i = 0; i < windows_.size(); ++i) {
@@ -80,10 +89,12 @@ class LanguageTask final : public PreparedTask {
       answer.nats.insert(answer.nats.end(), window.nats.begin(), window.nats.end());
       answer.likeliest.insert(answer.likeliest.end(), window.likeliest.begin(),
                               window.likeliest.end());
-      if (window.scores.defined()) scores[windows_[i].example_idx].push_back(window.scores);
+      std::vector<at::Tensor>& of_example = scores[windows_[i].example_idx];
+      std::move(kept[i].begin(), kept[i].end(), std::back_inserter(of_example));
     }
     for (size_t i = 0; i < answers.size(); ++i) {
       if (!scores[i].empty()) answers[i].scores = at::cat(scores[i]);
+      scores[i].clear();
     }
     return answers;
   }

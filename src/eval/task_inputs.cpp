@@ -80,23 +80,29 @@ Continued Continue(const TaskInputs& inputs, const task::Example& example,
 
 std::vector<Batch> MakeScoredBatches(const TaskInputs& inputs,
                                      const std::vector<Sequence>& sequences) {
-  constexpr int64_t kMaxLogits = int64_t{1} << 26;  // 256 MB of them
-  constexpr int64_t kMostTokens = 1024;  // of long texts; attention's scores stay out of mmap
-  const int64_t tokens = std::clamp(kMaxLogits / std::max<int64_t>(1, inputs.config.vocab_size),
-                                    int64_t{256}, kMostTokens);
-  return MakeBatches(sequences, inputs.config, inputs.tokenizer.pad_id(), tokens);
+  constexpr int64_t kTokens = 1024;  // of long texts; attention's scores stay out of mmap
+  return MakeBatches(sequences, inputs.config, inputs.tokenizer.pad_id(), kTokens);
 }
 
 void ForEachTarget(model::Transformer& model, const std::vector<Batch>& batches,
                    const TargetSink& use, Progress& progress) {
   for (const Batch& batch : batches) {
-    const model::ForwardOutputs outputs = model.Forward(batch.inputs);
-    for (size_t i = 0; i < batch.example_idxs.size(); ++i) {
-      const auto row = static_cast<int64_t>(i);
-      const at::Tensor columns = (batch.targets[row] != kNoTarget).nonzero().squeeze(1);
-      use(static_cast<size_t>(batch.example_idxs[i]), outputs.logits[row].index_select(0, columns),
-          batch.targets[row].index_select(0, columns));
-    }
+    const at::Tensor hidden = model.ForwardHidden(batch.inputs).flatten(0, 1);
+    const at::Tensor all = batch.targets.flatten();
+    const at::Tensor asked = (all != kNoTarget).nonzero().squeeze(1);  // [targets of the batch]
+    const at::Tensor targets = all.index_select(0, asked);
+    const at::Tensor rows = asked.div(batch.targets.size(1), "floor").contiguous();
+    const auto* const row_of = rows.data_ptr<int64_t>();
+    model.LogitsInBlocks(hidden.index_select(0, asked), [&](int64_t first,
+                                                            const at::Tensor& logits) {
+      const int64_t end = first + logits.size(0);
+      for (int64_t begin = first, next; begin < end; begin = next) {
+        const int64_t row = row_of[begin];
+        for (next = begin + 1; next < end && row_of[next] == row;) ++next;
+        use(static_cast<size_t>(batch.example_idxs[static_cast<size_t>(row)]),
+            logits.narrow(0, begin - first, next - begin), targets.narrow(0, begin, next - begin));
+      }
+    });
     progress.Advance(batch.example_idxs.size());
   }
 }

@@ -50,12 +50,13 @@ Continued Continue(const TaskInputs& inputs, const task::Example& example,
 // Drops tokens from the front, after a beginning token if the tokenizer puts one there.
 void CutFront(std::vector<int64_t>& ids, size_t num_kept, const text::Tokenizer& tokenizer);
 
-// Batches of sequences whose logits will be looked at in full: fewer tokens for large vocabularies.
+// Batches of sequences for ForEachTarget.
 std::vector<Batch> MakeScoredBatches(const TaskInputs& inputs,
                                      const std::vector<Sequence>& sequences);
 
 // Runs the batches; `use` gets every sequence's index, the logits that should give its targets
-// [targets, vocab] and these targets [targets].
+// [targets, vocab] and these targets [targets]: in their order, and in several parts where logits
+// would take too much memory at once.
 using TargetSink =
     std::function<void(size_t sequence_idx, const at::Tensor& logits, const at::Tensor& targets)>;
 void ForEachTarget(model::Transformer& model, const std::vector<Batch>& batches,

@@ -5,6 +5,7 @@
 #include <set>
 #include <system_error>
 
+#include "io/found_instead.h"
 #include "io/problems.h"
 #include "io/shard_index.h"
 #include "moefy/base/error.h"
@@ -77,8 +78,11 @@ std::string FirstOf(std::vector<std::string> names) {
 }
 
 [[noreturn]] void ThrowNoWeights(const fs::path& directory, const std::set<std::string>& names) {
+  const std::string instead = HintOfDirectory(directory, names);
   const std::string looked_for = StrCat(directory, ": found neither ", kLayouts[0].single, " nor ",
                                         kLayouts[1].single, ", nor an index of either");
+  // An adapter has a .safetensors file too, and so may a repository that is not checked out.
+  if (names.contains("adapter_config.json")) throw InputError(looked_for, instead);
   for (const Layout& layout : kLayouts) {
     const auto shards =
         Matching(names, [&](const std::string& name) { return IsShardName(name, layout.ending); });
@@ -89,6 +93,7 @@ std::string FirstOf(std::vector<std::string> names) {
   if (const auto others = Matching(names, IsWeightsName); !others.empty()) {
     throw InputError(looked_for, "; to read ", FirstOf(others), ", name the file itself");
   }
+  if (!instead.empty()) throw InputError(looked_for, instead);
   throw InputError(looked_for,
                    "; a checkpoint is a directory with one of them, or one file that ends in ",
                    Join({kEndings.begin(), kEndings.end()}));
@@ -142,7 +147,7 @@ std::shared_ptr<const TensorFile> OpenTensorFile(const fs::path& path) {
   if (name.ends_with(".npy")) return std::make_shared<NpyFile>(path);
   if (IsWeightsName(name)) return std::make_shared<TorchFile>(path);
   throw InputError(path, ": expected a file that ends in ",
-                   Join({kEndings.begin(), kEndings.end()}), " or .npy");
+                   Join({kEndings.begin(), kEndings.end()}), " or .npy", HintOfFile(name));
 }
 
 void Checkpoint::AddTensors() {
@@ -167,13 +172,17 @@ Checkpoint Checkpoint::FromFile(std::shared_ptr<const TensorFile> file) {
 Checkpoint Checkpoint::Open(const fs::path& path) {
   std::error_code ignored;  // whoever opens the file says what is wrong with it
   if (!fs::is_directory(path, ignored)) {
+    if (!fs::exists(fs::symlink_status(path, ignored))) {
+      throw InputError(path, ": no such file or directory", HintOfMissing(path));
+    }
     if (path.filename().string().ends_with(".index.json")) {
       throw InputError(path, ": name the directory it is in, or a .safetensors file");
     }
     if (!IsWeightsName(path.filename().string())) {
       File::Open(path);  // which says so when there is none
       throw InputError(path, ": expected a directory or a file that ends in ",
-                       Join({kEndings.begin(), kEndings.end()}));
+                       Join({kEndings.begin(), kEndings.end()}),
+                       HintOfFile(path.filename().string()));
     }
     return FromFile(OpenTensorFile(path));
   }
@@ -184,6 +193,7 @@ Checkpoint Checkpoint::Open(const fs::path& path) {
   if (!names.contains(layout->index)) {
     Checkpoint checkpoint = FromFile(OpenTensorFile(path / layout->single));
     checkpoint.WarnOfStrays(names, layout->ending, {});
+    checkpoint.WarnOfAdapter(names);
     return checkpoint;
   }
 
@@ -201,6 +211,7 @@ Checkpoint Checkpoint::Open(const fs::path& path) {
   std::set<std::string> shards;
   for (const auto& [shard, tensors] : index.shards) shards.insert(shard);
   checkpoint.WarnOfStrays(names, layout->ending, shards);
+  checkpoint.WarnOfAdapter(names);
   if (!index.total_size.is_null() && !IsTotalSize(index.total_size, checkpoint)) {
     warnings.push_back(StrCat(path / layout->index, ": total_size is ",
                               Quoted(index.total_size.dump()), ", but the tensors have ",
@@ -217,6 +228,12 @@ void Checkpoint::WarnOfStrays(const std::set<std::string>& names, std::string_vi
   if (strays.empty()) return;
   warnings_.push_back(
       StrCat(directory_, ": ignored, because no index names them: ", FirstOf(strays)));
+}
+
+void Checkpoint::WarnOfAdapter(const std::set<std::string>& names) {
+  if (!names.contains("adapter_config.json")) return;
+  warnings_.push_back(
+      StrCat(directory_, ": the adapter beside the weights (adapter_config.json) is not applied"));
 }
 
 bool Checkpoint::is_safetensors() const {

@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 
 #include "io/problems.h"
 #include "io/tensor_name.h"
+#include "moefy/base/content_hint.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"
@@ -17,41 +17,21 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr int kMaxDepth = 3;  // the header, a tensor, its shape
 
-// Other files that people take for safetensors, by their first bytes.
-struct Lookalike {
-  std::string_view magic;
-  std::string_view hint;
-};
-constexpr std::array<Lookalike, 5> kLookalikes = {{
-    {"version https://git-lfs", "; this is a Git LFS pointer: run 'git lfs pull' to get the file"},
-    {"PK\x03\x04", "; this looks like a PyTorch or zip file"},
-    {"\x80\x02", "; this looks like a Python pickle"},
-    {"GGUF", "; this looks like a GGUF file"},
-    {"\x89HDF", "; this looks like an HDF5 file"},
-}};
-
-std::string_view HintFor(std::string_view text) {
-  for (const Lookalike& lookalike : kLookalikes) {
-    if (text.starts_with(lookalike.magic)) return lookalike.hint;
-  }
-  return "";
-}
-
 // The JSON text of the header.
 std::string_view HeaderText(std::string_view file) {
   if (file.size() < 8) {
     throw InputError("has ", file.size(),
-                     " bytes; a safetensors file begins with 8 bytes of length", HintFor(file));
+                     " bytes; a safetensors file begins with 8 bytes of length", ContentHint(file));
   }
   uint64_t length = 0;
   std::memcpy(&length, file.data(), 8);
   if (length > kMaxHeaderBytes) {
     throw InputError("header length is ", length, " bytes; at most ", kMaxHeaderBytes,
-                     " are allowed", HintFor(file));
+                     " are allowed", ContentHint(file));
   }
   if (length > file.size() - 8) {
     throw InputError("header length is ", length, " bytes, but only ", file.size() - 8,
-                     " follow: the file is cut short or no safetensors file", HintFor(file));
+                     " follow: the file is cut short or no safetensors file", ContentHint(file));
   }
   return file.substr(8, length);
 }

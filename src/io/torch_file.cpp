@@ -6,6 +6,7 @@
 #include "io/pickle.h"
 #include "io/state_dict.h"
 #include "io/zip_directory.h"
+#include "moefy/base/content_hint.h"
 #include "moefy/base/error.h"
 #include "moefy/io/mapped_file.h"
 
@@ -153,13 +154,11 @@ Contents ReadContents(Bytes file) {
   if (text.starts_with(kZipMagic) || text.starts_with(kEmptyZipMagic)) return ReadZip(file);
   if (text.starts_with(kLegacyMagic)) return ReadLegacy(file);
   throw InputError("is not a file of torch.save",
-                   text.starts_with("version https://git-lfs")
-                       ? "; this is a Git LFS pointer: run 'git lfs pull' to get the file"
-                   : text.starts_with('\x80') ? ", but another Python pickle"
+                   text.starts_with('\x80') ? ", but another Python pickle"
                    : text.substr(0, 512).find("ustar") != std::string_view::npos
                        ? ", or of torch 0.1; load and save it with a newer one"
                    : text.size() > 9 && text[8] == '{' ? "; it looks like safetensors: rename it"
-                                                       : "");
+                                                       : ContentHint(text));
 }
 
 // --- tensors ---

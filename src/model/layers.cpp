@@ -2,6 +2,9 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "model/row_math.h"
 
 namespace moefy::model {
@@ -49,7 +52,7 @@ at::Tensor Packing::Unpack(const at::Tensor& packed) const {
   const int64_t width = packed.size(1);
   if (!rows_.defined()) return packed.view({batch_, tokens_, width});
   return at::zeros({batch_ * tokens_, width}, packed.options())
-      .index_copy(0, rows_, packed)
+      .index_copy_(0, rows_, packed)
       .view({batch_, tokens_, width});
 }
 
@@ -149,14 +152,25 @@ KeysValues Attention::Project(const at::Tensor& x, const Packing& packing,
 
 at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
                                  const Rotation& rotation, const KeysValues& memory,
-                                 const at::Tensor& bias) const {
+                                 const ScoreBias& bias) const {
   const at::Tensor queries = NormHeads(query_norm, qk_norm, num_heads,
                                        memory.queries.defined() ? memory.queries : query(x));
   at::Tensor q = ToHeads(RotateRows(queries, num_heads, rotation), num_heads, packing);
   if (scale != 1.0) q = q * scale;
-  const at::Tensor mixed = at::GradMode::is_enabled() || q.size(2) <= 2 || !q.is_cpu()
-                               ? AttendAtOnce(q, memory, bias, softcap)
-                               : AttendByHead(q, memory, bias, softcap);
+  const auto attend = [&](const at::Tensor& part, const at::Tensor& part_bias) {
+    return at::GradMode::is_enabled() || part.size(2) <= 2 || !part.is_cpu()
+               ? AttendAtOnce(part, memory, part_bias, softcap)
+               : AttendByHead(part, memory, part_bias, softcap);
+  };
+  const int64_t tokens = q.size(2);
+  const int64_t block = QueriesPerBlock(q.size(0), num_heads, tokens, memory.keys.size(2));
+  if (block >= tokens) return output(packing.Pack(attend(q, bias.Rows(0, tokens))));
+  std::vector<at::Tensor> parts;
+  for (int64_t first = 0; first < tokens; first += block) {
+    const int64_t count = std::min(block, tokens - first);
+    parts.push_back(attend(q.narrow(2, first, count), bias.Rows(first, count)));
+  }
+  const at::Tensor mixed = at::cat(parts, 1);
   return output(packing.Pack(mixed));
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "model/positions.h"
+#include "model/score_bias.h"
 #include "moefy/model/config.h"
 #include "moefy/model/linear.h"
 
@@ -73,10 +74,10 @@ struct Attention {
 
   // x [key rows, hidden]
   KeysValues Project(const at::Tensor& x, const Packing& packing, const Rotation& rotation) const;
-  // x [query rows, hidden]; `bias` is added to the scores and broadcasts to [batch, heads, query
-  // tokens, key tokens]; undefined for none.
+  // x [query rows, hidden]. Scores are computed for a block of queries at a time where all of them
+  // would be too many (QueriesPerBlock).
   at::Tensor operator()(const at::Tensor& x, const Packing& packing, const Rotation& rotation,
-                        const KeysValues& memory, const at::Tensor& bias) const;
+                        const KeysValues& memory, const ScoreBias& bias) const;
 };
 
 }  // namespace moefy::model

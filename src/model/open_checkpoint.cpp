@@ -7,6 +7,7 @@
 
 #include <map>
 
+#include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "moefy/io/torch_file.h"
 
@@ -89,12 +90,18 @@ class ScriptFile final : public io::TensorFile {
 
 }  // namespace
 
-io::Checkpoint OpenCheckpoint(const std::filesystem::path& path) {
+io::Checkpoint OpenTensors(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::is_regular_file(path, ignored) && io::IsTorchScript(path)) {
     return io::Checkpoint::FromFile(std::make_shared<ScriptFile>(path));
   }
   return io::Checkpoint::Open(path);
+}
+
+io::Checkpoint OpenCheckpoint(const std::filesystem::path& path) {
+  io::Checkpoint checkpoint = OpenTensors(path);
+  RefuseUnusableWeights(checkpoint);
+  return checkpoint;
 }
 
 }  // namespace moefy::model

@@ -5,6 +5,8 @@
 #include "model/families.h"
 #include "model/stored_names.h"
 #include "moefy/base/error.h"
+#include "moefy/base/progress.h"
+#include "moefy/io/mapped_file.h"
 #include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
@@ -20,6 +22,8 @@ at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name)
   if (info.dtype != io::DType::kF32 || bytes.empty() || !aligned) {
     return ReadTensor(checkpoint, name);
   }
+  RequireFinite(info, bytes);
+  io::ReleaseMappedPages(bytes);  // read again when they are wanted
   return at::from_blob(const_cast<std::byte*>(bytes.data()),
                        std::vector<int64_t>(info.shape.begin(), info.shape.end()), at::kFloat);
 }
@@ -133,6 +137,10 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
                                 " is missing", want.layers.empty() ? "" : " (", want.layers,
                                 want.layers.empty() ? "" : ")",
                                 DidYouMean(want.name, checkpoint.TensorNames())));
+    } else if (!ComputableType(found->dtype)) {
+      problems.push_back(StrCat("tensor ", Quoted(want.name), " is stored as ",
+                                io::DTypeName(found->dtype),
+                                "; moefy computes on F32, F16, BF16 and F64"));
     } else if (!std::equal(found->shape.begin(), found->shape.end(), want.shape.begin(),
                            want.shape.end())) {
       problems.push_back(StrCat("tensor ", Quoted(want.name), " has shape ",
@@ -161,6 +169,15 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
   const size_t count = others.size();
   warnings->push_back(StrCat(count, count == 1 ? " tensor is" : " tensors are",
                              " not used by the model: ", shown(others)));
+}
+
+void CheckValues(const io::Checkpoint& checkpoint, const ModelConfig& config) {
+  for (const ExpectedTensor& want : ExpectedTensors(config)) {
+    if (!checkpoint.Find(want.name)) continue;  // CheckParameters says so
+    const auto bytes = checkpoint.Bytes(want.name);
+    RequireFinite(checkpoint.Get(want.name), bytes);
+    ThrowIfInterrupted();
+  }
 }
 
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,

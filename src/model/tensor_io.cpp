@@ -1,9 +1,14 @@
 #include "moefy/model/tensor_io.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
 #include "moefy/base/error.h"
+#include "moefy/io/finite.h"
 #include "moefy/io/mapped_file.h"
 #include "moefy/io/safetensors.h"
 
@@ -24,6 +29,19 @@ std::optional<at::ScalarType> ComputableType(io::DType dtype) {
   }
 }
 
+void RequireFinite(const io::TensorInfo& info, std::span<const std::byte> bytes) {
+  // In parallel, the first one found first.
+  constexpr int64_t kChunk = int64_t{8} << 20;
+  const auto size = static_cast<int64_t>(bytes.size());
+  std::atomic<bool> found{false};
+  at::parallel_for(0, (size + kChunk - 1) / kChunk, 1, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * kChunk, last = std::min(size, end * kChunk);
+    const auto part = bytes.subspan(static_cast<size_t>(first), static_cast<size_t>(last - first));
+    if (io::FindNonFinite(info.dtype, part)) found = true;
+  });
+  if (found) io::CheckFinite(info, bytes);
+}
+
 at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name) {
   const io::TensorInfo& info = checkpoint.Get(name);
   const auto type = ComputableType(info.dtype);
@@ -36,7 +54,15 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
   const auto bytes = checkpoint.Bytes(name);
   if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
   io::ReleaseMappedPages(bytes);  // or a model would be in memory twice while it is read
-  return tensor.to(at::kFloat);
+  RequireFinite(info, {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()});
+  if (info.dtype != io::DType::kF64) return tensor.to(at::kFloat);
+  io::TensorInfo as_f32 = info;
+  as_f32.dtype = io::DType::kF32;
+  const at::Tensor narrow = tensor.to(at::kFloat);
+  WithContext("read as F32", [&] {
+    RequireFinite(as_f32, {static_cast<const std::byte*>(narrow.data_ptr()), narrow.nbytes()});
+  });
+  return narrow;
 }
 
 void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path, io::DType dtype) {

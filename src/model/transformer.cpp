@@ -1,5 +1,8 @@
 #include "moefy/model/transformer.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "model/decoding_state.h"
 #include "model/stack.h"
 #include "moefy/base/error.h"
@@ -66,7 +69,7 @@ struct Transformer::Impl {
 
   // What self-attention is told of positions, by kind of layer: with a window or without.
   struct Positions {
-    at::Tensor bias;  // added to its scores
+    ScoreBias bias;  // added to its scores
     Rotation rotation;
   };
   struct PositionsByKind {
@@ -74,23 +77,25 @@ struct Transformer::Impl {
   };
   PositionsByKind MakePositions(const Stack& stack, const Packing& packing,
                                 const at::Tensor& positions, DecodingState* state) const {
-    const int64_t tokens = packing.tokens(), before = state ? state->length : 0;
-    const at::Tensor keys = state ? state->AppendKeyBias(packing) : packing.KeyBias();
-    const at::Tensor relative =
-        stack.relative_bias.defined()
-            ? RelativeBias(stack.relative_bias, before, tokens, before + tokens, !stack.causal,
-                           config.relative_max_distance)
-            : at::Tensor();
-    const auto bias = [&](int64_t window) {
-      at::Tensor all = keys;
-      if (stack.causal) {
-        all = AddBias(all, CausalBias(before, tokens, before + tokens, window, device));
+    ScoreBias bias;
+    bias.keys = state ? state->AppendKeyBias(packing) : packing.KeyBias();
+    bias.causal = stack.causal;
+    bias.relative = stack.relative_bias;
+    bias.max_distance = config.relative_max_distance;
+    bias.first_query = state ? state->length : 0;
+    bias.num_keys = bias.first_query + packing.tokens();
+    bias.device = device;
+    const auto with_window = [&](int64_t window) {
+      ScoreBias made = bias;
+      made.window = window;
+      if (!stack.blocks.empty()) {
+        made.Keep(packing.batch(), stack.blocks.front().attention.num_heads, packing.tokens());
       }
-      return AddBias(all, relative);
+      return made;
     };
     PositionsByKind made;
-    made.windowed.bias = bias(config.sliding_window);
-    made.all.bias = config.sliding_window > 0 ? bias(0) : made.windowed.bias;
+    made.windowed.bias = with_window(config.sliding_window);
+    made.all.bias = config.sliding_window > 0 ? with_window(0) : made.windowed.bias;
     if (config.position == PositionKind::kRotary) {
       made.all.rotation = MakeRotation(config.rotary, positions);
       made.windowed.rotation =
@@ -112,7 +117,7 @@ struct Transformer::Impl {
         TokenPositions(config, ids, mask, state ? state->length : 0, counts).to(device));
     at::Tensor x = Embed(stack, ids.to(device), token_types, packing, positions);
     const PositionsByKind by_kind = MakePositions(stack, packing, positions, state);
-    const at::Tensor memory_bias = memory_packing.KeyBias();
+    const ScoreBias memory_bias{memory_packing.KeyBias()};
     const auto report = [&](const at::Tensor& states, const auto&... name) {
       if (sink) sink(StrCat(stack.prefix, name...), packing.Unpack(states));
     };
@@ -207,10 +212,16 @@ struct Transformer::Impl {
   }
 
   void CheckLength(int64_t tokens) const {
+    // Attention's time grows with the square: of more, nobody would see the end.
+    constexpr int64_t kMaxTokens = int64_t{1} << 18;
     const int64_t positions = config.max_positions - config.position_offset;
     if (config.position == PositionKind::kLearned && tokens > positions) {
       throw InputError("the input is ", tokens, " tokens long; this model has ", positions,
                        " positions");
+    }
+    if (tokens > kMaxTokens) {
+      throw InputError("the input is ", tokens, " tokens long; at most ", kMaxTokens,
+                       " are run at once");
     }
   }
 
@@ -236,6 +247,34 @@ struct Transformer::Impl {
       throw InputError("decoder_input_ids have a batch of ", inputs.decoder_input_ids.size(0),
                        ", input_ids of ", inputs.input_ids.size(0));
     }
+  }
+
+  // What the head reads, on the device: [rows, width] of the last stack, and where the rows are.
+  std::pair<at::Tensor, Packing> RunStacks(const ForwardInputs& given,
+                                           const StateSink& given_sink) {
+    CheckFirst(given);
+    const bool two_stacks = config.architecture == Architecture::kEncoderDecoder;
+    if (two_stacks) CheckDecoder(given);
+    StateSink sink;
+    if (given_sink) {
+      sink = [&](const std::string& name, const at::Tensor& states) {
+        given_sink(name, states.to(given.input_ids.device()));
+      };
+    }
+    const ForwardInputs inputs = OnDevice(given, device);
+    const at::Tensor& ids = given.input_ids;
+    const Packing packing(ids.size(0), ids.size(1), inputs.attention_mask);
+    const Stack& first = config.architecture == Architecture::kDecoder ? decoder : encoder;
+    const at::Tensor x = Run(first, ids, inputs.token_type_ids, given.attention_mask, packing, {},
+                             {}, nullptr, sink);
+    if (!two_stacks) return {x, packing};
+    if (sink) sink("encoder.last_hidden_state", packing.Unpack(x));
+    const at::Tensor& decoder_ids = given.decoder_input_ids;
+    const Packing decoder_packing(decoder_ids.size(0), decoder_ids.size(1),
+                                  inputs.decoder_attention_mask);
+    return {Run(decoder, decoder_ids, {}, given.decoder_attention_mask, decoder_packing, x, packing,
+                nullptr, sink),
+            decoder_packing};
   }
 };
 
@@ -280,37 +319,15 @@ Transformer::~Transformer() = default;
 Transformer::Transformer(Transformer&&) noexcept = default;
 Transformer& Transformer::operator=(Transformer&&) noexcept = default;
 
-ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink& given_sink) {
+ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink& sink) {
   Impl& m = *impl_;
-  m.CheckFirst(given);
   const at::Device asked = given.input_ids.device();
-  StateSink sink;
-  if (given_sink) {
-    sink = [&](const std::string& name, const at::Tensor& states) {
-      given_sink(name, states.to(asked));
-    };
-  }
-  const bool two_stacks = m.config.architecture == Architecture::kEncoderDecoder;
-  if (two_stacks) m.CheckDecoder(given);
-  const ForwardInputs inputs = OnDevice(given, m.device);
-  const at::Tensor& ids = given.input_ids;
-  Packing packing(ids.size(0), ids.size(1), inputs.attention_mask);
-  const Stack& first = m.config.architecture == Architecture::kDecoder ? m.decoder : m.encoder;
-  at::Tensor x = m.Run(first, ids, inputs.token_type_ids, given.attention_mask, packing, {}, {},
-                       nullptr, sink);
-  if (two_stacks) {
-    if (sink) sink("encoder.last_hidden_state", packing.Unpack(x));
-    const at::Tensor& decoder_ids = given.decoder_input_ids;
-    const Packing decoder_packing(decoder_ids.size(0), decoder_ids.size(1),
-                                  inputs.decoder_attention_mask);
-    x = m.Run(m.decoder, decoder_ids, {}, given.decoder_attention_mask, decoder_packing, x, packing,
-              nullptr, sink);
-    packing = decoder_packing;
-  }
+  const auto [x, packing] = m.RunStacks(given, sink);
   ForwardOutputs outputs;
   switch (m.config.head) {
     case Head::kSequenceClassification:
-      outputs.logits = m.Classify(packing.Unpack(x), inputs.attention_mask).to(asked);
+      outputs.logits =
+          m.Classify(packing.Unpack(x), OnDevice(given.attention_mask, m.device)).to(asked);
       break;
     case Head::kQuestionAnswering: {
       const at::Tensor spans = packing.Unpack(m.span_head(x)).to(asked);  // [batch, tokens, 2]
@@ -323,6 +340,26 @@ ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink&
       break;
   }
   return outputs;
+}
+
+at::Tensor Transformer::ForwardHidden(const ForwardInputs& inputs, const StateSink& sink) {
+  const auto [x, packing] = impl_->RunStacks(inputs, sink);
+  return packing.Unpack(x).to(inputs.input_ids.device());
+}
+
+at::Tensor Transformer::Logits(const at::Tensor& hidden) const {
+  MOEFY_CHECK(impl_->config.head == Head::kLanguageModel);
+  return impl_->Logits(hidden.to(impl_->device)).to(hidden.device());
+}
+
+void Transformer::LogitsInBlocks(const at::Tensor& hidden, const LogitsSink& use) const {
+  constexpr int64_t kMaxLogits = int64_t{1} << 24;  // 64 MB
+  const int64_t rows = hidden.size(0);
+  const int64_t block =
+      std::max<int64_t>(1, kMaxLogits / std::max<int64_t>(1, impl_->config.vocab_size));
+  for (int64_t first = 0; first < rows; first += block) {
+    use(first, Logits(hidden.narrow(0, first, std::min(block, rows - first))));
+  }
 }
 
 std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& given) {

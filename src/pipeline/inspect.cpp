@@ -24,15 +24,8 @@ std::vector<int64_t> ExpertSizes(const std::vector<model::FfnSpec>& ffns) {
   return sizes;
 }
 
-}  // namespace
-
-Inspection Inspect(const std::filesystem::path& path) {
-  const io::Checkpoint checkpoint = model::OpenCheckpoint(path);
-  Inspection out;
-  out.path = path;
-  out.config = model::ReadModelConfig(checkpoint, &out.warnings);
-  model::CheckParameters(checkpoint, out.config, &out.warnings);
-  out.ffns = model::FfnSpecs(out.config);
+// What the headers say of the tensors, whatever they mean.
+void CountTensors(const io::Checkpoint& checkpoint, Inspection& out) {
   out.num_files = static_cast<int64_t>(checkpoint.files().size());
   for (const std::string& name : checkpoint.TensorNames()) {
     const io::TensorInfo& info = checkpoint.Get(name);
@@ -41,6 +34,40 @@ Inspection Inspect(const std::filesystem::path& path) {
     out.num_bytes += info.num_bytes();
     out.bytes_by_dtype[std::string(io::DTypeName(info.dtype))] += info.num_bytes();
   }
+}
+
+Inspection ListTensors(const io::Checkpoint& checkpoint, const std::filesystem::path& path) {
+  Inspection out;
+  out.path = path;
+  out.has_config = false;
+  CountTensors(checkpoint, out);
+  for (const std::string& name : checkpoint.TensorNames()) {
+    out.tensors.push_back(checkpoint.Get(name));
+  }
+  out.warnings = checkpoint.warnings();
+  out.warnings.push_back(
+      StrCat("there is no config.json in ", checkpoint.directory(),
+             ", so this lists the tensors; `moefy split` can be told which are FFNs (--ffn)"));
+  return out;
+}
+
+}  // namespace
+
+Inspection Inspect(const std::filesystem::path& path) {
+  {
+    const io::Checkpoint tensors = model::OpenTensors(path);
+    std::error_code ignored;
+    const auto config =
+        std::filesystem::symlink_status(tensors.directory() / "config.json", ignored);
+    if (!std::filesystem::exists(config)) return ListTensors(tensors, path);
+  }
+  const io::Checkpoint checkpoint = model::OpenCheckpoint(path);
+  Inspection out;
+  out.path = path;
+  out.config = model::ReadModelConfig(checkpoint, &out.warnings);
+  model::CheckParameters(checkpoint, out.config, &out.warnings);
+  out.ffns = model::FfnSpecs(out.config);
+  CountTensors(checkpoint, out);
   for (const model::FfnSpec& spec : out.ffns) {
     const std::set<std::string> names = {spec.w_in,   spec.b_in,  spec.w_gate,
                                          spec.b_gate, spec.w_out, spec.b_out};  // fused ones once
@@ -64,6 +91,21 @@ Inspection Inspect(const std::filesystem::path& path) {
 }
 
 Json InspectionToJson(const Inspection& inspection) {
+  if (!inspection.has_config) {
+    Json listed = Json::array();
+    for (const io::TensorInfo& info : inspection.tensors) {
+      listed.push_back(
+          {{"name", info.name}, {"dtype", io::DTypeName(info.dtype)}, {"shape", info.shape}});
+    }
+    return {{"path", inspection.path.string()},
+            {"files", inspection.num_files},
+            {"tensors", inspection.num_tensors},
+            {"parameters", inspection.num_parameters},
+            {"bytes", inspection.num_bytes},
+            {"bytes_by_dtype", inspection.bytes_by_dtype},
+            {"tensor_list", listed},
+            {"warnings", inspection.warnings}};
+  }
   const model::ModelConfig& config = inspection.config;
   Json ffns = Json::array();
   for (const model::FfnSpec& spec : inspection.ffns) {

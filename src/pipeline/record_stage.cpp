@@ -90,6 +90,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   }
   if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
   RequireOption(options.max_tokens >= 1, "max-tokens", options.max_tokens, "at least 1");
+  RequireOption(options.batch_tokens >= 1, "batch-tokens", options.batch_tokens, "at least 1");
   const at::Device wanted_device = model::ParseDevice(options.device);
   StagedDirectory staged(options.out, if_exists);
   const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded
@@ -112,8 +113,8 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
           ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
           : checkpoint.Fingerprint();
 
-  const std::vector<eval::Batch> batches =
-      eval::MakeBatches(corpus.sequences, model.config(), tokenizer->pad_id());
+  const std::vector<eval::Batch> batches = eval::MakeBatches(
+      corpus.sequences, model.config(), tokenizer->pad_id(), options.batch_tokens);
   record::DumpWriter writer(staged.path(), info, record::FfnsToRecord(model), options.max_tokens);
   progress.Begin(StrCat("recording ", corpus.description), corpus.sequences.size(), "inputs");
   // Batches are sorted by length; every other one from either end mixes them, should the room run

@@ -19,6 +19,7 @@ std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOpt
   if (!options.ffn.empty()) return split::FindNamedFfns(dense, options.ffn, warnings);
   const model::ModelConfig config = model::ReadModelConfig(dense, &warnings);
   model::CheckParameters(dense, config, &warnings);
+  model::CheckValues(dense, config);
   return model::FfnSpecs(config);
 }
 

@@ -2,12 +2,33 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/open_checkpoint.h"
+#include "moefy/model/transformer.h"
 
 namespace moefy::pipeline {
+
+namespace {
+
+// Of FFNs that were named by hand, what else the model has is not known.
+void CheckValues(const split::MoeCheckpoint& moe) {
+  if (moe.config().family != split::kNamedFamily) {
+    return model::CheckValues(moe.weights(), moe.config());
+  }
+  for (const split::MoeFfn& ffn : moe.ffns()) {
+    const model::FfnSpec& spec = ffn.spec;
+    for (const std::string& name :
+         {spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out, spec.b_out}) {
+      if (name.empty()) continue;
+      model::RequireFinite(moe.weights().Get(name), moe.weights().Bytes(name));
+    }
+  }
+}
+
+}  // namespace
 
 split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
   const io::Checkpoint dense = model::OpenCheckpoint(options.dense);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  CheckValues(moe);
   progress.Begin("comparing", dense.TotalBytes(), "B");
   split::VerifyReport report = split::VerifyMoe(dense, moe, progress);
   progress.End(report.ok ? "equal" : "different");
@@ -18,6 +39,7 @@ void Merge(const MergeOptions& options, IfExists if_exists, Progress& progress) 
   if (options.out.empty()) throw UsageError("merge needs --out: where should the result go?");
   StagedDirectory staged(options.out, if_exists);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  CheckValues(moe);
   progress.Begin("merging", moe.weights().TotalBytes(), "B");
   split::MergeMoe(moe, staged.path(), progress);
   staged.Commit();

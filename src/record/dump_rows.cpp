@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "moefy/base/error.h"
+#include "moefy/io/finite.h"
 #include "moefy/model/tensor_io.h"
 #include "moefy/record/activation_dump.h"
 
@@ -21,9 +22,16 @@ at::Tensor ActivationDump::ReadInputs(size_t ffn_idx, int64_t begin, int64_t end
     const io::TensorInfo& info = *shard.info;
     at::Tensor rows = at::empty({last - first, ffn.hidden}, *model::ComputableType(info.dtype));
     const auto row_bytes = static_cast<size_t>(ffn.hidden) * rows.element_size();
-    std::memcpy(rows.data_ptr(),
-                shard.file->Bytes(info).data() + static_cast<size_t>(first) * row_bytes,
-                static_cast<size_t>(last - first) * row_bytes);
+    const auto bytes = shard.file->Bytes(info).subspan(
+        static_cast<size_t>(first) * row_bytes, static_cast<size_t>(last - first) * row_bytes);
+    if (const auto bad = io::FindNonFinite(info.dtype, bytes)) {
+      const auto element = static_cast<int64_t>(*bad);
+      throw InputError(shard.file->path(), ": what enters ", Quoted(ffn.name), " is ",
+                       io::NonFiniteName(info.dtype, bytes.subspan(*bad * rows.element_size())),
+                       " for token ", shard.first_token + first + element / ffn.hidden,
+                       "; expected finite numbers: record it again");
+    }
+    std::memcpy(rows.data_ptr(), bytes.data(), bytes.size());
     parts.push_back(rows.to(at::kFloat));
   }
   return parts.empty() ? at::empty({0, ffn.hidden}) : parts.size() == 1 ? parts[0] : at::cat(parts);

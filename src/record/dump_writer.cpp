@@ -2,17 +2,23 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
+#include "moefy/io/finite.h"
 #include "moefy/model/tensor_io.h"
 #include "record/dump_format.h"
 
 namespace moefy::record {
 namespace {
 
-// Rows of one FFN held in memory before they become a shard: 64 MB at a width of 1,024.
-constexpr int64_t kShardBytes = 64 << 20;
+// Rows of an FFN held in memory before they become a shard: as much as its share of what all FFNs
+// may hold, but shards of some size.
+constexpr int64_t kHeldBytes = int64_t{256} << 20;
+constexpr int64_t kMinShardBytes = int64_t{8} << 20;
+constexpr int64_t kMaxShardBytes = int64_t{64} << 20;
 
 // "encoder.ffn.0-00002.safetensors"
 std::string ShardName(const std::string& ffn_name, int64_t shard_idx) {
@@ -33,6 +39,7 @@ struct DumpWriter::Impl {
   std::filesystem::path directory;
   DumpInfo info;
   int64_t max_tokens;
+  int64_t shard_bytes;
   std::vector<Pending> pending;
 
   void WriteShard(Pending& p) const {
@@ -52,6 +59,9 @@ DumpWriter::DumpWriter(std::filesystem::path directory, DumpInfo info,
   impl_->directory = std::move(directory);
   impl_->info = std::move(info);
   impl_->max_tokens = max_tokens;
+  impl_->shard_bytes =
+      std::clamp(kHeldBytes / std::max<int64_t>(1, static_cast<int64_t>(ffns.size())),
+                 kMinShardBytes, kMaxShardBytes);
   for (const DumpedFfn& ffn : ffns)
     impl_->pending.push_back({{ffn.name, 0, ffn.hidden}, {}, 0, {}});
 }
@@ -63,10 +73,19 @@ void DumpWriter::Append(size_t ffn_idx, const at::Tensor& x) {
   MOEFY_CHECK(x.dim() == 2 && x.size(1) == p.ffn.hidden && x.scalar_type() == at::kFloat);
   const int64_t rows = std::min(x.size(0), impl_->max_tokens - p.ffn.tokens);
   if (rows <= 0) return;
-  p.rows.push_back(x.narrow(0, 0, rows).clone());
+  const at::Tensor kept = x.narrow(0, 0, rows).clone(at::MemoryFormat::Contiguous);
+  const auto bad = io::FindNonFinite(
+      io::DType::kF32, {static_cast<const std::byte*>(kept.data_ptr()), kept.nbytes()});
+  if (bad) {
+    throw InputError("what enters ", Quoted(p.ffn.name), " is ",
+                     kept.flatten()[static_cast<int64_t>(*bad)].item<float>(), " for token ",
+                     p.ffn.tokens + static_cast<int64_t>(*bad) / p.ffn.hidden,
+                     ": the model's numbers grow too large on these texts");
+  }
+  p.rows.push_back(kept);
   p.num_rows += rows;
   p.ffn.tokens += rows;
-  if (p.num_rows * p.ffn.hidden * static_cast<int64_t>(sizeof(float)) >= kShardBytes) {
+  if (p.num_rows * p.ffn.hidden * static_cast<int64_t>(sizeof(float)) >= impl_->shard_bytes) {
     impl_->WriteShard(p);
   }
 }

@@ -65,7 +65,7 @@ int64_t RecordActivations(model::Transformer& model, const BatchSource& batches,
   while (!writer.Full()) {
     const std::optional<model::ForwardInputs> batch = batches();
     if (!batch) break;
-    model.Forward(*batch);
+    model.ForwardHidden(*batch);  // nobody wants logits
     num_examples += batch->input_ids.size(0);
     progress.Advance(static_cast<uint64_t>(batch->input_ids.size(0)));
   }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "moefy/base/error.h"
+#include "moefy/io/finite.h"
 #include "moefy/route/router_store.h"
 #include "route/router_format.h"
 
@@ -26,7 +27,9 @@ at::Tensor ReadF32(const io::SafetensorsFile& file, const std::string& name,
   }
   at::Tensor out =
       at::empty(std::vector<int64_t>(info->shape.begin(), info->shape.end()), at::kFloat);
-  std::memcpy(out.data_ptr(), file.Bytes(*info).data(), out.nbytes());
+  const auto bytes = file.Bytes(*info);
+  WithContext(file.path().string(), [&] { io::CheckFinite(*info, bytes); });
+  std::memcpy(out.data_ptr(), bytes.data(), out.nbytes());
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "moefy/base/error.h"
+#include "moefy/base/file.h"
 #include "moefy/base/output.h"
 #include "moefy/base/version.h"
 #include "moefy/model/family.h"
@@ -168,6 +169,10 @@ std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::pat
   for (const fs::path& path : paths) {
     const std::string name = path.filename().string();
     std::error_code ignored;
+    if (fs::is_symlink(path, ignored) && !fs::exists(path, ignored)) {
+      if (name.starts_with(".") || IsWeights(name)) continue;
+      File::Open(path);  // which says where the link leads
+    }
     if (name == kConfig || name.starts_with(".") || name.starts_with("moefy.") || IsWeights(name) ||
         !fs::is_regular_file(path, ignored)) {
       continue;

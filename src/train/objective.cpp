@@ -6,37 +6,27 @@
 #include "moefy/base/error.h"
 
 namespace moefy::train {
-namespace {
 
-struct Asked {
-  at::Tensor logits;   // [answers, classes]
-  at::Tensor targets;  // [answers]
-};
-
-// Where the answers are.
-std::vector<Asked> Answers(const model::ForwardOutputs& outputs, const eval::Batch& batch,
-                           const model::ModelConfig& config) {
+std::vector<AnswerLogits> RunAnswers(model::Transformer& model, const eval::Batch& batch,
+                                     const model::StateSink& sink) {
   MOEFY_CHECK(batch.targets.defined());
-  switch (config.head) {
-    case model::Head::kSequenceClassification:
-      return {{outputs.logits, batch.targets.select(1, 0)}};
-    case model::Head::kQuestionAnswering:
-      return {{outputs.start_logits, batch.targets.select(1, 0)},
-              {outputs.end_logits, batch.targets.select(1, 1)}};
-    case model::Head::kLanguageModel:
-      break;
+  if (model.config().head == model::Head::kLanguageModel) {
+    const at::Tensor targets = batch.targets.flatten();
+    const at::Tensor asked = (targets != eval::kNoTarget).nonzero().squeeze(1);
+    const at::Tensor hidden = model.ForwardHidden(batch.inputs, sink).flatten(0, 1);
+    return {{model.Logits(hidden.index_select(0, asked)), targets.index_select(0, asked)}};
   }
-  const at::Tensor targets = batch.targets.flatten();
-  const at::Tensor asked = (targets != eval::kNoTarget).nonzero().squeeze(1);
-  return {{outputs.logits.flatten(0, 1).index_select(0, asked), targets.index_select(0, asked)}};
+  const model::ForwardOutputs outputs = model.Forward(batch.inputs, sink);
+  if (model.config().head == model::Head::kSequenceClassification) {
+    return {{outputs.logits, batch.targets.select(1, 0)}};
+  }
+  return {{outputs.start_logits, batch.targets.select(1, 0)},
+          {outputs.end_logits, batch.targets.select(1, 1)}};
 }
 
-}  // namespace
-
-LossSum AnswerLoss(const model::ForwardOutputs& outputs, const eval::Batch& batch,
-                   const model::ModelConfig& config) {
+LossSum AnswerLoss(const std::vector<AnswerLogits>& answers) {
   LossSum loss;
-  for (const Asked& asked : Answers(outputs, batch, config)) {
+  for (const AnswerLogits& asked : answers) {
     const at::Tensor sum =
         at::cross_entropy_loss(asked.logits, asked.targets, {}, at::Reduction::Sum);
     loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
@@ -45,14 +35,11 @@ LossSum AnswerLoss(const model::ForwardOutputs& outputs, const eval::Batch& batc
   return loss;
 }
 
-LossSum DistillationLoss(const model::ForwardOutputs& outputs, const model::ForwardOutputs& teacher,
-                         const eval::Batch& batch, const model::ModelConfig& config,
-                         double temperature) {
-  const std::vector<Asked> student = Answers(outputs, batch, config);
-  const std::vector<Asked> parent = Answers(teacher, batch, config);
+LossSum DistillationLoss(const std::vector<AnswerLogits>& student,
+                         const std::vector<AnswerLogits>& teacher, double temperature) {
   LossSum loss;
   for (size_t i = 0; i < student.size(); ++i) {
-    const at::Tensor p = at::log_softmax(parent[i].logits.detach() / temperature, 1);
+    const at::Tensor p = at::log_softmax(teacher.at(i).logits.detach() / temperature, 1);
     const at::Tensor q = at::log_softmax(student[i].logits / temperature, 1);
     const at::Tensor sum = (p.exp() * (p - q)).sum() * (temperature * temperature);
     loss.sum = loss.sum.defined() ? loss.sum + sum : sum;

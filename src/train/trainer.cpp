@@ -158,19 +158,18 @@ class Trainer {
     const Distillation& distillation = setup_.distillation;
     FfnOutputs student_ffns, teacher_ffns;
     const bool keep = distillation.teacher && distillation.ffn_weight > 0;
-    const model::ForwardOutputs outputs =
-        model.Forward(batch.inputs, keep ? KeepFfnOutputs(student_ffns) : model::StateSink());
-    const LossSum answers = AnswerLoss(outputs, batch, setup_.config);
+    const std::vector<AnswerLogits> student =
+        RunAnswers(model, batch, keep ? KeepFfnOutputs(student_ffns) : model::StateSink());
+    const LossSum answers = AnswerLoss(student);
     at::Tensor objective = answers.sum / num_answers;
     if (!distillation.teacher) return objective;
-    model::ForwardOutputs teacher;
+    std::vector<AnswerLogits> teacher;
     {
       const at::NoGradGuard no_grad;
-      teacher = distillation.teacher->Forward(
-          batch.inputs, keep ? KeepFfnOutputs(teacher_ffns) : model::StateSink());
+      teacher = RunAnswers(*distillation.teacher, batch,
+                           keep ? KeepFfnOutputs(teacher_ffns) : model::StateSink());
     }
-    const LossSum distance =
-        DistillationLoss(outputs, teacher, batch, setup_.config, distillation.temperature);
+    const LossSum distance = DistillationLoss(student, teacher, distillation.temperature);
     objective =
         objective * (1 - distillation.share) + distance.sum * (distillation.share / num_answers);
     if (keep) {
@@ -194,7 +193,7 @@ class Trainer {
       double sum = 0;
       int64_t count = 0;
       for (const eval::Batch& batch : held_out_batches_) {
-        const LossSum loss = AnswerLoss(model.Forward(batch.inputs), batch, setup_.config);
+        const LossSum loss = AnswerLoss(RunAnswers(model, batch));
         sum += loss.sum.item<double>();
         count += loss.count;
       }

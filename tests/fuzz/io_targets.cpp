@@ -4,14 +4,23 @@
 #include "io/shard_index.h"
 #include "io/state_dict.h"
 #include "io/zip_directory.h"
+#include "moefy/base/content_hint.h"
 #include "moefy/base/json.h"
+#include "moefy/io/finite.h"
 #include "moefy/io/safetensors.h"
 #include "moefy/io/torch_file.h"
 
 namespace moefy::fuzz {
 
 void Safetensors(std::span<const std::byte> input) {
-  Refusable([&] { io::ParseSafetensorsHeader(input); });
+  Refusable([&] {
+    ContentHint(AsText(input));
+    const io::SafetensorsHeader header = io::ParseSafetensorsHeader(input);
+    const auto data = input.subspan(header.data_begin);
+    for (const io::TensorInfo& info : header.tensors) {
+      io::CheckFinite(info, data.subspan(info.begin, info.num_bytes()));
+    }
+  });
 }
 
 void ShardIndex(std::span<const std::byte> input) {

@@ -60,8 +60,12 @@ class TaskReader {
              const text::Tokenizer& tokenizer);
 
   std::vector<text::Encoding> Encode(const task::Dataset& dataset) const;
-  // [batch, labels]: logits of the classes, or of the label words as the first generated token.
-  at::Tensor LabelScores(const model::ForwardOutputs& outputs) const;
+  // Runs the model -> [batch, labels]: logits of the classes, or of the label words as the first
+  // generated token.
+  at::Tensor Ask(model::Transformer& model, const model::ForwardInputs& inputs) const;
+  // The same of the head's logits, [batch, labels], or of the first generated token's, [batch,
+  // vocab].
+  at::Tensor LabelScores(const at::Tensor& logits) const;
   // Of text-to-text models: the first token of each label word.
   const std::vector<int64_t>& label_ids() const { return label_ids_; }
 

@@ -53,6 +53,7 @@ class Checkpoint {
   // `names` are what is in the directory, `shards` what the index names.
   void WarnOfStrays(const std::set<std::string>& names, std::string_view ending,
                     const std::set<std::string>& shards);
+  void WarnOfAdapter(const std::set<std::string>& names);
 
   std::filesystem::path directory_;
   std::string index_name_;

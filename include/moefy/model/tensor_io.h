@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "moefy/io/checkpoint.h"
@@ -18,7 +19,12 @@ using TensorMap = std::map<std::string, at::Tensor>;
 // The type of a tensor that is stored so, if it is one moefy computes on: F32, F16, BF16 or F64.
 std::optional<at::ScalarType> ComputableType(io::DType dtype);
 
-// Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on.
+// Error{kInput} naming the tensor and the first element that is NaN or infinite, if there is one.
+// In parallel, at the speed of memory.
+void RequireFinite(const io::TensorInfo& info, std::span<const std::byte> bytes);
+
+// Bytes as stored -> an F32 tensor of ours (a copy). Error{kInput} for dtypes we do not compute on,
+// and for values that are not finite, or would not be as F32.
 at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name);
 
 // All of them, on any device, into one safetensors file, as a type that moefy computes on. Throws

@@ -54,6 +54,10 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
                      std::vector<std::string>* warnings = nullptr,
                      const std::set<std::string>& left_out = {});
 
+// Reads every tensor the model has, without keeping any: Error{kInput} for values that are not
+// finite, as ReadParameters gives. For those who copy tensors and do not compute on them.
+void CheckValues(const io::Checkpoint& checkpoint, const ModelConfig& config);
+
 // Whoever puts FFNs and linear maps of his own in need not have the dense ones in memory:
 // kForExchange leaves the FFNs' tensors out, and what is stored as F32 stays in the mapped file, to
 // be read only and only as long as the checkpoint lives.
@@ -77,6 +81,16 @@ class Transformer {
   // Throws Error{kInput} when ids are outside the vocabulary, shapes disagree, or the text is
   // longer than the position table.
   ForwardOutputs Forward(const ForwardInputs& inputs, const StateSink& sink = nullptr);
+  // All but the head, for those who want what is inside, or few of the logits: what the head reads,
+  // [batch, tokens, width], zero at padding. A language model's logits are by far the largest
+  // thing a run can make. Throws as Forward.
+  at::Tensor ForwardHidden(const ForwardInputs& inputs, const StateSink& sink = nullptr);
+  // Of a language model: rows of what ForwardHidden gives, [rows, width] -> [rows, vocab].
+  at::Tensor Logits(const at::Tensor& hidden) const;
+  // The same in blocks of rows with no more than 64 MB of logits (or one row); `use` gets each
+  // block's first row and its logits.
+  using LogitsSink = std::function<void(int64_t first, const at::Tensor& logits)>;
+  void LogitsInBlocks(const at::Tensor& hidden, const LogitsSink& use) const;
 
   // Decoding in steps (model/generation.h does it all), for models with a decoder. Nothing is
   // computed twice: StartDecoding runs the encoder, if there is one, on `inputs`; Decode runs the

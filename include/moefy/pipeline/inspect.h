@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "moefy/base/json.h"
+#include "moefy/io/tensor_info.h"
 #include "moefy/model/config.h"
 #include "moefy/model/ffn_spec.h"
 
@@ -23,6 +24,10 @@ struct InspectOptions {
 
 struct Inspection {
   std::filesystem::path path;
+  // Without one nothing is known of the model: `tensors` are all of them, by name, and nothing is
+  // said of FFNs and experts.
+  bool has_config = true;
+  std::vector<io::TensorInfo> tensors;
   model::ModelConfig config;
   int64_t num_tensors = 0;
   int64_t num_files = 0;

@@ -19,6 +19,7 @@ struct CorpusOptions {
   std::string data;
   std::string split = "train";
   int64_t limit = 2000;
+  int64_t batch_tokens = 4096;
 
   template <class Visitor>
   void VisitCorpus(Visitor& v) {
@@ -27,6 +28,8 @@ struct CorpusOptions {
     v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
     v.Field("split", split, "which split of the tasks");
     v.Field("limit", limit, "examples per task or text, spread evenly over the file; 0 for all");
+    v.Field("batch-tokens", batch_tokens,
+            "padded tokens run at once, which memory grows with; a longer text runs alone");
   }
 };
 

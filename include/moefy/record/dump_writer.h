@@ -10,7 +10,7 @@
 
 namespace moefy::record {
 
-// Rows are buffered up to one shard per FFN.
+// Rows are buffered up to one shard per FFN, 256 MB of all FFNs together or 8 MB of each.
 class DumpWriter {
  public:
   // `directory` exists and is empty (a staging directory). Keeps at most `max_tokens` per FFN.
@@ -18,7 +18,7 @@ class DumpWriter {
              const std::vector<DumpedFfn>& ffns,  // `tokens` ignored
              int64_t max_tokens);
   ~DumpWriter();
-  // x [tokens, hidden] F32.
+  // x [tokens, hidden] F32. Error{kInput} for values that are not finite.
   void Append(size_t ffn_idx, const at::Tensor& x);
   bool Full() const;  // every FFN has max_tokens
   // Writes what is buffered and dump.json; returns tokens per FFN.

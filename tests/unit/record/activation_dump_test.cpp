@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "moefy/base/json.h"
+#include "moefy/model/tensor_io.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
@@ -137,6 +140,43 @@ TEST(ActivationDump, RefusesFilesOfOthersThatAreNoInputs) {
   const TempDir empty;
   ExpectError(ErrorKind::kInput, {"not an activation dump", "moefy record"},
               [&] { ActivationDump::Open(empty.path()); });
+}
+
+TEST(ActivationDump, NumbersThatAreNoneAreNeitherWrittenNorRead) {
+  const TempDir dir;
+  DumpWriter writer(dir.path(), Info(), {{"encoder.ffn.0", 0, 3}}, 100);
+  writer.Append(0, at::ones({4, 3}));
+  at::Tensor x = at::ones({4, 3});
+  x[2][1] = std::numeric_limits<float>::quiet_NaN();
+  ExpectError(ErrorKind::kInput, {"what enters 'encoder.ffn.0' is nan for token 6"},
+              [&] { writer.Append(0, x); });
+  // Recorded by others.
+  const TempDir of_others;
+  x[2][1] = -std::numeric_limits<float>::infinity();
+  for (const io::DType dtype :
+       {io::DType::kF32, io::DType::kF16, io::DType::kBF16, io::DType::kF64}) {
+    const auto file = of_others / (std::string(io::DTypeName(dtype)) + ".safetensors");
+    model::WriteTensors({{"ffn_input", x}}, file, dtype);
+  }
+  const ActivationDump dump = ActivationDump::Open(of_others.path());
+  ASSERT_EQ(dump.ffns().size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_TRUE(at::equal(dump.ReadInputs(i, 0, 2), at::ones({2, 3})));
+    ExpectError(ErrorKind::kInput, {dump.ffns()[i].name + ".safetensors", "is -inf for token 2"},
+                [&] { dump.ReadInputs(i, 1, 4); });
+  }
+}
+
+TEST(ActivationDump, ManyFfnsHoldLessOfEach) {
+  const TempDir dir;
+  std::vector<DumpedFfn> ffns;
+  for (int i = 0; i < 16; ++i) ffns.push_back({StrCat("ffn.", i), 0, 1024});
+  DumpWriter writer(dir.path(), Info(), ffns, 1 << 20);
+  for (int batch = 0; batch < 5; ++batch) writer.Append(0, at::ones({1024, 1024}));  // 4 MB each
+  // 16 FFNs may hold 16 MB each.
+  EXPECT_THAT(dir.Names(), testing::ElementsAre("ffn.0-00000.safetensors"));
+  writer.Append(1, at::ones({4096, 1024}));
+  EXPECT_EQ(dir.Names().size(), 2u);
 }
 
 }  // namespace

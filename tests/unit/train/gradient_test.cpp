@@ -56,7 +56,7 @@ void CheckDirection(const std::string& pico, bool masked) {
   const auto loss_of = [&](const model::TensorMap& at) {
     model::Transformer model(config, at);
     if (masked) InstallMasked(moe, model);
-    return AnswerLoss(model.Forward(batch.inputs), batch, config).sum;
+    return AnswerLoss(RunAnswers(model, batch)).sum;
   };
   loss_of(parameters).backward();
   double analytic = 0;

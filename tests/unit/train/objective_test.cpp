@@ -39,31 +39,22 @@ TEST(AnswerLoss, IsTheRecordedOne) {
       shifted.slice(1, 1).copy_(labels.slice(1, 0, -1));
       batch.inputs.decoder_input_ids = shifted.masked_fill(shifted < 0, config.pad_id);
     }
-    const LossSum loss = AnswerLoss(model.Forward(batch.inputs), batch, config);
+    const LossSum loss = AnswerLoss(RunAnswers(model, batch));
     EXPECT_NEAR(loss.sum.item<double>() / static_cast<double>(loss.count),
                 ReadTensor(golden, "loss").item<double>(), 1e-4);
   }
 }
 
-eval::Batch Labelled(std::vector<int64_t> labels) {
-  eval::Batch batch;
-  batch.targets = at::tensor(labels, at::kLong).unsqueeze(1);
-  return batch;
-}
-
 TEST(DistillationLoss, IsTheDivergenceAtATemperature) {
-  model::ModelConfig config;
-  config.head = model::Head::kSequenceClassification;
-  model::ForwardOutputs student, teacher;
-  student.logits = at::tensor({0.0, 0.0}).view({1, 2});
-  teacher.logits = at::tensor({2.0, 0.0}).view({1, 2});
+  const at::Tensor targets = at::tensor({0}, at::kLong);
+  const std::vector<AnswerLogits> student = {{at::tensor({0.0, 0.0}).view({1, 2}), targets}};
+  const std::vector<AnswerLogits> teacher = {{at::tensor({2.0, 0.0}).view({1, 2}), targets}};
   const double p = 1 / (1 + std::exp(-1.0));  // of logits 2, 0 at temperature 2
   const double wanted = 4 * (p * std::log(2 * p) + (1 - p) * std::log(2 * (1 - p)));
-  const LossSum loss = DistillationLoss(student, teacher, Labelled({0}), config, 2);
+  const LossSum loss = DistillationLoss(student, teacher, 2);
   EXPECT_NEAR(loss.sum.item<double>(), wanted, 1e-6);
   EXPECT_EQ(loss.count, 1);
-  EXPECT_NEAR(DistillationLoss(teacher, teacher, Labelled({0}), config, 2).sum.item<double>(), 0,
-              1e-7);
+  EXPECT_NEAR(DistillationLoss(teacher, teacher, 2).sum.item<double>(), 0, 1e-7);
 }
 
 TEST(FfnLoss, IsTheMeanRelativeSquaredError) {
