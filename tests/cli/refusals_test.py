@@ -47,7 +47,7 @@ class Refusals(Case):
         (model / "config.json").unlink()
         file = model / "model.safetensors"
         result = self.succeed("inspect", file)
-        self.assertIn("encoder.block.0.layer.1.DenseReluDense.wi.weight  F32    [112, 48]", result.stdout)
+        self.assertRegex(result.stdout, r"encoder.block.0.layer.1.DenseReluDense.wi.weight +F32 +\[112, 48\]\n")
         self.assertIn("no config.json", result.stderr)
         self.assertNotIn("next:", result.stderr)
         document = self.json("inspect", file)
