@@ -131,6 +131,15 @@ at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys
       .view({1, 1, num_queries, num_keys});
 }
 
+at::Tensor WindowBias(int64_t tokens, int64_t window, at::Device device) {
+  if (window <= 0 || window >= tokens) return {};
+  const at::Tensor place = at::arange(tokens, at::device(device).dtype(at::kLong));
+  const at::Tensor distance = (place.unsqueeze(0) - place.unsqueeze(1)).abs();
+  return at::zeros({tokens, tokens}, device)
+      .masked_fill_(distance >= window, kLowestScore)
+      .view({1, 1, tokens, tokens});
+}
+
 at::Tensor AddBias(const at::Tensor& a, const at::Tensor& b) {
   if (!a.defined()) return b;
   return b.defined() ? a + b : a;

@@ -23,7 +23,7 @@ std::vector<Asked> Answers(const model::ForwardOutputs& outputs, const eval::Bat
     case model::Head::kQuestionAnswering:
       return {{outputs.start_logits, batch.targets.select(1, 0)},
               {outputs.end_logits, batch.targets.select(1, 1)}};
-    case model::Head::kLanguageModel:
+    default:
       break;
   }
   const at::Tensor targets = batch.targets.flatten();
