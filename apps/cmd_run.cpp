@@ -1,7 +1,9 @@
 // moefy run: text in, answers out; or raw tensors in and out.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "command.h"
 #include "moefy/base/error.h"
@@ -20,6 +22,31 @@ Outcome RunOnTensors(const pipeline::RunOptions& options, Context& context) {
   return outcome;
 }
 
+// A vector's width and first numbers; the whole of it is for programs.
+std::string FormatVector(const std::string& id, const Json& numbers) {
+  constexpr size_t kShown = 6;
+  std::vector<std::string> shown;
+  for (size_t i = 0; i < std::min(kShown, numbers.size()); ++i) {
+    shown.push_back(FormatFixed(numbers[i].get<double>(), 4));
+  }
+  return StrCat(id, numbers.size(), " numbers\t", Join(shown, " "),
+                numbers.size() > kShown ? " ..." : "", "\n");
+}
+
+// Every label with its share or value, the largest first.
+std::string FormatScores(const std::string& id, const Json& by_name, bool shares) {
+  std::vector<std::pair<double, std::string>> sorted;
+  for (const auto& [name, value] : by_name.items()) sorted.emplace_back(value.get<double>(), name);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::string> parts;
+  for (const auto& [value, name] : sorted) {
+    parts.push_back(shares ? StrCat(name, " ", FormatFixed(100 * value, 1), " %")
+                           : StrCat(name, " ", FormatFixed(value, 4)));
+  }
+  return StrCat(id, Join(parts, "\t"), "\n");
+}
+
 // One line for people: the answer first, how sure the model is behind it.
 std::string FormatAnswer(const Json& answer) {
   const auto percent = [](double share) { return FormatFixed(100 * share, 1) + " %"; };
@@ -28,6 +55,32 @@ std::string FormatAnswer(const Json& answer) {
   if (answer.contains("label")) {
     const auto label = answer["label"].get<std::string>();
     return StrCat(id, label, "\t", percent(answer["scores"][label].get<double>()), "\n");
+  }
+  if (answer.contains("embedding")) return FormatVector(id, answer["embedding"]);
+  if (answer.contains("labels") || answer.contains("values")) {
+    return FormatScores(id, answer.contains("values") ? answer["values"] : answer["scores"],
+                        answer.contains("labels"));
+  }
+  if (answer.contains("tokens") && answer["tokens"].is_array()) {
+    std::string lines;
+    for (const Json& token : answer["tokens"]) {
+      lines +=
+          StrCat(id, token["token"].get<std::string>(), "\t", token["label"].get<std::string>(),
+                 "\t", percent(token["share"].get<double>()), "\n");
+    }
+    return lines;
+  }
+  if (answer.contains("masks")) {
+    std::string lines = StrCat(id, answer["text"].get<std::string>(), "\n");
+    for (const Json& mask : answer["masks"]) {
+      std::vector<std::string> candidates;
+      for (const Json& candidate : mask["candidates"]) {
+        candidates.push_back(StrCat(candidate["token"].get<std::string>(), " ",
+                                    percent(candidate["share"].get<double>())));
+      }
+      lines += StrCat("  ", Join(candidates), "\n");
+    }
+    return lines;
   }
   if (answer.contains("choice")) {
     const auto choice = answer["choice"].get<std::string>();
@@ -98,10 +151,13 @@ Outcome RunRun(const pipeline::RunOptions& options, Context& context) {
 
 std::unique_ptr<Command> RunCommand(CLI::App& parent) {
   return MakeCommand<pipeline::RunOptions>(
-      parent, "run", "Run a model, dense or sparse: classify, generate, answer; or raw tensors.",
+      parent, "run",
+      "Run a model, dense or sparse: classify, embed, fill masks, generate, answer; or raw "
+      "tensors.",
       "  moefy run CKPT \"Once upon a time\" --max-new-tokens 100\n"
       "  moefy run MOE --selection mlp --ffn-ratio 0.2 --input reviews.jsonl --out answers.jsonl\n"
       "  moefy run CKPT --task configs/tasks/sst2.json \"a gripping film\"\n"
+      "  moefy run all-MiniLM-L6-v2 --input texts.txt --out vectors.jsonl\n"
       "  moefy run CKPT --question \"Where is it?\" --context \"It is in Rome.\"\n"
       "  moefy run CKPT --tensors in.safetensors --out out.safetensors --hidden-states --ffn-taps",
       RunRun);

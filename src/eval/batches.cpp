@@ -194,9 +194,8 @@ TaskReader::TaskReader(const task::TaskSpec& spec, const model::ModelConfig& con
                          " labels; the model's head has ", config.num_labels);
       }
       break;
-    case Head::kQuestionAnswering:
-      throw InputError("a question answering head cannot answer the classification task ",
-                       Quoted(spec.name));
+    default:
+      throw InputError("this head cannot answer the classification task ", Quoted(spec.name));
   }
 }
 

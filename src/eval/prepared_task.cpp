@@ -62,6 +62,12 @@ const char* HeadName(Head head) {
       return "a classification head";
     case Head::kQuestionAnswering:
       return "a question answering head";
+    case Head::kTokenClassification:
+      return "a token classification head";
+    case Head::kMaskedLanguageModel:
+      return "a masked language model's head";
+    case Head::kNone:
+      return "an encoder without a head";
     case Head::kLanguageModel:
       break;
   }

@@ -9,13 +9,17 @@
 namespace moefy::model {
 namespace {
 
-constexpr std::array<std::pair<const char*, Head>, 6> kHeads = {{
+// The first row that fits counts.
+constexpr std::array<std::pair<const char*, Head>, 9> kHeads = {{
     {"ForSequenceClassification", Head::kSequenceClassification},
     {"ForQuestionAnswering", Head::kQuestionAnswering},
     {"ForConditionalGeneration", Head::kLanguageModel},
     {"ForCausalLM", Head::kLanguageModel},
     {"LMHeadModel", Head::kLanguageModel},
     {"MTModel", Head::kLanguageModel},
+    {"ForMaskedLM", Head::kMaskedLanguageModel},
+    {"ForTokenClassification", Head::kTokenClassification},
+    {"Model", Head::kNone},
 }};
 
 }  // namespace
@@ -40,9 +44,17 @@ Head ReadHead(const JsonObject& config, const std::vector<Head>& supported) {
     if (name.ends_with(suffix)) return head;
     known.push_back(StrCat("...", suffix));
   }
+  if (name.empty() && supported.front() == Head::kNone) return Head::kNone;
   throw InputError(config.PathOf("architectures"),
                    name.empty() ? " is missing or empty" : " names " + Quoted(name),
                    "; moefy runs models of this type with one of these heads: ", Join(known));
+}
+
+const std::vector<Head>& EncoderHeads() {
+  using enum Head;
+  static const std::vector<Head> heads = {kNone, kSequenceClassification, kQuestionAnswering,
+                                          kTokenClassification, kMaskedLanguageModel};
+  return heads;
 }
 
 void ReadDecoderHead(const JsonObject& json, ModelConfig& config) {
@@ -50,19 +62,41 @@ void ReadDecoderHead(const JsonObject& json, ModelConfig& config) {
   if (config.head == Head::kSequenceClassification) ReadLabels(json, config);
 }
 
-void ReadLabels(const JsonObject& config, ModelConfig& out) {
-  constexpr int64_t kMaxLabels = 1 << 16;
-  out.num_labels = config.GetInt("num_labels", 1, kMaxLabels, 2);
-  if (!config.Has("id2label")) return;
+namespace {
+
+void ReadLabelNames(const JsonObject& config, int64_t max_labels, ModelConfig& out) {
   const JsonObject names = config.GetObject("id2label");
   out.num_labels = static_cast<int64_t>(names.Keys().size());
-  if (out.num_labels < 1 || out.num_labels > kMaxLabels) {
+  if (out.num_labels < 1 || out.num_labels > max_labels) {
     throw InputError(config.PathOf("id2label"), " has ", out.num_labels, " labels; expected 1 to ",
-                     kMaxLabels);
+                     max_labels);
   }
   for (int64_t i = 0; i < out.num_labels; ++i) {
     out.label_names.push_back(names.GetString(std::to_string(i)));
   }
+}
+
+}  // namespace
+
+void ReadLabels(const JsonObject& config, ModelConfig& out) {
+  constexpr int64_t kMaxLabels = 1 << 16;
+  out.num_labels = config.GetInt("num_labels", 1, kMaxLabels, 2);
+  if (config.Has("id2label")) ReadLabelNames(config, kMaxLabels, out);
+  if (out.head != Head::kSequenceClassification) return;
+  constexpr std::pair<const char*, Problem> kProblems[] = {
+      {"single_label_classification", Problem::kSingleLabel},
+      {"multi_label_classification", Problem::kMultiLabel},
+      {"regression", Problem::kRegression}};
+  // As the reference takes it: one output is a value, several are labels.
+  const std::string problem =
+      config.GetString("problem_type", kProblems[out.num_labels == 1 ? 2 : 0].first);
+  for (const auto& [name, value] : kProblems) {
+    if (problem != name) continue;
+    out.problem = value;
+    return;
+  }
+  throw InputError(config.PathOf("problem_type"), " is ", Quoted(problem), "; expected ",
+                   kProblems[0].first, ", ", kProblems[1].first, " or ", kProblems[2].first);
 }
 
 bool IsThere(const JsonObject& json, const std::string& key) {

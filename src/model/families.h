@@ -10,9 +10,12 @@
 
 namespace moefy::model {
 
+Family AlbertFamily();
 Family BartFamily();
 Family BertFamily();
+Family DebertaFamily();
 Family DistilBertFamily();
+Family ElectraFamily();
 Family FalconFamily();
 Family Gemma2Family();
 Family Gemma3Family();
@@ -24,6 +27,8 @@ Family LlamaFamily();
 Family M2M100Family();
 Family MarianFamily();
 Family MistralFamily();
+Family ModernBertFamily();
+Family Mt5Family();
 Family NemotronFamily();
 Family Olmo2Family();
 Family OptFamily();
@@ -37,6 +42,7 @@ Family SmolLm3Family();
 Family StableLmFamily();
 Family Starcoder2Family();
 Family T5Family();
+Family Umt5Family();
 
 // Bounds every size in a config.json is held to: large enough for any model there is, small enough
 // that no product of a few of them overflows.
@@ -53,12 +59,17 @@ Activation ReadActivation(const JsonObject& json, const std::string& key,
                           const std::string& if_absent);
 
 // The head that the first of "architectures" names; Error{kInput} unless it is one of `supported`.
+// Where that begins with kNone, a config.json that names none has none.
 Head ReadHead(const JsonObject& config, const std::vector<Head>& supported);
+
+// None, and all that an encoder may have.
+const std::vector<Head>& EncoderHeads();
 
 // For decoders: language modelling, or sequence classification with its labels.
 void ReadDecoderHead(const JsonObject& json, ModelConfig& config);
 
-// num_labels from id2label or num_labels (2 when neither is there), and the labels' names.
+// num_labels from id2label or num_labels (2 when neither is there), the labels' names and, for
+// sequence classification, what problem they belong to.
 void ReadLabels(const JsonObject& config, ModelConfig& out);
 
 // How a family spells its rotary positions, and the reference's defaults.
@@ -95,6 +106,11 @@ int64_t ReadTokenId(const JsonObject& config, const std::string& key, const Mode
 
 // Throws Error{kInput} when `key`, a switch for something the Transformer does not do, is on.
 void RefuseIf(const JsonObject& config, const std::string& key, bool value, bool if_absent);
+
+// The layer whose tensors the layer `layer_idx` uses: its own, or those of the first of its group
+// under the group's number (ModelConfig::num_layer_groups). Source: modeling_albert.py,
+// AlbertTransformer.
+int64_t StoredLayer(const ModelConfig& config, int64_t num_layers, int64_t layer_idx);
 
 // The name that a tensor has in the checkpoint, and the ends of its norms' names.
 std::string StoredName(const ModelConfig& config, const std::string& name);

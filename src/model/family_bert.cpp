@@ -1,6 +1,6 @@
-// BERT, RoBERTa and DistilBERT with a sequence classification or question answering head. Source:
-// Hugging Face transformers 4.44, configuration and modeling files of each, checked against
-// recorded outputs in tests/parity.
+// BERT, RoBERTa, DistilBERT and ELECTRA, with any head of an encoder or none. Source: Hugging Face
+// transformers 4.44 and 5.24, configuration and modeling files of each, checked against recorded
+// outputs in tests/parity.
 #include "model/families.h"
 #include "moefy/base/error.h"
 
@@ -8,18 +8,19 @@ namespace moefy::model {
 namespace {
 
 void ReadCommon(const JsonObject& json, ModelConfig& config) {
-  config.head = ReadHead(json, {Head::kSequenceClassification, Head::kQuestionAnswering});
+  config.head = ReadHead(json, EncoderHeads());
   config.qkv_bias = config.attention_output_bias = config.ffn_bias = config.head_bias = true;
   config.norm = NormKind::kLayerNorm;
   config.norm_place = NormPlace::kPost;
   config.norm_epsilon = 1e-12;
   config.position = PositionKind::kLearned;
+  config.tied_embeddings = json.GetBool("tie_word_embeddings", true);
   ReadLabels(json, config);
 }
 
 void ReadBert(const JsonObject& json, ModelConfig& config) {
   ReadCommon(json, config);
-  config.activation = ReadActivation(json, "hidden_act", "gelu");
+  config.activation = config.head_activation = ReadActivation(json, "hidden_act", "gelu");
   config.norm_epsilon = json.GetNumber("layer_norm_eps", 0, 1, 1e-12);
   const std::string position = json.GetString("position_embedding_type", "absolute");
   if (position != "absolute") {
@@ -32,6 +33,7 @@ void ReadBert(const JsonObject& json, ModelConfig& config) {
 
 void ReadRoberta(const JsonObject& json, ModelConfig& config) {
   ReadBert(json, config);
+  config.head_activation = Activation::kGelu;
   config.pad_id = json.GetInt("pad_token_id", 0, config.vocab_size - 1, 1);
   config.position_count = PositionCount::kNotPad;
   config.position_offset = config.pad_id + 1;
@@ -39,9 +41,16 @@ void ReadRoberta(const JsonObject& json, ModelConfig& config) {
 
 void ReadDistilBert(const JsonObject& json, ModelConfig& config) {
   ReadCommon(json, config);
-  config.activation = ReadActivation(json, "activation", "gelu");
-  config.relu_pooler = true;
+  config.activation = config.head_activation = ReadActivation(json, "activation", "gelu");
+  config.pooler_activation = Activation::kRelu;
   config.pad_id = json.GetInt("pad_token_id", 0, config.vocab_size - 1, 0);
+}
+
+void ReadElectra(const JsonObject& json, ModelConfig& config) {
+  ReadBert(json, config);
+  config.embedding_width = json.GetInt("embedding_size", 1, kMaxWidth, 128);
+  config.narrow_embeddings = true;
+  config.pooler_activation = config.head_activation = Activation::kGelu;
 }
 
 StackNames BertStack(const std::string& base) {
@@ -60,25 +69,60 @@ StackNames BertStack(const std::string& base) {
   return names;
 }
 
-ModelNames BertNames(const ModelConfig&) {
+// The layers of a head that fills masks.
+void NameMaskedHead(const std::string& dense, const std::string& norm, const std::string& decoder,
+                    const std::string& bias, ModelNames& names) {
+  names.head_dense = dense;
+  names.head_norm = norm;
+  names.language_model_head = decoder;
+  names.logits_bias = bias;
+}
+
+ModelNames BertNames(const ModelConfig& config) {
   ModelNames names;
   names.encoder = BertStack("bert.");
   names.pooler = "bert.pooler.dense";
   names.classifier = "classifier";
   names.span_head = "qa_outputs";
+  if (config.head == Head::kMaskedLanguageModel) {
+    NameMaskedHead("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
+                   "cls.predictions.decoder", "cls.predictions.bias", names);
+  }
   return names;
 }
 
-ModelNames RobertaNames(const ModelConfig&) {
+ModelNames RobertaNames(const ModelConfig& config) {
   ModelNames names;
   names.encoder = BertStack("roberta.");
-  names.pooler = "classifier.dense";
-  names.classifier = "classifier.out_proj";
+  const bool of_tokens = config.head == Head::kTokenClassification;
+  names.pooler = config.head == Head::kNone ? "roberta.pooler.dense" : "classifier.dense";
+  names.classifier = of_tokens ? "classifier" : "classifier.out_proj";
   names.span_head = "qa_outputs";
+  if (config.head == Head::kMaskedLanguageModel) {
+    NameMaskedHead("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias", names);
+  }
   return names;
 }
 
-ModelNames DistilBertNames(const ModelConfig&) {
+ModelNames ElectraNames(const ModelConfig& config) {
+  const bool of_tokens = config.head == Head::kTokenClassification;
+  ModelNames names;
+  names.encoder = BertStack("electra.");
+  // The reference leaves the projection out where it would change no width.
+  if (config.embedding_width != config.hidden) {
+    names.encoder.project_in = "electra.embeddings_project";
+  }
+  if (config.head != Head::kNone) names.pooler = "classifier.dense";
+  names.classifier = of_tokens ? "classifier" : "classifier.out_proj";
+  names.span_head = "qa_outputs";
+  if (config.head == Head::kMaskedLanguageModel) {
+    NameMaskedHead("generator_predictions.dense", "generator_predictions.LayerNorm",
+                   "generator_lm_head", "generator_lm_head.bias", names);
+  }
+  return names;
+}
+
+ModelNames DistilBertNames(const ModelConfig& config) {
   const std::string layer = "distilbert.transformer.layer.{}.";
   ModelNames names;
   StackNames& stack = names.encoder;
@@ -91,9 +135,13 @@ ModelNames DistilBertNames(const ModelConfig&) {
   stack.w_in = layer + "ffn.lin1";
   stack.w_out = layer + "ffn.lin2";
   stack.ffn_norm = layer + "output_layer_norm";
-  names.pooler = "pre_classifier";
+  if (config.head != Head::kNone) names.pooler = "pre_classifier";
   names.classifier = "classifier";
   names.span_head = "qa_outputs";
+  if (config.head == Head::kMaskedLanguageModel) {
+    NameMaskedHead("vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_projector.bias",
+                   names);
+  }
   return names;
 }
 
@@ -112,10 +160,10 @@ Family BertFamily() {
   Family family;
   family.name = "bert";
   family.model_types = {"bert"};
-  family.description = "encoder, post-norm; sequence classification or question answering";
+  family.description = "encoder, post-norm, learned positions; any head or none";
   family.source =
-      "recorded outputs of transformers 4.44 (BertForSequenceClassification, "
-      "BertForQuestionAnswering)";
+      "recorded outputs of transformers 4.44 and 5.24 (BertModel, BertForMaskedLM, "
+      "BertForSequenceClassification, BertForQuestionAnswering, BertForTokenClassification)";
   family.base_prefix = "bert.";
   family.class_names = {"Bert"};
   family.keys = BertKeys(30522);
@@ -128,8 +176,10 @@ Family RobertaFamily() {
   Family family;
   family.name = "roberta";
   family.model_types = {"roberta", "xlm-roberta"};
-  family.description = "as BERT, positions counted from the ids; classification or answering";
-  family.source = "recorded outputs of transformers 4.44 (RobertaForSequenceClassification)";
+  family.description = "as BERT, positions counted from the ids (also XLM-RoBERTa)";
+  family.source =
+      "recorded outputs of transformers 4.44 and 5.24 (RobertaForSequenceClassification, "
+      "RobertaForMaskedLM, XLMRobertaForSequenceClassification)";
   family.base_prefix = "roberta.";
   family.class_names = {"Roberta", "XLMRoberta"};
   family.keys = BertKeys(50265);
@@ -138,12 +188,34 @@ Family RobertaFamily() {
   return family;
 }
 
+Family ElectraFamily() {
+  Family family;
+  family.name = "electra";
+  family.model_types = {"electra"};
+  family.description = "as BERT, with narrower embeddings that are projected";
+  family.source = "recorded outputs of transformers 5.24 (ElectraForSequenceClassification)";
+  family.base_prefix = "electra.";
+  family.class_names = {"Electra"};
+  family.unread_keys = {{"summary_last_dropout", "of training only"}};
+  family.keys = {
+      {"vocab_size", 30522},
+      {"hidden_size", 256},
+      {"max_position_embeddings", 512},
+      {{"num_hidden_layers", 12}, {"num_attention_heads", 4}, {}, {}, {"intermediate_size", 1024}},
+      {}};
+  family.read_config = ReadElectra;
+  family.names = ElectraNames;
+  return family;
+}
+
 Family DistilBertFamily() {
   Family family;
   family.name = "distilbert";
   family.model_types = {"distilbert"};
-  family.description = "as BERT without token types; classification or answering";
-  family.source = "recorded outputs of transformers 4.44 (DistilBertForSequenceClassification)";
+  family.description = "as BERT without token types";
+  family.source =
+      "recorded outputs of transformers 4.44 and 5.24 (DistilBertForSequenceClassification, "
+      "DistilBertForMaskedLM)";
   family.base_prefix = "distilbert.";
   family.class_names = {"DistilBert"};
   family.keys = {{"vocab_size", 30522},

@@ -56,6 +56,12 @@ at::Tensor Packing::Unpack(const at::Tensor& packed) const {
       .view({batch_, tokens_, width});
 }
 
+at::Tensor ToHeads(const at::Tensor& packed, int64_t num_heads, const Packing& packing) {
+  return packing.Unpack(packed)
+      .view({packing.batch(), packing.tokens(), num_heads, -1})
+      .transpose(1, 2);
+}
+
 namespace {
 
 // x [rows, heads * head_dim], normed all together or by head; as it is where there is no norm.
@@ -71,13 +77,6 @@ at::Tensor CapScores(const at::Tensor& scores, double cap) {
   if (at::GradMode::is_enabled()) return at::tanh(scores / cap) * cap;
   at::Tensor in_place = scores;
   return in_place.div_(cap).tanh_().mul_(cap);
-}
-
-// [rows, heads * head_dim] -> [batch, heads, tokens, head_dim]
-at::Tensor ToHeads(const at::Tensor& packed, int64_t num_heads, const Packing& packing) {
-  return packing.Unpack(packed)
-      .view({packing.batch(), packing.tokens(), num_heads, -1})
-      .transpose(1, 2);
 }
 
 at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotation& rotation) {
@@ -132,6 +131,13 @@ at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor
 }
 
 }  // namespace
+
+std::pair<at::Tensor, at::Tensor> Attention::QueriesAndKeys(const at::Tensor& x) const {
+  if (!fused.kernel) return {query(x), key(x)};
+  const at::Tensor all = fused(x);
+  const int64_t queries = num_heads * head_dim;
+  return {all.narrow(1, 0, queries), all.narrow(1, queries, num_kv_heads * head_dim)};
+}
 
 KeysValues Attention::Project(const at::Tensor& x, const Packing& packing,
                               const Rotation& rotation) const {

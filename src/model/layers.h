@@ -61,6 +61,9 @@ struct KeysValues {
   at::Tensor queries = {};  // [rows, heads * head_dim] where they were computed with the others
 };
 
+// [rows, heads * head_dim] -> [batch, heads, tokens, head_dim], zero at padding.
+at::Tensor ToHeads(const at::Tensor& packed, int64_t num_heads, const Packing& packing);
+
 struct Attention {
   Linear query, key, value, output;
   Linear fused;  // query, key and value one below the other, in place of the three
@@ -72,6 +75,8 @@ struct Attention {
   Norm query_norm, key_norm;  // before the rotation
   QkNorm qk_norm = QkNorm::kNone;
 
+  // x [rows, hidden] -> queries and keys, unrotated, [rows, heads * head_dim].
+  std::pair<at::Tensor, at::Tensor> QueriesAndKeys(const at::Tensor& x) const;
   // x [key rows, hidden]
   KeysValues Project(const at::Tensor& x, const Packing& packing, const Rotation& rotation) const;
   // x [query rows, hidden]. Scores are computed for a block of queries at a time where all of them

@@ -21,7 +21,7 @@ std::string ClassName(const Json& config) {
 }
 
 std::string ArchitectureName(const Json& config, Head head) {
-  MOEFY_CHECK(head != Head::kLanguageModel);
+  MOEFY_CHECK(head == Head::kQuestionAnswering || head == Head::kSequenceClassification);
   return ClassName(config) +
          (head == Head::kQuestionAnswering ? "ForQuestionAnswering" : "ForSequenceClassification");
 }
@@ -58,18 +58,16 @@ Json WithHead(Json config, Head head, const std::vector<std::string>& labels) {
 
 std::set<std::string> NewHeadTensors(const io::Checkpoint& checkpoint, const ModelConfig& config) {
   const ModelNames names = GetFamily(config.family).names(config);
+  const std::string& last =
+      config.head == Head::kQuestionAnswering ? names.span_head : names.classifier;
+  const std::vector<std::string> before = {names.pooler, names.head_dense, names.head_norm};
   std::set<std::string> made;
-  const auto add = [&](const std::string& part, bool always) {
-    for (const char* suffix : {".weight", ".bias"}) {
-      const std::string name = StoredName(config, part + suffix);
-      if (always || !checkpoint.Find(name)) made.insert(name);
-    }
-  };
-  if (config.head == Head::kQuestionAnswering) {
-    add(names.span_head, true);
-  } else {
-    add(names.classifier, true);
-    add(names.pooler, false);
+  for (const ExpectedTensor& tensor : ExpectedTensors(config)) {
+    const auto is_of = [&](const std::string& part) {
+      return !part.empty() && tensor.name.starts_with(StoredName(config, part) + ".");
+    };
+    const bool missing = std::ranges::any_of(before, is_of) && !checkpoint.Find(tensor.name);
+    if (is_of(last) || missing) made.insert(tensor.name);
   }
   return made;
 }

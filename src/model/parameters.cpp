@@ -60,7 +60,10 @@ class ClassNames {
         AddPart(*name);
       }
     }
-    if (config.head == Head::kLanguageModel) AddPart(names.language_model_head);
+    if (config.head == Head::kLanguageModel || config.head == Head::kMaskedLanguageModel) {
+      AddPart(names.language_model_head);
+    }
+    for (const std::string* name : {&names.head_dense, &names.head_norm}) AddPart(*name);
   }
 
   bool Has(const std::string& name) const {
@@ -101,7 +104,11 @@ UnusedTensors FindUnused(const io::Checkpoint& checkpoint, const ModelConfig& co
     const bool is_copy = std::ranges::any_of(tied, [&](const std::string& used) {
       return expected.contains(used) && AreEqual(checkpoint, name, used);
     });
-    if (is_copy) continue;
+    // A bias of the output projection may stand beside it too.
+    const bool is_bias = !names.logits_bias.empty() &&
+                         name == StoredName(config, names.language_model_head + ".bias") &&
+                         AreEqual(checkpoint, name, StoredName(config, names.logits_bias));
+    if (is_copy || is_bias) continue;
     (of_class.Has(name) || copies.contains(name) ? unused.of_class : unused.others)
         .push_back(Quoted(name));
   }

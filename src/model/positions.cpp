@@ -131,6 +131,17 @@ at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys
       .view({1, 1, num_queries, num_keys});
 }
 
+at::Tensor WindowBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
+                      at::Device device) {
+  if (window <= 0 || window >= num_keys) return {};
+  const auto options = at::device(device).dtype(at::kLong);
+  const at::Tensor queries = at::arange(first_query, first_query + num_queries, options);
+  const at::Tensor distance = (at::arange(num_keys, options) - queries.unsqueeze(1)).abs();
+  return at::zeros({num_queries, num_keys}, device)
+      .masked_fill_(distance >= window, kLowestScore)
+      .view({1, 1, num_queries, num_keys});
+}
+
 at::Tensor AddBias(const at::Tensor& a, const at::Tensor& b) {
   if (!a.defined()) return b;
   return b.defined() ? a + b : a;

@@ -56,6 +56,11 @@ at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t nu
 at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
                       at::Device device);
 
+// The same for queries that see `window` - 1 keys to either side of them; undefined where that is
+// all, and for a window of 0.
+at::Tensor WindowBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
+                      at::Device device);
+
 // The sum of two score biases, either of which may be undefined.
 at::Tensor AddBias(const at::Tensor& a, const at::Tensor& b);
 

@@ -31,7 +31,10 @@ Norm Builder::MakeNorm(const std::string& name) const {
   at::Tensor weight = Find(name + suffixes.weight);
   MOEFY_CHECK(weight.defined());
   if (config_.norm_weight_offset != 0) weight = weight + config_.norm_weight_offset;
-  return {weight, Find(name + suffixes.bias), config_.norm_epsilon};
+  at::Tensor bias = Find(name + suffixes.bias);
+  // A norm without a bias is told from an RMS norm by a bias of zeros.
+  if (config_.norm == NormKind::kLayerNorm && !bias.defined()) bias = at::zeros_like(weight);
+  return {weight, bias, config_.norm_epsilon};
 }
 
 // One stored map for queries, keys and values -> three.
@@ -89,7 +92,8 @@ Attention Builder::MakeAttention(const AttentionNames& names, const StackConfig&
   return attention;
 }
 
-Stack Builder::MakeStack(const StackNames& names, const StackConfig& config) const {
+Stack Builder::MakeStack(const StackNames& names, const StackConfig& config,
+                         size_t first_ffn_idx) const {
   Stack stack;
   if (config.num_layers == 0) return stack;
   stack.token_embedding = Weight(names.token_embedding);
@@ -97,20 +101,34 @@ Stack Builder::MakeStack(const StackNames& names, const StackConfig& config) con
   if (config_.position == PositionKind::kLearned) {
     stack.position_embedding = Weight(names.position_embedding);
   }
-  stack.token_type_embedding = Weight(names.token_type_embedding);
+  if (config_.num_token_types > 0) {
+    stack.token_type_embedding = Weight(names.token_type_embedding);
+  }
   stack.embedding_norm = MakeNorm(names.embedding_norm);
+  const bool per_layer_bias = names.relative_bias.find("{}") != std::string::npos;
   for (int64_t layer_idx = 0; layer_idx < config.num_layers; ++layer_idx) {
+    const int64_t stored_idx = StoredLayer(config_, config.num_layers, layer_idx);
     Block block;
-    block.attention_norm = MakeNorm(LayerName(names.attention_norm, layer_idx));
-    block.attention = MakeAttention(names.attention, config, layer_idx);
-    block.attention_post_norm = MakeNorm(LayerName(names.attention_post_norm, layer_idx));
-    block.cross_norm = MakeNorm(LayerName(names.cross_norm, layer_idx));
-    if (!names.cross.query.empty()) block.cross = MakeAttention(names.cross, config, layer_idx);
-    block.ffn_norm = MakeNorm(LayerName(names.ffn_norm, layer_idx));
-    block.ffn_post_norm = MakeNorm(LayerName(names.ffn_post_norm, layer_idx));
+    if (layer_idx > 0 || config_.first_attention_norm) {
+      block.attention_norm = MakeNorm(LayerName(names.attention_norm, stored_idx));
+    }
+    block.attention = MakeAttention(names.attention, config, stored_idx);
+    block.attention_post_norm = MakeNorm(LayerName(names.attention_post_norm, stored_idx));
+    block.cross_norm = MakeNorm(LayerName(names.cross_norm, stored_idx));
+    if (!names.cross.query.empty()) block.cross = MakeAttention(names.cross, config, stored_idx);
+    block.ffn_norm = MakeNorm(LayerName(names.ffn_norm, stored_idx));
+    block.ffn_post_norm = MakeNorm(LayerName(names.ffn_post_norm, stored_idx));
+    if (per_layer_bias) block.relative_bias = Weight(LayerName(names.relative_bias, stored_idx));
+    block.ffn_idx = first_ffn_idx + static_cast<size_t>(stored_idx);
     stack.blocks.push_back(std::move(block));
   }
-  stack.relative_bias = Weight(names.relative_bias);
+  if (!per_layer_bias) stack.relative_bias = Weight(names.relative_bias);
+  if (config_.position == PositionKind::kDisentangled) {
+    stack.relative_embedding = Weight(names.relative_embedding);
+    if (config_.relative_norm) {
+      stack.relative_embedding = MakeNorm(names.relative_norm)(stack.relative_embedding);
+    }
+  }
   stack.final_norm = MakeNorm(names.final_norm);
   stack.project_out = MakeLinear(names.project_out);
   return stack;

@@ -19,6 +19,8 @@ struct Block {
   std::optional<Attention> cross;
   Norm ffn_norm;
   Norm ffn_post_norm;
+  at::Tensor relative_bias;  // [buckets, heads]; of layers that have one of their own
+  size_t ffn_idx = 0;        // in the model; layers may share one
 };
 
 struct Stack {
@@ -32,8 +34,8 @@ struct Stack {
   std::vector<Block> blocks;
   at::Tensor relative_bias;  // [buckets, heads] or undefined
   Norm final_norm;
-  Linear project_out;  // back to the embeddings' width
-  size_t first_ffn_idx = 0;
+  Linear project_out;             // back to the embeddings' width
+  at::Tensor relative_embedding;  // [2 * buckets, hidden], after its norm; kDisentangled
 };
 
 // Looks parameters up by the family's names, as views in the layout the Transformer computes with;
@@ -44,7 +46,12 @@ class Builder {
       : config_(config), parameters_(parameters) {}
 
   Linear MakeLinear(const std::string& name, bool transposed = false) const;
-  Stack MakeStack(const StackNames& names, const StackConfig& stack) const;
+  Norm MakeNorm(const std::string& name) const;
+  bool Has(const std::string& name) const {  // a linear map or an embedding
+    return !name.empty() && Find(name + ".weight").defined();
+  }
+  // The stack's first FFN is the model's `first_ffn_idx`-th.
+  Stack MakeStack(const StackNames& names, const StackConfig& stack, size_t first_ffn_idx) const;
   FfnWeights MakeFfn(const FfnSpec& spec) const;
   // [vocab] or undefined
   at::Tensor MakeLogitsBias(const std::string& name) const;
@@ -52,7 +59,6 @@ class Builder {
  private:
   at::Tensor Find(const std::string& name) const;    // undefined when absent
   at::Tensor Weight(const std::string& name) const;  // "": undefined
-  Norm MakeNorm(const std::string& name) const;
   Attention MakeAttention(const AttentionNames& names, const StackConfig& stack,
                           int64_t layer_idx) const;
   void TakeApart(const Linear& qkv, const StackConfig& stack, Attention& attention) const;

@@ -42,9 +42,10 @@ std::map<std::string, std::string> NotedAliases(const io::Checkpoint& checkpoint
 }
 
 std::string HeadName(const ModelConfig& config, const ModelNames& names) {
-  return config.head == Head::kLanguageModel && !names.language_model_head.empty()
-             ? names.language_model_head + ".weight"
-             : "";
+  const bool predicts =
+      config.head == Head::kLanguageModel || config.head == Head::kMaskedLanguageModel;
+  return predicts && !names.language_model_head.empty() ? names.language_model_head + ".weight"
+                                                        : "";
 }
 
 // Whether the output projection is the token embedding is for the file to say where it can: the
@@ -130,8 +131,11 @@ void FindStoredNames(const io::Checkpoint& checkpoint, const Family& family, Mod
   const std::string base = config.added_prefix + family.base_prefix;
   if (std::ranges::none_of(stored, [&](const auto& name) { return name.starts_with(base); })) {
     config.missing_prefix = family.base_prefix;
-    warn(StrCat("tensor names lack the prefix ", Quoted(config.missing_prefix),
-                ", as in old checkpoints; read as if they had it"));
+    // Models without a head have none: there is nothing beside them.
+    if (config.head != Head::kNone && !config.missing_prefix.empty()) {
+      warn(StrCat("tensor names lack the prefix ", Quoted(config.missing_prefix),
+                  ", as in old checkpoints; read as if they had it"));
+    }
   }
   config.gamma_beta =
       std::ranges::any_of(stored, [](const auto& name) { return name.ends_with(".gamma"); });

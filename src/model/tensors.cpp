@@ -50,7 +50,9 @@ class Collector {
     if (name.empty()) return;
     const NormSuffixes suffixes = SuffixesOfNorms(config_);
     Add(name + suffixes.weight, {width});
-    if (config_.norm == NormKind::kLayerNorm) Add(name + suffixes.bias, {width});
+    if (config_.norm == NormKind::kLayerNorm && config_.norm_bias) {
+      Add(name + suffixes.bias, {width});
+    }
   }
   void Attention(const AttentionNames& names, int64_t layer_idx, const StackConfig& stack,
                  const StackKeys& keys) {
@@ -85,23 +87,30 @@ class Collector {
     Weight(names.token_embedding,
            {FromKey(keys_.vocab, vocab_size), {config_.embedding_width, ""}});
     const Extent embedding{config_.embedding_width, ""};
-    Linear(names.project_in, hidden_, embedding, false);
+    const Extent& summed = config_.narrow_embeddings ? embedding : hidden_;
+    Linear(names.project_in, hidden_, embedding, config_.narrow_embeddings);
     Linear(names.project_out, embedding, hidden_, false);
     if (config_.position == PositionKind::kLearned ||
         config_.position == PositionKind::kSinusoidal) {
-      Weight(names.position_embedding, {FromKey(keys_.positions, config_.max_positions), hidden_},
+      Weight(names.position_embedding, {FromKey(keys_.positions, config_.max_positions), summed},
              config_.position == PositionKind::kLearned);
     }
-    Weight(names.token_type_embedding, {{config_.num_token_types, "token types"}, hidden_});
-    Norm(names.embedding_norm);
+    if (config_.num_token_types > 0) {
+      Weight(names.token_type_embedding, {{config_.num_token_types, "token types"}, summed});
+    }
+    Norm(names.embedding_norm, summed);
     for (int64_t layer_idx = 0; layer_idx < stack.num_layers; ++layer_idx) {
       layers_ = FromKey(keys.layers, stack.num_layers).text;
-      const auto at_layer = [&](const std::string& name) { return LayerName(name, layer_idx); };
-      Norm(at_layer(names.attention_norm));
-      Attention(names.attention, layer_idx, stack, keys);
+      const int64_t stored_idx = StoredLayer(config_, stack.num_layers, layer_idx);
+      const auto at_layer = [&](const std::string& name) { return LayerName(name, stored_idx); };
+      if (layer_idx > 0 || config_.first_attention_norm) Norm(at_layer(names.attention_norm));
+      Attention(names.attention, stored_idx, stack, keys);
       Norm(at_layer(names.attention_post_norm));
       Norm(at_layer(names.cross_norm));
-      Attention(names.cross, layer_idx, stack, keys);
+      Attention(names.cross, stored_idx, stack, keys);
+      if (names.relative_bias.find("{}") != std::string::npos) {
+        RelativeBias(at_layer(names.relative_bias), stack, keys);
+      }
       Norm(at_layer(names.ffn_norm));
       Norm(at_layer(names.ffn_post_norm));
       const Extent neurons = FromKey(keys.neurons, stack.num_neurons);
@@ -117,28 +126,58 @@ class Collector {
       linear(names.w_out, hidden_, neurons);
     }
     layers_.clear();
-    Weight(names.relative_bias, {{config_.relative_buckets, "relative_attention_num_buckets"},
-                                 FromKey(keys.heads, stack.num_heads)});
+    if (names.relative_bias.find("{}") == std::string::npos)
+      RelativeBias(names.relative_bias, stack, keys);
+    if (config_.position == PositionKind::kDisentangled) {
+      Weight(names.relative_embedding,
+             {{2 * config_.relative_buckets, StrCat("2 * ", config_.relative_buckets)}, hidden_});
+      if (config_.relative_norm) Norm(names.relative_norm);
+    }
     Norm(names.final_norm);
+  }
+  void RelativeBias(const std::string& name, const StackConfig& stack, const StackKeys& keys) {
+    Weight(name, {{config_.relative_buckets, "relative_attention_num_buckets"},
+                  FromKey(keys.heads, stack.num_heads)});
   }
   void Head(const ModelNames& names) {
     const Extent vocab = FromKey(keys_.vocab, config_.vocab_size);
     const Extent labels{config_.num_labels, StrCat("num_labels ", config_.num_labels)};
+    // Of models with an output projection that is as wide as the embeddings.
+    const Extent width =
+        config_.head == kMaskedLanguageModel ? Extent{config_.embedding_width, ""} : hidden_;
+    Linear(names.head_dense, width, hidden_, config_.head_dense_bias);
+    Norm(names.head_norm, width);
     switch (config_.head) {
-      case Head::kLanguageModel:
+      case kLanguageModel:
         if (!config_.tied_embeddings) {
           Linear(names.language_model_head, vocab, {config_.embedding_width, ""},
                  config_.head_bias);
         }
         if (!names.logits_bias.empty()) Add(names.logits_bias, {{1, ""}, vocab}, false);
         break;
-      case Head::kSequenceClassification:
-        Linear(names.pooler, hidden_, hidden_, true);
-        // Those without a pooler are decoders' and have no bias.
-        Linear(names.classifier, labels, {config_.embedding_width, ""}, !names.pooler.empty());
+      case kMaskedLanguageModel:
+        if (!config_.tied_embeddings) Linear(names.language_model_head, vocab, width, false);
+        if (!names.logits_bias.empty()) Add(names.logits_bias, {vocab});
         break;
-      case Head::kQuestionAnswering:
+      case kSequenceClassification:
+        Linear(names.pooler, hidden_, hidden_, true);
+        // Decoders' have no bias, and read what is as wide as their embeddings.
+        if (config_.architecture == Architecture::kDecoder) {
+          Linear(names.classifier, labels, {config_.embedding_width, ""}, false);
+        } else {
+          Linear(names.classifier, labels, hidden_, true);
+        }
+        break;
+      case kTokenClassification:
+        Linear(names.classifier, labels, hidden_, true);
+        break;
+      case kQuestionAnswering:
         Linear(names.span_head, {2, "a start and an end"}, hidden_, true);
+        break;
+      case kNone:  // a pooler may have been left out
+        if (names.pooler.empty()) break;
+        Weight(names.pooler, {hidden_, hidden_}, false);
+        Add(names.pooler + ".bias", {hidden_}, false);
         break;
     }
   }
@@ -159,13 +198,18 @@ class Collector {
 void AppendFfns(const ModelConfig& config, const StackNames& names, const StackConfig& stack,
                 const std::string& prefix, std::vector<FfnSpec>& out) {
   for (int64_t layer_idx = 0; layer_idx < stack.num_layers; ++layer_idx) {
+    const int64_t stored_idx = StoredLayer(config, stack.num_layers, layer_idx);
+    if (layer_idx > 0 && stored_idx == StoredLayer(config, stack.num_layers, layer_idx - 1)) {
+      ++out.back().num_layers;
+      continue;
+    }
     const auto weight = [&](const std::string& name) {
-      return name.empty() ? "" : StoredName(config, LayerName(name, layer_idx) + ".weight");
+      return name.empty() ? "" : StoredName(config, LayerName(name, stored_idx) + ".weight");
     };
     const auto bias = [&](const std::string& name) {
       return name.empty() || !config.ffn_bias
                  ? ""
-                 : StoredName(config, LayerName(name, layer_idx) + ".bias");
+                 : StoredName(config, LayerName(name, stored_idx) + ".bias");
     };
     FfnSpec spec;
     spec.name = StrCat(prefix, "ffn.", layer_idx);
@@ -185,8 +229,22 @@ void AppendFfns(const ModelConfig& config, const StackNames& names, const StackC
 
 }  // namespace
 
+std::vector<std::string> LayerNames(const FfnSpec& spec) {
+  const size_t end = spec.name.rfind('.') + 1;
+  std::vector<std::string> names = {spec.name};
+  for (int64_t i = 1; i < spec.num_layers; ++i) {
+    names.push_back(StrCat(spec.name.substr(0, end), std::stoll(spec.name.substr(end)) + i));
+  }
+  return names;
+}
+
 std::string LayerName(const std::string& name_template, int64_t layer_idx) {
   return ReplaceAll(name_template, "{}", std::to_string(layer_idx));
+}
+
+int64_t StoredLayer(const ModelConfig& config, int64_t num_layers, int64_t layer_idx) {
+  const int64_t groups = config.num_layer_groups;
+  return groups > 0 ? layer_idx * groups / num_layers : layer_idx;
 }
 
 std::string StoredName(const ModelConfig& config, const std::string& name) {

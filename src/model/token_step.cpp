@@ -41,7 +41,7 @@ void TokenStep::Run(const int64_t* ids, const int64_t* mask, int64_t batch) {
   TakeTexts(ids, mask, batch);
   Embed(ids);
   AppendKeyBias(mask, batch);
-  if (stack_.relative_bias.defined()) FillRelativeBias();
+  if (stack_.relative_bias.defined()) FillRelativeBias(stack_.relative_bias);
   if (config_.position == PositionKind::kRotary) {
     FillRotation(config_.rotary, buffers_.angles);
     if (config_.local_rotary) FillRotation(*config_.local_rotary, buffers_.local_angles);
@@ -116,13 +116,14 @@ void TokenStep::AppendKeyBias(const int64_t* mask, int64_t batch) {
   }
 }
 
-void TokenStep::FillRelativeBias() {
+// `table` [buckets, heads]
+void TokenStep::FillRelativeBias(const at::Tensor& table) {
   const int64_t heads = config_.decoder.num_heads, keys = state_.length + 1;
   GrowTo(buffers_.bias, heads * state_.self.front().keys.size(2) + heads);
   for (int64_t key = 0; key < keys; ++key) {
-    const int64_t bucket = RelativeBucket(key - state_.length, stack_.relative_bias.size(0),
+    const int64_t bucket = RelativeBucket(key - state_.length, table.size(0),
                                           /*bidirectional=*/false, config_.relative_max_distance);
-    const float* const of_heads = stack_.relative_bias.data_ptr<float>() + bucket * heads;
+    const float* const of_heads = table.data_ptr<float>() + bucket * heads;
     for (int64_t head = 0; head < heads; ++head) {
       buffers_.bias[static_cast<size_t>(head * keys + key)] = of_heads[head];
     }
@@ -148,7 +149,7 @@ void TokenStep::RunBlock(size_t layer_idx) {
   const int64_t hidden = config_.hidden, size = rows_ * hidden;
   StepBuffers& b = buffers_;
   const auto feed_forward = [&](std::vector<float>& out) {
-    ffns_[stack_.first_ffn_idx + layer_idx]->ForwardInto(b.in.data(), rows_, hidden, out.data());
+    ffns_[block.ffn_idx]->ForwardInto(b.in.data(), rows_, hidden, out.data());
   };
   if (config_.norm_place == NormPlace::kParallel) {
     NormRows(block.attention_norm, b.x, b.in);
@@ -183,8 +184,11 @@ void TokenStep::SelfAttention(size_t layer_idx) {
   const bool windowed = config_.attention_of(static_cast<int64_t>(layer_idx)).windowed;
   const int64_t keys = state_.length + 1, window = windowed ? config_.sliding_window : 0;
   const int64_t first = window > 0 ? std::max<int64_t>(0, keys - window) : 0;
+  const at::Tensor& table = stack_.blocks[layer_idx].relative_bias;
+  if (table.defined()) FillRelativeBias(table);
+  const bool relative = table.defined() || stack_.relative_bias.defined();
   Attend(attention, projected.queries, state_.self[layer_idx], first, keys, state_.key_bias,
-         stack_.relative_bias.defined() ? buffers_.bias.data() : nullptr);
+         relative ? buffers_.bias.data() : nullptr);
 }
 
 void TokenStep::CrossAttention(size_t layer_idx) {

@@ -62,7 +62,7 @@ class TokenStep {
   void TakeTexts(const int64_t* ids, const int64_t* mask, int64_t batch);
   void Embed(const int64_t* ids);
   void AppendKeyBias(const int64_t* mask, int64_t batch);
-  void FillRelativeBias();
+  void FillRelativeBias(const at::Tensor& table);
   void FillRotation(const RotaryConfig& rotary, StepBuffers::Angles& angles);
   void RunBlock(size_t layer_idx);
   Projected Project(size_t layer_idx);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/decoding_state.h"
+#include "model/disentangled.h"
 #include "model/stack.h"
 #include "moefy/base/error.h"
 #include "moefy/io/mapped_file.h"
@@ -42,6 +43,8 @@ struct Transformer::Impl {
   Stack decoder;
   Linear output;  // [vocab, embedding width], language models
   at::Tensor logits_bias;
+  Linear head_dense;  // with head_norm: what some heads do before their last map
+  Norm head_norm;
   Linear pooler, classifier, span_head;
   std::vector<FfnSpec> specs;
   std::vector<std::unique_ptr<FeedForward>> ffns;
@@ -51,7 +54,8 @@ struct Transformer::Impl {
                    const Packing& packing, const at::Tensor& positions) const {
     at::Tensor x = at::embedding(stack.token_embedding, packing.Pack(ids));  // [rows, width]
     if (config.embedding_scale != 1.0) x = x * config.embedding_scale;
-    if (stack.project_in.defined()) x = stack.project_in(x);
+    const bool narrow = config.narrow_embeddings;
+    if (stack.project_in.defined() && !narrow) x = stack.project_in(x);
     if (stack.position_embedding.defined()) {
       x = x + at::embedding(stack.position_embedding, positions);
     } else if (config.position == PositionKind::kSinusoidal) {
@@ -64,7 +68,8 @@ struct Transformer::Impl {
                    ? at::embedding(stack.token_type_embedding, packing.Pack(token_types))
                    : stack.token_type_embedding[0]);
     }
-    return stack.embedding_norm.weight.defined() ? stack.embedding_norm(x) : x;
+    if (stack.embedding_norm.weight.defined()) x = stack.embedding_norm(x);
+    return stack.project_in.defined() && narrow ? stack.project_in(x) : x;
   }
 
   // What self-attention is told of positions, by kind of layer: with a window or without.
@@ -132,7 +137,14 @@ struct Transformer::Impl {
         keys_values = state->Append(i, keys_values);
         keys_values.queries = queries;
       }
-      return attention(in, packing, rotation, keys_values, at_layer.bias);
+      ScoreBias bias = at_layer.bias;
+      bias.layer_relative = stack.blocks[i].relative_bias;
+      if (stack.relative_embedding.defined()) {
+        if (!keys_values.queries.defined()) keys_values.queries = attention.query(in);
+        bias.of_layer =
+            DisentangledBias(config, attention, stack.relative_embedding, keys_values, packing);
+      }
+      return attention(in, packing, rotation, keys_values, bias);
     };
     const auto cross_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = *stack.blocks[i].cross;
@@ -147,7 +159,7 @@ struct Transformer::Impl {
     };
     const auto feed_forward = [&](size_t i, const at::Tensor& in) {
       report(in, "ffn.", i, ".input");
-      const at::Tensor out = ffns[stack.first_ffn_idx + i]->Forward(in);
+      const at::Tensor out = ffns[stack.blocks[i].ffn_idx]->Forward(in);
       report(out, "ffn.", i, ".output");
       return out;
     };
@@ -197,18 +209,39 @@ struct Transformer::Impl {
   // The output projection is the last linear map to be exchanged for a kernel.
   bool StepsTokens() const { return output.kernel && !at::GradMode::is_enabled(); }
 
-  // x [batch, tokens, width] -> [batch, labels]: from the first token through the pooler, or from
-  // the last real one where there is no pooler.
-  at::Tensor Classify(const at::Tensor& x, const at::Tensor& mask) const {
-    if (pooler.weight.defined()) {
-      const at::Tensor pooled = pooler(x.select(1, 0));
-      return classifier(config.relu_pooler ? at::relu(pooled) : at::tanh(pooled));
-    }
+  // What a head does before its last map: [..., hidden] -> [..., width].
+  at::Tensor Transform(const at::Tensor& x) const {
+    if (!head_dense.defined()) return x;
+    const at::Tensor y = Activate(config.head_activation, head_dense(x));
+    return head_norm.weight.defined() ? head_norm(y) : y;
+  }
+
+  // x [batch, tokens, width] -> [batch, width]: of encoders the first token, or the mean of all
+  // real ones; of decoders the last real one.
+  at::Tensor Summarize(const at::Tensor& x, const at::Tensor& mask) const {
+    const bool encoder_only = config.architecture == Architecture::kEncoder;
+    if (encoder_only && !config.mean_pooling) return x.select(1, 0);
     const int64_t tokens = x.size(1);
-    if (!mask.defined()) return classifier(x.select(1, tokens - 1));
+    if (encoder_only) {  // padding is zero
+      const at::Tensor sum = x.sum(1);
+      return mask.defined() ? sum / (mask != 0).sum(1, /*keepdim=*/true) : sum / tokens;
+    }
+    if (!mask.defined()) return x.select(1, tokens - 1);
     const at::Tensor last =
         ((mask != 0) * at::arange(tokens, mask.options().dtype(at::kLong))).argmax(1);  // [batch]
-    return classifier(x.take_along_dim(last.view({-1, 1, 1}), 1).squeeze(1));
+    return x.take_along_dim(last.view({-1, 1, 1}), 1).squeeze(1);
+  }
+
+  at::Tensor Pool(const at::Tensor& x) const {
+    const at::Tensor pooled = pooler(x);
+    return config.pooler_activation ? Activate(*config.pooler_activation, pooled)
+                                    : at::tanh(pooled);
+  }
+
+  // x [batch, tokens, width] -> [batch, labels]
+  at::Tensor Classify(const at::Tensor& x, const at::Tensor& mask) const {
+    const at::Tensor summary = Summarize(x, mask);
+    return classifier(Transform(pooler.defined() ? Pool(summary) : summary));
   }
 
   void CheckLength(int64_t tokens) const {
@@ -283,17 +316,21 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
   const ModelNames names = GetFamily(config.family).names(config);
   const Builder build(config, parameters);
   Impl& m = *impl_;
-  m.encoder = build.MakeStack(names.encoder, config.encoder);
-  m.decoder = build.MakeStack(names.decoder, config.decoder);
+  m.encoder = build.MakeStack(names.encoder, config.encoder, 0);
+  const size_t encoder_ffns = m.encoder.blocks.empty() ? 0 : m.encoder.blocks.back().ffn_idx + 1;
+  m.decoder = build.MakeStack(names.decoder, config.decoder, encoder_ffns);
   m.decoder.causal = true;
-  m.decoder.first_ffn_idx = m.encoder.blocks.size();
   if (config.architecture == Architecture::kEncoderDecoder) {
     m.encoder.prefix = "encoder.";
     m.decoder.prefix = "decoder.";
   }
+  const Stack& last = config.decoder.num_layers > 0 ? m.decoder : m.encoder;
+  m.head_dense = build.MakeLinear(names.head_dense);
+  m.head_norm = build.MakeNorm(names.head_norm);
   switch (config.head) {
     case Head::kLanguageModel:
-      m.output = config.tied_embeddings ? Linear{m.decoder.token_embedding, {}}
+    case Head::kMaskedLanguageModel:
+      m.output = config.tied_embeddings ? Linear{last.token_embedding, {}}
                                         : build.MakeLinear(names.language_model_head);
       m.logits_bias = build.MakeLogitsBias(names.logits_bias);
       break;
@@ -301,8 +338,14 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
       m.pooler = build.MakeLinear(names.pooler);
       m.classifier = build.MakeLinear(names.classifier);
       break;
+    case Head::kTokenClassification:
+      m.classifier = build.MakeLinear(names.classifier);
+      break;
     case Head::kQuestionAnswering:
       m.span_head = build.MakeLinear(names.span_head);
+      break;
+    case Head::kNone:
+      if (build.Has(names.pooler)) m.pooler = build.MakeLinear(names.pooler);
       break;
   }
   m.specs = FfnSpecs(config);
@@ -330,14 +373,25 @@ ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink&
           m.Classify(packing.Unpack(x), OnDevice(given.attention_mask, m.device)).to(asked);
       break;
     case Head::kQuestionAnswering: {
-      const at::Tensor spans = packing.Unpack(m.span_head(x)).to(asked);  // [batch, tokens, 2]
+      const at::Tensor spans =
+          packing.Unpack(m.span_head(m.Transform(x))).to(asked);  // [batch, tokens, 2]
       outputs.start_logits = spans.select(2, 0);
       outputs.end_logits = spans.select(2, 1);
       break;
     }
-    case Head::kLanguageModel:
-      outputs.logits = packing.Unpack(m.Logits(x)).to(asked);
+    case Head::kTokenClassification:
+      outputs.logits = packing.Unpack(m.classifier(m.Transform(x))).to(asked);
       break;
+    case Head::kLanguageModel:
+    case Head::kMaskedLanguageModel:
+      outputs.logits = packing.Unpack(m.Logits(m.Transform(x))).to(asked);
+      break;
+    case Head::kNone: {
+      const at::Tensor states = packing.Unpack(x);
+      if (m.pooler.defined()) outputs.pooler_output = m.Pool(states.select(1, 0)).to(asked);
+      outputs.last_hidden_state = states.to(asked);
+      break;
+    }
   }
   return outputs;
 }

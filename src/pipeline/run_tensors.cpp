@@ -51,11 +51,13 @@ void AddNeurons(const io::Checkpoint& checkpoint, const std::vector<model::FfnSp
                 TensorMap& results) {
   for (const model::FfnSpec& spec : specs) {
     const model::FfnWeights ffn = model::ReadFfnWeights(checkpoint, spec);
-    const model::FfnSteps steps = model::RunFfnSteps(ffn, results.at(spec.name + ".input"));
-    results[spec.name + ".act"] = steps.act;
-    if (!spec.gated()) continue;
-    results[spec.name + ".up"] = steps.up;
-    results[spec.name + ".down_in"] = steps.down_in;
+    for (const std::string& name : model::LayerNames(spec)) {
+      const model::FfnSteps steps = model::RunFfnSteps(ffn, results.at(name + ".input"));
+      results[name + ".act"] = steps.act;
+      if (!spec.gated()) continue;
+      results[name + ".up"] = steps.up;
+      results[name + ".down_in"] = steps.down_in;
+    }
   }
 }
 
@@ -85,9 +87,12 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
   if (options.ffn_taps) {
     AddNeurons(runnable.checkpoint(), model::FfnSpecs(transformer.config()), results);
   }
-  const std::pair<const char*, at::Tensor> heads[] = {{"logits", outputs.logits},
-                                                      {"start_logits", outputs.start_logits},
-                                                      {"end_logits", outputs.end_logits}};
+  const std::pair<const char*, at::Tensor> heads[] = {
+      {"logits", outputs.logits},
+      {"start_logits", outputs.start_logits},
+      {"end_logits", outputs.end_logits},
+      {"last_hidden_state", outputs.last_hidden_state},
+      {"pooler_output", outputs.pooler_output}};
   for (const auto& [name, tensor] : heads) {
     if (tensor.defined()) results[name] = tensor;
   }

@@ -6,11 +6,13 @@
 #include "moefy/base/error.h"
 #include "moefy/base/options.h"
 #include "moefy/eval/answer_span.h"
-#include "moefy/eval/batches.h"
 #include "moefy/model/generation.h"
+#include "moefy/model/pooling.h"
 #include "moefy/pipeline/run.h"
 #include "moefy/text/stream_decoder.h"
 #include "moefy/text/tokenizer.h"
+#include "pipeline/asked.h"
+#include "pipeline/run_encoder.h"
 #include "pipeline/run_inputs.h"
 #include "pipeline/run_task.h"
 #include "pipeline/runnable_model.h"
@@ -19,59 +21,6 @@ namespace moefy::pipeline {
 namespace {
 
 using model::Head;
-
-// A model with what it takes to ask it.
-struct Asked {
-  model::Transformer& model;
-  const text::Tokenizer& tokenizer;
-  const std::vector<RunInput>& inputs;
-  Progress& progress;
-
-  const model::ModelConfig& config() const { return model.config(); }
-  // Encoders cut what is longer than their positions; 0: there is no such limit.
-  int64_t MaxTokens() const {
-    return config().max_positions > 0 ? config().max_positions - config().position_offset : 0;
-  }
-};
-
-// Runs all encodings in batches; `use` gets the outputs and their row of each input.
-template <typename Use>
-void ForEachOutput(const Asked& asked, const std::vector<text::Encoding>& encodings,
-                   const Use& use) {
-  for (const eval::Batch& batch :
-       eval::MakeBatches(encodings, asked.config(), asked.tokenizer.pad_id())) {
-    const model::ForwardOutputs outputs = asked.model.Forward(batch.inputs);
-    for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
-      use(outputs, static_cast<int64_t>(row), static_cast<size_t>(batch.example_idxs[row]));
-    }
-    asked.progress.Advance(batch.example_idxs.size());
-  }
-}
-
-std::vector<Json> Classify(const Asked& asked) {
-  std::vector<std::string> names = asked.config().label_names;
-  for (int64_t i = static_cast<int64_t>(names.size()); i < asked.config().num_labels; ++i) {
-    names.push_back(StrCat("LABEL_", i));
-  }
-  const text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
-  std::vector<text::Encoding> encodings;
-  for (const RunInput& input : asked.inputs) {
-    const std::string& first = input.Get("text");
-    const auto second = input.fields.find("text_pair");
-    encodings.push_back(second == input.fields.end()
-                            ? asked.tokenizer.Encode(first, options)
-                            : asked.tokenizer.EncodePair(first, second->second, options));
-  }
-  std::vector<Json> answers(asked.inputs.size());
-  ForEachOutput(asked, encodings,
-                [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
-                  const at::Tensor scores = outputs.logits[row];
-                  answers[input_idx] = asked.config().is_regression()
-                                           ? Json{{"score", scores[0].item<double>()}}
-                                           : LabelAnswer(scores, names);
-                });
-  return answers;
-}
 
 std::vector<Json> AnswerQuestions(const Asked& asked) {
   const text::EncodeOptions options{.max_tokens = asked.MaxTokens(),
@@ -137,6 +86,25 @@ int64_t GenerateTexts(const Asked& asked, const model::GenerationOptions& option
   return new_tokens;
 }
 
+// Of heads that generate nothing.
+std::vector<Json> AnswerByHead(const Asked& asked, const RunOptions& options,
+                               const std::filesystem::path& directory,
+                               std::vector<std::string>* warnings) {
+  constexpr int64_t kCandidates = 5;
+  switch (asked.config().head) {
+    case Head::kQuestionAnswering:
+      return AnswerQuestions(asked);
+    case Head::kTokenClassification:
+      return LabelTokens(asked);
+    case Head::kMaskedLanguageModel:
+      return FillMasks(asked, options.top_k > 0 ? options.top_k : kCandidates);
+    case Head::kNone:
+      return EmbedInputs(asked, model::ReadTextEmbedding(directory, warnings));
+    default:
+      return Classify(asked);
+  }
+}
+
 model::GenerationOptions ToGenerationOptions(const RunOptions& options,
                                              const std::filesystem::path& directory,
                                              const model::ModelConfig& config,
@@ -186,8 +154,7 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
   } else {
     const std::vector<Json> answers =
         spec ? AnswerTask(*spec, inputs, asked.model, *tokenizer, generation, shown)
-        : asked.config().head == Head::kQuestionAnswering ? AnswerQuestions(asked)
-                                                          : Classify(asked);
+             : AnswerByHead(asked, options, directory, &result.warnings);
     for (size_t i = 0; i < answers.size(); ++i) give(i, answers[i]);
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -73,7 +73,7 @@ class ByteLevelTokenizer final : public SegmentTokenizer {
     const auto separator = Named(config, "sep_token", roberta ? "</s>" : "");
     const auto pad = Named(config, "pad_token", roberta ? "<pad>" : qwen ? end : "");
     const auto start = Named(config, "cls_token", roberta ? "<s>" : "");
-    Named(config, "mask_token", roberta ? "<mask>" : "", /*strip_left=*/roberta);
+    mask_id_ = Named(config, "mask_token", roberta ? "<mask>" : "", /*strip_left=*/roberta);
     for (const std::string& content : config.GetAdditionalSpecialTokens()) {
       AddSpecialToken(content, vocabulary_->Find(content));
     }

@@ -42,6 +42,7 @@ class PipelineTokenizer final : public SegmentTokenizer {
     CheckTemplate(object.PathOf("post_processor"));
     eos_id_ = FindNamed(config, "eos_token");
     if (!eos_id_) eos_id_ = FindNamed(config, "sep_token");
+    mask_id_ = FindNamed(config, "mask_token");
     pad_id_ = FindNamed(config, "pad_token").value_or(eos_id_.value_or(0));
     for (const TemplateItem& item : template_.pair) {
       if (item.kind == TemplateItem::Kind::kSecond) second_type_ = item.type;

@@ -26,6 +26,7 @@ class SegmentTokenizer : public Tokenizer {
   int64_t vocab_size() const final { return vocab_size_; }
   int64_t pad_id() const final { return pad_id_; }
   std::optional<int64_t> eos_id() const final { return eos_id_; }
+  std::optional<int64_t> mask_id() const final { return mask_id_; }
 
  protected:
   using Ids = std::vector<int64_t>;
@@ -47,6 +48,7 @@ class SegmentTokenizer : public Tokenizer {
   int64_t vocab_size_ = 0;
   int64_t pad_id_ = 0;
   std::optional<int64_t> eos_id_;
+  std::optional<int64_t> mask_id_;
   int64_t second_type_ = 0;  // the token type of a second segment
   bool clean_up_spaces_ = true;
   // How decoding treats tokens added to the vocabulary: they stand apart from what JoinTokens makes

@@ -44,7 +44,7 @@ class WordPieceTokenizer final : public SegmentTokenizer {
       int64_t* id;
       bool required;
     };
-    int64_t unknown_id = 0, separator_id = 0, class_id = 0, mask_id = 0;
+    int64_t unknown_id = 0, separator_id = 0, class_id = 0, mask_id = -1;
     std::vector<std::string> missing;
     for (const Named& named :
          {Named{"unk_token", "[UNK]", &unknown_id, true},
@@ -61,6 +61,7 @@ class WordPieceTokenizer final : public SegmentTokenizer {
       }
     }
     if (!missing.empty()) throw InputError("the vocabulary lacks ", Join(missing));
+    if (added_.FindId(mask_id)) mask_id_ = mask_id;
     for (const std::string& content : config.GetAdditionalSpecialTokens()) {
       AddSpecialToken(content, FindWord(content));
       options_.never_split.insert(content);

@@ -66,6 +66,16 @@ inline at::Tensor Loss(at::Tensor logits, at::Tensor labels, bool causal) {
   return at::cross_entropy_loss(logits.flatten(0, -2), labels.flatten()).view(1);
 }
 
+// As the model's head is trained.
+inline at::Tensor HeadLoss(const at::Tensor& logits, const at::Tensor& labels,
+                           const model::ModelConfig& config) {
+  if (config.is_regression()) return at::mse_loss(logits, labels.view_as(logits)).view(1);
+  if (config.is_multi_label()) {
+    return at::binary_cross_entropy_with_logits(logits, labels).view(1);
+  }
+  return Loss(logits, labels, config.architecture == model::Architecture::kDecoder);
+}
+
 // Everything recorded in `golden_file`, compared; how many tensors that were.
 inline int CompareWithGolden(model::Transformer& transformer, const io::Checkpoint& checkpoint,
                              const std::filesystem::path& golden_file) {
@@ -92,19 +102,24 @@ inline int CompareWithGolden(model::Transformer& transformer, const io::Checkpoi
     results["start_logits"] = outputs.start_logits;
     results["end_logits"] = outputs.end_logits;
   }
+  if (outputs.last_hidden_state.defined()) results["last_hidden_state"] = outputs.last_hidden_state;
+  if (outputs.pooler_output.defined()) results["pooler_output"] = outputs.pooler_output;
   for (const model::FfnSpec& spec : model::FfnSpecs(config)) {
     const model::FfnWeights ffn = model::ReadFfnWeights(checkpoint, spec);
-    const model::FfnSteps steps = model::RunFfnSteps(ffn, results.at(spec.name + ".input"));
-    results[spec.name + ".act"] = steps.act;
-    if (spec.gated()) results[spec.name + ".up"] = steps.up;
-    results[spec.name + ".down_in"] = steps.down_in;
+    for (const std::string& name : model::LayerNames(spec)) {
+      const model::FfnSteps steps = model::RunFfnSteps(ffn, results.at(name + ".input"));
+      results[name + ".act"] = steps.act;
+      if (spec.gated()) results[name + ".up"] = steps.up;
+      results[name + ".down_in"] = steps.down_in;
+    }
   }
-  if (labels.defined()) results["loss"] = Loss(outputs.logits, labels, !two_stacks);
+  if (labels.defined()) results["loss"] = HeadLoss(outputs.logits, labels, config);
 
   int num_compared = 0;
   for (const auto& [name, want] : golden) {
     // Recorded once in the arithmetic of half-precision weights, which we do not have.
     if (want.scalar_type() != at::kFloat || name == "logits_native_dtype_as_f32") continue;
+    if (name == "labels") continue;  // of several labels at once, which are numbers
     EXPECT_TRUE(results.contains(name)) << name << " was recorded and is not computed";
     if (!results.contains(name)) continue;
     const bool decoder = name.starts_with("decoder.") || (name == "logits" && two_stacks);

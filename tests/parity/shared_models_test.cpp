@@ -18,18 +18,13 @@ namespace fs = std::filesystem;
 // Directories with models that are dense, of transformers 4 and 5: "goldens5/family/case".
 std::vector<std::string> Cases() {
   const std::vector<std::string> not_dense = {"mixtral", "olmoe", "qwen2_moe", "tokenizers"};
-  // Recorded from families and heads that moefy does not run yet.
-  const std::vector<std::string> not_yet = {"albert",  "bert",       "deberta_v2", "distilbert",
-                                            "electra", "modernbert", "roberta",    "xlm-roberta",
-                                            "t5",      "mt5",        "umt5"};
   std::vector<std::string> cases;
   for (const std::string release : {"goldens", "goldens5"}) {
     const fs::path root = tests::SharedData() / release;
     if (!fs::is_directory(root)) continue;
-    const auto& left_out = release == "goldens" ? not_dense : not_yet;
     for (const auto& family : fs::directory_iterator(root)) {
       const std::string name = family.path().filename().string();
-      if (!family.is_directory() || std::ranges::find(left_out, name) != left_out.end()) continue;
+      if (!family.is_directory() || std::ranges::find(not_dense, name) != not_dense.end()) continue;
       for (const auto& entry : fs::directory_iterator(family.path())) {
         cases.push_back(release + "/" + name + "/" + entry.path().filename().string());
       }

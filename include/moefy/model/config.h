@@ -11,12 +11,23 @@
 namespace moefy::model {
 
 enum class Architecture { kEncoder, kDecoder, kEncoderDecoder };
-enum class Head { kSequenceClassification, kQuestionAnswering, kLanguageModel };
+enum class Head {
+  kSequenceClassification,
+  kQuestionAnswering,
+  kLanguageModel,
+  kMaskedLanguageModel,
+  kTokenClassification,  // a label per token
+  kNone,                 // an encoder alone: what it gives are its last hidden states
+};
+// What the outputs of a sequence classification head mean: one of the labels is right; each label
+// is right or not, whatever the others are; or values.
+enum class Problem { kSingleLabel, kMultiLabel, kRegression };
 enum class NormKind { kLayerNorm, kRmsNorm };
 // Before the sub-layer; after its residual sum; or before both sub-layers, which read the same
 // input: x + attention(norm x) + ffn(norm x).
 enum class NormPlace { kPre, kPost, kParallel };
-enum class PositionKind { kLearned, kSinusoidal, kRelativeBias, kRotary };
+// kRelativeBias: T5's; kDisentangled: of DeBERTa, by products of content and relative positions.
+enum class PositionKind { kLearned, kSinusoidal, kRelativeBias, kRotary, kDisentangled };
 // What a token's position counts: columns of the batch, real tokens before it (by the mask), or
 // tokens before it that are not the padding id.
 enum class PositionCount { kColumns, kReal, kNotPad };
@@ -102,8 +113,13 @@ struct ModelConfig {
   int64_t input_vocab_size = 0;  // of input_ids
   int64_t hidden = 0;            // width of the residual stream
   int64_t embedding_width = 0;   // differs from hidden where embeddings are projected (OPT 350m)
+  // Positions, token types and the embedding norm are of the embeddings' width too, and the
+  // projection comes after them, with a bias (ALBERT, ELECTRA); else it comes first, without one.
+  bool narrow_embeddings = false;
   StackConfig encoder;
   StackConfig decoder;
+  // Layers share their tensors in so many groups of neighbours (ALBERT); 0: no layer does.
+  int64_t num_layer_groups = 0;
 
   Activation activation = Activation::kRelu;
   bool gated = false;
@@ -117,6 +133,8 @@ struct ModelConfig {
   bool transposed = false;  // linear maps of the blocks are stored [in, out] (GPT-2's Conv1D)
 
   NormKind norm = NormKind::kRmsNorm;
+  bool norm_bias = true;             // of layer norms
+  bool first_attention_norm = true;  // the first layer has one too
   NormPlace norm_place = NormPlace::kPre;
   double norm_epsilon = 1e-6;
   double norm_weight_offset = 0;  // added to the stored weights (Gemma: 1)
@@ -128,11 +146,15 @@ struct ModelConfig {
   int64_t position_offset = 0;    // position of the first token
   int64_t max_positions = 0;      // learned positions: rows of the table
   double sinusoid_steps = 0;      // the i-th frequency is 10000^(-i / steps)
-  int64_t relative_buckets = 32;  // relative bias (T5)
+  int64_t relative_buckets = 32;  // relative bias (T5); kDisentangled: to either side
   int64_t relative_max_distance = 128;
+  bool content_to_position = false;  // kDisentangled: which products there are
+  bool position_to_content = false;
+  bool relative_norm = false;  // kDisentangled: a norm after the table of positions
   RotaryConfig rotary;
   std::optional<RotaryConfig> local_rotary;  // of layers with a window, where theirs differs
-  int64_t sliding_window = 0;  // a token sees so many, itself included; 0: all before it
+  // A token sees so many, itself included; 0: all before it. Of encoders: to either side.
+  int64_t sliding_window = 0;
   std::vector<LayerAttention> layer_attention;  // by layer; empty: all are alike
 
   int64_t num_token_types = 0;  // 0: no token type embedding
@@ -147,8 +169,13 @@ struct ModelConfig {
   double attention_softcap = 0;           // c: scores become c tanh(score / c); 0: they do not
   double logits_softcap = 0;              // the same of logits
 
-  int64_t num_labels = 0;                // classification heads; 1: regression
-  bool relu_pooler = false;              // ReLU after the pooler instead of tanh (DistilBERT)
+  Problem problem = Problem::kSingleLabel;      // of sequence classification
+  int64_t num_labels = 0;                       // classification heads
+  std::optional<Activation> pooler_activation;  // nothing: tanh
+  bool mean_pooling = false;  // encoders: the head reads the tokens' mean, not the first token
+  // Of the linear map and the norm that come before a head's last map, where it has them.
+  Activation head_activation = Activation::kGelu;
+  bool head_dense_bias = true;
   std::vector<std::string> label_names;  // empty, or num_labels of them
   int64_t pad_id = 0;                    // -1: none
   int64_t eos_id = -1;                   // -1: none
@@ -160,7 +187,12 @@ struct ModelConfig {
   bool gamma_beta = false;     // norms are called gamma and beta, not weight and bias
   std::map<std::string, std::string> aliases;  // tied tensors the file holds under another name
 
-  bool is_regression() const { return head == Head::kSequenceClassification && num_labels == 1; }
+  bool is_regression() const {
+    return head == Head::kSequenceClassification && problem == Problem::kRegression;
+  }
+  bool is_multi_label() const {
+    return head == Head::kSequenceClassification && problem == Problem::kMultiLabel;
+  }
   LayerAttention attention_of(int64_t layer_idx) const {
     return layer_attention.empty() ? LayerAttention()
                                    : layer_attention[static_cast<size_t>(layer_idx)];

@@ -40,15 +40,19 @@ struct StackNames {
   // this half first.
   std::string w_gate;
   std::string w_out;
-  std::string relative_bias;
+  std::string relative_bias;       // with "{}": every layer has one
+  std::string relative_embedding;  // PositionKind::kDisentangled
+  std::string relative_norm;
   std::string final_norm;
   std::string project_out;
 };
 struct ModelNames {
   StackNames encoder;
   StackNames decoder;
+  // Between the stack and the last map of a head: a linear map, an activation and a norm.
+  std::string head_dense, head_norm;
   std::string language_model_head;  // when not tied
-  std::string logits_bias;          // a whole name; may be absent from the file
+  std::string logits_bias;          // a whole name; masked language models always have it
   std::string pooler;
   std::string classifier;
   std::string span_head;
@@ -133,6 +137,10 @@ std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
 
 // Every FFN of the model in execution order (encoder first).
 std::vector<FfnSpec> FfnSpecs(const ModelConfig& config);
+
+// What the layers that use an FFN are called in the names of what is computed on the way: its name,
+// and one more for each further layer that shares it.
+std::vector<std::string> LayerNames(const FfnSpec& spec);
 
 // "encoder.block.{}.x", 3 -> "encoder.block.3.x"
 std::string LayerName(const std::string& name_template, int64_t layer_idx);

@@ -20,6 +20,10 @@ struct FfnSpec {
   bool transposed = false;  // the matrices are stored the other way round (GPT-2's Conv1D)
   int64_t hidden = 0;
   int64_t num_neurons = 0;
+  // So many layers one after the other use these tensors (ALBERT; else one). It is one FFN all the
+  // same: recorded, split and routed once, on what all of them give it. Its name is the first's;
+  // what is computed on the way is named by layer.
+  int64_t num_layers = 1;
   Activation activation = Activation::kRelu;
 
   bool gated() const { return !w_gate.empty(); }

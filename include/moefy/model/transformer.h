@@ -39,9 +39,15 @@ struct ForwardInputs {
 using StateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
 
 struct ForwardOutputs {
-  at::Tensor logits;        // classification [batch, labels]; language model [batch, tokens, vocab]
+  // Sequence classification [batch, labels]; of tokens [batch, tokens, labels]; language models,
+  // masked or not, [batch, tokens, vocab].
+  at::Tensor logits;
   at::Tensor start_logits;  // question answering [batch, tokens]
   at::Tensor end_logits;
+  // Without a head: [batch, tokens, hidden], zero at padding, and [batch, hidden], which only
+  // models with a pooler have.
+  at::Tensor last_hidden_state;
+  at::Tensor pooler_output;
 };
 
 // What a decoder remembers between steps: the keys and values of every layer.

@@ -38,7 +38,7 @@ struct RunOptions {
   template <class Visitor>
   void Visit(Visitor& v) {
     v.Argument("model", model, "dense or split checkpoint directory");
-    v.Argument("text", texts, "texts to classify or to go on with");
+    v.Argument("text", texts, "texts to classify, to embed, to fill the masks of or to go on with");
     v.Field("question", question, "for question answering models, with --context");
     v.Field("context", context, "the text that holds the answer");
     v.Field("input", input, "file with a text a line, or .jsonl with an object a line; - is stdin");
@@ -47,7 +47,8 @@ struct RunOptions {
     v.Field("max-new-tokens", max_new_tokens,
             "generation stops after so many; with --task, as the file says");
     v.Field("temperature", temperature, "of sampling; 0: always the likeliest token");
-    v.Field("top-k", top_k, "sample from so many likeliest tokens; 0: all");
+    v.Field("top-k", top_k,
+            "sample from so many likeliest tokens; 0: all; of masks: candidates to show, 0: five");
     v.Field("top-p", top_p, "sample from the likeliest tokens that have this share together");
     v.Field("batch-size", batch_size, "prompts to generate for at once");
     v.Field(
@@ -75,9 +76,13 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
 
 // Every answer as soon as it and those before it are there. What it holds depends on the model:
 //   classification                          label, scores {label: probability}
-//   regression                              score
-//   question answering                      answer, score, begin, end (bytes of the context)
-//   language models                         text, tokens, finished (an end token came)
+//   several labels at once                  labels (those more likely than not), scores
+//   regression                              score, or values {label: value}
+//   token classification                    tokens [{token, label, share}]
+//   masked language models                  text (filled), masks [{candidates [{token, id,
+//   share}]}] encoders without a head                 embedding [numbers] question answering
+//   answer, score, begin, end (bytes of the context) language models                         text,
+//   tokens, finished (an end token came)
 // with a task on its kind:
 //   classification                          label, scores
 //   multiple_choice                         choice (its letter), text, scores {letter: probability}

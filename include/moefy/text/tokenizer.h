@@ -53,6 +53,9 @@ class Tokenizer {
   virtual int64_t vocab_size() const = 0;  // ids are below this, added tokens included
   virtual int64_t pad_id() const = 0;      // </s> or the like where there is no token for padding
   virtual std::optional<int64_t> eos_id() const = 0;
+  // The token that stands for one to be guessed; only vocabularies of masked language models have
+  // it.
+  virtual std::optional<int64_t> mask_id() const { return std::nullopt; }
 };
 
 // Loads what lies in `directory`, with tokenizer_config.json's options: spiece.model (T5),

@@ -1,0 +1,169 @@
+#include "pipeline/run_encoder.h"
+
+#include <algorithm>
+
+#include "moefy/base/error.h"
+#include "moefy/base/strings.h"
+#include "moefy/text/words.h"
+#include "pipeline/run_task.h"
+
+namespace moefy::pipeline {
+namespace {
+
+std::vector<std::string> NamesOfLabels(const model::ModelConfig& config) {
+  std::vector<std::string> names = config.label_names;
+  for (int64_t i = static_cast<int64_t>(names.size()); i < config.num_labels; ++i) {
+    names.push_back(StrCat("LABEL_", i));
+  }
+  return names;
+}
+
+// One text, or a pair of them.
+std::vector<text::Encoding> EncodeInputs(const Asked& asked) {
+  const text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
+  std::vector<text::Encoding> encodings;
+  for (const RunInput& input : asked.inputs) {
+    const std::string& first = input.Get("text");
+    const auto second = input.fields.find("text_pair");
+    encodings.push_back(second == input.fields.end()
+                            ? asked.tokenizer.Encode(first, options)
+                            : asked.tokenizer.EncodePair(first, second->second, options));
+  }
+  return encodings;
+}
+
+// Each label by itself, of logits [labels].
+Json LabelsAnswer(const at::Tensor& scores, const std::vector<std::string>& names) {
+  constexpr double kHeld = 0.5;  // more likely than not
+  const at::Tensor shares = at::sigmoid(scores.to(at::kDouble));
+  Json labels = Json::array(), by_name = Json::object();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const double share = shares[static_cast<int64_t>(i)].item<double>();
+    by_name[names[i]] = share;
+    if (share >= kHeld) labels.push_back(names[i]);
+  }
+  return {{"labels", labels}, {"scores", by_name}};
+}
+
+Json ValuesAnswer(const at::Tensor& values, const std::vector<std::string>& names) {
+  if (values.numel() == 1) return {{"score", values[0].item<double>()}};
+  Json by_name = Json::object();
+  for (size_t i = 0; i < names.size(); ++i) {
+    by_name[names[i]] = values[static_cast<int64_t>(i)].item<double>();
+  }
+  return {{"values", by_name}};
+}
+
+std::string TokenText(const Asked& asked, int64_t id) {
+  return std::string(Trim(asked.tokenizer.Decode({id}, /*skip_special_tokens=*/false)));
+}
+
+// The likeliest tokens of one mask, of logits [vocab].
+Json Candidates(const Asked& asked, const at::Tensor& logits, int64_t count) {
+  const at::Tensor shares = at::softmax(logits.to(at::kDouble), 0);
+  const auto [best, ids] = shares.topk(std::min(count, shares.numel()));
+  Json candidates = Json::array();
+  for (int64_t i = 0; i < ids.numel(); ++i) {
+    const int64_t id = ids[i].item<int64_t>();
+    // Output layers may be padded beyond the vocabulary.
+    const bool known = id < asked.tokenizer.vocab_size();
+    candidates.push_back({{"token", known ? TokenText(asked, id) : ""},
+                          {"id", id},
+                          {"share", best[i].item<double>()}});
+  }
+  return candidates;
+}
+
+}  // namespace
+
+std::vector<Json> Classify(const Asked& asked) {
+  const std::vector<std::string> names = NamesOfLabels(asked.config());
+  std::vector<Json> answers(asked.inputs.size());
+  ForEachOutput(asked, EncodeInputs(asked),
+                [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
+                  const at::Tensor scores = outputs.logits[row];
+                  answers[input_idx] = asked.config().is_regression() ? ValuesAnswer(scores, names)
+                                       : asked.config().is_multi_label()
+                                           ? LabelsAnswer(scores, names)
+                                           : LabelAnswer(scores, names);
+                });
+  return answers;
+}
+
+std::vector<Json> LabelTokens(const Asked& asked) {
+  const std::vector<std::string> names = NamesOfLabels(asked.config());
+  const std::vector<text::Encoding> encodings = EncodeInputs(asked);
+  std::vector<Json> answers(asked.inputs.size());
+  const auto label = [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
+    const at::Tensor shares = at::softmax(outputs.logits[row].to(at::kDouble), 1);
+    const std::vector<int64_t>& ids = encodings[input_idx].ids;
+    Json tokens = Json::array();
+    for (size_t i = 0; i < ids.size(); ++i) {
+      // Tokens that the tokenizer has put around the text belong to nobody.
+      if (asked.tokenizer.Decode({ids[i]}, /*skip_special_tokens=*/true).empty()) continue;
+      const at::Tensor of_token = shares[static_cast<int64_t>(i)];
+      const int64_t best = of_token.argmax().item<int64_t>();
+      tokens.push_back({{"token", TokenText(asked, ids[i])},
+                        {"label", names[static_cast<size_t>(best)]},
+                        {"share", of_token[best].item<double>()}});
+    }
+    answers[input_idx] = {{"tokens", tokens}};
+  };
+  ForEachOutput(asked, encodings, label);
+  return answers;
+}
+
+std::vector<Json> FillMasks(const Asked& asked, int64_t num_candidates) {
+  if (!asked.tokenizer.mask_id()) {
+    throw InputError("the tokenizer has no mask token, so there is nothing to fill");
+  }
+  const int64_t mask = *asked.tokenizer.mask_id();
+  const std::vector<text::Encoding> encodings = EncodeInputs(asked);
+  for (size_t i = 0; i < encodings.size(); ++i) {
+    if (std::ranges::count(encodings[i].ids, mask) > 0) continue;
+    throw InputError(asked.inputs[i].where, ": no mask to fill in it; write ",
+                     Quoted(TokenText(asked, mask)), " where a token is to be guessed");
+  }
+  std::vector<Json> answers(asked.inputs.size());
+  const auto fill = [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
+    std::vector<int64_t> ids = encodings[input_idx].ids;
+    Json masks = Json::array();
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] != mask) continue;
+      const Json candidates =
+          Candidates(asked, outputs.logits[row][static_cast<int64_t>(i)], num_candidates);
+      ids[i] = candidates[0]["id"].get<int64_t>();
+      masks.push_back({{"candidates", candidates}});
+    }
+    answers[input_idx] = {{"text", asked.tokenizer.Decode(ids)}, {"masks", masks}};
+  };
+  ForEachOutput(asked, encodings, fill);
+  return answers;
+}
+
+std::vector<Json> EmbedInputs(const Asked& asked, const model::TextEmbedding& embedding) {
+  text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
+  if (embedding.max_tokens > 0 &&
+      (options.max_tokens == 0 || embedding.max_tokens < options.max_tokens)) {
+    options.max_tokens = embedding.max_tokens;
+  }
+  std::vector<text::Encoding> encodings;
+  for (const RunInput& input : asked.inputs) {
+    const std::string text = embedding.prompt + std::string(Trim(input.Get("text")));
+    encodings.push_back(
+        asked.tokenizer.Encode(embedding.lower_case ? text::LowerCase(text) : text, options));
+  }
+  std::vector<Json> answers(asked.inputs.size());
+  ForEachOutput(
+      asked, encodings, [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
+        const auto length = static_cast<int64_t>(encodings[input_idx].ids.size());
+        const at::Tensor states = outputs.last_hidden_state.narrow(0, row, 1);
+        const at::Tensor vector =
+            model::EmbedTexts(embedding, states.narrow(1, 0, length), {}).contiguous();
+        const auto* const data = vector.data_ptr<float>();
+        answers[input_idx] = {{"embedding", std::vector<float>(data, data + vector.numel())}};
+      });
+  return answers;
+}
+
+}  // namespace moefy::pipeline
