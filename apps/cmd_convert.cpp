@@ -2,6 +2,7 @@
 #include "command.h"
 #include "moefy/base/error.h"
 #include "moefy/eval/report.h"
+#include "moefy/pipeline/check_recipe.h"
 #include "moefy/pipeline/convert.h"
 
 namespace moefy::apps {
@@ -65,14 +66,12 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
     if (!options.model.empty()) recipes.back().model = options.model;
     if (!options.data.empty()) recipes.back().data = options.data;
   }
+  for (const pipeline::Recipe& recipe : recipes) pipeline::CheckRecipe(recipe);
   Outcome outcome;
   Json conversions = Json::array();
   for (const pipeline::Recipe& recipe : recipes) {
     std::filesystem::path out = options.out;
-    if (recipes.size() > 1) {
-      std::filesystem::create_directories(out);
-      out /= recipe.name;
-    }
+    if (recipes.size() > 1) out /= recipe.name;
     if (options.dry_run) {
       const pipeline::ConvertPlan plan = pipeline::PlanConvert(recipe, out);
       outcome.text += DescribePlan(plan);

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <span>
 #include <utility>
 
 #include "command.h"
 #include "moefy/base/error.h"
+#include "moefy/base/file.h"
+#include "moefy/base/own_output.h"
 #include "moefy/base/strings.h"
 #include "moefy/pipeline/run.h"
 
@@ -105,13 +108,16 @@ Outcome RunOnText(const pipeline::RunOptions& options, Context& context) {
   }
   const bool streams = options.out.empty() && !context.common.json && isatty(STDOUT_FILENO) != 0;
   std::optional<StagedFile> file;
-  if (!options.out.empty()) file.emplace(options.out, context.if_exists());
+  if (!options.out.empty()) {
+    file.emplace(options.out, context.if_exists(),
+                 InputPaths{options.model, options.input, options.task});
+  }
   std::string lines, texts;
   Json answers = Json::array();
   bool streamed = false;
   const auto on_answer = [&](size_t, const Json& answer) {
     if (file) {
-      lines += answer.dump() + "\n";
+      lines += FormatOwnLine(answer);
     } else if (context.common.json) {
       answers.push_back(answer);
     } else if (!streamed) {
@@ -127,7 +133,7 @@ Outcome RunOnText(const pipeline::RunOptions& options, Context& context) {
       options, on_answer, streams ? pipeline::PieceSink(on_piece) : nullptr, *context.progress);
   context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
   if (file) {
-    WriteTextFile(file->path(), lines, IfExists::kReplace);
+    File::Create(file->path()).WriteAt(0, std::as_bytes(std::span(lines)));
     file->Commit();
   }
   Outcome outcome;

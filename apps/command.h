@@ -15,6 +15,9 @@
 
 namespace moefy::apps {
 
+inline constexpr int kExitUsage = 2, kExitInput = 3, kExitSystem = 4, kExitBug = 70,
+                     kExitInterrupted = 130;
+
 // Options every command has.
 struct CommonOptions {
   std::string config;
@@ -28,7 +31,7 @@ struct CommonOptions {
     v.Field("config", config, "JSON file with this command's options; flags given win over it");
     v.Field("json", json, "print one JSON document instead of text");
     v.Field("quiet", quiet, "no progress on stderr");
-    v.Field("force", force, "replace an existing output");
+    v.Field("force", force, "replace an existing output, if moefy made it");
     v.Field("threads", threads, "threads to compute with (default: all)");
   }
 };

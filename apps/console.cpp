@@ -28,8 +28,8 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 bool UseColour() { return isatty(STDERR_FILENO) && !std::getenv("NO_COLOR"); }
 
-ConsoleProgress::ConsoleProgress(bool quiet)
-    : quiet_(quiet), is_terminal_(isatty(STDERR_FILENO) != 0) {}
+ConsoleProgress::ConsoleProgress(bool quiet, std::chrono::milliseconds line_interval)
+    : quiet_(quiet), is_terminal_(isatty(STDERR_FILENO) != 0), line_interval_(line_interval) {}
 
 void ConsoleProgress::Section(std::string_view title) {
   if (quiet_) return;
@@ -52,27 +52,45 @@ void ConsoleProgress::Advance(uint64_t num_units) {
   done_ += num_units;
   ThrowIfInterrupted();
   const auto now = std::chrono::steady_clock::now();
-  if (quiet_ || !is_terminal_ || now - last_drawn_ < kRedrawInterval) return;
-  last_drawn_ = now;
-  DrawBar();
+  if (quiet_) return;
+  if (is_terminal_ && now - last_drawn_ >= kRedrawInterval) {
+    last_drawn_ = now;
+    DrawBar();
+  }
+  if (!is_terminal_ && now - last_drawn_ >= line_interval_) {
+    last_drawn_ = now;
+    std::fprintf(stderr, "  %s: %s\n", what_.c_str(), HowFar().c_str());
+    std::fflush(stderr);
+  }
+}
+
+// "12/30 FFNs, 0.4/s, 45.0 s left"
+std::string ConsoleProgress::HowFar() const {
+  const double seconds = SecondsSince(start_);
+  if (total_ == 0) return FormatDuration(seconds) + " so far";
+  const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
+  std::string text =
+      Amount(static_cast<double>(done_), unit_) + "/" + Amount(static_cast<double>(total_), unit_);
+  if (unit_ != "B") text += " " + unit_;
+  if (rate > 0 && done_ < total_) {
+    text += ", " + (rate < 10 && unit_ != "B" ? FormatFixed(rate, 2) : Amount(rate, unit_)) +
+            "/s, " + FormatDuration(static_cast<double>(total_ - done_) / rate) + " left";
+  } else {
+    text += ", " + FormatDuration(seconds) + " so far";
+  }
+  return text;
 }
 
 void ConsoleProgress::DrawBar() {
-  const double seconds = SecondsSince(start_);
-  const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
   std::string line = "  " + what_;
   if (total_ > 0) {
     const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
     const int filled = static_cast<int>(share * kBarWidth);
-    line += " [" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] " +
-            Amount(static_cast<double>(done_), unit_) + "/" +
-            Amount(static_cast<double>(total_), unit_);
-    if (unit_ != "B") line += " " + unit_;
-    if (rate > 0 && done_ < total_) {
-      line += ", " + Amount(rate, unit_) + "/s, " +
-              FormatDuration(static_cast<double>(total_ - done_) / rate) + " left";
-    }
+    line += " [" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] ";
+  } else {
+    line += " ";
   }
+  line += HowFar();
   std::fprintf(stderr, "\r\033[2K%s", line.c_str());
   std::fflush(stderr);
   bar_visible_ = true;
@@ -86,6 +104,8 @@ void ConsoleProgress::ClearLine() {
 void ConsoleProgress::End(std::string_view result) {
   if (quiet_) return;
   ClearLine();
+  constexpr double kWorthALine = 1;  // seconds, where there is nothing else to say
+  if (result.empty() && SecondsSince(start_) < kWorthALine) return;
   std::fprintf(stderr, "  %s: %s%s%s\n", what_.c_str(), std::string(result).c_str(),
                result.empty() ? "" : ", ", FormatDuration(SecondsSince(start_)).c_str());
 }

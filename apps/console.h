@@ -10,22 +10,26 @@
 
 namespace moefy::apps {
 
-// Progress on stderr: a bar with rate and time left on a terminal, one line per finished step
-// otherwise. `quiet` says nothing but still notices interruption.
+// Progress on stderr: a bar with rate and time left on a terminal; otherwise a line per
+// finished step, and one every `line_interval` inside a long one. `quiet` says nothing but still
+// notices interruption.
 class ConsoleProgress final : public Progress {
  public:
-  explicit ConsoleProgress(bool quiet);
+  explicit ConsoleProgress(bool quiet,
+                           std::chrono::milliseconds line_interval = std::chrono::seconds(10));
   void Section(std::string_view title) override;
   void Begin(std::string_view what, uint64_t total, std::string_view unit) override;
   void Advance(uint64_t num_units) override;
   void End(std::string_view result) override;
 
  private:
+  std::string HowFar() const;
   void DrawBar();
   void ClearLine();
 
   bool quiet_;
   bool is_terminal_;
+  std::chrono::milliseconds line_interval_;  // where there is no terminal
   std::string what_, unit_;
   uint64_t total_ = 0;
   uint64_t done_ = 0;

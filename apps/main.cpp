@@ -6,8 +6,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <csignal>
+#include <cerrno>
 #include <cstdio>
+#include <iostream>
 #include <new>
 
 #include "command.h"
@@ -15,24 +16,21 @@
 #include "moefy/base/version.h"
 #include "moefy/eval/machine.h"
 #include "moefy/model/torch_error.h"
+#include "signals.h"
 
 namespace moefy::apps {
 namespace {
-
-constexpr int kExitUsage = 2;
-constexpr int kExitSystem = 4;
-constexpr int kExitBug = 70;
 
 int ExitCode(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kUsage:
       return kExitUsage;
     case ErrorKind::kInput:
-      return 3;
+      return kExitInput;
     case ErrorKind::kSystem:
       return kExitSystem;
     case ErrorKind::kInterrupted:
-      return 130;
+      return kExitInterrupted;
     case ErrorKind::kBug:
       break;
   }
@@ -67,7 +65,25 @@ std::string CommandDocs(const CLI::App& app,
       "configuration; 3 input\n"
       "malformed or unsupported; 4 disk, permission, memory (trying again may help); 70 a bug in "
       "moefy;\n"
-      "130 interrupted. Results go to stdout, everything else to stderr.\n\n```\n" +
+      "130 interrupted. Results go to stdout, everything else to stderr.\n\n"
+      "`--force` replaces only what moefy made: a directory with moefy's marker in which nothing "
+      "was "
+      "changed or\n"
+      "added since, or a file of moefy's ([formats](formats.md#what---force-replaces)). An output "
+      "may "
+      "never be, hold or lie\n"
+      "in what the command reads, nor be or hold a home, a root, the top of a git work tree or a "
+      "mount. Links and\n"
+      "devices are not written through. Whatever is refused is left as it is.\n\n"
+      "SIGINT (Ctrl-C), SIGTERM and SIGHUP stop a command within a second: what it had begun to "
+      "write is removed,\n"
+      "and the exit code is 130; a training saves its state first, and the same command goes on "
+      "from there. A second\n"
+      "signal ends it at once. What a killed run (SIGKILL, power) left beside its output is "
+      "removed "
+      "by the next run on\n"
+      "that output, which says so. Without a terminal, long work says every ten seconds how far it "
+      "is (not with `--quiet`).\n\n```\n" +
       app.help() + "```\n";
   for (const auto& command : commands) {
     out +=
@@ -114,6 +130,19 @@ void ApplyThreads(int64_t threads) {
   eval::UseThreads(static_cast<int>(threads));  // LibTorch's own default may be one
 }
 
+// Throws when what was printed could not be; `consequence` is what people should know then.
+void FlushStdout(const char* consequence = "") {
+  std::cout.flush();
+  errno = 0;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout) {
+    throw SystemError(errno, "stdout cannot be written", consequence);
+  }
+}
+
+void ShowNotes() {
+  for (const std::string& note : TakeOutputNotes()) spdlog::warn(note);
+}
+
 void Print(const Command& command, const Context& context, Outcome outcome) {
   if (context.common.json) {
     Json document = {{"schema", "moefy/" + command.app()->get_name() + "/1"},
@@ -123,7 +152,7 @@ void Print(const Command& command, const Context& context, Outcome outcome) {
   } else {
     std::fputs(outcome.text.c_str(), stdout);
   }
-  if (std::fflush(stdout) != 0) throw SystemError(errno, "stdout cannot be written");
+  FlushStdout("; the command has done its work all the same, and what it wrote is complete");
   for (const std::string& warning : context.warnings) spdlog::warn(warning);
   if (!context.common.quiet && !outcome.next.empty()) {
     std::fprintf(stderr, "next: %s\n", outcome.next.c_str());
@@ -139,13 +168,18 @@ int RunProgram(int argc, char** argv) {
   const auto commands = MakeCommands(app);
   if (argc < 2) {
     std::fputs(app.help().c_str(), stdout);
+    FlushStdout();
     return 0;
   }
   if (argv[1][0] != '-') RefuseUnknownCommand(argv[1], commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // help or version
+    if (error.get_exit_code() == 0) {  // help or version
+      app.exit(error);
+      FlushStdout();
+      return 0;
+    }
     const auto chosen = app.get_subcommands();
     if (!chosen.empty() && !chosen[0]->remaining().empty()) throw UnexpectedArguments(*chosen[0]);
     throw UsageError(error.what(), "; see `moefy ",
@@ -153,6 +187,7 @@ int RunProgram(int argc, char** argv) {
   }
   if (markdown) {
     std::fputs(CommandDocs(app, commands).c_str(), stdout);
+    FlushStdout();
     return 0;
   }
   for (const auto& command : commands) {
@@ -167,12 +202,37 @@ int RunProgram(int argc, char** argv) {
       context.warnings.push_back(warning);
     }
     Outcome outcome = command->Run(context);
+    ShowNotes();
     const int exit_code = outcome.exit_code;
     Print(*command, context, std::move(outcome));
     return exit_code;
   }
   std::fputs(app.help().c_str(), stdout);
+  FlushStdout();
   return 0;
+}
+
+// An error that may only be one because the process is ending is not shown.
+int Fail(int exit_code, const std::string& message) {
+  WaitIfEnding();
+  ShowNotes();
+  spdlog::error(message);
+  return exit_code;
+}
+
+int RunGuarded(int argc, char** argv) {
+  try {
+    return RunProgram(argc, argv);
+  } catch (const Error& error) {
+    return Fail(ExitCode(error.kind()), error.what());
+  } catch (const c10::Error& error) {
+    const Error ours = model::FromTorch(error);
+    return Fail(ExitCode(ours.kind()), ours.what());
+  } catch (const std::bad_alloc&) {
+    return Fail(kExitSystem, "out of memory");
+  } catch (const std::exception& error) {
+    return Fail(kExitBug, StrCat("internal error, please report it: ", error.what()));
+  }
 }
 
 }  // namespace
@@ -183,26 +243,8 @@ int main(int argc, char** argv) {
   // more than computing on them. 32 MB is the most that glibc takes.
   mallopt(M_MMAP_THRESHOLD, 1 << 25);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  using moefy::apps::ExitCode;
   spdlog::set_default_logger(spdlog::stderr_color_mt("moefy"));  // its default writes to stdout
   spdlog::set_pattern("%^%l%$: %v");
-  std::signal(SIGINT, [](int) { moefy::RequestInterrupt(); });
-  std::signal(SIGTERM, [](int) { moefy::RequestInterrupt(); });
-  std::signal(SIGPIPE, SIG_IGN);
-  try {
-    return moefy::apps::RunProgram(argc, argv);
-  } catch (const moefy::Error& error) {
-    spdlog::error(error.what());
-    return ExitCode(error.kind());
-  } catch (const c10::Error& error) {
-    const moefy::Error ours = moefy::model::FromTorch(error);
-    spdlog::error(ours.what());
-    return ExitCode(ours.kind());
-  } catch (const std::bad_alloc&) {
-    spdlog::error("out of memory");
-    return moefy::apps::kExitSystem;
-  } catch (const std::exception& error) {
-    spdlog::error("internal error, please report it: {}", error.what());
-    return moefy::apps::kExitBug;
-  }
+  moefy::apps::WatchSignals();
+  return moefy::apps::RunGuarded(argc, argv);
 }

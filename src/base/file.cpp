@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "moefy/base/error.h"
+#include "moefy/base/progress.h"
 
 namespace moefy {
 namespace {
@@ -42,6 +44,9 @@ File File::Open(const std::filesystem::path& path) {
       throw InputError(path, ": a link to ", target,
                        ", which is not there; a download that did not finish leaves such links: "
                        "download it again");
+    }
+    if (error == ENAMETOOLONG || error == ELOOP) {  // a name out of a file, or a wrong one
+      throw InputError(Quoted(path.string()), ": ", SystemMessage(error));
     }
     throw SystemError(error, path, ": cannot be opened");
   }
@@ -106,6 +111,9 @@ void File::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
         ::pwrite(descriptor_, bytes.data(), std::min(bytes.size(), kMaxCallBytes),
                  static_cast<off_t>(offset));
     if (num_written < 0 && errno == EINTR) continue;
+    if (num_written < 0 && errno == EFAULT) {  // the bytes are a mapped file's, and are gone
+      throw SystemError(0, path_, ": cannot be written, because an input became shorter meanwhile");
+    }
     if (num_written < 0) throw SystemError(errno, path_, ": cannot be written");
     bytes = bytes.subspan(static_cast<size_t>(num_written));
     offset += static_cast<uint64_t>(num_written);
@@ -113,6 +121,20 @@ void File::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
 }
 
 void File::Sync() { SyncDescriptor(descriptor_, path_); }
+
+void CopyFile(const std::filesystem::path& from, const std::filesystem::path& to) {
+  constexpr uint64_t kChunkBytes = 8 << 20;
+  const File source = File::Open(from);
+  File target = File::Create(to);
+  target.Reserve(source.size());
+  std::vector<std::byte> chunk;
+  for (uint64_t done = 0; done < source.size(); done += chunk.size()) {
+    ThrowIfInterrupted();
+    chunk.resize(std::min(kChunkBytes, source.size() - done));
+    source.ReadAt(done, chunk);
+    target.WriteAt(done, chunk);
+  }
+}
 
 void SyncDirectory(const std::filesystem::path& directory) {
   const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -3,11 +3,13 @@
 #include <atomic>
 
 #include "moefy/base/error.h"
+#include "moefy/base/interrupt.h"
 
 namespace moefy {
 namespace {
 
 std::atomic<bool> interrupt_requested{false};
+std::atomic<bool> interrupt_answered{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "must be safe in a signal handler");
 
 class Silent final : public Progress {
@@ -29,8 +31,11 @@ void RequestInterrupt() { interrupt_requested.store(true); }
 bool InterruptRequested() { return interrupt_requested.load(); }
 
 void ThrowIfInterrupted() {
-  if (InterruptRequested())
-    throw Error(ErrorKind::kInterrupted, "interrupted; nothing was written");
+  if (!InterruptRequested()) return;
+  interrupt_answered.store(true);
+  throw Error(ErrorKind::kInterrupted, "interrupted; nothing was written");
 }
+
+bool InterruptAnswered() { return interrupt_answered.load(); }
 
 }  // namespace moefy

@@ -120,7 +120,12 @@ std::string Checkpoint::Fingerprint(Progress& progress) const {
 std::string FileFingerprint(const std::filesystem::path& path) {
   const MappedFile file(path);
   Hasher hasher;
-  hasher.Add(file.bytes());
+  for (std::span<const std::byte> bytes = file.bytes(); !bytes.empty();) {
+    ThrowIfInterrupted();
+    const auto chunk = bytes.first(std::min(bytes.size(), kChunkBytes));
+    hasher.Add(chunk);
+    bytes = bytes.subspan(chunk.size());
+  }
   return hasher.HexDigest();
 }
 

@@ -12,37 +12,47 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/file.h"
+#include "moefy/base/input_watch.h"
+#include "moefy/io/mapped_at.h"
 
 namespace moefy::io {
 namespace {
 
-// What is mapped now: begin and size. ReleaseMappedPages must never touch other memory.
+// What is mapped now. ReleaseMappedPages must never touch other memory.
 class Mappings {
  public:
-  void Add(std::span<const std::byte> bytes) {
+  void Add(std::span<const std::byte> bytes, const File& file) {
     const std::lock_guard lock(mutex_);
-    sizes_.emplace(bytes.data(), bytes.size());
+    files_.emplace(bytes.data(),
+                   Mapped{bytes.size(), file.path(), InputWatch(file.path(), file.descriptor())});
   }
   void Remove(std::span<const std::byte> bytes) {
     const std::lock_guard lock(mutex_);
-    sizes_.erase(bytes.data());
+    files_.erase(bytes.data());
   }
-  bool Contains(std::span<const std::byte> bytes) {
+  // The file that all of `bytes` are of; "" when they are not of one.
+  std::filesystem::path Find(std::span<const std::byte> bytes) {
     const std::lock_guard lock(mutex_);
-    auto after = sizes_.upper_bound(bytes.data());
-    if (after == sizes_.begin()) return false;
-    const auto& [begin, size] = *--after;
-    return bytes.data() + bytes.size() <= begin + size;
+    auto after = files_.upper_bound(bytes.data());
+    if (after == files_.begin()) return {};
+    const auto& [begin, file] = *--after;
+    if (bytes.data() + bytes.size() > begin + file.size) return {};
+    return file.path;
   }
 
  private:
+  struct Mapped {
+    size_t size;
+    std::filesystem::path path;
+    InputWatch watch;
+  };
   std::mutex mutex_;
-  std::map<const std::byte*, size_t> sizes_;
+  std::map<const std::byte*, Mapped> files_;  // by where they begin
 };
 
 Mappings& AllMappings() {
-  static Mappings mappings;
-  return mappings;
+  static auto* mappings = new Mappings;  // never destroyed: mapped files may outlive it
+  return *mappings;
 }
 
 }  // namespace
@@ -53,7 +63,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   void* address = ::mmap(nullptr, file.size(), PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (address == MAP_FAILED) throw SystemError(errno, path, ": cannot be mapped into memory");
   bytes_ = {static_cast<const std::byte*>(address), file.size()};
-  AllMappings().Add(bytes_);
+  AllMappings().Add(bytes_, file);
 }
 
 MappedFile::~MappedFile() {
@@ -71,8 +81,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+std::filesystem::path FindMappedFile(const void* address) {
+  return AllMappings().Find({static_cast<const std::byte*>(address), 1});
+}
+
 void ReleaseMappedPages(std::span<const std::byte> bytes) {
-  if (bytes.empty() || !AllMappings().Contains(bytes)) return;
+  if (bytes.empty() || AllMappings().Find(bytes).empty()) return;
   // Whole pages only; the ends may belong to neighbours that are still being read.
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t before = (page - reinterpret_cast<uintptr_t>(bytes.data()) % page) % page;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "moefy/base/error.h"
+#include "moefy/base/own_output.h"
 #include "moefy/io/finite.h"
 #include "moefy/io/mapped_file.h"
 #include "moefy/io/safetensors.h"
@@ -76,7 +77,7 @@ void WriteTensors(const TensorMap& tensors, const std::filesystem::path& path, i
     info.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
     infos.push_back(std::move(info));
   }
-  io::SafetensorsWriter writer(path, std::move(infos));
+  io::SafetensorsWriter writer(path, std::move(infos), OwnMetadata());
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor values = tensor.detach().to(at::kCPU, *type).contiguous();
     writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});

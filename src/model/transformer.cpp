@@ -7,6 +7,7 @@
 #include "model/disentangled.h"
 #include "model/stack.h"
 #include "moefy/base/error.h"
+#include "moefy/base/progress.h"
 #include "moefy/io/mapped_file.h"
 #include "moefy/model/device.h"
 
@@ -25,6 +26,16 @@ void CheckIds(const at::Tensor& ids, int64_t limit, const char* what) {
     if (id >= 0 && id < limit) continue;
     throw InputError(what, " holds ", id, "; expected ids from 0 to ", limit - 1);
   }
+}
+
+// Once a layer, on the way back through it too: a batch may take long.
+void PollForInterrupt(const at::Tensor& x) {
+  ThrowIfInterrupted();
+  if (!x.requires_grad()) return;
+  x.register_hook([](const at::Tensor& gradient) {
+    ThrowIfInterrupted();
+    return gradient;
+  });
 }
 
 void CheckSameShape(const at::Tensor& tensor, const at::Tensor& ids, const char* what) {
@@ -179,6 +190,7 @@ struct Transformer::Impl {
                    : norm(x + added(post_norm, sub_layer(i, x)));
     };
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
+      PollForInterrupt(x);
       report(x, "hidden_states.", i);
       const Block& block = stack.blocks[i];
       if (config.norm_place == NormPlace::kParallel) {

@@ -9,43 +9,15 @@
 #include "moefy/eval/report.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/open_checkpoint.h"
+#include "moefy/pipeline/check_recipe.h"
+#include "moefy/record/activation_dump.h"
+#include "moefy/split/moe_checkpoint.h"
 #include "moefy/split/splitter.h"
+#include "pipeline/convert_output.h"
 #include "pipeline/task_data.h"
 
 namespace moefy::pipeline {
 namespace {
-
-constexpr const char* kStages = "stages.json";
-constexpr const char* kEvalFile = "eval.json";
-constexpr const char* kReportFile = "report.txt";
-
-// Remembers, per stage, what it was made from.
-class StageRecords {
- public:
-  StageRecords(std::filesystem::path file, bool redo) : file_(std::move(file)) {
-    if (!redo && std::filesystem::exists(file_)) records_ = ReadJsonFile(file_);
-  }
-  bool Matches(const std::string& stage, const Json& inputs) const {
-    const auto found = records_.find(stage);
-    return found != records_.end() && *found == inputs;
-  }
-  void Store(const std::string& stage, const Json& inputs) {
-    records_[stage] = inputs;
-    WriteTextFile(file_, FormatJson(records_), IfExists::kReplace);
-  }
-
- private:
-  std::filesystem::path file_;
-  Json records_ = Json::object();
-};
-
-// A stage with what it is made from (options and fingerprints) and what it makes.
-struct Stage {
-  std::string name;
-  Json inputs;
-  std::filesystem::path output;
-  std::function<void()> run;
-};
 
 std::string TaskFingerprint(const std::string& task_file, const std::string& split,
                             const std::string& data) {
@@ -95,29 +67,38 @@ class Conversion {
         io::FileFingerprint(std::filesystem::path(recipe_.model) / "config.json");
     const Json model = {fingerprint, config};
     std::vector<Stage> stages;
-    stages.push_back({"inspect", {{"model", model}}, out_ / "inspect.json", [this] {
+    stages.push_back({"inspect",
+                      {{"model", model}},
+                      out_ / kInspectFile,
+                      [this] {
                         progress_.Begin("reading headers", 0, "");
                         const Inspection inspection = Inspect(recipe_.model);
-                        WriteTextFile(out_ / "inspect.json",
-                                      FormatJson(InspectionToJson(inspection)), IfExists::kReplace);
+                        WriteTextFile(out_ / kInspectFile, FormatJson(InspectionToJson(inspection)),
+                                      IfExists::kRenew);
                         progress_.End(StrCat(inspection.config.family, ", ",
                                              FormatCount(inspection.num_parameters),
                                              " parameters, ", inspection.ffns.size(), " FFNs"));
+                      },
+                      [this] {
+                        const Json json = ReadJsonFile(out_ / kInspectFile);
+                        JsonObject(json, (out_ / kInspectFile).string());
                       }});
     const Json record = {
         {"model", model},
         {"options", OptionsToJson(recipe_.record)},
         {"text", recipe_.record.text.empty() ? "" : io::FileFingerprint(recipe_.record.text)},
         {"data", TaskFingerprints(recipe_.record.tasks, recipe_.record.split, recipe_.data)}};
-    stages.push_back({"record", record, recipe_.record.out, [this] {
-                        Warn(Record(recipe_.record, IfExists::kReplace, progress_).warnings);
-                      }});
+    stages.push_back(
+        {"record", record, recipe_.record.out,
+         [this] { Warn(Record(recipe_.record, IfExists::kRenew, progress_).warnings); },
+         [this] { record::ActivationDump::Open(recipe_.record.out); }});
     Json routed = Json::array();
     for (const RecipeSplit& split : recipe_.splits) {
       Json split_inputs = {{"model", model}, {"options", OptionsToJson(split.options)}};
       if (!split.options.dump.empty()) split_inputs["record"] = record;
       stages.push_back({"split " + split.name, split_inputs, split.options.out,
-                        [this, &split] { Split(split.options, IfExists::kReplace, progress_); }});
+                        [this, &split] { Split(split.options, IfExists::kRenew, progress_); },
+                        [&split] { split::MoeCheckpoint::Open(split.options.out); }});
       for (const RecipeRoute& route : recipe_.routes) {
         AddRoutedStages(split, route, split_inputs, record, stages, routed);
       }
@@ -128,7 +109,11 @@ class Conversion {
           {"options", OptionsToJson(recipe_.eval)},
           {"data", TaskFingerprints(recipe_.eval.tasks, recipe_.eval.split, recipe_.data)}},
          out_ / kEvalFile,
-         [this] { Evaluate(); }});
+         [this] { Evaluate(); },
+         [this] {
+           ReadReports(out_ / kEvalFile);
+           ReadTextFile(out_ / kReportFile);
+         }});
     return stages;
   }
 
@@ -153,9 +138,10 @@ class Conversion {
     const Json route_inputs = {
         {"record", record}, {"split", split_inputs}, {"options", OptionsToJson(train)}};
     routed.push_back(route_inputs);
-    stages.push_back({"route-train " + name, route_inputs, train.out, [this, train] {
-                        Warn(RouteTrain(train, IfExists::kReplace, progress_).warnings);
-                      }});
+    stages.push_back(
+        {"route-train " + name, route_inputs, train.out,
+         [this, train] { Warn(RouteTrain(train, IfExists::kRenew, progress_).warnings); },
+         [train] { split::MoeCheckpoint::Open(train.out); }});
     if (!recipe_.calibrate) return;
     CalibrateOptions calibrate = *recipe_.calibrate;
     calibrate.moe = train.out;
@@ -167,16 +153,17 @@ class Conversion {
         {"options", OptionsToJson(calibrate)},
         {"data", TaskFingerprint(calibrate.training.task, calibrate.training.split, recipe_.data)}};
     routed.push_back(calibrate_inputs);
-    stages.push_back({"calibrate " + name, calibrate_inputs, calibrate.out, [this, calibrate] {
-                        Warn(Calibrate(calibrate, IfExists::kReplace, progress_).warnings);
-                      }});
+    stages.push_back(
+        {"calibrate " + name, calibrate_inputs, calibrate.out,
+         [this, calibrate] { Warn(Calibrate(calibrate, IfExists::kRenew, progress_).warnings); },
+         [calibrate] { split::MoeCheckpoint::Open(calibrate.out); }});
   }
   void Warn(const std::vector<std::string>& warnings) {
     warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
   }
   void Evaluate() {
     const std::vector<eval::EvaluationReport> reports =
-        Eval(recipe_.eval, IfExists::kReplace, progress_);
+        Eval(recipe_.eval, IfExists::kRenew, progress_);
     Json json = Json::array();
     std::string text;
     for (const eval::EvaluationReport& report : reports) {
@@ -184,8 +171,8 @@ class Conversion {
       text += eval::FormatEvaluation(report) + "\n";
       Warn(report.warnings);
     }
-    WriteTextFile(out_ / kReportFile, text, IfExists::kReplace);
-    WriteTextFile(out_ / kEvalFile, FormatJson(json), IfExists::kReplace);
+    WriteTextFile(out_ / kReportFile, text, IfExists::kRenew);
+    WriteTextFile(out_ / kEvalFile, FormatJson(json), IfExists::kRenew);
   }
 
   Recipe recipe_;
@@ -194,31 +181,14 @@ class Conversion {
   std::vector<std::string> warnings_;
 };
 
-// The output directory: new, or that of an earlier conversion.
-void PrepareOutput(const std::filesystem::path& out) {
-  std::error_code code;
-  if (std::filesystem::exists(out) && !std::filesystem::exists(out / kStages) &&
-      !(std::filesystem::is_directory(out) && std::filesystem::is_empty(out))) {
-    throw UsageError(out, " exists and is not the output of a conversion (it has no ", kStages,
-                     "); choose another --out");
+// What a conversion reads besides what it makes itself.
+InputPaths ConvertInputs(const Recipe& recipe) {
+  InputPaths inputs = TaskInputs(recipe.record.tasks, recipe.record.split, recipe.data);
+  for (auto& path : TaskInputs(recipe.eval.tasks, recipe.eval.split, recipe.data)) {
+    inputs.push_back(std::move(path));
   }
-  std::filesystem::create_directories(out, code);
-  if (code) throw SystemError(code.value(), out, ": cannot be created");
-}
-
-void CheckRecipe(const Recipe& recipe) {
-  if (recipe.model.empty()) {
-    throw UsageError("the recipe ", Quoted(recipe.name),
-                     " names no model; add \"model\" to it or give --model");
-  }
-  if (recipe.eval.tasks.empty()) {
-    throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
-  }
-  if (recipe.calibrate && recipe.calibrate->training.task.empty()) {
-    throw UsageError("the recipe ", Quoted(recipe.name),
-                     " calibrates on no task; add calibrate.task");
-  }
-  CheckFailIf(recipe.eval);
+  inputs.insert(inputs.end(), {recipe.model, recipe.record.text});
+  return inputs;
 }
 
 }  // namespace
@@ -226,21 +196,25 @@ void CheckRecipe(const Recipe& recipe) {
 ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bool redo,
                       Progress& progress) {
   CheckRecipe(recipe);
-  Inspect(recipe.model);  // an unsuitable model is refused before anything is created
-  PrepareOutput(out);
-  StageRecords records(out / kStages, redo);
   Conversion conversion(recipe, out, progress);
+  const std::vector<Stage> stages = conversion.Stages();  // all data are there
+  PrepareOutput(out, ConvertInputs(recipe));
+  const DirectoryLock lock(out);
+  StageRecords records(out / kStages, redo);
   ConvertResult result;
   result.out = out;
   result.moe = conversion.first_moe();
-  const std::vector<Stage> stages = conversion.Stages();
   for (size_t i = 0; i < stages.size(); ++i) {
     const Stage& stage = stages[i];
     const auto start = std::chrono::steady_clock::now();
     ConvertStage done{stage.name, false, 0};
-    done.kept = std::filesystem::exists(stage.output) && records.Matches(stage.name, stage.inputs);
+    const bool was_done = records.Matches(stage.name, stage.inputs);
+    const std::string why = was_done ? WhyNotKept(stage) : "";
+    done.kept = was_done && why.empty();
     progress.Section(StrCat("[", i + 1, "/", stages.size(), "] ", stage.name,
-                            done.kept ? ": unchanged, kept" : ""));
+                            done.kept  ? ": unchanged, kept"
+                            : was_done ? ": done again, because " + why
+                                       : ""));
     if (!done.kept) {
       WithContext(stage.name, [&] { stage.run(); });
       records.Store(stage.name, stage.inputs);
@@ -248,16 +222,15 @@ ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bo
     done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result.stages.push_back(done);
   }
-  result.reports = ReadJsonFile(out / kEvalFile);
+  result.reports = ReadReports(out / kEvalFile);
   result.report_text = ReadTextFile(out / kReportFile);
   result.warnings = conversion.warnings();
   return result;
 }
 
 ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) {
-  CheckRecipe(recipe);
   ConvertPlan plan;
-  plan.model = Inspect(recipe.model);
+  plan.model = CheckRecipe(recipe);
   const model::ModelConfig& config = plan.model.config;
   const auto num_ffns = static_cast<uint64_t>(plan.model.ffns.size());
   const uint64_t row_bytes = static_cast<uint64_t>(config.hidden) * sizeof(float);

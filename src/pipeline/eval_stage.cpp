@@ -6,10 +6,12 @@
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/options.h"
+#include "moefy/base/own_output.h"
 #include "moefy/eval/gate.h"
 #include "moefy/model/device.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/eval_stage.h"
+#include "moefy/route/selection.h"
 #include "pipeline/task_data.h"
 
 namespace moefy::pipeline {
@@ -31,12 +33,12 @@ std::optional<eval::Gate> ReadGate(const std::string& condition, const task::Tas
 // Lines of JSON that appear as a whole file or not at all.
 class SampleFile {
  public:
-  SampleFile(const std::filesystem::path& path, IfExists if_exists)
-      : staged_(path, if_exists), out_(staged_.path(), std::ios::binary | std::ios::trunc) {}
+  SampleFile(const std::filesystem::path& path, IfExists if_exists, const InputPaths& inputs)
+      : staged_(path, if_exists, inputs),
+        out_(staged_.path(), std::ios::binary | std::ios::trunc) {}
 
   void Add(const Json& sample) {
-    // A model may well generate bytes that are no UTF-8.
-    out_ << sample.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+    out_ << FormatOwnLine(sample);
     if (!out_) throw SystemError(errno, staged_.path(), ": cannot be written");
   }
   void Commit() {
@@ -52,18 +54,28 @@ class SampleFile {
 
 }  // namespace
 
-void CheckFailIf(const EvalOptions& options) {
+void CheckEvalOptions(const EvalOptions& options) {
+  if (options.tasks.empty()) {
+    throw UsageError("eval needs --task: a task file, e.g. configs/tasks/sst2.json");
+  }
+  if (options.ffn_ratios.empty()) throw UsageError("--ffn-ratio is empty; expected at least one");
+  for (const double ratio : options.ffn_ratios) {
+    RequireOption(ratio > 0 && ratio <= 1, "ffn-ratio", ratio, "a share above 0 and at most 1");
+  }
+  for (const std::string& selection : options.selections) route::ParseSelection(selection);
+  runtime::ParseWeightFormat(options.weights);
+  model::ParseDevice(options.device);
   for (const std::string& file : options.tasks) {
-    ReadGate(options.fail_if, task::ReadTaskSpec(file));
+    const task::TaskSpec spec = task::ReadTaskSpec(file);
+    spec.GetSplit(options.split);
+    ReadGate(options.fail_if, spec);
   }
 }
 
 std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
                                          Progress& progress) {
   if (options.models.empty()) throw UsageError("eval needs a model");
-  if (options.tasks.empty()) {
-    throw UsageError("eval needs --task: a task file, e.g. configs/tasks/sst2.json");
-  }
+  CheckEvalOptions(options);
   eval::EvaluateOptions evaluate;
   evaluate.ffn_ratios = options.ffn_ratios;
   evaluate.selections = options.selections;
@@ -71,11 +83,13 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
   evaluate.seed = static_cast<uint64_t>(options.seed);
   std::vector<std::string> warnings;
   evaluate.device = model::ResolveDevice(model::ParseDevice(options.device), &warnings);
-  for (const double ratio : options.ffn_ratios) {
-    RequireOption(ratio > 0 && ratio <= 1, "ffn-ratio", ratio, "a share above 0 and at most 1");
-  }
   std::optional<SampleFile> samples;
-  if (!options.samples.empty()) samples.emplace(options.samples, if_exists);
+  if (!options.samples.empty()) {
+    InputPaths inputs = TaskInputs(options.tasks, options.split, options.data);
+    inputs.insert(inputs.end(), options.models.begin(), options.models.end());
+    inputs.emplace_back(options.dense);
+    samples.emplace(options.samples, if_exists, inputs);
+  }
   if (samples) evaluate.sample_sink = [&](const Json& sample) { samples->Add(sample); };
   std::vector<std::pair<task::TaskSpec, task::Dataset>> tasks;  // checked before models are loaded
   std::vector<std::optional<eval::Gate>> gates;

@@ -84,15 +84,23 @@ double ActiveShare(const io::Checkpoint& checkpoint, const model::FfnSpec& spec,
 
 }  // namespace
 
-RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress) {
+void CheckRecordOptions(const RecordOptions& options) {
   if (options.tasks.empty() == options.text.empty()) {
     throw UsageError("record needs either --task or --text: what should the model run?");
   }
-  if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
   RequireOption(options.max_tokens >= 1, "max-tokens", options.max_tokens, "at least 1");
   RequireOption(options.batch_tokens >= 1, "batch-tokens", options.batch_tokens, "at least 1");
+  model::ParseDevice(options.device);
+  for (const std::string& file : options.tasks) task::ReadTaskSpec(file).GetSplit(options.split);
+}
+
+RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress) {
+  CheckRecordOptions(options);
+  if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
   const at::Device wanted_device = model::ParseDevice(options.device);
-  StagedDirectory staged(options.out, if_exists);
+  InputPaths read = TaskInputs(options.tasks, options.split, options.data);
+  read.insert(read.end(), {options.checkpoint, options.text});
+  StagedDirectory staged(options.out, if_exists, read);
   const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded
 
   const at::NoGradGuard no_grad;
@@ -111,7 +119,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   info.model_fingerprint =
       split::MoeCheckpoint::IsMoe(checkpoint.directory())
           ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
-          : checkpoint.Fingerprint();
+          : checkpoint.Fingerprint(progress);
 
   const std::vector<eval::Batch> batches = eval::MakeBatches(
       corpus.sequences, model.config(), tokenizer->pad_id(), options.batch_tokens);

@@ -51,27 +51,10 @@ const Preset& GetPreset(const std::string& name) {
   throw UsageError("--preset is ", Quoted(name), DidYouMean(name, names), "; one of ", Join(names));
 }
 
-void CheckOptions(const RouteTrainOptions& options) {
-  RequireOption(options.epochs >= 1, "epochs", options.epochs, "at least 1");
-  RequireOption(options.patience >= 0, "patience", options.patience, "at least 0");
-  RequireOption(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
-  RequireOption(options.learning_rate > 0, "learning-rate", options.learning_rate, "more than 0");
-  RequireOption(options.held_out > 0 && options.held_out < 1, "held-out", options.held_out,
-                "a share between 0 and 1");
-  RequireOption(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
-                options.metric_ratio, "a share above 0 and at most 1");
-  RequireOption(options.router_width >= 0, "router-width", options.router_width, "at least 0");
-  for (const double ratio : options.fit_ratios) {
-    RequireOption(ratio > 0 && ratio <= 1, "fit-ratio", ratio, "shares above 0 and at most 1");
-  }
-  for (const double share : options.neuron_shares) {
-    RequireOption(share > 0 && share <= 1, "neuron-share", share, "shares above 0 and at most 1");
-  }
-  route::GetRouterKind(options.router);
-  route::GetTarget(options.target);
-  route::GetCompensation(options.compensation);
-  model::ParseDevice(options.device);
-  if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
+// Whether two paths lead to one place.
+bool IsSame(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  return a == b || std::filesystem::equivalent(a, b, ignored);
 }
 
 route::TrainOptions ToTrainOptions(const RouteTrainOptions& options) {
@@ -142,11 +125,34 @@ RouteTrainOptions WithPreset(RouteTrainOptions options) {
   return options;
 }
 
+void CheckRouteOptions(const RouteTrainOptions& options) {
+  RequireOption(options.epochs >= 1, "epochs", options.epochs, "at least 1");
+  RequireOption(options.patience >= 0, "patience", options.patience, "at least 0");
+  RequireOption(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
+  RequireOption(options.learning_rate > 0, "learning-rate", options.learning_rate, "more than 0");
+  RequireOption(options.held_out > 0 && options.held_out < 1, "held-out", options.held_out,
+                "a share between 0 and 1");
+  RequireOption(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
+                options.metric_ratio, "a share above 0 and at most 1");
+  RequireOption(options.router_width >= 0, "router-width", options.router_width, "at least 0");
+  for (const double ratio : options.fit_ratios) {
+    RequireOption(ratio > 0 && ratio <= 1, "fit-ratio", ratio, "shares above 0 and at most 1");
+  }
+  for (const double share : options.neuron_shares) {
+    RequireOption(share > 0 && share <= 1, "neuron-share", share, "shares above 0 and at most 1");
+  }
+  route::GetRouterKind(options.router);
+  route::GetTarget(options.target);
+  route::GetCompensation(options.compensation);
+  model::ParseDevice(options.device);
+}
+
 RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
                             Progress& progress) {
   const RouteTrainOptions options = WithPreset(given);
-  CheckOptions(options);
-  const bool in_place = options.out.empty() || options.out == options.moe;
+  CheckRouteOptions(options);
+  if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
+  const bool in_place = options.out.empty() || IsSame(options.out, options.moe);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   if (options.least_squares && route::IsCalibrated(moe)) {
     throw UsageError(options.moe,
@@ -155,8 +161,9 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
   }
   const record::ActivationDump dump = record::ActivationDump::Open(options.dump);
   route::CheckDumpMatches(moe, dump);
-  StagedDirectory staged(in_place ? options.moe : options.out,
-                         in_place ? IfExists::kReplace : if_exists);
+  StagedDirectory staged(
+      in_place ? options.moe : options.out, in_place ? IfExists::kRenew : if_exists,
+      in_place ? InputPaths{options.dump} : InputPaths{options.moe, options.dump});
 
   RouteTrainResult result;
   result.options = options;

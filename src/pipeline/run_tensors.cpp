@@ -66,7 +66,7 @@ void AddNeurons(const io::Checkpoint& checkpoint, const std::vector<model::FfnSp
 RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& progress) {
   if (options.out.empty()) throw UsageError("run needs --out: where should the results go?");
   const at::NoGradGuard no_grad;
-  StagedFile staged(options.out, if_exists);
+  StagedFile staged(options.out, if_exists, {options.model, options.tensors});
   const io::SafetensorsFile file(options.tensors);
   const model::ForwardInputs inputs = ReadInputs(file);
   RunnableModel runnable(options, progress);

@@ -7,6 +7,7 @@
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/split/moe_checkpoint.h"
+#include "pipeline/task_data.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -37,12 +38,16 @@ std::string RecordCorpus(const SparsityOptions& options, const std::filesystem::
 SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Progress& progress) {
   CheckOptions(options);
   std::optional<StagedDirectory> plots;
-  if (!options.plots.empty()) plots.emplace(options.plots, if_exists);
-  std::optional<StagedDirectory> recorded;  // never committed: it goes when this returns
+  if (!options.plots.empty()) {
+    InputPaths read = TaskInputs(options.tasks, options.split, options.data);
+    read.insert(read.end(), {options.checkpoint, options.dump, options.text});
+    plots.emplace(options.plots, if_exists, read);
+  }
+  std::optional<ScratchDirectory> recorded;
   SparsityResult result;
   std::string directory = options.dump;
   if (directory.empty()) {
-    recorded.emplace(std::filesystem::temp_directory_path() / "moefy-sparsity", IfExists::kReplace);
+    recorded.emplace("moefy-sparsity");
     directory = RecordCorpus(options, recorded->path(), result.warnings, progress);
   }
   const record::ActivationDump dump = record::ActivationDump::Open(directory);
@@ -53,7 +58,7 @@ SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Prog
       dump, options.checkpoint,
       split::MoeCheckpoint::IsMoe(checkpoint.directory())
           ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
-          : checkpoint.Fingerprint(),
+          : checkpoint.Fingerprint(progress),
       specs);
   result.corpus = dump.info().corpus;
   progress.Begin("studying sparsity", specs.size(), "FFNs");
@@ -69,7 +74,7 @@ SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Prog
         {"active.svg", eval::PlotActiveShares(result.ffns)},
         {"rates.svg", eval::PlotFiringRates(result.ffns)}};
     for (const auto& [name, svg] : files) {
-      WriteTextFile(plots->path() / name, svg, IfExists::kReplace);
+      WriteTextFile(plots->path() / name, svg, IfExists::kRefuse);
       result.plots.push_back((std::filesystem::path(options.plots) / name).string());
     }
     plots->Commit();

@@ -42,14 +42,18 @@ void CheckDumpGiven(const split::Splitter& splitter, const SplitOptions& options
 
 }  // namespace
 
+void CheckSplitOptions(const SplitOptions& options) {
+  split::CheckFeatures(split::GetSplitter(options.method), options.features);
+  RequireOption(options.restarts >= 1, "restarts", options.restarts, "at least 1");
+}
+
 SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
+  CheckSplitOptions(options);
   const split::Splitter& splitter = split::GetSplitter(options.method);
-  split::CheckFeatures(splitter, options.features);
   CheckDumpGiven(splitter, options);
   if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
-  RequireOption(options.restarts >= 1, "restarts", options.restarts, "at least 1");
-  StagedDirectory staged(options.out, if_exists);
+  StagedDirectory staged(options.out, if_exists, {options.checkpoint, options.dump});
   const io::Checkpoint dense = model::OpenCheckpoint(options.checkpoint);
   if (split::MoeCheckpoint::IsMoe(dense.directory())) {
     throw UsageError(dense.directory(), " is split already; `moefy merge` makes it dense again");
@@ -69,10 +73,11 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
         split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
     split::CheckNumShared(options.shared, num_experts.back());
   }
+  const std::string fingerprint = dense.Fingerprint(progress);
   std::optional<record::ActivationDump> dump;
   if (!options.dump.empty()) {
     dump = record::ActivationDump::Open(options.dump);
-    record::CheckDumpMatches(*dump, options.checkpoint, dense.Fingerprint(), specs);
+    record::CheckDumpMatches(*dump, options.checkpoint, fingerprint, specs);
   }
   std::vector<split::MoeFfn> ffns;
   progress.Begin(StrCat("splitting by ", options.method), specs.size(), "FFNs");
@@ -106,7 +111,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   if (dump) recorded["corpus"] = dump->info().corpus;
   if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
   split::WriteMoeCheckpoint(
-      dense, dense.Fingerprint(), ffns, recorded, staged.path(), progress,
+      dense, fingerprint, ffns, recorded, staged.path(), progress,
       options.ffn.empty() ? split::FfnSource::kFamily : split::FfnSource::kNamed);
   staged.Commit();
   progress.End(FormatBytes(dense.TotalBytes()));

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "moefy/base/output.h"
 #include "moefy/task/dataset.h"
 #include "moefy/task/task_spec.h"
 
@@ -11,6 +13,17 @@ namespace moefy::pipeline {
 // The data directory of a task: `data`, or the task file's own directory.
 inline std::filesystem::path DataDirectory(const task::TaskSpec& spec, const std::string& data) {
   return data.empty() ? spec.directory : std::filesystem::path(data);
+}
+
+// What a command that runs these tasks reads of them: the task files and their data files.
+inline InputPaths TaskInputs(const std::vector<std::string>& tasks, const std::string& split,
+                             const std::string& data) {
+  InputPaths inputs;
+  for (const std::string& file : tasks) {
+    const task::TaskSpec spec = task::ReadTaskSpec(file);
+    inputs.insert(inputs.end(), {file, DataDirectory(spec, data) / spec.GetSplit(split).file});
+  }
+  return inputs;
 }
 
 }  // namespace moefy::pipeline

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "moefy/base/error.h"
+#include "moefy/base/file.h"
 #include "moefy/base/options.h"
 #include "moefy/eval/prepared_task.h"
 #include "moefy/io/checkpoint.h"
@@ -135,6 +136,20 @@ void CopyConfig(const fs::path& from, const fs::path& to) {
   WriteTextFile(to / "config.json", ReadTextFile(from / "config.json"), IfExists::kRefuse);
 }
 
+// That the result and, until it is there, the state of the training have a place; apart from what
+// is read.
+void CheckPlaces(const std::string& out, IfExists if_exists, const InputPaths& checkpoints,
+                 const TrainingOptions& options) {
+  InputPaths read = checkpoints;
+  if (!options.task.empty()) {
+    for (auto& path : TaskInputs({options.task}, options.split, options.data)) {
+      read.push_back(std::move(path));
+    }
+  }
+  CheckOutput(out, Staging::Kind::kDirectory, if_exists, read);
+  CheckOutput(StateOf(out), Staging::Kind::kDirectory, IfExists::kRenew, read);
+}
+
 void RequireOut(const std::string& out, const char* command) {
   if (out.empty()) throw UsageError(command, " needs --out: where should the result go?");
 }
@@ -156,7 +171,7 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const model::TensorMap& ch
   CopyConfig(moe.directory(), directory);
   split::CopySideFiles(moe.weights(), directory);
   model::RewriteTensors(moe.weights(), changed, directory);
-  fs::copy_file(moe.directory() / split::kMoeTensors, directory / split::kMoeTensors);
+  CopyFile(moe.directory() / split::kMoeTensors, directory / split::kMoeTensors);
   Json manifest = moe.manifest();
   if (!changed.empty()) manifest["calibration"].push_back(std::move(calibration));
   WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
@@ -180,8 +195,14 @@ std::unique_ptr<model::Transformer> LoadTeacher(const CalibrateOptions& options,
   return load(moe.weights());
 }
 
-void CheckCalibrate(const CalibrateOptions& options) {
-  RequireOut(options.out, "calibrate");
+}  // namespace
+
+void CheckCalibrateOptions(const CalibrateOptions& options) {
+  ToTrainerOptions(options.training);
+  if (!options.training.task.empty()) {
+    task::ReadTaskSpec(options.training.task).GetSplit(options.training.split);
+  }
+  if (!options.selection.empty()) route::ParseSelection(options.selection);
   if (options.ffn_ratios.empty()) throw UsageError("--ffn-ratio is empty; expected at least one");
   for (const double ratio : options.ffn_ratios) route::NumSelected(ratio, 1);
   RequireOption(options.distill >= 0 && options.distill <= 1, "distill", options.distill,
@@ -190,12 +211,10 @@ void CheckCalibrate(const CalibrateOptions& options) {
   RequireOption(options.temperature > 0, "temperature", options.temperature, "more than 0");
 }
 
-}  // namespace
-
 TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progress& progress) {
   RequireOut(options.out, "finetune");
   const train::TrainerOptions trainer = ToTrainerOptions(options.training);
-  CheckOutput(options.out, if_exists);
+  CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training);
   const auto lessons = ReadLessons(options.training);
   TrainResult result;
   Student student = OpenStudent(options, lessons->spec, result.warnings);
@@ -208,7 +227,7 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   train::TrainingSetup setup = MakeSetup(student.config, *lessons, weights);
   setup.identity =
       Identity(OptionsToJson(options),
-               student.checkpoint ? student.checkpoint->Fingerprint()
+               student.checkpoint ? student.checkpoint->Fingerprint(progress)
                                   : io::FileFingerprint(student.directory / "config.json"),
                lessons->fingerprint);
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
@@ -223,9 +242,10 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
 }
 
 TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progress& progress) {
-  CheckCalibrate(options);
+  CheckCalibrateOptions(options);
+  RequireOut(options.out, "calibrate");
   const train::TrainerOptions trainer = ToTrainerOptions(options.training);
-  CheckOutput(options.out, if_exists);
+  CheckPlaces(options.out, if_exists, {options.moe, options.dense}, options.training);
   const auto lessons = ReadLessons(options.training);
   TrainResult result;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
@@ -257,7 +277,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   const auto teacher = LoadTeacher(options, moe, device);
   setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
   setup.identity =
-      Identity(OptionsToJson(options), moe.weights().Fingerprint(), lessons->fingerprint);
+      Identity(OptionsToJson(options), moe.weights().Fingerprint(progress), lessons->fingerprint);
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);

@@ -37,7 +37,7 @@ split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
 
 void Merge(const MergeOptions& options, IfExists if_exists, Progress& progress) {
   if (options.out.empty()) throw UsageError("merge needs --out: where should the result go?");
-  StagedDirectory staged(options.out, if_exists);
+  StagedDirectory staged(options.out, if_exists, {options.moe});
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   CheckValues(moe);
   progress.Begin("merging", moe.weights().TotalBytes(), "B");

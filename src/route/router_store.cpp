@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "moefy/base/error.h"
+#include "moefy/base/file.h"
 #include "moefy/base/output.h"
 #include "moefy/model/tensor_io.h"
 #include "moefy/record/recorded_inputs.h"
@@ -136,8 +137,7 @@ void LinkOrCopy(const fs::path& from, const fs::path& to) {
   std::error_code code;
   fs::create_hard_link(fs::canonical(from, code), to, code);
   if (!code) return;
-  fs::copy_file(from, to, code);
-  if (code) throw SystemError(code.value(), from, ": cannot be copied to ", to);
+  CopyFile(from, to);
 }
 
 void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {

@@ -90,6 +90,7 @@ class Start {
     std::vector<char> taken(n_, 0);
     taken[seeds[0]] = 1;
     while (static_cast<int64_t>(seeds.size()) < k_) {
+      ThrowIfInterrupted();
       const int64_t last = seeds.back();
       double total = 0;
       for (int64_t i = 0; i < n_; ++i) {
@@ -155,9 +156,9 @@ class Start {
   // Looks at every pair of clusters that changed since it was last looked at, and exchanges points
   // while that helps. Returns the number of exchanges.
   int64_t Sweep() {
-    ThrowIfInterrupted();
     int64_t num_exchanges = 0;
     for (int64_t a = 0; a < k_; ++a) {
+      ThrowIfInterrupted();
       for (int64_t b = a + 1; b < k_; ++b) {
         int64_t& checked = checked_[a * k_ + b];
         while (checked < std::max(changed_[a], changed_[b])) {

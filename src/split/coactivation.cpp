@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "moefy/base/error.h"
+#include "moefy/base/progress.h"
 #include "moefy/model/contribution.h"
 #include "split/methods.h"
 
@@ -76,6 +77,7 @@ void Balance(const Eigen::Map<const Matrix>& counts, int64_t num_parts,
     weight_to.row(part_of[i]) += counts.row(i);
   }
   while (std::ranges::any_of(sizes, [&](int64_t s) { return s > size; })) {
+    ThrowIfInterrupted();
     float least = std::numeric_limits<float>::infinity();
     int64_t neuron = -1, target = -1;
     for (int64_t to = 0; to < num_parts; ++to) {

@@ -101,15 +101,6 @@ Json Manifest(const io::Checkpoint& dense, const std::string& fingerprint,
           {"warnings", warnings}};
 }
 
-void CopyOne(const fs::path& from, const fs::path& to) {
-  try {
-    fs::copy_file(from, to);
-    fs::permissions(to, fs::perms::owner_write, fs::perm_options::add);
-  } catch (const fs::filesystem_error& error) {
-    throw SystemError(error.code().value(), from, ": cannot be copied to ", to);
-  }
-}
-
 // Lets the caller, who began the step, hear how far it is, and not that a step inside it began.
 class WithinStep final : public Progress {
  public:
@@ -182,7 +173,7 @@ std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::pat
                                 " is over ", FormatBytes(kMaxSideFileBytes)));
       continue;
     }
-    CopyOne(path, directory / name);
+    CopyFile(path, directory / name);
   }
   return warnings;
 }

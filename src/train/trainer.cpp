@@ -43,6 +43,19 @@ Measurement FromJson(const Json& json) {
   return {json.at("step"), json.at("loss"), json.at("held_out_loss"), json.at("metrics")};
 }
 
+// For work inside a step: who began the step hears that it goes on, and not how far it is.
+class StillAtWork final : public Progress {
+ public:
+  explicit StillAtWork(Progress& progress) : progress_(progress) {}
+  void Section(std::string_view) override {}
+  void Begin(std::string_view, uint64_t, std::string_view) override {}
+  void Advance(uint64_t) override { progress_.Advance(0); }
+  void End(std::string_view) override {}
+
+ private:
+  Progress& progress_;
+};
+
 class Trainer {
  public:
   Trainer(const TrainingSetup& setup, const TrainerOptions& options,
@@ -75,8 +88,7 @@ class Trainer {
       });
     }
     RestoreBest();
-    std::error_code ignored;
-    std::filesystem::remove_all(state_directory_, ignored);
+    RemoveState(state_directory_);
     report_.num_sequences = static_cast<int64_t>(setup_.sequences.size());
     report_.num_held_out = static_cast<int64_t>(setup_.held_out.dataset.examples.size());
     for (const auto& [name, leaf] : setup_.weights.leaves()) report_.num_trained += leaf.numel();
@@ -196,9 +208,11 @@ class Trainer {
         const LossSum loss = AnswerLoss(RunAnswers(model, batch));
         sum += loss.sum.item<double>();
         count += loss.count;
+        progress_.Advance(0);
       }
       losses.push_back(sum / static_cast<double>(count));
-      const auto answers = setup_.held_out.task.Ask(model, SilentProgress());
+      StillAtWork still(progress_);
+      const auto answers = setup_.held_out.task.Ask(model, still);
       point.metrics.push_back(
           eval::Measure(metric_, setup_.held_out.dataset.examples, answers).value);
     }
@@ -255,6 +269,18 @@ class Trainer {
 
   void Restore(const TrainingState& state) {
     const at::NoGradGuard no_grad;
+    try {
+      RestoreFrom(state);
+    } catch (const Json::exception& error) {
+      throw InputError(state_directory_, " does not hold the state of a training: ", error.what(),
+                       "; remove it to begin anew");
+    } catch (const std::out_of_range&) {
+      throw InputError(state_directory_,
+                       " does not hold every weight of the model; remove it to begin anew");
+    }
+  }
+
+  void RestoreFrom(const TrainingState& state) {
     const auto part = [&](const std::string& prefix) {
       model::TensorMap found;
       for (const auto& [name, tensor] : state.tensors) {

@@ -1,6 +1,7 @@
 #include "train/training_state.h"
 
 #include "moefy/base/error.h"
+#include "moefy/base/own_output.h"
 #include "moefy/io/checkpoint.h"
 
 namespace moefy::train {
@@ -26,13 +27,21 @@ std::vector<std::string> Differences(const Json& was, const Json& is) {
 
 void SaveState(const std::filesystem::path& directory, const TrainingState& state,
                const Json& identity) {
-  StagedDirectory staged(directory, IfExists::kReplace);
+  StagedDirectory staged(directory, IfExists::kRenew);
   model::WriteTensors(state.tensors, staged.path() / kTensors);
   WriteTextFile(
       staged.path() / kProgress,
       FormatJson({{"format", kFormat}, {"identity", identity}, {"progress", state.progress}}),
       IfExists::kRefuse);
   staged.Commit();
+}
+
+void RemoveState(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(directory, ignored)) return;
+  if (WhyNotOwn(directory, /*changed_too=*/true).empty()) {
+    std::filesystem::remove_all(directory, ignored);
+  }
 }
 
 std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,

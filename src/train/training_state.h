@@ -23,5 +23,7 @@ void SaveState(const std::filesystem::path& directory, const TrainingState& stat
 // naming what differs.
 std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,
                                        IfExists if_other);
+// At the end of a training. What is not moefy's stays.
+void RemoveState(const std::filesystem::path& directory);
 
 }  // namespace moefy::train

@@ -218,7 +218,8 @@ class Pipeline(Case):
             self.assertEqual(ffn["fires"], "above zero")
             self.assertAlmostEqual(ffn["active"], other["active_share"], 5)
             self.assertEqual(ffn["dead"], ffn["rates"].count(0))
-        self.assertEqual(sorted(file.name for file in plots.iterdir()), ["active.svg", "rates.svg"])
+        self.assertEqual(sorted(file.name for file in plots.iterdir()),
+                         [".moefy-output.json", "active.svg", "rates.svg"])
         # The same by running the task, leaving nothing behind.
         self.assertEqual(self.json("sparsity", model, *task)["ffns"], ffns)
         self.refuse(2, "one of --dump, --task and --text", "sparsity", model)

@@ -76,7 +76,8 @@ class Formats(Case):
             result = self.succeed("split", dense, "--expert-size", 8, "--out", moe)
             self.assertIn("is not safetensors; the split checkpoint is", result.stderr)
             self.assertEqual(sorted(p.name for p in moe.iterdir()),
-                             ["config.json", "model.safetensors", "moefy.json", "moefy.safetensors"])
+                             [".moefy-output.json", "config.json", "model.safetensors", "moefy.json",
+                              "moefy.safetensors"])
             for side in (dense, twin):
                 self.assertTrue(self.json("verify", side, moe)["equal"])
             self.succeed("merge", moe, "--out", back)

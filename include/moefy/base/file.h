@@ -11,8 +11,8 @@ namespace moefy {
 
 class File {
  public:
-  // To read. Throws Error{kInput} when `path` is missing or not a regular file, Error{kSystem} when
-  // the system refuses. Never blocks (a named pipe is refused, not waited for).
+  // To read. Throws Error{kInput} when `path` is missing, no name at all or not a regular file,
+  // Error{kSystem} when the system refuses. Never blocks (a named pipe is refused, not waited for).
   static File Open(const std::filesystem::path& path);
   // To write. A file that is there already must be empty: one that is mapped somewhere must never
   // be truncated. Error{kSystem} otherwise.
@@ -41,6 +41,10 @@ class File {
   int descriptor_ = -1;
   uint64_t size_ = 0;
 };
+
+// The bytes of a file into a new one, which gets the permissions of new files. Errors as Open,
+// ReadAt, Create and WriteAt; Error{kInterrupted} between two pieces.
+void CopyFile(const std::filesystem::path& from, const std::filesystem::path& to);
 
 // fsync of a directory, which makes the renames inside it durable.
 void SyncDirectory(const std::filesystem::path& directory);

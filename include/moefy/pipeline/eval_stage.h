@@ -50,8 +50,10 @@ struct EvalOptions {
   }
 };
 
-// Throws Error{kUsage} for a `fail_if` that cannot be read or names figures a task has not.
-void CheckFailIf(const EvalOptions& options);
+// Throws Error{kUsage} for options that make no sense, a `fail_if` that cannot be read or names
+// figures a task has not, and selections that there are not; of paths only the task files are
+// looked at.
+void CheckEvalOptions(const EvalOptions& options);
 
 // One report per task; rows that meet `fail_if` are in its `failures`. `if_exists` is for samples.
 std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,

@@ -59,6 +59,9 @@ struct RecordResult {
   std::vector<std::string> warnings;
 };
 
+// Throws Error{kUsage} for options that make no sense; `out` and files are not looked at.
+void CheckRecordOptions(const RecordOptions& options);
+
 RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress);
 
 }  // namespace moefy::pipeline

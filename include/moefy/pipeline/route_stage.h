@@ -108,6 +108,10 @@ struct RouteTrainResult {
   std::vector<std::string> warnings;
 };
 
+// Throws Error{kUsage} for options (with the preset's values) that make no sense; paths are not
+// looked at.
+void CheckRouteOptions(const RouteTrainOptions& options);
+
 RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists,
                             Progress& progress);
 

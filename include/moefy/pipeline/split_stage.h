@@ -62,6 +62,10 @@ struct SplitResult {
   std::vector<std::string> warnings;
 };
 
+// Throws Error{kUsage} for options that make no sense; paths and numbers of experts, which depend
+// on the model, are not looked at.
+void CheckSplitOptions(const SplitOptions& options);
+
 SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress);
 
 }  // namespace moefy::pipeline

@@ -123,6 +123,9 @@ struct TrainResult {
 
 // All throw Error{kUsage} for options that make no sense, Error{kInput} for data or models that do
 // not fit, before any model is loaded where that can be told.
+// Throws Error{kUsage} for options that make no sense; of paths only the task file is looked at.
+void CheckCalibrateOptions(const CalibrateOptions& options);
+
 TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progress& progress);
 TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progress& progress);
 

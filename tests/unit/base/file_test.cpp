@@ -38,6 +38,29 @@ TEST(File, CreateNeverTouchesWhatIsThere) {
   tests::ExpectError(ErrorKind::kSystem, {"No such file"}, [&] { File::Create(dir / "no/f"); });
 }
 
+TEST(File, CopiesWithTheErrorsOfReadingAndWriting) {
+  const tests::TempDir dir;
+  const std::string bytes(20'000'000, 'b');  // more than one piece
+  CopyFile(dir.Write("a", bytes), dir / "copy");
+  EXPECT_EQ(dir.Read("copy"), bytes);
+  CopyFile(dir.Write("empty", ""), dir / "empty copy");
+  EXPECT_EQ(dir.Read("empty copy"), "");
+  tests::ExpectError(ErrorKind::kInput, {"none: no such file"},
+                     [&] { CopyFile(dir / "none", dir / "copy2"); });
+  tests::ExpectError(ErrorKind::kSystem, {"File exists"},
+                     [&] { CopyFile(dir / "a", dir / "copy"); });
+  if (std::filesystem::exists("/dev/full")) {
+    tests::ExpectError(ErrorKind::kSystem,
+                       {"/dev/full: cannot be written: No space left on device"},
+                       [&] { CopyFile(dir / "a", "/dev/full"); });
+  }
+}
+
+TEST(File, ANameThatNoFileCanHaveIsWrongInput) {
+  tests::ExpectError(ErrorKind::kInput, {"File name too long"},
+                     [] { File::Open(std::string(5000, 'n')); });
+}
+
 TEST(File, AFullDiskIsASystemError) {
   File file = File::Create("/dev/full");
   file.Reserve(100);  // a device has nothing to reserve

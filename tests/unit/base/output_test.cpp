@@ -17,7 +17,14 @@ namespace fs = std::filesystem;
 using Names = std::vector<std::string>;
 
 void Put(const fs::path& path, std::string_view text) {
-  WriteTextFile(path, text, IfExists::kReplace);
+  WriteTextFile(path, text, IfExists::kRenew);
+}
+
+// A directory with one file, as moefy makes it.
+void PutOutput(const fs::path& path, std::string_view name, std::string_view text) {
+  StagedDirectory staged(path, IfExists::kRefuse);
+  Put(staged.path() / name, text);
+  staged.Commit();
 }
 
 TEST(StagedDirectory, AppearsWholeAtCommit) {
@@ -63,8 +70,8 @@ TEST(StagedDirectory, LeavesNothingWhenTheProcessExitsUnderIt) {
 
 TEST(StagedDirectory, RefusesOrReplacesWhatIsThere) {
   const tests::TempDir dir;
-  dir.Write("out/old", "1");
-  tests::ExpectError(ErrorKind::kUsage, {"out", "exists already", "--force"},
+  PutOutput(dir / "out", "old", "1");
+  tests::ExpectError(ErrorKind::kUsage, {"out", "exists already; --force replaces it"},
                      [&] { StagedDirectory staged(dir / "out", IfExists::kRefuse); });
   {
     StagedDirectory staged(dir / "out", IfExists::kReplace);
@@ -89,7 +96,7 @@ TEST(StagedDirectory, DoesNotOverwriteALatecomer) {
 
 TEST(StagedDirectory, PutsTheOldBackOnFailure) {
   const tests::TempDir dir;
-  dir.Write("out/old", "1");
+  PutOutput(dir / "out", "old", "1");
   {
     StagedDirectory staged(dir / "out", IfExists::kReplace);
     fs::remove_all(staged.path());
@@ -119,7 +126,8 @@ TEST(StagedDirectory, TargetMustHaveAPlace) {
 
 TEST(StagedDirectory, NeverReplacesTheWorkingDirectory) {
   const tests::TempDir dir;
-  dir.Write("here/sub/x", "1");
+  PutOutput(dir / "here", "x", "1");
+  fs::create_directory(dir / "here/sub");
   const fs::path before = fs::current_path();
   fs::current_path(dir / "here/sub");
   for (const char* target : {"here", "here/sub"}) {
@@ -161,7 +169,10 @@ TEST(StagedFile, CommitsRefusesAndReplaces) {
   tests::ExpectError(ErrorKind::kUsage, {"exists already", "--force"},
                      [&] { WriteTextFile(dir / "f", "two", IfExists::kRefuse); });
   EXPECT_EQ(dir.Read("f"), "one");
-  WriteTextFile(dir / "f", "three", IfExists::kReplace);
+  tests::ExpectError(ErrorKind::kUsage, {"f exists", "not a file that moefy wrote"},
+                     [&] { WriteTextFile(dir / "f", "two", IfExists::kReplace); });
+  EXPECT_EQ(dir.Read("f"), "one");
+  WriteTextFile(dir / "f", "three", IfExists::kRenew);
   EXPECT_EQ(dir.Read("f"), "three");
   EXPECT_EQ(dir.Names(), Names{"f"});
 }
@@ -187,12 +198,12 @@ TEST(StagedFile, ReplacesFilesOnly) {
 TEST(Output, CheckSaysWhatConstructorsWouldAndCreatesNothing) {
   const tests::TempDir dir;
   dir.Write("f", "x");
-  EXPECT_NO_THROW(CheckOutput(dir / "new", IfExists::kRefuse));
-  EXPECT_NO_THROW(CheckOutput(dir / "f", IfExists::kReplace));
+  EXPECT_NO_THROW(CheckOutput(dir / "new", Staging::Kind::kFile, IfExists::kRefuse));
+  EXPECT_NO_THROW(CheckOutput(dir / "f", Staging::Kind::kFile, IfExists::kRenew));
   tests::ExpectError(ErrorKind::kUsage, {"--force"},
-                     [&] { CheckOutput(dir / "f", IfExists::kRefuse); });
+                     [&] { CheckOutput(dir / "f", Staging::Kind::kFile, IfExists::kRefuse); });
   tests::ExpectError(ErrorKind::kUsage, {"does not exist"},
-                     [&] { CheckOutput(dir / "no/f", IfExists::kReplace); });
+                     [&] { CheckOutput(dir / "no/f", Staging::Kind::kFile, IfExists::kReplace); });
   EXPECT_EQ(dir.Names(), Names{"f"});
 }
 

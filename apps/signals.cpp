@@ -1,0 +1,115 @@
+#include "signals.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "command.h"
+#include "moefy/base/interrupt.h"
+#include "moefy/base/output.h"
+#include "moefy/base/progress.h"
+#include "moefy/base/strings.h"
+#include "moefy/io/mapped_at.h"
+
+namespace moefy::apps {
+namespace {
+
+// How long the work has to notice by itself that it should stop.
+constexpr timespec kGrace = {0, 600'000'000};
+
+// One thread waits for the signals, so that ending needs no care about what a handler may call.
+pthread_t watcher;
+std::atomic<void*> fault_address{nullptr};
+
+int FaultSignal() { return SIGRTMIN + 3; }
+
+[[noreturn]] void End(int exit_code, const std::string& message) {
+  AbandonOutputs();
+  const std::string line = "error: " + message + "\n";
+  // Not through stdio, whose locks other threads may hold.
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  ::_exit(exit_code);
+}
+
+[[noreturn]] void EndByFault() {
+  const std::filesystem::path file = io::FindMappedFile(fault_address.load());
+  if (file.empty()) {  // not a file of ours: a bug, to be seen as such
+    AbandonOutputs();
+    std::signal(SIGBUS, SIG_DFL);
+    ::kill(::getpid(), SIGBUS);
+    ::_exit(kExitBug);
+  }
+  End(kExitSystem, StrCat(file,
+                          ": became shorter while it was read, or its disk failed; nothing "
+                          "was written"));
+}
+
+[[noreturn]] void Watch(const sigset_t& signals) {
+  bool asked = false, answered = false;
+  for (;;) {
+    const int signal = asked && !answered ? ::sigtimedwait(&signals, nullptr, &kGrace)
+                                          : ::sigwaitinfo(&signals, nullptr);
+    if (signal == FaultSignal()) EndByFault();
+    if (signal < 0 && errno == EINTR) continue;
+    const bool out_of_time = signal < 0;
+    if (out_of_time && InterruptAnswered()) {
+      answered = true;  // the work is on its way out; only a second signal hurries it
+      continue;
+    }
+    if (asked) End(kExitInterrupted, "interrupted; no output was written");
+    asked = true;
+    RequestInterrupt();
+  }
+}
+
+// For threads that were there before the signals were blocked.
+void Forward(int signal) { ::pthread_kill(watcher, signal); }
+
+void OnFault(int, siginfo_t* info, void*) {
+  if (::pthread_equal(::pthread_self(), watcher)) ::_exit(kExitSystem);
+  fault_address = info->si_addr;
+  ::pthread_kill(watcher, FaultSignal());
+  for (;;) ::pause();
+}
+
+}  // namespace
+
+void WatchSignals() {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe and a file at its limit are errors of write
+  std::signal(SIGXFSZ, SIG_IGN);
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  struct sigaction action = {};
+  action.sa_handler = Forward;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before = {};
+    ::sigaction(signal, nullptr, &before);
+    if (signal == SIGHUP && before.sa_handler == SIG_IGN) continue;
+    ::sigaddset(&signals, signal);
+  }
+  ::sigaddset(&signals, FaultSignal());
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread thread([signals] { Watch(signals); });
+  watcher = thread.native_handle();
+  thread.detach();
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    if (::sigismember(&signals, signal)) ::sigaction(signal, &action, nullptr);
+  }
+  struct sigaction fault = {};
+  fault.sa_sigaction = OnFault;
+  fault.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &fault, nullptr);
+}
+
+void WaitIfEnding() {
+  while (OutputsAbandoned()) ::pause();
+}
+
+}  // namespace moefy::apps

@@ -1,0 +1,9 @@
+// What became of a request to stop (moefy/base/progress.h). Thread-safe, async-signal-safe.
+#pragma once
+
+namespace moefy {
+
+// Whether ThrowIfInterrupted has thrown: the work stops by itself, and is not to be cut off.
+bool InterruptAnswered();
+
+}  // namespace moefy

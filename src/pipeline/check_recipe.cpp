@@ -1,0 +1,79 @@
+#include "moefy/pipeline/check_recipe.h"
+
+#include "moefy/base/error.h"
+#include "moefy/route/router.h"
+#include "moefy/route/selection.h"
+#include "moefy/split/splitter.h"
+
+namespace moefy::pipeline {
+namespace {
+
+void CheckComplete(const Recipe& recipe) {
+  if (recipe.model.empty()) {
+    throw UsageError("the recipe ", Quoted(recipe.name),
+                     " names no model; add \"model\" to it or give --model");
+  }
+  if (recipe.eval.tasks.empty()) {
+    throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
+  }
+  if (recipe.calibrate && recipe.calibrate->training.task.empty()) {
+    throw UsageError("the recipe ", Quoted(recipe.name),
+                     " calibrates on no task; add calibrate.task");
+  }
+}
+
+// That every way of routing in the recipe makes what a selection needs.
+void CheckServed(const Recipe& recipe, const std::string& text) {
+  const route::Selection selection = route::ParseSelection(text);
+  const route::RouterKind* kind = route::FindRouterKind(selection.router);
+  if (!kind || kind->from_weights) return;
+  for (const RecipeRoute& route : recipe.routes) {
+    const std::string made = WithPreset(route.options).router;
+    if (made == selection.router) continue;
+    throw UsageError("selection ", Quoted(text), " needs ", selection.router, " routers; route",
+                     route.name.empty() ? "" : " " + Quoted(route.name), " makes ", made,
+                     " ones; \"stored\" stands for whichever there are");
+  }
+}
+
+void CheckSplit(const SplitOptions& options, const Inspection& model) {
+  CheckSplitOptions(options);
+  for (const model::FfnSpec& spec : model.ffns) {
+    split::CheckNumShared(
+        options.shared,
+        split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
+  }
+}
+
+}  // namespace
+
+Inspection CheckRecipe(const Recipe& recipe) {
+  CheckComplete(recipe);
+  const auto stage = [&](const std::string& name, const auto& check) {
+    WithContext(StrCat("recipe ", Quoted(recipe.name), ": ", name), check);
+  };
+  stage("record", [&] { CheckRecordOptions(recipe.record); });
+  for (const RecipeRoute& route : recipe.routes) {
+    stage("route", [&] { CheckRouteOptions(WithPreset(route.options)); });
+  }
+  if (recipe.calibrate) {
+    stage("calibrate", [&] {
+      CheckCalibrateOptions(*recipe.calibrate);
+      if (!recipe.calibrate->selection.empty()) CheckServed(recipe, recipe.calibrate->selection);
+    });
+  }
+  stage("eval", [&] {
+    CheckEvalOptions(recipe.eval);
+    for (const std::string& selection : recipe.eval.selections) CheckServed(recipe, selection);
+  });
+  Inspection model = Inspect(recipe.model);
+  if (model.num_experts > 0) {
+    throw UsageError(recipe.model, " is split already; `moefy merge` makes it dense again");
+  }
+  for (const RecipeSplit& split : recipe.splits) {
+    stage("split " + split.name, [&] { CheckSplit(split.options, model); });
+  }
+  return model;
+}
+
+}  // namespace moefy::pipeline
