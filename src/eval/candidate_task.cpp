@@ -146,7 +146,9 @@ class CandidateTask final : public PreparedTask {
 
   void CheckTarget(size_t example_idx, const std::string& text, const std::vector<int64_t>& target,
                    bool closed) const {
-    if (target.empty()) throw InputError("the answer ", Quoted(text), " has no tokens");
+    if (target.empty() || Trim(text).empty()) {
+      throw InputError("the answer ", Quoted(text), " has no tokens");
+    }
     if (!closed || example_idx > 0) return;
     const std::string decoded = Trim(inputs_.tokenizer.Decode(target));
     // A tokenizer that lowers case reads the same word all the same.

@@ -17,7 +17,7 @@ class CompletionTask final : public PreparedTask {
       WithContext(ExampleName(inputs.spec, sequences_.size()), [&] {
         const std::string& answer = example.answers.front();
         Continued continued = Continue(inputs, example, {answer}, /*end=*/false);
-        if (continued.targets.front().empty()) {
+        if (continued.targets.front().empty() || Trim(answer).empty()) {
           throw InputError("the answer ", Quoted(answer), " has no tokens");
         }
         sequences_.push_back({std::move(continued.prompt), std::move(continued.targets.front())});

@@ -113,9 +113,10 @@ const std::string& RunInput::Get(const std::string& field) const {
   const auto found = fields.find(field);
   if (found != fields.end()) return found->second;
   std::vector<std::string> names;
-  for (const auto& [name, value] : fields) names.push_back(Quoted(name));
+  for (const auto& [name, value] : fields) names.push_back(name);
   throw InputError(where, ": no field ", Quoted(field), DidYouMean(field, names), "; there is ",
-                   Join(names), field == "text" ? " (--field says which holds the text)" : "");
+                   fields.empty() ? "none" : StrCat("'", Join(names, "', '"), "'"),
+                   field == "text" ? " (--field says which holds the text)" : "");
 }
 
 std::vector<RunInput> ReadRunInputs(const RunOptions& options) {
