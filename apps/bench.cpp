@@ -1,12 +1,17 @@
 #include "bench.h"
 
+#include <cmath>
+
 #include "moefy/base/error.h"
 
 namespace moefy::apps {
 
 int64_t WholeNumber(const char* option, double value) {
-  if (value < 1 || value > 1 << 24 || value != static_cast<double>(static_cast<int64_t>(value))) {
-    throw UsageError("--", option, " is ", value, "; expected whole numbers from 1");
+  constexpr int64_t kMost = int64_t{1} << 24;
+  if (!(value >= 1 && value <= kMost) ||
+      value != static_cast<double>(static_cast<int64_t>(value))) {
+    throw UsageError("--", option, " is ", FormatFixed(value, value == std::floor(value) ? 0 : 3),
+                     "; expected whole numbers from 1 to ", kMost);
   }
   return static_cast<int64_t>(value);
 }

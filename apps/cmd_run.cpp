@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <span>
 #include <utility>
@@ -55,6 +56,7 @@ std::string FormatAnswer(const Json& answer) {
   const auto percent = [](double share) { return FormatFixed(100 * share, 1) + " %"; };
   std::string id;
   if (answer.contains("id")) id = answer["id"].dump() + "\t";
+  if (answer.contains("error")) return id + "\n";  // the line is there, and why it is empty is said
   if (answer.contains("label")) {
     const auto label = answer["label"].get<std::string>();
     return StrCat(id, label, "\t", percent(answer["scores"][label].get<double>()), "\n");
@@ -101,6 +103,13 @@ std::string FormatAnswer(const Json& answer) {
   return StrCat(id, answer["score"].dump(), "\n");
 }
 
+// At once, for whoever reads along; what was written stays when a later input breaks.
+void WriteNow(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw SystemError(errno, "stdout cannot be written");
+  }
+}
+
 Outcome RunOnText(const pipeline::RunOptions& options, Context& context) {
   if (options.hidden_states || options.ffn_taps) {
     throw UsageError(options.hidden_states ? "--hidden-states" : "--ffn-taps",
@@ -112,7 +121,7 @@ Outcome RunOnText(const pipeline::RunOptions& options, Context& context) {
     file.emplace(options.out, context.if_exists(),
                  InputPaths{options.model, options.input, options.task});
   }
-  std::string lines, texts;
+  std::string lines;
   Json answers = Json::array();
   bool streamed = false;
   const auto on_answer = [&](size_t, const Json& answer) {
@@ -121,26 +130,36 @@ Outcome RunOnText(const pipeline::RunOptions& options, Context& context) {
     } else if (context.common.json) {
       answers.push_back(answer);
     } else if (!streamed) {
-      texts += FormatAnswer(answer);
+      WriteNow(FormatAnswer(answer));
     }
   };
   const auto on_piece = [&](std::string_view piece) {
     streamed = true;
-    std::fwrite(piece.data(), 1, piece.size(), stdout);
-    std::fflush(stdout);
+    WriteNow(piece);
   };
-  const pipeline::RunTextResult result = pipeline::RunText(
-      options, on_answer, streams ? pipeline::PieceSink(on_piece) : nullptr, *context.progress);
+  pipeline::RunTextResult result;
+  try {
+    result = pipeline::RunText(
+        options, on_answer, streams ? pipeline::PieceSink(on_piece) : nullptr, *context.progress);
+  } catch (const Error& error) {
+    if (lines.empty() || error.kind() == ErrorKind::kInterrupted) throw;
+    // What was answered before is not lost, but it is not what was asked for either.
+    const std::string partial = options.out + ".partial";
+    WriteTextFile(partial, lines, IfExists::kReplace);
+    throw Error(error.kind(), StrCat(error.what(), "; what was answered before is in ", partial));
+  }
+  context.errors = result.failures;
   context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
   if (file) {
     File::Create(file->path()).WriteAt(0, std::as_bytes(std::span(lines)));
     file->Commit();
   }
   Outcome outcome;
-  outcome.text = streamed ? "\n"
-                 : file   ? StrCat(options.out, ": ", result.num_answers, " answers\n")
-                          : texts;
+  if (!result.failures.empty()) outcome.exit_code = 3;
+  if (streamed) outcome.text = "\n";
+  if (file) outcome.text = StrCat(options.out, ": ", result.num_answers, " answers\n");
   outcome.json = {{"answers", file ? Json(result.num_answers) : answers},
+                  {"failed", result.failures.size()},
                   {"new_tokens", result.new_tokens},
                   {"seconds", result.seconds},
                   {"ffn_ratio", result.ffn_ratio}};

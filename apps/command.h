@@ -41,6 +41,7 @@ struct Context {
   CommonOptions common;
   Progress* progress = nullptr;
   std::vector<std::string> warnings;
+  std::vector<std::string> errors;  // of inputs that cost themselves only; the rest is done
 
   IfExists if_exists() const { return common.force ? IfExists::kReplace : IfExists::kRefuse; }
 };

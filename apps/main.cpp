@@ -1,6 +1,8 @@
 // The program: parses the command line, runs one command, prints its outcome, turns errors into
 // exit codes. Nothing else in the project prints, exits or reads argv.
+#include <fcntl.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -13,6 +15,7 @@
 
 #include "command.h"
 #include "moefy/base/error.h"
+#include "moefy/base/non_finite.h"
 #include "moefy/base/version.h"
 #include "moefy/eval/machine.h"
 #include "moefy/model/torch_error.h"
@@ -148,11 +151,26 @@ void Print(const Command& command, const Context& context, Outcome outcome) {
     Json document = {{"schema", "moefy/" + command.app()->get_name() + "/1"},
                      {"moefy_version", kVersion}};
     document.update(outcome.json);
+    std::vector<std::string> paths = NonFinitePaths(document);
+    if (!paths.empty()) {
+      constexpr size_t kMostPaths = 5;
+      const std::string more =
+          paths.size() > kMostPaths ? StrCat(" and ", paths.size() - kMostPaths, " more") : "";
+      paths.resize(std::min(paths.size(), kMostPaths));
+      spdlog::warn("figures that are not finite are null: {}{}", Join(paths), more);
+    }
     std::fputs(FormatJson(document).c_str(), stdout);
   } else {
     std::fputs(outcome.text.c_str(), stdout);
   }
   FlushStdout("; the command has done its work all the same, and what it wrote is complete");
+  constexpr size_t kMostErrors = 100;
+  for (size_t i = 0; i < std::min(context.errors.size(), kMostErrors); ++i) {
+    spdlog::error(context.errors[i]);
+  }
+  if (context.errors.size() > kMostErrors) {
+    spdlog::error("{} more inputs failed", context.errors.size() - kMostErrors);
+  }
   for (const std::string& warning : context.warnings) spdlog::warn(warning);
   if (!context.common.quiet && !outcome.next.empty()) {
     std::fprintf(stderr, "next: %s\n", outcome.next.c_str());
@@ -243,6 +261,8 @@ int main(int argc, char** argv) {
   // more than computing on them. 32 MB is the most that glibc takes.
   mallopt(M_MMAP_THRESHOLD, 1 << 25);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  // A closed stdin must not become the first file that is opened: this one cannot be read.
+  if (fcntl(STDIN_FILENO, F_GETFD) == -1) open("/dev/null", O_WRONLY);
   spdlog::set_default_logger(spdlog::stderr_color_mt("moefy"));  // its default writes to stdout
   spdlog::set_pattern("%^%l%$: %v");
   moefy::apps::WatchSignals();

@@ -19,6 +19,8 @@ def figures(report):
     def value(row):
         found = row[metric]
         digits = 2 if scale == 100 or found["value"] < 100 else 0
+        if found["standard_error"] is None:  # of one example
+            return f"{scale * found['value']:.{digits}f}"
         return f"{scale * found['value']:.{digits}f} ± {scale * found['standard_error']:.{digits}f}"
 
     tables = [(metric + (" in %" if scale == 100 else ""), value)]

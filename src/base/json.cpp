@@ -1,7 +1,6 @@
 #include "moefy/base/json.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "moefy/base/content_hint.h"
@@ -142,18 +141,8 @@ Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes) {
   }
 }
 
-namespace {
-
-bool HoldsNonFinite(const Json& json) {
-  if (json.is_structured()) return std::any_of(json.begin(), json.end(), HoldsNonFinite);
-  return json.is_number_float() && !std::isfinite(json.get<double>());
-}
-
-}  // namespace
-
 std::string FormatJson(const Json& json) {
-  MOEFY_CHECK(!HoldsNonFinite(json));  // nlohmann would write null
-  // Names of files need not be UTF-8; nlohmann would throw.
+  // Names of files need not be UTF-8; nlohmann would throw. NaN and infinities it writes as null.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -4,7 +4,8 @@
 #include <numeric>
 
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
+#include "moefy/model/input_check.h"
+#include "moefy/task/text_file.h"
 #include "moefy/text/words.h"
 
 namespace moefy::eval {
@@ -143,7 +144,7 @@ std::vector<int64_t> LabelIds(const task::TaskSpec& spec, const text::Tokenizer&
   std::vector<std::string> problems;
   std::vector<int64_t> ids;
   for (const task::Label& label : spec.labels) {
-    const std::vector<int64_t> pieces = tokenizer.Encode(label.word, plain).ids;
+    const std::vector<int64_t> pieces = tokenizer.EncodeTarget(label.word, plain).ids;
     const std::string decoded = Trim(tokenizer.Decode(pieces, /*skip_special_tokens=*/true));
     // A tokenizer that lowers case reads the same word all the same.
     if (pieces.empty() || text::LowerCase(decoded) != text::LowerCase(label.word)) {
@@ -218,6 +219,8 @@ std::vector<text::Encoding> TaskReader::Encode(const task::Dataset& dataset) con
       encodings.push_back(tokenizer_.EncodePair(example.fields.at(spec_.inputs[0]),
                                                 example.fields.at(spec_.inputs[1]), options));
     }
+    WithContext(StrCat("task ", Quoted(spec_.name), ", example ", encodings.size() - 1),
+                [&] { model::CheckTokens(encodings.back().ids, config_); });
   }
   return encodings;
 }
@@ -240,15 +243,17 @@ at::Tensor TaskReader::Ask(model::Transformer& model, const model::ForwardInputs
 }
 
 std::vector<text::Encoding> EncodeTextFile(const std::filesystem::path& path,
-                                           const text::Tokenizer& tokenizer, int64_t max_tokens,
+                                           const std::string& field,
+                                           const text::Tokenizer& tokenizer,
+                                           const model::ModelConfig& config, int64_t max_tokens,
                                            int64_t limit) {
   const text::EncodeOptions options{.add_special_tokens = true, .max_tokens = max_tokens};
   std::vector<text::Encoding> encodings;
-  for (const std::string& line : Split(ReadTextFile(path), '\n')) {
-    if (limit > 0 && static_cast<int64_t>(encodings.size()) == limit) break;
-    if (!Trim(line).empty()) encodings.push_back(tokenizer.Encode(line, options));
+  for (const task::FileText& text : task::ReadTexts(path, field, limit)) {
+    encodings.push_back(tokenizer.Encode(text.text, options));
+    WithContext(StrCat(path.string(), ": line ", text.line),
+                [&] { model::CheckTokens(encodings.back().ids, config); });
   }
-  if (encodings.empty()) throw InputError(path, ": no text in it");
   return encodings;
 }
 

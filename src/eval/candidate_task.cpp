@@ -42,25 +42,18 @@ class CandidateTask final : public PreparedTask {
                         inputs.spec.answer_by_letter;  // words of the task, not of the data
     for (size_t i = 0; i < inputs.dataset.examples.size(); ++i) {
       const task::Example& example = inputs.dataset.examples[i];
-      const std::vector<std::string> texts = Texts(inputs.spec, example);
-      // Only texts of several tokens need an end: "good" begins like "good enough".
-      Continued continued = Continue(inputs, example, texts, /*end=*/false);
-      if (!inputs.causal() && !EachIsOneToken(continued)) {
-        continued = Continue(inputs, example, texts, /*end=*/true);
-      }
-      for (size_t k = 0; k < texts.size(); ++k) {
-        CheckTarget(i, texts[k], continued.targets[k], closed);
-      }
-      Add(i, std::move(continued));
+      WithContext(ExampleName(inputs.spec, i), [&] {
+        inputs.spec.continuation.empty() ? AddTexts(i, example, closed) : AddContexts(i, example);
+      });
     }
     batches_ = MakeScoredBatches(inputs, sequences_);
   }
 
   std::vector<Answer> Ask(model::Transformer& model, Progress& progress) const override {
     const at::NoGradGuard no_grad;
-    std::vector<at::Tensor> scores;  // per example [candidates]
-    for (const task::Example& example : inputs_.dataset.examples) {
-      scores.push_back(at::zeros({NumCandidates(example)}, at::kDouble));
+    std::vector<at::Tensor> scores;  // per example [candidates]: log likelihoods
+    for (const std::vector<Length>& lengths : lengths_) {
+      scores.push_back(at::zeros({static_cast<int64_t>(lengths.size())}, at::kDouble));
     }
     const auto use = [&](size_t sequence_idx, const at::Tensor& logits, const at::Tensor& targets) {
       const Run& run = runs_[sequence_idx];
@@ -71,14 +64,21 @@ class CandidateTask final : public PreparedTask {
         return;
       }
       const at::Tensor each = log_shares.gather(1, targets.unsqueeze(1));  // [targets, 1]
-      const auto count = static_cast<double>(sequences_[sequence_idx].target.size());
-      of_example[static_cast<int64_t>(run.candidate_idx)] +=
-          inputs_.spec.length_normalized ? each.sum() / count : each.sum();
+      of_example[static_cast<int64_t>(run.candidate_idx)] += each.sum();
     };
     ForEachTarget(model, batches_, use, progress);
     std::vector<Answer> answers;
-    for (const at::Tensor& of_example : scores) {
-      answers.push_back(AnswerByScores(inputs_.spec, of_example));
+    for (size_t i = 0; i < scores.size(); ++i) {
+      const auto by = [&](int64_t Length::*unit) {
+        at::Tensor divided = scores[i].clone();
+        for (size_t k = 0; k < lengths_[i].size(); ++k) {
+          divided[static_cast<int64_t>(k)] /= static_cast<double>(lengths_[i][k].*unit);
+        }
+        return divided;
+      };
+      answers.push_back(AnswerByScores(
+          inputs_.spec, inputs_.spec.length_normalized ? by(&Length::tokens) : scores[i]));
+      answers.back().normalized_idx = by(&Length::characters).argmax().item<int64_t>();
     }
     return answers;
   }
@@ -100,24 +100,61 @@ class CandidateTask final : public PreparedTask {
   }
 
  private:
-  int64_t NumCandidates(const task::Example& example) const {
-    return static_cast<int64_t>(inputs_.spec.kind == task::TaskKind::kClassification
-                                    ? inputs_.spec.labels.size()
-                                    : example.choices.size());
+  // Of one candidate, both at least 1.
+  struct Length {
+    int64_t tokens = 1;
+    int64_t characters = 1;  // code points of the text, as lm-evaluation-harness counts
+  };
+
+  static Length LengthOf(const std::string& text, const std::vector<int64_t>& target) {
+    const size_t characters = text::SplitCharacters(text).size();
+    return {static_cast<int64_t>(std::max<size_t>(1, target.size())),
+            static_cast<int64_t>(std::max<size_t>(1, characters))};
+  }
+
+  // One prompt, and after it each of several texts.
+  void AddTexts(size_t example_idx, const task::Example& example, bool closed) {
+    const std::vector<std::string> texts = Texts(inputs_.spec, example);
+    // Only texts of several tokens need an end: "good" begins like "good enough".
+    Continued continued = Continue(inputs_, example, texts, /*end=*/false);
+    if (!inputs_.causal() && !EachIsOneToken(continued)) {
+      continued = Continue(inputs_, example, texts, /*end=*/true);
+    }
+    std::vector<Length>& lengths = lengths_.emplace_back();
+    for (size_t k = 0; k < texts.size(); ++k) {
+      CheckTarget(example_idx, texts[k], continued.targets[k], closed);
+      lengths.push_back(LengthOf(texts[k], continued.targets[k]));
+    }
+    Add(example_idx, std::move(continued));
+  }
+
+  // Prompts with a choice each, and after every one of them the same text (Trinh and Le 2018,
+  // https://arxiv.org/abs/1806.02847, partial evaluation).
+  void AddContexts(size_t example_idx, const task::Example& example) {
+    std::vector<Length>& lengths = lengths_.emplace_back();
+    const std::string text = task::FormatContinuation(inputs_.spec, example);
+    for (size_t k = 0; k < example.choices.size(); ++k) {
+      task::Example with_choice = example;
+      with_choice.fields["choice"] = example.choices[k];
+      Continued continued = Continue(inputs_, with_choice, {text}, /*end=*/false);
+      CheckTarget(example_idx, text, continued.targets.front(), /*closed=*/false);
+      lengths.push_back(LengthOf(text, continued.targets.front()));
+      runs_.push_back({example_idx, k, {}});
+      sequences_.push_back({std::move(continued.prompt), std::move(continued.targets.front())});
+    }
   }
 
   void CheckTarget(size_t example_idx, const std::string& text, const std::vector<int64_t>& target,
                    bool closed) const {
-    if (target.empty()) {
-      throw InputError("task ", Quoted(inputs_.spec.name), ", example ", example_idx,
-                       ": the answer ", Quoted(text), " has no tokens");
+    if (target.empty() || Trim(text).empty()) {
+      throw InputError("the answer ", Quoted(text), " has no tokens");
     }
     if (!closed || example_idx > 0) return;
     const std::string decoded = Trim(inputs_.tokenizer.Decode(target));
     // A tokenizer that lowers case reads the same word all the same.
     if (text::LowerCase(decoded) == text::LowerCase(text)) return;
-    throw InputError("task ", Quoted(inputs_.spec.name), " does not fit this model: the word ",
-                     Quoted(text), " is not in the model's vocabulary",
+    throw InputError("the task does not fit this model: the word ", Quoted(text),
+                     " is not in the model's vocabulary",
                      decoded.empty() ? "" : " (it reads " + Quoted(decoded) + ")");
   }
 
@@ -136,7 +173,8 @@ class CandidateTask final : public PreparedTask {
 
   TaskInputs inputs_;
   std::vector<Sequence> sequences_;
-  std::vector<Run> runs_;  // one per sequence
+  std::vector<Run> runs_;                     // one per sequence
+  std::vector<std::vector<Length>> lengths_;  // per example and candidate
   std::vector<Batch> batches_;
 };
 

@@ -14,12 +14,9 @@ class GenerationTask final : public PreparedTask {
     options_ = inputs.generation;
     options_.max_new_tokens = inputs.spec.max_new_tokens;
     for (const task::Example& example : inputs.dataset.examples) {
-      text::Encoding prompt = Continue(inputs, example, {}, /*end=*/false).prompt;
-      if (prompt.ids.empty()) {
-        throw InputError("task ", Quoted(inputs.spec.name), ", example ", prompts_.size(),
-                         ": the prompt has no tokens");
-      }
-      prompts_.push_back(std::move(prompt.ids));
+      WithContext(ExampleName(inputs.spec, prompts_.size()), [&] {
+        prompts_.push_back(Continue(inputs, example, {}, /*end=*/false).prompt.ids);
+      });
     }
     MakeRoom();
   }

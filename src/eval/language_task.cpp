@@ -68,7 +68,7 @@ class LanguageTask final : public PreparedTask {
     // A window shares at least one token with the one before it: the first to predict from.
     const int64_t stride =
         inputs_.spec.stride > 0 ? std::min(inputs_.spec.stride, length - 1) : length - 1;
-    for (int64_t begin = 0, next = 1; next < size; begin += stride) {
+    for (int64_t begin = 0, next = 1; next < size && !Full(); begin += stride) {
       const int64_t end = std::min(size, begin + length);
       Sequence& sequence = sequences_.emplace_back();
       sequence.input.ids.assign(ids.begin() + begin, ids.begin() + next);
@@ -77,6 +77,11 @@ class LanguageTask final : public PreparedTask {
       windows_.push_back({example_idx, false});
       next = end;
     }
+  }
+
+  bool Full() const {
+    const int64_t most = inputs_.dataset.max_windows;
+    return most > 0 && static_cast<int64_t>(windows_.size()) >= most;
   }
 
   // Windows of a text stand one after the other.

@@ -1,5 +1,7 @@
 #include "moefy/eval/metric.h"
 
+#include <numeric>
+
 #include "moefy/base/error.h"
 #include "moefy/task/answers.h"
 
@@ -12,6 +14,19 @@ using task::TaskKind;
 
 std::vector<Ratio> IsRight(const Example& example, const Answer& answer) {
   return {{answer.label_idx == example.label_idx ? 1.0 : 0.0}};
+}
+
+std::vector<Ratio> IsRightNormalized(const Example& example, const Answer& answer) {
+  return {{answer.normalized_idx == example.label_idx ? 1.0 : 0.0}};
+}
+
+std::vector<Ratio> IsLikeliest(const Example&, const Answer& answer) {
+  return {{answer.all_likeliest ? 1.0 : 0.0}};
+}
+
+// Of the whole answer, not per token.
+std::vector<Ratio> AnswerNats(const Example&, const Answer& answer) {
+  return {{std::accumulate(answer.nats.begin(), answer.nats.end(), 0.0)}};
 }
 
 template <double (*score)(std::string_view, const std::vector<std::string>&)>
@@ -39,6 +54,9 @@ const std::vector<Row>& Rows() {
   using enum TaskKind;
   static const std::vector<Row> kRows = {
       {{kClassification, kMultipleChoice}, {"accuracy", true, false, IsRight}},
+      {{kMultipleChoice}, {"accuracy_norm", true, false, IsRightNormalized}},
+      {{kCompletion}, {"accuracy", true, false, IsLikeliest}},
+      {{kCompletion}, {"perplexity", false, true, AnswerNats, true}},
       {{kExtractiveQa}, {"f1", true, false, Scored<task::SquadF1>}},
       {{kExtractiveQa}, {"exact_match", true, false, Scored<task::SquadExactMatch>}},
       {{kGeneration}, {"exact_match", true, false, Scored<task::TextExactMatch>}},

@@ -52,6 +52,7 @@ constexpr Row kRows[] = {
     {TaskKind::kExtractiveQa, "question answering", Head::kQuestionAnswering, PrepareSpans},
     {TaskKind::kExtractiveQa, "question answering", Head::kLanguageModel, PrepareGeneration},
     {TaskKind::kGeneration, "generation", Head::kLanguageModel, PrepareGeneration},
+    {TaskKind::kCompletion, "completion", Head::kLanguageModel, PrepareCompletion},
     {TaskKind::kLanguageModelling, "language modelling", Head::kLanguageModel,
      PrepareCausalLanguage},
 };

@@ -22,6 +22,28 @@ std::string Signed(double value, int decimals) {
   return (value >= 0 ? "+" : "") + FormatFixed(value, decimals);
 }
 
+// "81.25 ± 9.76"; of one example there is no telling.
+std::string WithError(const task::Estimate& estimate, double scale, int decimals) {
+  const std::string value = FormatFixed(scale * estimate.value, decimals);
+  if (!estimate.standard_error) return value;
+  return value + " ± " + FormatFixed(scale * *estimate.standard_error, decimals);
+}
+
+// "-1.25 [-2.50, +0.00]"
+std::string WithInterval(const task::Estimate& difference, double scale, int decimals) {
+  const std::string value = Signed(scale * difference.value, decimals);
+  const auto interval = Interval95(difference);
+  if (!interval) return value;
+  return StrCat(value, " [", Signed(scale * interval->first, decimals), ", ",
+                Signed(scale * interval->second, decimals), "]");
+}
+
+Json EstimateToJson(const task::Estimate& estimate) {
+  Json json = {{"value", estimate.value}, {"standard_error", nullptr}};
+  if (estimate.standard_error) json["standard_error"] = *estimate.standard_error;
+  return json;
+}
+
 }  // namespace
 
 std::string FormatTable(const std::vector<std::string>& header,
@@ -60,15 +82,11 @@ std::string FormatEvaluation(const EvaluationReport& report) {
     // Oracles and random are bounds, not methods: their time means nothing.
     const bool timed = dense || route::FindRouterKind(route::ParseSelection(row.selection).router);
     const auto& [name, value, difference] = row.metric();
-    const auto [low, high] = Interval95(difference);
     cells.push_back({
         dense ? "dense" : row.model + " + " + row.selection,
         dense ? "100 %" : Percent(row.ffn_ratio, 0) + " %",
-        FormatFixed(scale * value.value, decimals) + " ± " +
-            FormatFixed(scale * value.standard_error, decimals),
-        dense ? ""
-              : StrCat(Signed(scale * difference.value, decimals), " [",
-                       Signed(scale * low, decimals), ", ", Signed(scale * high, decimals), "]"),
+        WithError(value, scale, decimals),
+        dense ? "" : WithInterval(difference, scale, decimals),
         dense ? "" : Percent(row.agreement, 1) + " %",
         dense               ? ""
         : row.kl.count == 0 ? "-"
@@ -101,23 +119,21 @@ std::string FormatEvaluation(const EvaluationReport& report) {
 }
 
 Json ReportToJson(const EvaluationReport& report) {
-  const auto estimate = [](const task::Estimate& e) {
-    return Json{{"value", e.value}, {"standard_error", e.standard_error}};
-  };
   Json rows = Json::array();
   for (const EvaluationRow& row : report.rows) {
     Json json = {{"model", row.model}, {"selection", row.selection}, {"ffn_ratio", row.ffn_ratio}};
     Json differences = Json::object();
     for (const MetricValue& metric : row.metrics) {
-      json[metric.name] = estimate(metric.value);
-      const auto [low, high] = Interval95(metric.difference);
-      differences[metric.name] = estimate(metric.difference);
-      differences[metric.name]["interval_95"] = {low, high};
+      json[metric.name] = EstimateToJson(metric.value);
+      Json& difference = differences[metric.name] = EstimateToJson(metric.difference);
+      const auto interval = Interval95(metric.difference);
+      difference["interval_95"] = nullptr;
+      if (interval) difference["interval_95"] = {interval->first, interval->second};
     }
     json["difference_to_dense"] = differences;
     json["agreement_with_dense"] = row.agreement;
     if (row.kl.count > 0) {
-      json["kl_from_dense"] = estimate(row.kl);
+      json["kl_from_dense"] = EstimateToJson(row.kl);
       json["kl_from_dense"]["count"] = row.kl.count;
     }
     json["measured_ffn_ratio"] = row.measured_ffn_ratio;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
+#include "moefy/model/input_check.h"
 
 namespace moefy::eval {
 namespace {
@@ -38,7 +39,31 @@ Continued ContinueCausal(const TaskInputs& inputs, const std::string& prompt,
   return out;
 }
 
+// What a model is to read and say must be tokens it has; a causal one reads both.
+void CheckContinued(const TaskInputs& inputs, const Continued& continued) {
+  model::CheckTokens(continued.prompt.ids, inputs.config);
+  for (const Ids& target : continued.targets) {
+    Ids read = target;
+    if (inputs.causal()) {
+      if (!read.empty()) read.pop_back();
+      read.insert(read.begin(), continued.prompt.ids.begin(), continued.prompt.ids.end());
+    }
+    const auto unknown = std::find_if(target.begin(), target.end(), [&](int64_t id) {
+      return id < 0 || id >= inputs.config.vocab_size;
+    });
+    if (unknown != target.end()) {
+      throw InputError("the answer has token ", *unknown, "; the model has ",
+                       inputs.config.vocab_size);
+    }
+    if (inputs.causal()) model::CheckTokens(read, inputs.config);
+  }
+}
+
 }  // namespace
+
+std::string ExampleName(const task::TaskSpec& spec, size_t example_idx) {
+  return StrCat("task ", Quoted(spec.name), ", example ", example_idx);
+}
 
 void CutFront(Ids& ids, size_t num_kept, const text::Tokenizer& tokenizer) {
   if (ids.size() <= num_kept) return;
@@ -66,15 +91,18 @@ Continued Continue(const TaskInputs& inputs, const task::Example& example,
                    const std::vector<std::string>& texts, bool end) {
   const std::string prompt = task::FormatPrompt(inputs.spec, example);
   // The space before what follows belongs to what follows.
-  if (inputs.causal()) {
-    return ContinueCausal(inputs, prompt.substr(0, prompt.find_last_not_of(" \t\r\n") + 1), texts,
-                          end);
-  }
   Continued out;
+  if (inputs.causal()) {
+    out = ContinueCausal(inputs, prompt.substr(0, prompt.find_last_not_of(" \t\r\n") + 1), texts,
+                         end);
+    CheckContinued(inputs, out);
+    return out;
+  }
   out.prompt = inputs.tokenizer.Encode(prompt, {.max_tokens = inputs.MaxTokens()});
   for (const std::string& text : texts) {
     out.targets.push_back(inputs.tokenizer.EncodeTarget(text, {.add_special_tokens = end}).ids);
   }
+  CheckContinued(inputs, out);
   return out;
 }
 

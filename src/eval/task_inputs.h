@@ -27,7 +27,11 @@ std::unique_ptr<PreparedTask> PrepareLabels(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareCandidates(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareGeneration(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareSpans(const TaskInputs& inputs);
+std::unique_ptr<PreparedTask> PrepareCompletion(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareLanguageModelling(const TaskInputs& inputs);
+
+// "task 'sst2', example 3", for messages.
+std::string ExampleName(const task::TaskSpec& spec, size_t example_idx);
 
 // Value of a label, or letter of a choice.
 std::string LabelName(const task::TaskSpec& spec, int64_t label_idx);
@@ -43,7 +47,8 @@ struct Continued {
 // An encoder reads the prompt from its beginning, and the text is the decoder's. A causal model
 // reads the end of the prompt, if it is too long, and the text follows after a space; its tokens
 // are those that the text adds to the prompt's (as in lm-evaluation-harness). `end`: the text is
-// all there is to say, so an end token follows.
+// all there is to say, so an end token follows. Error{kInput} for what the model cannot read
+// (model/input_check.h).
 Continued Continue(const TaskInputs& inputs, const task::Example& example,
                    const std::vector<std::string>& texts, bool end);
 

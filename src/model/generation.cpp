@@ -7,6 +7,7 @@
 #include "model/sampling.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
+#include "moefy/model/input_check.h"
 
 namespace moefy::model {
 namespace {
@@ -103,6 +104,12 @@ std::vector<std::vector<int64_t>> Generate(Transformer& model,
   const at::Tensor goes_on = at::ones({rows, 1}, at::kLong);
   int64_t num_going = rows;
   std::vector<std::vector<int64_t>> texts(prompts.size());
+  // No position is left to read the last token at, and so to say another.
+  const int64_t positions = NumPositions(config);
+  const auto is_full = [&](size_t i) {
+    const size_t num_before = encoder_decoder ? 1 : prompts[i].size();
+    return positions > 0 && static_cast<int64_t>(num_before + texts[i].size()) > positions;
+  };
   for (int64_t step = 0; step < options.max_new_tokens && num_going > 0; ++step) {
     const at::Tensor logits = model.Decode(*state, ids, mask).contiguous();  // [batch, vocab]
     for (size_t i = 0; i < texts.size(); ++i) {
@@ -116,7 +123,7 @@ std::vector<std::vector<int64_t>> Generate(Transformer& model,
       }
       texts[i].push_back(token);
       if (callback && !callback(i, token)) going = 0;
-      if (Contains(options.eos_ids, token)) going = 0;
+      if (Contains(options.eos_ids, token) || is_full(i)) going = 0;
       num_going -= going == 0;
       next.data_ptr<int64_t>()[i] = going ? token : padding;
     }

@@ -270,6 +270,19 @@ struct Transformer::Impl {
     }
   }
 
+  // The same of what a decoding goes on with. Rows that have ended are padding; where it is tokens
+  // that positions count, they need none.
+  void CheckNext(const DecodingState& state, const at::Tensor& ids, const at::Tensor& mask) const {
+    const int64_t columns = state.length + ids.size(1);
+    if (config.position_count == PositionCount::kColumns || state.length == 0 ||
+        columns <= config.max_positions - config.position_offset) {
+      return CheckLength(columns);
+    }
+    std::vector<int64_t> counts = state.counts;
+    TokenPositions(config, ids, mask, state.length, counts);
+    CheckLength(*std::max_element(counts.begin(), counts.end()));
+  }
+
   void CheckFirst(const ForwardInputs& inputs) const {
     CheckIds(inputs.input_ids, config.input_vocab_size, "input_ids");
     CheckSameShape(inputs.attention_mask, inputs.input_ids, "attention_mask");
@@ -447,7 +460,7 @@ at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
   Impl& m = *impl_;
   CheckIds(ids, m.config.vocab_size, "decoder_input_ids");
   CheckSameShape(mask, ids, "decoder_attention_mask");
-  m.CheckLength(state.length + ids.size(1));
+  m.CheckNext(state, ids, mask);
   if (m.StepsTokens() && state.length > 0 && ids.size(1) == 1) {
     TokenStep step(m.config, m.decoder, m.output, m.logits_bias, m.ffns, state);
     const at::Tensor rows = ids.contiguous();

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "moefy/base/progress.h"
 #include "moefy/eval/batches.h"
+#include "moefy/model/input_check.h"
 #include "moefy/model/transformer.h"
 #include "moefy/text/tokenizer.h"
+#include "pipeline/ordered_answers.h"
 #include "pipeline/run_inputs.h"
 
 namespace moefy::pipeline {
@@ -16,6 +19,7 @@ struct Asked {
   model::Transformer& model;
   const text::Tokenizer& tokenizer;
   const std::vector<RunInput>& inputs;
+  OrderedAnswers& answers;
   Progress& progress;
 
   const model::ModelConfig& config() const { return model.config(); }
@@ -25,15 +29,42 @@ struct Asked {
   }
 };
 
-// Runs all encodings in batches; `use` gets the batch, its outputs and the row of each input.
-template <typename Use>
-void ForEachOutput(const Asked& asked, const std::vector<text::Encoding>& encodings,
-                   const Use& use) {
+// Encodings of the inputs that can be encoded and run, and which these are.
+struct Encoded {
+  std::vector<text::Encoding> encodings;
+  std::vector<size_t> input_idxs;
+};
+
+// By `encode(input)`. An input that cannot be encoded costs itself alone; Error{kInput} if none can.
+template <typename Encode>
+Encoded EncodeAll(const Asked& asked, const Encode& encode) {
+  Encoded out;
+  for (size_t i = 0; i < asked.inputs.size(); ++i) {
+    if (asked.answers.failed(i)) continue;
+    asked.answers.Try(i, [&] {
+      text::Encoding encoding = encode(asked.inputs[i]);
+      model::CheckTokens(encoding.ids, asked.config());
+      out.encodings.push_back(std::move(encoding));
+      out.input_idxs.push_back(i);
+    });
+  }
+  asked.answers.RequireAny();
+  return out;
+}
+
+// Runs all encodings in batches; `answer` gets the outputs, an input's row of them and the index of
+// its encoding, and returns what goes out.
+template <typename Answer>
+void ForEachOutput(const Asked& asked, const Encoded& encoded, const Answer& answer) {
   for (const eval::Batch& batch :
-       eval::MakeBatches(encodings, asked.config(), asked.tokenizer.pad_id())) {
+       eval::MakeBatches(encoded.encodings, asked.config(), asked.tokenizer.pad_id())) {
     const model::ForwardOutputs outputs = asked.model.Forward(batch.inputs);
     for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
-      use(outputs, static_cast<int64_t>(row), static_cast<size_t>(batch.example_idxs[row]));
+      const auto idx = static_cast<size_t>(batch.example_idxs[row]);
+      const size_t input_idx = encoded.input_idxs[idx];
+      asked.answers.Try(input_idx, [&] {
+        asked.answers.Give(input_idx, answer(outputs, static_cast<int64_t>(row), idx));
+      });
     }
     asked.progress.Advance(batch.example_idxs.size());
   }

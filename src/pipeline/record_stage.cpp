@@ -58,10 +58,11 @@ Corpus EncodeCorpus(const RecordOptions& options,
     parts.push_back(StrCat(spec.name, "/", options.split, " ", dataset.examples.size()));
   }
   if (!options.text.empty()) {
+    const int64_t positions = config.max_positions - config.position_offset;
     const int64_t max_tokens =
-        config.max_positions > 0 ? std::min(kTextTokens, config.max_positions) : kTextTokens;
-    for (text::Encoding& encoding :
-         eval::EncodeTextFile(options.text, tokenizer, max_tokens, options.limit)) {
+        config.max_positions > 0 ? std::min(kTextTokens, positions) : kTextTokens;
+    for (text::Encoding& encoding : eval::EncodeTextFile(options.text, options.field, tokenizer,
+                                                         config, max_tokens, options.limit)) {
       corpus.sequences.push_back({std::move(encoding), {}});
     }
     parts.push_back(StrCat("text ", std::filesystem::path(options.text).filename()));

@@ -19,17 +19,17 @@ std::vector<std::string> NamesOfLabels(const model::ModelConfig& config) {
 }
 
 // One text, or a pair of them.
-std::vector<text::Encoding> EncodeInputs(const Asked& asked) {
+text::Encoding EncodeInput(const Asked& asked, const RunInput& input) {
   const text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
-  std::vector<text::Encoding> encodings;
-  for (const RunInput& input : asked.inputs) {
-    const std::string& first = input.Get("text");
-    const auto second = input.fields.find("text_pair");
-    encodings.push_back(second == input.fields.end()
-                            ? asked.tokenizer.Encode(first, options)
-                            : asked.tokenizer.EncodePair(first, second->second, options));
-  }
-  return encodings;
+  const std::string& first = input.Get("text");
+  const auto second = input.fields.find("text_pair");
+  return second == input.fields.end()
+             ? asked.tokenizer.Encode(first, options)
+             : asked.tokenizer.EncodePair(first, second->second, options);
+}
+
+Encoded EncodeInputs(const Asked& asked) {
+  return EncodeAll(asked, [&](const RunInput& input) { return EncodeInput(asked, input); });
 }
 
 // Each label by itself, of logits [labels].
@@ -76,27 +76,23 @@ Json Candidates(const Asked& asked, const at::Tensor& logits, int64_t count) {
 
 }  // namespace
 
-std::vector<Json> Classify(const Asked& asked) {
+void Classify(const Asked& asked) {
   const std::vector<std::string> names = NamesOfLabels(asked.config());
-  std::vector<Json> answers(asked.inputs.size());
   ForEachOutput(asked, EncodeInputs(asked),
-                [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
+                [&](const model::ForwardOutputs& outputs, int64_t row, size_t) {
                   const at::Tensor scores = outputs.logits[row];
-                  answers[input_idx] = asked.config().is_regression() ? ValuesAnswer(scores, names)
-                                       : asked.config().is_multi_label()
-                                           ? LabelsAnswer(scores, names)
-                                           : LabelAnswer(scores, names);
+                  return asked.config().is_regression()    ? ValuesAnswer(scores, names)
+                         : asked.config().is_multi_label() ? LabelsAnswer(scores, names)
+                                                           : LabelAnswer(scores, names);
                 });
-  return answers;
 }
 
-std::vector<Json> LabelTokens(const Asked& asked) {
+void LabelTokens(const Asked& asked) {
   const std::vector<std::string> names = NamesOfLabels(asked.config());
-  const std::vector<text::Encoding> encodings = EncodeInputs(asked);
-  std::vector<Json> answers(asked.inputs.size());
-  const auto label = [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
+  const Encoded encoded = EncodeInputs(asked);
+  const auto label = [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
     const at::Tensor shares = at::softmax(outputs.logits[row].to(at::kDouble), 1);
-    const std::vector<int64_t>& ids = encodings[input_idx].ids;
+    const std::vector<int64_t>& ids = encoded.encodings[idx].ids;
     Json tokens = Json::array();
     for (size_t i = 0; i < ids.size(); ++i) {
       // Tokens that the tokenizer has put around the text belong to nobody.
@@ -107,26 +103,24 @@ std::vector<Json> LabelTokens(const Asked& asked) {
                         {"label", names[static_cast<size_t>(best)]},
                         {"share", of_token[best].item<double>()}});
     }
-    answers[input_idx] = {{"tokens", tokens}};
+    return Json{{"tokens", tokens}};
   };
-  ForEachOutput(asked, encodings, label);
-  return answers;
+  ForEachOutput(asked, encoded, label);
 }
 
-std::vector<Json> FillMasks(const Asked& asked, int64_t num_candidates) {
+void FillMasks(const Asked& asked, int64_t num_candidates) {
   if (!asked.tokenizer.mask_id()) {
     throw InputError("the tokenizer has no mask token, so there is nothing to fill");
   }
   const int64_t mask = *asked.tokenizer.mask_id();
-  const std::vector<text::Encoding> encodings = EncodeInputs(asked);
-  for (size_t i = 0; i < encodings.size(); ++i) {
-    if (std::ranges::count(encodings[i].ids, mask) > 0) continue;
-    throw InputError(asked.inputs[i].where, ": no mask to fill in it; write ",
-                     Quoted(TokenText(asked, mask)), " where a token is to be guessed");
-  }
-  std::vector<Json> answers(asked.inputs.size());
-  const auto fill = [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
-    std::vector<int64_t> ids = encodings[input_idx].ids;
+  const Encoded encoded = EncodeAll(asked, [&](const RunInput& input) {
+    text::Encoding encoding = EncodeInput(asked, input);
+    if (std::ranges::count(encoding.ids, mask) > 0) return encoding;
+    throw InputError("no mask to fill in it; write ", Quoted(TokenText(asked, mask)),
+                     " where a token is to be guessed");
+  });
+  const auto fill = [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
+    std::vector<int64_t> ids = encoded.encodings[idx].ids;
     Json masks = Json::array();
     for (size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] != mask) continue;
@@ -135,35 +129,29 @@ std::vector<Json> FillMasks(const Asked& asked, int64_t num_candidates) {
       ids[i] = candidates[0]["id"].get<int64_t>();
       masks.push_back({{"candidates", candidates}});
     }
-    answers[input_idx] = {{"text", asked.tokenizer.Decode(ids)}, {"masks", masks}};
+    return Json{{"text", asked.tokenizer.Decode(ids)}, {"masks", masks}};
   };
-  ForEachOutput(asked, encodings, fill);
-  return answers;
+  ForEachOutput(asked, encoded, fill);
 }
 
-std::vector<Json> EmbedInputs(const Asked& asked, const model::TextEmbedding& embedding) {
+void EmbedInputs(const Asked& asked, const model::TextEmbedding& embedding) {
   text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
   if (embedding.max_tokens > 0 &&
       (options.max_tokens == 0 || embedding.max_tokens < options.max_tokens)) {
     options.max_tokens = embedding.max_tokens;
   }
-  std::vector<text::Encoding> encodings;
-  for (const RunInput& input : asked.inputs) {
+  const Encoded encoded = EncodeAll(asked, [&](const RunInput& input) {
     const std::string text = embedding.prompt + std::string(Trim(input.Get("text")));
-    encodings.push_back(
-        asked.tokenizer.Encode(embedding.lower_case ? text::LowerCase(text) : text, options));
-  }
-  std::vector<Json> answers(asked.inputs.size());
-  ForEachOutput(
-      asked, encodings, [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
-        const auto length = static_cast<int64_t>(encodings[input_idx].ids.size());
-        const at::Tensor states = outputs.last_hidden_state.narrow(0, row, 1);
-        const at::Tensor vector =
-            model::EmbedTexts(embedding, states.narrow(1, 0, length), {}).contiguous();
-        const auto* const data = vector.data_ptr<float>();
-        answers[input_idx] = {{"embedding", std::vector<float>(data, data + vector.numel())}};
-      });
-  return answers;
+    return asked.tokenizer.Encode(embedding.lower_case ? text::LowerCase(text) : text, options);
+  });
+  ForEachOutput(asked, encoded, [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
+    const auto length = static_cast<int64_t>(encoded.encodings[idx].ids.size());
+    const at::Tensor states = outputs.last_hidden_state.narrow(0, row, 1);
+    const at::Tensor vector =
+        model::EmbedTexts(embedding, states.narrow(1, 0, length), {}).contiguous();
+    const auto* const data = vector.data_ptr<float>();
+    return Json{{"embedding", std::vector<float>(data, data + vector.numel())}};
+  });
 }
 
 }  // namespace moefy::pipeline

@@ -12,20 +12,15 @@ namespace {
 
 using task::TaskKind;
 
-// Each input as an example: its fields, or the one text there is.
-task::Dataset ToDataset(const task::TaskSpec& spec, const std::vector<RunInput>& inputs) {
+// An input as an example: its fields, or the one text there is.
+task::Example ToExample(const task::TaskSpec& spec, const RunInput& input) {
   const std::vector<std::string> names = task::QuestionFields(spec);
-  task::Dataset dataset;
-  for (const RunInput& input : inputs) {
-    std::map<std::string, std::string> fields;
-    for (const std::string& name : names) {
-      const bool only_text = names.size() == 1 && !input.fields.contains(name);
-      fields[name] = input.Get(only_text ? "text" : name);
-    }
-    dataset.examples.push_back(WithContext(
-        input.where, [&] { return task::MakeQuestion(spec, std::move(fields), input.choices); }));
+  std::map<std::string, std::string> fields;
+  for (const std::string& name : names) {
+    const bool only_text = names.size() == 1 && !input.fields.contains(name);
+    fields[name] = input.Get(only_text ? "text" : name);
   }
-  return dataset;
+  return task::MakeQuestion(spec, std::move(fields), input.choices);
 }
 
 Json Shares(const at::Tensor& scores, const std::vector<std::string>& names) {
@@ -71,6 +66,7 @@ Json ToJson(const task::TaskSpec& spec, const task::Example& example, const eval
       return {{"answer", answer.text}, {"score", answer.best.front().second}};
     case TaskKind::kGeneration:
       return {{"text", answer.text}};
+    case TaskKind::kCompletion:
     case TaskKind::kLanguageModelling:
       break;
   }
@@ -84,18 +80,55 @@ Json LabelAnswer(const at::Tensor& scores, const std::vector<std::string>& names
           {"scores", Shares(scores, names)}};
 }
 
-std::vector<Json> AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
-                             model::Transformer& model, const text::Tokenizer& tokenizer,
-                             const model::GenerationOptions& generation, Progress& progress) {
-  const task::Dataset dataset = ToDataset(spec, inputs);
-  const auto prepared = eval::PrepareTask(spec, dataset, model.config(), tokenizer, generation);
+void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
+                model::Transformer& model, const text::Tokenizer& tokenizer,
+                const model::GenerationOptions& generation, OrderedAnswers& answers,
+                Progress& progress) {
+  if (spec.kind == TaskKind::kCompletion) {
+    throw UsageError("task ", Quoted(spec.name),
+                     " asks how likely a given answer is, which is for eval; run goes on with a "
+                     "text without --task");
+  }
+  task::Dataset dataset;
+  std::vector<size_t> input_idxs;  // one per example
+  const auto prepare = [&](const task::Dataset& examples) {
+    return eval::PrepareTask(spec, examples, model.config(), tokenizer, generation);
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (answers.failed(i)) continue;
+    answers.Try(i, [&] {
+      dataset.examples.push_back(ToExample(spec, inputs[i]));
+      input_idxs.push_back(i);
+    });
+  }
+  answers.RequireAny();
+  std::unique_ptr<eval::PreparedTask> prepared;
+  try {
+    prepared = prepare(dataset);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    // One by one, to find those that are at fault; a task that no input suits is at fault itself.
+    task::Dataset good;
+    std::vector<size_t> good_idxs;
+    for (size_t k = 0; k < input_idxs.size(); ++k) {
+      const task::Dataset one{{}, {dataset.examples[k]}};
+      answers.Try(input_idxs[k], [&] {
+        prepare(one);
+        good.examples.push_back(dataset.examples[k]);
+        good_idxs.push_back(input_idxs[k]);
+      });
+    }
+    if (good.examples.empty() && inputs.size() > 1) throw;
+    answers.RequireAny();
+    dataset = std::move(good);
+    input_idxs = std::move(good_idxs);
+    prepared = prepare(dataset);
+  }
   progress.Begin("answering", prepared->num_steps(), "steps");
   const std::vector<eval::Answer> found = prepared->Ask(model, progress);
-  std::vector<Json> answers;
-  for (size_t i = 0; i < found.size(); ++i) {
-    answers.push_back(ToJson(spec, dataset.examples[i], found[i]));
+  for (size_t k = 0; k < found.size(); ++k) {
+    answers.Give(input_idxs[k], ToJson(spec, dataset.examples[k], found[k]));
   }
-  return answers;
 }
 
 }  // namespace moefy::pipeline

@@ -1,6 +1,7 @@
 // Answers of `moefy run --task`.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "moefy/base/json.h"
@@ -9,16 +10,18 @@
 #include "moefy/model/transformer.h"
 #include "moefy/task/task_spec.h"
 #include "moefy/text/tokenizer.h"
+#include "pipeline/ordered_answers.h"
 #include "pipeline/run_inputs.h"
 
 namespace moefy::pipeline {
 
-// One object per input, as moefy/pipeline/run.h says, by the task's own way of asking the model
-// (eval/prepared_task.h). Error{kInput} for inputs that lack a field of the task, and for a task
-// that the model cannot answer.
-std::vector<Json> AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
-                             model::Transformer& model, const text::Tokenizer& tokenizer,
-                             const model::GenerationOptions& generation, Progress& progress);
+// Gives one object per input, as moefy/pipeline/run.h says, by the task's own way of asking the
+// model (eval/prepared_task.h). Inputs that lack a field of the task, or cannot be asked, cost
+// themselves only; Error{kInput} for a task that the model cannot answer.
+void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
+                model::Transformer& model, const text::Tokenizer& tokenizer,
+                const model::GenerationOptions& generation, OrderedAnswers& answers,
+                Progress& progress);
 
 // The likeliest label and each one's share, of logits [labels].
 Json LabelAnswer(const at::Tensor& scores, const std::vector<std::string>& names);

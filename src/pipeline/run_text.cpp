@@ -7,11 +7,13 @@
 #include "moefy/base/options.h"
 #include "moefy/eval/answer_span.h"
 #include "moefy/model/generation.h"
+#include "moefy/model/input_check.h"
 #include "moefy/model/pooling.h"
 #include "moefy/pipeline/run.h"
 #include "moefy/text/stream_decoder.h"
 #include "moefy/text/tokenizer.h"
 #include "pipeline/asked.h"
+#include "pipeline/ordered_answers.h"
 #include "pipeline/run_encoder.h"
 #include "pipeline/run_inputs.h"
 #include "pipeline/run_task.h"
@@ -22,74 +24,80 @@ namespace {
 
 using model::Head;
 
-std::vector<Json> AnswerQuestions(const Asked& asked) {
+void AnswerQuestions(const Asked& asked) {
   const text::EncodeOptions options{.max_tokens = asked.MaxTokens(),
                                     .truncation = text::Truncation::kOnlySecond};
-  std::vector<text::Encoding> encodings;
-  for (const RunInput& input : asked.inputs) {
-    encodings.push_back(
-        asked.tokenizer.EncodePair(input.Get("question"), input.Get("context"), options));
+  const Encoded encoded = EncodeAll(asked, [&](const RunInput& input) {
+    return asked.tokenizer.EncodePair(input.Get("question"), input.Get("context"), options);
+  });
+  ForEachOutput(asked, encoded, [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
+    const RunInput& input = asked.inputs[encoded.input_idxs[idx]];
+    const std::string& context = input.Get("context");
+    const eval::ContextTokens tokens = eval::LocateContext(asked.tokenizer, input.Get("question"),
+                                                           context, encoded.encodings[idx].ids);
+    const eval::Span span =
+        eval::BestSpan(outputs.start_logits[row], outputs.end_logits[row], tokens);
+    return Json{{"answer", context.substr(span.begin, span.end - span.begin)},
+                {"score", span.share},
+                {"begin", span.begin},
+                {"end", span.end}};
+  });
+}
+
+// One answer of a language model; a text that the model's positions ended says so.
+Json TextAnswer(const Asked& asked, const std::vector<int64_t>& ids,
+                const model::GenerationOptions& options, const std::string& where,
+                std::vector<std::string>& warnings) {
+  const auto& ends = options.eos_ids;
+  const bool finished =
+      !ids.empty() && std::find(ends.begin(), ends.end(), ids.back()) != ends.end();
+  Json answer = {
+      {"text", asked.tokenizer.Decode(ids)}, {"tokens", ids.size()}, {"finished", finished}};
+  if (!finished && static_cast<int64_t>(ids.size()) < options.max_new_tokens) {
+    answer["stopped"] = "positions";
+    warnings.push_back(StrCat(where, ": the text ends after ", ids.size(), " new tokens, at the ",
+                              "last of the model's ", model::NumPositions(asked.config()),
+                              " positions"));
   }
-  std::vector<Json> answers(asked.inputs.size());
-  ForEachOutput(
-      asked, encodings, [&](const model::ForwardOutputs& outputs, int64_t row, size_t input_idx) {
-        const RunInput& input = asked.inputs[input_idx];
-        const std::string& context = input.Get("context");
-        const eval::ContextTokens tokens = WithContext(input.where, [&] {
-          return eval::LocateContext(asked.tokenizer, input.Get("question"), context,
-                                     encodings[input_idx].ids);
-        });
-        const eval::Span span =
-            eval::BestSpan(outputs.start_logits[row], outputs.end_logits[row], tokens);
-        answers[input_idx] = {{"answer", context.substr(span.begin, span.end - span.begin)},
-                              {"score", span.share},
-                              {"begin", span.begin},
-                              {"end", span.end}};
-      });
-  return answers;
+  return answer;
 }
 
 // Generates in batches, in the order of the inputs; each answer goes out when its batch is done.
 int64_t GenerateTexts(const Asked& asked, const model::GenerationOptions& options,
-                      int64_t batch_size, const std::function<void(size_t, Json)>& give,
-                      const PieceSink& on_piece) {
-  const size_t count = asked.inputs.size();
+                      int64_t batch_size, const PieceSink& on_piece,
+                      std::vector<std::string>& warnings) {
+  const Encoded encoded = EncodeAll(
+      asked, [&](const RunInput& input) { return asked.tokenizer.Encode(input.Get("text")); });
+  const size_t count = encoded.encodings.size();
+  const bool streams = asked.inputs.size() == 1 && on_piece;
   int64_t new_tokens = 0;
   text::StreamDecoder decoder(asked.tokenizer);
   const auto stream = [&](size_t, int64_t token) {
     ThrowIfInterrupted();
-    if (count == 1 && on_piece) on_piece(decoder.Push(token));
+    if (streams) on_piece(decoder.Push(token));
     return true;
   };
   for (size_t begin = 0; begin < count; begin += static_cast<size_t>(batch_size)) {
     const size_t end = std::min(count, begin + static_cast<size_t>(batch_size));
     std::vector<std::vector<int64_t>> prompts;
-    for (size_t i = begin; i < end; ++i) {
-      prompts.push_back(asked.tokenizer.Encode(asked.inputs[i].Get("text")).ids);
-      if (prompts.back().empty()) {
-        throw InputError(asked.inputs[i].where, ": the text has no tokens");
-      }
-    }
+    for (size_t i = begin; i < end; ++i) prompts.push_back(encoded.encodings[i].ids);
     const auto texts = model::Generate(asked.model, prompts, options, stream);
     for (size_t i = begin; i < end; ++i) {
+      const size_t input_idx = encoded.input_idxs[i];
       const std::vector<int64_t>& ids = texts[i - begin];
-      const auto& ends = options.eos_ids;
-      const bool finished =
-          !ids.empty() && std::find(ends.begin(), ends.end(), ids.back()) != ends.end();
       new_tokens += static_cast<int64_t>(ids.size());
-      give(i,
-           {{"text", asked.tokenizer.Decode(ids)}, {"tokens", ids.size()}, {"finished", finished}});
+      asked.answers.Give(input_idx,
+                         TextAnswer(asked, ids, options, asked.inputs[input_idx].where, warnings));
     }
     asked.progress.Advance(end - begin);
   }
-  if (count == 1 && on_piece) on_piece(decoder.Finish());
+  if (streams) on_piece(decoder.Finish());
   return new_tokens;
 }
 
 // Of heads that generate nothing.
-std::vector<Json> AnswerByHead(const Asked& asked, const RunOptions& options,
-                               const std::filesystem::path& directory,
-                               std::vector<std::string>* warnings) {
+void AnswerByHead(const Asked& asked, const RunOptions& options,
+                  const std::filesystem::path& directory, std::vector<std::string>* warnings) {
   constexpr int64_t kCandidates = 5;
   switch (asked.config().head) {
     case Head::kQuestionAnswering:
@@ -124,6 +132,8 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
                       const PieceSink& on_piece, Progress& progress) {
   RequireOption(options.batch_size >= 1, "batch-size", options.batch_size, "at least 1");
   const std::vector<RunInput> inputs = ReadRunInputs(options);
+  OrderedAnswers answers(inputs, on_answer);
+  answers.RequireAny();
   std::optional<task::TaskSpec> spec;
   if (!options.task.empty()) spec = task::ReadTaskSpec(options.task);
 
@@ -134,32 +144,26 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(directory);
   // One text that streams to the terminal is its own progress.
   Progress& shown = on_piece && inputs.size() == 1 ? SilentProgress() : progress;
-  const Asked asked{runnable.transformer(), *tokenizer, inputs, shown};
+  const Asked asked{runnable.transformer(), *tokenizer, inputs, answers, shown};
 
   const auto start = std::chrono::steady_clock::now();
-  const auto give = [&](size_t input_idx, Json answer) {
-    if (!inputs[input_idx].id.is_null()) {
-      Json with_id = {{"id", inputs[input_idx].id}};
-      with_id.update(answer);
-      answer = std::move(with_id);
-    }
-    on_answer(input_idx, answer);
-    ++result.num_answers;
-  };
   const model::GenerationOptions generation =
       ToGenerationOptions(options, directory, asked.config(), &result.warnings);
   if (!spec) shown.Begin("answering", inputs.size(), "inputs");
-  if (!spec && asked.config().head == Head::kLanguageModel) {
-    result.new_tokens = GenerateTexts(asked, generation, options.batch_size, give, on_piece);
+  if (spec) {
+    AnswerTask(*spec, inputs, asked.model, *tokenizer, generation, answers, shown);
+  } else if (asked.config().head == Head::kLanguageModel) {
+    result.new_tokens =
+        GenerateTexts(asked, generation, options.batch_size, on_piece, result.warnings);
   } else {
-    const std::vector<Json> answers =
-        spec ? AnswerTask(*spec, inputs, asked.model, *tokenizer, generation, shown)
-             : AnswerByHead(asked, options, directory, &result.warnings);
-    for (size_t i = 0; i < answers.size(); ++i) give(i, answers[i]);
+    AnswerByHead(asked, options, directory, &result.warnings);
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.num_answers = answers.num_answers();
+  result.failures = answers.Failures();
   result.ffn_ratio = runnable.FfnRatio();
-  shown.End(result.num_answers == 1 ? "1 answer" : StrCat(result.num_answers, " answers"));
+  shown.End(StrCat(result.num_answers, result.num_answers == 1 ? " answer" : " answers",
+                   result.failures.empty() ? "" : StrCat(", ", result.failures.size(), " failed")));
   return result;
 }
 

@@ -2,6 +2,8 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
+#include "moefy/base/utf8.h"
+#include "task/cell_value.h"
 #include "task/document_reader.h"
 #include "task/prompt.h"
 #include "task/record_reader.h"
@@ -16,14 +18,49 @@ constexpr size_t kMaxProblems = 5;
 // The label's index, or -1 after adding to `problems`.
 int64_t FindLabel(const TaskSpec& spec, const std::string& value,
                   std::vector<std::string>& problems) {
-  std::vector<std::string> known;
-  for (size_t i = 0; i < spec.labels.size(); ++i) {
-    if (spec.labels[i].value == value) return static_cast<int64_t>(i);
-    known.push_back(Quoted(spec.labels[i].value));
+  std::vector<std::string> known, quoted;
+  for (const Label& label : spec.labels) {
+    known.push_back(label.value);
+    quoted.push_back(Quoted(label.value));
   }
+  if (const auto found = MatchLabel(value, known)) return static_cast<int64_t>(*found);
   problems.push_back(StrCat("field 'label': ", Quoted(value), " is not a label of task ",
-                            Quoted(spec.name), "; its labels are ", Join(known)));
+                            Quoted(spec.name), "; its labels are ", Join(quoted),
+                            LabelHint(value)));
   return -1;
+}
+
+// Choices that are fields of their own, or one list; the label is the index of the right one.
+void TakeChoices(const TaskSpec& spec, const Cell* choices, const Cell& label, Example& example,
+                 std::vector<std::string>& problems) {
+  if (!spec.labels.empty()) example.label_idx = FindLabel(spec, label.text, problems);
+  for (const std::string& field : spec.choices) example.choices.push_back(example.fields[field]);
+  if (choices != nullptr) {
+    ChoiceList list = ReadChoices(*choices);
+    CheckChoices(list.texts, "field 'choices'");
+    if (spec.labels.empty()) {
+      example.label_idx = static_cast<int64_t>(FindChoice(list, label));
+    }
+    example.choices = std::move(list.texts);
+  }
+  const auto count = static_cast<int64_t>(example.choices.size());
+  if (example.label_idx >= count) {
+    problems.push_back(StrCat("field 'label': ", Quoted(label.text), " is choice ",
+                              example.label_idx + 1, "; there are ", count));
+  }
+  example.fields["choices"] = FormatChoices(example.choices);
+}
+
+void TakeAnswers(const TaskSpec& spec, const Cell& cell, Example& example) {
+  example.answers = ReadAnswers(cell);
+  if (spec.kind == TaskKind::kExtractiveQa) {
+    for (std::string& answer : example.answers) {
+      answer = WithContext("field 'answer'",
+                           [&] { return AnswerInContext(answer, example.fields.at("context")); });
+    }
+  } else if (example.answers.empty()) {
+    throw InputError("field 'answer': is an empty list");
+  }
 }
 
 // Empty lines at the very end are no rows.
@@ -34,31 +71,34 @@ std::string_view WithoutTrailingNewlines(std::string_view text) {
 
 // Puts a row's cells where they belong; says what is wrong with them in `problems`.
 Example MakeExample(const TaskSpec& spec, const std::vector<WantedColumn>& wanted,
-                    std::vector<std::string>& cells, std::vector<std::string>& problems) {
+                    std::vector<Cell>& cells, std::vector<std::string>& problems) {
   const KindRow& kind = GetKind(spec.kind);
   Example example;
+  const Cell* choices = nullptr;
+  const Cell* answer = nullptr;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    if (wanted[i].field != kind.answer) {
-      example.fields[wanted[i].field] = std::move(cells[i]);
-    } else if (kind.has_labels) {
-      example.label_idx = FindLabel(spec, cells[i], problems);
+    if (wanted[i].field == kind.answer) {
+      answer = &cells[i];
+    } else if (spec.kind == TaskKind::kMultipleChoice && wanted[i].field == "choices") {
+      choices = &cells[i];
     } else {
-      example.answers.push_back(std::move(cells[i]));
+      example.fields[wanted[i].field] = std::move(cells[i].text);
     }
   }
-  if (spec.kind == TaskKind::kMultipleChoice) {
-    for (const std::string& field : spec.choices) example.choices.push_back(example.fields[field]);
-    example.fields["choices"] = FormatChoices(example.choices);
+  if (spec.kind == TaskKind::kExtractiveQa && Trim(example.fields["context"]).empty()) {
+    problems.push_back("field 'context': is empty");
+    return example;
   }
-  if (spec.kind == TaskKind::kExtractiveQa) {
-    const std::string& context = example.fields["context"];
-    if (Trim(context).empty()) {
-      problems.push_back("field 'context': is empty");
-    } else if (example.answers[0].empty() ||
-               context.find(example.answers[0]) == std::string::npos) {
-      problems.push_back(
-          StrCat("field 'answer': ", Quoted(example.answers[0]), " is not in the context"));
+  try {
+    if (spec.kind == TaskKind::kMultipleChoice) {
+      TakeChoices(spec, choices, *answer, example, problems);
+    } else if (kind.has_labels) {
+      example.label_idx = FindLabel(spec, answer->text, problems);
+    } else if (answer != nullptr) {
+      TakeAnswers(spec, *answer, example);
     }
+  } catch (const Error& error) {
+    problems.push_back(error.what());
   }
   return example;
 }
@@ -66,9 +106,16 @@ Example MakeExample(const TaskSpec& spec, const std::vector<WantedColumn>& wante
 std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std::string_view text,
                                int64_t limit) {
   std::vector<WantedColumn> wanted;
-  for (const auto& [field, column] : split.columns) wanted.push_back({field, column});
+  const KindRow& kind = GetKind(spec.kind);
+  for (const auto& [field, column] : split.columns) {
+    const bool is_list = spec.kind == TaskKind::kMultipleChoice
+                             ? field == "choices"
+                             : !kind.has_labels && field == kind.answer;
+    wanted.push_back({field, column, is_list});
+  }
+  const char separator = spec.separator.empty() ? ',' : spec.separator[0];
   const std::unique_ptr<RecordReader> reader =
-      MakeRecordReader(spec.format, text, wanted, spec.header);
+      MakeRecordReader(spec.format, text, wanted, {spec.header, separator});
 
   std::vector<Example> examples;
   std::vector<std::string> problems;
@@ -89,14 +136,24 @@ std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std
                      problems.size() < kMaxProblems ? "" : " (the rest was not read)", ":\n  ",
                      Join(problems, "\n  "));
   }
-  if (examples.empty()) throw InputError("has a header and no examples");
+  if (examples.empty()) {
+    throw InputError(spec.format == DataFormat::kJsonl ? "has no examples"
+                                                       : "has a header and no examples");
+  }
   return examples;
 }
 
 std::vector<Example> ReadExamples(const TaskSpec& spec, const DataSplit& split,
                                   const std::filesystem::path& file, std::string_view text,
                                   int64_t limit) {
+  RequireUtf8(text);
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // spreadsheets write one
+  // Line ends of the Mac before 2001, which Excel still offers.
+  std::string with_newlines;
+  if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
+    with_newlines = ReplaceAll(std::string(text), "\r", "\n");
+    text = with_newlines;
+  }
   text = WithoutTrailingNewlines(text);
   if (text.empty()) throw InputError("is empty");
   return GetFormat(spec.format).is_table ? ReadTable(spec, split, text, limit)
@@ -114,15 +171,28 @@ Dataset ReadDataset(const TaskSpec& spec, const std::string& split_name,
   const std::string text = ReadTextFile(dataset.file, kMaxFileBytes);
   dataset.examples = WithContext(
       dataset.file.string(), [&] { return ReadExamples(spec, split, dataset.file, text, limit); });
+  if (spec.kind == TaskKind::kLanguageModelling) dataset.max_windows = limit;
   return dataset;
 }
 
-std::string FormatPrompt(const TaskSpec& spec, const Example& example) {
-  std::string prompt;
-  for (const PromptPart& part : ParsePrompt(spec.prompt)) {
-    prompt += part.is_field ? example.fields.at(part.text) : part.text;
+namespace {
+
+std::string Filled(const std::string& text, const Example& example) {
+  std::string filled;
+  for (const PromptPart& part : ParsePrompt(text)) {
+    filled += part.is_field ? example.fields.at(part.text) : part.text;
   }
-  return prompt;
+  return filled;
+}
+
+}  // namespace
+
+std::string FormatPrompt(const TaskSpec& spec, const Example& example) {
+  return Filled(spec.prompt, example);
+}
+
+std::string FormatContinuation(const TaskSpec& spec, const Example& example) {
+  return Filled(spec.continuation, example);
 }
 
 }  // namespace moefy::task

@@ -7,6 +7,7 @@
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
+#include "task/cell_value.h"
 
 namespace moefy::task {
 namespace {
@@ -62,6 +63,14 @@ int64_t ParseLetter(const std::string& letter, size_t num_choices, const std::st
   return static_cast<int64_t>(index);
 }
 
+// Questions that cannot be answered may have plausible answers, which are not accepted.
+void AddAnswer(const std::string& text, const std::string& where, bool impossible,
+               Example& example) {
+  std::string answer =
+      WithContext(where, [&] { return AnswerInContext(text, example.fields.at("context")); });
+  if (!impossible) example.answers.push_back(std::move(answer));
+}
+
 // https://rajpurkar.github.io/SQuAD-explorer, versions 1.1 and 2.0.
 void ReadSquad(const Json& json, Collector& out) {
   for (const JsonObject& article : JsonObject(json, "the document").GetObjects("data")) {
@@ -72,12 +81,17 @@ void ReadSquad(const Json& json, Collector& out) {
         Example example;
         example.fields = {{"context", context}, {"question", GetFilled(question, "question")}};
         const bool impossible = question.GetBool("is_impossible", false);
-        for (const JsonObject& answer : question.GetObjects("answers")) {
-          std::string text = GetFilled(answer, "text");
-          if (context.find(text) == std::string::npos) {
-            throw InputError(answer.PathOf("text"), ": ", Quoted(text), " is not in the context");
+        // The datasets library has one object of lists in place of a list of objects.
+        if (question.Has("answers") && question.GetRaw("answers").is_object()) {
+          const JsonObject answers = question.GetObject("answers");
+          for (const std::string& text : answers.GetStrings("text")) {
+            AddAnswer(text, At(answers.PathOf("text"), example.answers.size()), impossible,
+                      example);
           }
-          if (!impossible) example.answers.push_back(std::move(text));
+        } else {
+          for (const JsonObject& answer : question.GetObjects("answers")) {
+            AddAnswer(GetFilled(answer, "text"), answer.PathOf("text"), impossible, example);
+          }
         }
         if (example.answers.empty() && !impossible) {
           throw InputError(question.PathOf("answers"), " is empty, and is_impossible is not true");
@@ -241,7 +255,6 @@ std::string FormatChoices(const std::vector<std::string>& choices) {
 
 std::vector<Example> ReadDocument(const TaskSpec& spec, const std::filesystem::path& file,
                                   std::string_view text, int64_t limit) {
-  if (!IsValidUtf8(text)) throw InputError("is not valid UTF-8");
   Collector out(limit);
   switch (spec.format) {
     case DataFormat::kSquad:

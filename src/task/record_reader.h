@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "moefy/base/json.h"
 #include "moefy/task/task_spec.h"
 
 namespace moefy::task {
@@ -16,11 +17,18 @@ namespace moefy::task {
 struct WantedColumn {
   std::string field;
   std::string column;
+  bool takes_lists = false;  // of JSON: an array or an object will do as well
+};
+
+struct Cell {
+  std::string text;
+  Json value;              // an array or an object; null where there is a text
+  bool is_number = false;  // of JSON: written without quotes
 };
 
 struct Record {
   int64_t line = 0;                   // where it begins, counted from 1
-  std::vector<std::string> cells;     // one per wanted column, in that order
+  std::vector<Cell> cells;            // one per wanted column, in that order
   std::vector<std::string> problems;  // when not empty, `cells` is not to be used
 };
 
@@ -30,12 +38,21 @@ class RecordReader {
   virtual bool Next(Record& record) = 0;  // false at the end
 };
 
-// `text` must outlive the reader. Formats with a header (TSV, CSV) throw Error{kInput} here when a
-// wanted column is missing or there twice; `header`, when not empty, names the columns of a file
-// whose first line does not.
-//   TSV: no quoting, as in GLUE.  CSV: RFC 4180.  JSONL: an object on each line.
+struct TableOptions {
+  std::vector<std::string> header = {};  // names of the columns; empty: the first line has them
+  char separator = ',';                  // of CSV
+};
+
+// `text` is UTF-8 and must outlive the reader. Formats with a header (TSV, CSV) throw Error{kInput}
+// here when a wanted column is missing or there twice.
+//   TSV: no quoting, as in GLUE.  CSV: RFC 4180, with any separator, and Excel's line "sep=;".
+//   JSONL: objects, in any of the layouts of moefy/base/json_rows.h.
 std::unique_ptr<RecordReader> MakeRecordReader(DataFormat format, std::string_view text,
                                                std::vector<WantedColumn> wanted,
-                                               std::vector<std::string> header = {});
+                                               TableOptions options = {});
+std::unique_ptr<RecordReader> MakeTsvReader(std::string_view text, std::vector<WantedColumn> wanted,
+                                            TableOptions options);
+std::unique_ptr<RecordReader> MakeCsvReader(std::string_view text, std::vector<WantedColumn> wanted,
+                                            TableOptions options);
 
 }  // namespace moefy::task

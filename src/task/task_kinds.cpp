@@ -7,13 +7,14 @@ namespace moefy::task {
 const std::vector<KindRow>& Kinds() {
   static const std::vector<KindRow> kKinds = {
       {TaskKind::kClassification, "classification", {"accuracy"}, "label", true},
-      {TaskKind::kMultipleChoice, "multiple_choice", {"accuracy"}, "label", true},
+      {TaskKind::kMultipleChoice, "multiple_choice", {"accuracy", "accuracy_norm"}, "label", true},
       {TaskKind::kExtractiveQa, "extractive_qa", {"f1", "exact_match"}, "answer", false},
       {TaskKind::kGeneration,
        "generation",
        {"exact_match", "rouge_l", "character_error_rate"},
        "answer",
        false},
+      {TaskKind::kCompletion, "completion", {"accuracy", "perplexity"}, "answer", false},
       {TaskKind::kLanguageModelling,
        "language_modelling",
        {"perplexity", "nats_per_token"},
@@ -27,6 +28,7 @@ const std::vector<KindKeyRow>& KindKeys() {
   using enum TaskKind;
   static const std::vector<KindKeyRow> kKeys = {
       {"answer_by_letter", {kMultipleChoice}},
+      {"continuation", {kMultipleChoice}},
       {"length_normalized", {kClassification, kMultipleChoice}},
       {"max_new_tokens", {kExtractiveQa, kGeneration}},
       {"stop", {kExtractiveQa, kGeneration}},

@@ -22,7 +22,7 @@ struct FormatRow {
   DataFormat format;
   const char* name;
   // Of documents: the one kind of task they hold, and the fields they give. Tables have "columns"
-  // and hold examples of any kind that has an answer.
+  // and hold examples of any kind.
   bool is_table;
   TaskKind kind;
   std::vector<std::string> fields;

@@ -60,13 +60,19 @@ std::vector<std::string> Fields(const DataSplit& split) {
   return fields;
 }
 
+// Whether one column holds all choices of an example.
+bool HasChoiceList(const TaskSpec& spec) {
+  return spec.kind == TaskKind::kMultipleChoice && GetFormat(spec.format).is_table &&
+         !spec.splits.empty() && spec.splits[0].columns.contains("choices");
+}
+
 // What a prompt or an input may name, and the answer.
 std::vector<std::string> KnownFields(const TaskSpec& spec) {
   const FormatRow& format = GetFormat(spec.format);
   if (!format.is_table) return format.fields;
   std::vector<std::string> known;
   if (!spec.splits.empty()) known = Fields(spec.splits[0]);
-  if (spec.kind == TaskKind::kMultipleChoice) known.emplace_back("choices");
+  if (spec.kind == TaskKind::kMultipleChoice && !HasChoiceList(spec)) known.emplace_back("choices");
   return known;
 }
 
@@ -81,6 +87,7 @@ void CheckColumns(const TaskSpec& spec, const DataSplit& split, const std::strin
   }
   std::vector<std::string> needed = {GetKind(spec.kind).answer};
   if (spec.kind == TaskKind::kExtractiveQa) needed.emplace_back("context");
+  if (spec.kind == TaskKind::kLanguageModelling) needed.emplace_back("text");
   for (const std::string& field : needed) {
     if (!field.empty() && !split.columns.contains(field)) {
       problems.push_back(StrCat(where, "columns has no field ", Quoted(field)));
@@ -123,6 +130,23 @@ void CheckField(const TaskSpec& spec, const std::string& where, const std::strin
   }
 }
 
+// A prompt or what follows it: text with fields in braces.
+void CheckTemplate(const TaskSpec& spec, const std::string& key, const std::string& text,
+                   Problems& problems) {
+  try {
+    bool has_field = text.empty();
+    for (const PromptPart& part : ParsePrompt(text)) {
+      has_field = has_field || part.is_field;
+      // One of the choices at a time, where something follows it.
+      const bool is_choice = part.text == "choice" && spec.kind == TaskKind::kMultipleChoice;
+      if (part.is_field && !is_choice) CheckField(spec, key, part.text, problems);
+    }
+    if (!has_field) problems.push_back(key + " has no {field}: it would be the same everywhere");
+  } catch (const Error& error) {
+    problems.push_back(StrCat(key, ": ", error.what()));
+  }
+}
+
 void CheckInputs(const TaskSpec& spec, Problems& problems) {
   if (spec.kind == TaskKind::kLanguageModelling) {
     if (!spec.inputs.empty() || !spec.prompt.empty()) {
@@ -137,16 +161,24 @@ void CheckInputs(const TaskSpec& spec, Problems& problems) {
     problems.push_back(StrCat("inputs has ", spec.inputs.size(), " fields; expected one or two"));
   }
   for (const std::string& field : spec.inputs) CheckField(spec, "inputs", field, problems);
-  try {
-    bool has_field = spec.prompt.empty();
-    for (const PromptPart& part : ParsePrompt(spec.prompt)) {
-      has_field = has_field || part.is_field;
-      if (part.is_field) CheckField(spec, "prompt", part.text, problems);
+  CheckTemplate(spec, "prompt", spec.prompt, problems);
+}
+
+// What follows a prompt that has one choice in it.
+void CheckContinuation(const TaskSpec& spec, Problems& problems) {
+  const bool has_choice = spec.prompt.find("{choice}") != std::string::npos;
+  if (spec.continuation.empty()) {
+    if (has_choice && spec.kind == TaskKind::kMultipleChoice) {
+      problems.push_back("prompt has {choice}, but no \"continuation\" says what follows it");
     }
-    if (!has_field) problems.push_back("prompt has no {field}: it would be the same everywhere");
-  } catch (const Error& error) {
-    problems.push_back(StrCat("prompt: ", error.what()));
+    return;
   }
+  CheckTemplate(spec, "continuation", spec.continuation, problems);
+  if (spec.continuation.find("{choice") != std::string::npos) {
+    problems.push_back("continuation has the choice in it; it is the same after every choice");
+  }
+  if (!has_choice) problems.push_back("continuation is given, but the prompt has no {choice}");
+  if (spec.answer_by_letter) problems.push_back("answer_by_letter does not go with continuation");
 }
 
 // Multiple choice in tables names the fields of the choices; documents bring theirs.
@@ -156,10 +188,20 @@ void CheckChoices(const TaskSpec& spec, Problems& problems) {
     if (!spec.choices.empty()) problems.push_back("choices is for multiple_choice in tables");
     return;
   }
+  if (HasChoiceList(spec)) {
+    if (spec.format != DataFormat::kJsonl) {
+      problems.push_back("columns has 'choices', a list, which only jsonl can hold");
+    }
+    if (!spec.choices.empty()) {
+      problems.push_back("choices names fields, but columns has 'choices', a list of them");
+    }
+    return;
+  }
   for (const std::string& field : spec.choices) CheckField(spec, "choices", field, problems);
   if (spec.choices.size() < 2 || spec.choices.size() != spec.labels.size()) {
     problems.push_back(StrCat("choices has ", spec.choices.size(), " fields and labels ",
-                              spec.labels.size(), "; expected as many of each, at least two"));
+                              spec.labels.size(), "; expected as many of each, at least two, or a ",
+                              "column 'choices' that holds a list"));
   }
 }
 
@@ -171,6 +213,7 @@ void CheckLabels(const TaskSpec& spec, Problems& problems) {
     }
     return;
   }
+  if (spec.labels.empty() && HasChoiceList(spec)) return;  // an index, a letter, the choice itself
   if (spec.labels.size() < 2) {
     problems.push_back(StrCat("labels has ", spec.labels.size(), "; expected at least two"));
   }
@@ -186,6 +229,18 @@ void CheckLabels(const TaskSpec& spec, Problems& problems) {
       problems.push_back(StrCat("labels: ", Quoted(label.value),
                                 " has no word, which a task with a prompt needs"));
     }
+  }
+}
+
+// Between examples of text, or between cells of CSV, where it is one character.
+void CheckSeparator(const TaskSpec& spec, Problems& problems) {
+  if (spec.separator.empty() || spec.format == DataFormat::kText) return;
+  if (spec.format != DataFormat::kCsv) {
+    problems.push_back("separator is for text and csv");
+  } else if (spec.separator.size() != 1 ||
+             std::string_view("\"\r\n").find(spec.separator[0]) != std::string_view::npos) {
+    problems.push_back(StrCat("separator is ", Quoted(spec.separator),
+                              "; expected one character between cells, e.g. ';'"));
   }
 }
 
@@ -207,7 +262,8 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
   if (object.Has("choices")) spec.choices = object.GetStrings("choices");
   if (object.Has("inputs")) spec.inputs = object.GetStrings("inputs");
   spec.prompt = object.GetString("prompt", "");
-  if ((kind.has_labels && format.is_table) || object.Has("labels")) {
+  spec.continuation = object.GetString("continuation", "");
+  if ((kind.has_labels && format.is_table && !HasChoiceList(spec)) || object.Has("labels")) {
     for (const JsonObject& label : object.GetObjects("labels")) {
       spec.labels.push_back({label.GetString("value"), label.GetString("word", "")});
       label.RefuseUnknownKeys();
@@ -233,18 +289,17 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
     problems.push_back(
         StrCat("metric is ", Quoted(spec.metric), "; expected one of ", Join(kind.metrics)));
   }
-  if (format.is_table ? kind.kind == TaskKind::kLanguageModelling : kind.kind != format.kind) {
+  if (!format.is_table && kind.kind != format.kind) {
     problems.push_back(StrCat("format ", format.name, " does not hold a task of kind ", kind.name));
   }
   if (!spec.header.empty() && format.format != DataFormat::kTsv &&
       format.format != DataFormat::kCsv) {
     problems.push_back("header is for tsv and csv");
   }
-  if (!spec.separator.empty() && format.format != DataFormat::kText) {
-    problems.push_back("separator is for text");
-  }
+  CheckSeparator(spec, problems);
   CheckSplits(spec, problems);
   CheckInputs(spec, problems);
+  CheckContinuation(spec, problems);
   CheckLabels(spec, problems);
   CheckChoices(spec, problems);
   if (problems.size() == 1) throw UsageError(path, ": ", problems[0]);

@@ -26,7 +26,7 @@ Json ParseJson(std::string_view text, const JsonLimits& limits = {});
 // The same for a file of at most `max_bytes`; messages start with the path.
 Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes = 64 << 20);
 
-// Two-space indentation and a final newline; non-finite numbers are a bug of ours.
+// Two-space indentation and a final newline; numbers that are not finite (non_finite.h) are null.
 std::string FormatJson(const Json& json);
 
 // Checked access to one JSON object. Every message names the field by its path ("config.json:

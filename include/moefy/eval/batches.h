@@ -76,9 +76,12 @@ class TaskReader {
   std::vector<int64_t> label_ids_;
 };
 
-// Each non-empty line of a UTF-8 text file, cut at `max_tokens`. Error{kInput} for an empty file.
+// Each text of a file (task/text_file.h), cut at `max_tokens`. Error{kInput} for a file without
+// text and for one that the model cannot read (model/input_check.h), with its line.
 std::vector<text::Encoding> EncodeTextFile(const std::filesystem::path& path,
-                                           const text::Tokenizer& tokenizer, int64_t max_tokens,
+                                           const std::string& field,
+                                           const text::Tokenizer& tokenizer,
+                                           const model::ModelConfig& config, int64_t max_tokens,
                                            int64_t limit);
 
 }  // namespace moefy::eval

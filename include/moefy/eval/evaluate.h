@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,8 +40,9 @@ struct MetricValue {
   task::Estimate difference;  // to dense, paired by example (perplexity: by token)
 };
 
-// The bounds of the 95 % confidence interval, by the normal distribution.
-std::pair<double, double> Interval95(const task::Estimate& estimate);
+// The bounds of the 95 % confidence interval, by the normal distribution; none without a standard
+// error.
+std::optional<std::pair<double, double>> Interval95(const task::Estimate& estimate);
 
 // One row of the table.
 struct EvaluationRow {

@@ -23,16 +23,18 @@ namespace moefy::eval {
 
 // What a model says about one example.
 struct Answer {
-  int64_t label_idx = -1;  // of tasks with labels or choices: the one with the largest score
-  std::string text;        // the label's value, the choice's letter, or the model's own words
+  int64_t label_idx = -1;       // of tasks with labels or choices: the one with the largest score
+  std::string text;             // the label's value, the choice's letter, or the model's own words
+  int64_t normalized_idx = -1;  // of choices: the one with the largest score per character
   // Distributions as logits, to compare models by: one over the labels, or one per token over the
   // vocabulary. [distributions, classes] F32; undefined where there are none.
   at::Tensor scores;
   // Question answering by spans: the best ones with their share of all.
   std::vector<std::pair<std::string, double>> best;
-  // Language modelling, per token: -log p of the right one, and the likeliest one.
+  // Language modelling and completion, per token: -log p of the right one, and the likeliest one.
   std::vector<double> nats;
   std::vector<int64_t> likeliest;
+  bool all_likeliest = false;  // of completion: every right token is the likeliest
 };
 
 class PreparedTask {

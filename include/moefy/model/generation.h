@@ -37,7 +37,8 @@ GenerationOptions ReadGenerationOptions(const std::filesystem::path& directory,
 // Hears of every new token at once, prompts in order within a step; false ends that prompt's text.
 using TokenCallback = std::function<bool(size_t prompt_idx, int64_t token)>;
 
-// The new tokens of each prompt, ending with an end token where one came. Prompts are token ids
+// The new tokens of each prompt, ending with an end token where one came; fewer than
+// max_new_tokens also where the model's positions end. Prompts are token ids
 // with whatever special tokens the model wants; decoder-only models continue them, encoder-decoders
 // read them. They run as one batch. Throws Error{kInput} for empty prompts and what Forward throws,
 // Error{kUsage} for options out of range or models that cannot generate.

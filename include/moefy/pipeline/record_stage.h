@@ -16,6 +16,7 @@ namespace moefy::pipeline {
 struct CorpusOptions {
   std::vector<std::string> tasks;
   std::string text;
+  std::string field = "text";
   std::string data;
   std::string split = "train";
   int64_t limit = 2000;
@@ -24,7 +25,9 @@ struct CorpusOptions {
   template <class Visitor>
   void VisitCorpus(Visitor& v) {
     v.Field("task", tasks, "task files whose examples are run, with the right answers");
-    v.Field("text", text, "a text file to run instead, a line per example");
+    v.Field("text", text,
+            "a text file to run instead, a line per example; or JSON (.jsonl, .ndjson, .json)");
+    v.Field("field", field, "of --text in JSON: the key that holds the text");
     v.Field("data", data, "directory of the tasks' data files (default: beside each task file)");
     v.Field("split", split, "which split of the tasks");
     v.Field("limit", limit, "examples per task or text, spread evenly over the file; 0 for all");

@@ -20,6 +20,7 @@ struct RunOptions {
   std::string question;
   std::string context;
   std::string input;
+  std::string field = "text";
   std::string task;
   std::string out;
   int64_t max_new_tokens = 64;
@@ -41,7 +42,10 @@ struct RunOptions {
     v.Argument("text", texts, "texts to classify, to embed, to fill the masks of or to go on with");
     v.Field("question", question, "for question answering models, with --context");
     v.Field("context", context, "the text that holds the answer");
-    v.Field("input", input, "file with a text a line, or .jsonl with an object a line; - is stdin");
+    v.Field("input", input,
+            "file with a text a line, or JSON (.jsonl, .ndjson, .json) with an object a line or an "
+            "array of them; - is stdin");
+    v.Field("field", field, "of JSON: the key that holds the text");
     v.Field("task", task, "task file of any kind: inputs are asked as its examples are");
     v.Field("out", out, "file for the answers, an object a line; for --tensors a safetensors file");
     v.Field("max-new-tokens", max_new_tokens,
@@ -89,21 +93,24 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
 //   extractive_qa                           answer, and score of a question answering head
 //   generation                              text
 //   language_modelling                      perplexity, nats_per_token, tokens (predicted)
-// and "id" if the input had one.
+// and "id" if the input had one. Of an input that cannot be answered: error.
 using AnswerSink = std::function<void(size_t input_idx, const Json& answer)>;
 // Text while it is generated, when there is one prompt.
 using PieceSink = std::function<void(std::string_view piece)>;
 
 struct RunTextResult {
   int64_t num_answers = 0;
-  int64_t new_tokens = 0;  // generated without a task
-  double seconds = 0;      // without loading
-  double ffn_ratio = 1;    // neurons evaluated / neurons
+  int64_t new_tokens = 0;             // generated without a task
+  double seconds = 0;                 // without loading
+  double ffn_ratio = 1;               // neurons evaluated / neurons
+  std::vector<std::string> failures;  // why inputs were not answered, each with its file and line
   std::vector<std::string> warnings;
 };
 
-// Throws Error{kUsage} when there is nothing to run or the input does not suit the model's head,
-// Error{kInput} with file and line for bad input, before the model is loaded where it can be known.
+// An input that breaks (not UTF-8, no such field, too long, tokens the model has no row for) costs
+// itself only. Throws Error{kUsage} when there is nothing to run or the input does not suit the
+// model's head, Error{kInput} with file and line when nothing can be answered, before the model is
+// loaded where it can be known.
 RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
                       const PieceSink& on_piece, Progress& progress);
 

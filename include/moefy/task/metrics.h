@@ -2,17 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace moefy::task {
 
 struct Estimate {
   double value = 0;
-  double standard_error = 0;
+  std::optional<double> standard_error = {};  // one unit tells nothing of how units vary
   int64_t count = 0;
 };
 
-// Mean of per-example values with the standard error sd / sqrt(n) (n - 1 in sd; 0 for n < 2).
+// Mean of per-example values with the standard error sd / sqrt(n) (n - 1 in sd; none for n < 2).
 Estimate MeanEstimate(const std::vector<double>& values);
 
 // Share of predictions equal to the labels. Both of the same, non-zero length.

@@ -15,6 +15,7 @@ enum class TaskKind {
   kMultipleChoice,     // which of a question's choices is right
   kExtractiveQa,       // the answer is a stretch of the context
   kGeneration,         // the answer is any text
+  kCompletion,         // how likely the answer is after the prompt
   kLanguageModelling,  // there is only text
 };
 
@@ -37,7 +38,8 @@ struct TaskSpec {
   TaskKind kind = TaskKind::kClassification;
   DataFormat format = DataFormat::kTsv;
   std::vector<std::string> header;  // of TSV and CSV: names of the columns where no line tells them
-  std::string separator;            // of text: what stands between examples; "": one example
+  std::string separator;  // of text: what stands between examples; "": one example. Of CSV: between
+                          // cells; "": a comma
   std::vector<DataSplit> splits;
   // For encoders with a classification head: one field, or two for a pair of segments.
   std::vector<std::string> inputs;
@@ -47,8 +49,10 @@ struct TaskSpec {
   // the label words' first tokens at the first decoder step.
   std::vector<Label> labels;
   // Of multiple choice in tables: the fields that hold the choices; labels[i] stands for
-  // choices[i].
+  // choices[i]. Empty where one column has them as a list.
   std::vector<std::string> choices;
+  // Of multiple choice whose prompt has {choice}: what follows it, with fields in braces.
+  std::string continuation;
   int64_t max_tokens = 512;         // per example, special tokens included
   std::string metric = "accuracy";  // by which the kind of task is judged
 

@@ -145,14 +145,71 @@ TEST(TaskReader, TasksThatDoNotFitTheModelAreRefused) {
               [&] { TaskReader(spec, spans, tokenizer); });
 }
 
+// As character models have it: what goes in and what comes out are numbered apart.
+class TwoSided final : public text::Tokenizer {
+ public:
+  TwoSided(tests::WordTokenizer source, tests::WordTokenizer target)
+      : source_(std::move(source)), target_(std::move(target)) {}
+  text::Encoding Encode(std::string_view text, const text::EncodeOptions& options) const override {
+    return source_.Encode(text, options);
+  }
+  text::Encoding EncodePair(std::string_view first, std::string_view second,
+                            const text::EncodeOptions& options) const override {
+    return source_.EncodePair(first, second, options);
+  }
+  text::Encoding EncodeTarget(std::string_view text,
+                              const text::EncodeOptions& options) const override {
+    return target_.Encode(text, options);
+  }
+  std::string Decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const override {
+    return target_.Decode(ids, skip_special_tokens);
+  }
+  int64_t vocab_size() const override { return source_.vocab_size(); }
+  int64_t pad_id() const override { return 0; }
+  std::optional<int64_t> eos_id() const override { return 1; }
+
+ private:
+  tests::WordTokenizer source_, target_;
+};
+
+TEST(TaskReader, LabelsAreWhatComesOut) {
+  const TwoSided tokenizer(tests::WordTokenizer({"say", "bad", "good"}),
+                           tests::WordTokenizer({"good", "bad"}));
+  const model::ModelConfig t5 = T5();
+  const task::TaskSpec spec = Sentiment();
+  EXPECT_THAT(TaskReader(spec, t5, tokenizer).label_ids(), ElementsAre(4, 3));
+  // A word that only goes in is none to answer with.
+  const TwoSided without(tests::WordTokenizer({"say", "bad", "good"}),
+                         tests::WordTokenizer({"good"}));
+  ExpectError(ErrorKind::kInput, {"'bad'", "not in the model's vocabulary"},
+              [&] { TaskReader(spec, t5, without); });
+}
+
+TEST(EncodeTextFile, ReadsJsonByNameAndNamesTheLine) {
+  const tests::TempDir dir;
+  const tests::WordTokenizer tokenizer({"a", "b"});
+  model::ModelConfig words = T5();
+  words.input_vocab_size = 5;
+  const auto path = dir.Write("text.JSONL", "{\"body\": \"a b\"}\n{\"body\": \"b\"}\n");
+  const auto encodings = EncodeTextFile(path, "body", tokenizer, words, 10, 0);
+  ASSERT_EQ(encodings.size(), 2u);
+  EXPECT_THAT(encodings[0].ids, ElementsAre(3, 4, 1));
+  words.input_vocab_size = 4;  // no row for "b"
+  ExpectError(ErrorKind::kInput, {"text.JSONL: line 1: token 2 of the text is 4", "0 to 3"},
+              [&] { EncodeTextFile(path, "body", tokenizer, words, 10, 0); });
+}
+
 TEST(EncodeTextFile, OneExampleALine) {
   const tests::TempDir dir;
   const tests::WordTokenizer tokenizer({"a", "b"});
+  model::ModelConfig words = T5();
+  words.input_vocab_size = 5;
   const auto path = dir.Write("text.txt", "a b\n\n  \nb\na\n");
-  EXPECT_EQ(EncodeTextFile(path, tokenizer, 10, 0).size(), 3u);
-  EXPECT_EQ(EncodeTextFile(path, tokenizer, 10, 2).size(), 2u);
-  ExpectError(ErrorKind::kInput, {"empty.txt", "no text"},
-              [&] { EncodeTextFile(dir.Write("empty.txt", "\n\n"), tokenizer, 10, 0); });
+  EXPECT_EQ(EncodeTextFile(path, "text", tokenizer, words, 10, 0).size(), 3u);
+  EXPECT_EQ(EncodeTextFile(path, "text", tokenizer, words, 10, 2).size(), 2u);
+  ExpectError(ErrorKind::kInput, {"empty.txt", "no text"}, [&] {
+    EncodeTextFile(dir.Write("empty.txt", "\n\n"), "text", tokenizer, words, 10, 0);
+  });
 }
 
 }  // namespace

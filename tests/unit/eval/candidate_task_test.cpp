@@ -49,6 +49,66 @@ TEST_P(CausalChoices, AreScoredWhole) {
 }
 INSTANTIATE_TEST_SUITE_P(Normalized, CausalChoices, testing::Bool());
 
+// lm-evaluation-harness's acc_norm: by characters of the choice, whatever length_normalized says.
+TEST_P(CausalChoices, AreAlsoComparedPerCharacter) {
+  Tiny tiny("gpt2-relu-ninner", "sums");
+  tiny.spec.length_normalized = GetParam();
+  tiny.dataset.examples[1].choices = {"thrée", "four four four four", "five"};
+  const tests::WordTokenizer tokenizer = tiny.Tokenizer();
+  const std::vector<Answer> answers = tiny.Ask();
+  int64_t right = 0;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const task::Example& example = tiny.dataset.examples[i];
+    const Ids prompt = tokenizer.Encode(task::FormatPrompt(tiny.spec, example), {}).ids;
+    std::vector<double> wanted;
+    for (const std::string& choice : example.choices) {
+      const double characters = choice == "thrée" ? 5 : static_cast<double>(choice.size());
+      wanted.push_back(Sum(tiny.LogShares(prompt, tokenizer.Encode(choice, kPlain).ids)) /
+                       characters);
+    }
+    const auto best = std::max_element(wanted.begin(), wanted.end()) - wanted.begin();
+    EXPECT_EQ(answers[i].normalized_idx, best);
+    right += best == example.label_idx;
+  }
+  EXPECT_DOUBLE_EQ(tiny.Figure("accuracy_norm", answers).value, static_cast<double>(right) / 2);
+}
+
+// As WinoGrande has it: the choices are in the prompt, and what follows is the same.
+class Contexts : public testing::TestWithParam<const char*> {};
+
+TEST_P(Contexts, AreComparedByWhatFollowsThem) {
+  Tiny tiny(GetParam(), "sums");
+  tiny.spec.prompt = "{choice}";
+  tiny.spec.continuation = "{question}";
+  tiny.spec.choices.clear();
+  tiny.dataset.examples[0].fields["question"] = "two";  // one token: no run serves two choices
+  const tests::WordTokenizer tokenizer = [&] {
+    task::TaskSpec spec = tiny.spec;
+    tiny.spec.prompt.clear();
+    const tests::WordTokenizer words = tiny.Tokenizer();
+    tiny.spec = spec;
+    return words;
+  }();
+  const auto prepared =
+      PrepareTask(tiny.spec, tiny.dataset, tiny.config(), tokenizer, tiny.generation);
+  EXPECT_EQ(prepared->num_steps(), 6u);
+  const std::vector<Answer> answers = prepared->Ask(tiny.model, SilentProgress());
+  const std::vector<Sequence> right = prepared->RightSequences();
+  for (size_t i = 0; i < 2; ++i) {
+    const task::Example& example = tiny.dataset.examples[i];
+    const Ids target = tokenizer.Encode(example.fields.at("question"), kPlain).ids;
+    std::vector<double> wanted;
+    for (const std::string& choice : example.choices) {
+      wanted.push_back(Sum(tiny.LogShares(tokenizer.Encode(choice, {}).ids, target)));
+    }
+    ExpectScores(answers[i], wanted);
+    EXPECT_EQ(right[i].target, target);
+    EXPECT_EQ(right[i].input.ids,
+              tokenizer.Encode(example.choices[static_cast<size_t>(example.label_idx)], {}).ids);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Models, Contexts, testing::Values("gpt2-relu-ninner", "t5-relu-tied"));
+
 TEST(Choices, ATextToTextModelEndsThem) {
   Tiny tiny("t5-relu-tied", "dream");
   const tests::WordTokenizer tokenizer = tiny.Tokenizer();

@@ -41,6 +41,23 @@ TEST(LanguageTask, EveryTokenButTheFirstIsPredicted) {
   EXPECT_EQ(tiny.Figure("perplexity", answers).count, static_cast<int64_t>(tokens));
 }
 
+TEST(LanguageTask, ALimitEndsTheWindowsOfAllTexts) {
+  Tiny tiny("gpt2-relu-ninner", "tales");
+  tiny.dataset.examples[0].fields["text"] = "Once a fox sat. Once a hen";
+  tiny.spec.max_tokens = 4;
+  const Ids ids = tiny.Tokenizer().Encode("Once a fox sat. Once a hen", {}).ids;
+  const std::vector<Answer> all = tiny.Ask();
+  EXPECT_EQ(all[0].nats.size(), 7u);
+  EXPECT_FALSE(all[1].nats.empty());
+  tiny.dataset.max_windows = 2;  // tokens 1 to 3, and 4 to 6
+  const std::vector<Answer> some = tiny.Ask();
+  std::vector<double> wanted = tiny.LogShares({ids[0]}, {ids[1], ids[2], ids[3]});
+  const std::vector<double> second = tiny.LogShares({ids[3]}, {ids[4], ids[5], ids[6]});
+  wanted.insert(wanted.end(), second.begin(), second.end());
+  ExpectNats(some[0], wanted);
+  EXPECT_TRUE(some[1].nats.empty());
+}
+
 TEST(LanguageTask, WindowsMoveOnByTheStride) {
   Tiny tiny("gpt2-relu-ninner", "tales");
   tiny.dataset.examples[0].fields["text"] = "Once a fox sat. Once a hen";

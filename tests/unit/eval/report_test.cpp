@@ -41,5 +41,26 @@ TEST(FormatEvaluation, ShowsBoundsWithoutATime) {
   EXPECT_THAT(text, testing::ContainsRegex("moe \\+ oracle .* - +-\n"));
 }
 
+TEST(Report, OneExampleHasNoError) {
+  EvaluationReport report;
+  report.num_examples = 1;
+  report.metrics = {"accuracy"};
+  EvaluationRow dense;
+  dense.selection = "dense";
+  dense.metrics = {{"accuracy", task::MeanEstimate({1}), task::MeanEstimate({0})}};
+  EvaluationRow random = dense;
+  random.selection = "random";
+  report.rows = {dense, random};
+  const std::string text = FormatEvaluation(report);
+  EXPECT_THAT(text, testing::HasSubstr("100.00 "));
+  EXPECT_THAT(text, testing::HasSubstr("+0.00 "));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("±")));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("[")));
+  const Json row = ReportToJson(report)["rows"][1];
+  EXPECT_EQ(row["accuracy"]["value"], 1);
+  EXPECT_TRUE(row["accuracy"]["standard_error"].is_null());
+  EXPECT_TRUE(row["difference_to_dense"]["accuracy"]["interval_95"].is_null());
+}
+
 }  // namespace
 }  // namespace moefy::eval

@@ -146,6 +146,24 @@ TEST(Sampling, FollowsTheSharesWithinTopKAndTopP) {
   EXPECT_NEAR(shares().at(1), 0.36 / (0.36 + 0.0625 + 0.01 + 0.0025), 0.02);
 }
 
+// A text goes on to the token that the last position gives, and its neighbours beyond that.
+TEST(Generation, EndsAtTheLastPosition) {
+  Transformer model = LoadPico("gpt2-relu-ninner");  // 64 positions
+  const GenerationOptions options{.max_new_tokens = 100};
+  const std::vector<int64_t> long_prompt(62, 5), full(64, 5);
+  const auto texts = Generate(model, {long_prompt, {7, 9}, full}, options);
+  EXPECT_EQ(texts[0].size(), 3u);
+  EXPECT_EQ(texts[1].size(), 63u);
+  EXPECT_EQ(texts[2].size(), 1u);
+  // The same as alone.
+  EXPECT_EQ(Generate(model, {long_prompt}, options)[0], texts[0]);
+  EXPECT_EQ(Generate(model, {{7, 9}}, options)[0], texts[1]);
+  Transformer bart = LoadPico("bart-gelu");  // the decoder's positions are what counts
+  const int64_t positions = bart.config().max_positions - bart.config().position_offset;
+  EXPECT_EQ(Generate(bart, {{5, 6}}, {.max_new_tokens = 1000})[0].size(),
+            static_cast<size_t>(positions));
+}
+
 TEST(Generation, BadOptionsAndPromptsAreRefused) {
   Transformer model = LoadPico("gpt2-relu-ninner");  // 64 positions, 163 tokens
   const GenerationOptions good{.max_new_tokens = 3};
@@ -166,7 +184,7 @@ TEST(Generation, BadOptionsAndPromptsAreRefused) {
   });
   ExpectError(ErrorKind::kInput, {"163", "0 to 162"}, [&] { Generate(model, {{163}}, good); });
   ExpectError(ErrorKind::kInput, {"65 tokens", "64 positions"},
-              [&] { Generate(model, {{5}}, {.max_new_tokens = 100}); });
+              [&] { Generate(model, {std::vector<int64_t>(65, 5)}, good); });
   Transformer bert = LoadPico("bert-cls-relu");
   ExpectError(ErrorKind::kUsage, {"bert", "cannot generate"}, [&] { Generate(bert, {{5}}, good); });
 }

@@ -104,7 +104,7 @@ const BadData kBadData[] = {
     {"tsv_not_utf8",
      DataFormat::kTsv,
      "label\tsentence\n1\ta\xff\n",
-     {"line 2: field 'text' (column 'sentence'): not valid UTF-8"}},
+     {"line 2, byte 4 is 0xff, not valid UTF-8"}},
     {"csv_not_closed",
      DataFormat::kCsv,
      "label,sentence\n1,a\n0,\"b\n",

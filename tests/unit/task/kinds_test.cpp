@@ -159,7 +159,7 @@ TEST(TaskKinds, RefusesBadData) {
       {"mctest", Story(4), {"stories.ans", "no such file"}},
       {"letters", "αβγ\tabg\textra\n", {"letters.txt: line 1: has 3 columns; the header has 2"}},
       {"sums", "question,a,b,c,answer\nq,x,y,z,D\n", {"line 2: field 'label': 'D' is not a label"}},
-      {"tales", "\xff", {"tales.txt: is not valid UTF-8"}},
+      {"tales", "\xff", {"tales.txt: line 1, byte 1 is 0xff, not valid UTF-8"}},
       {"tales", " <end> \n <end>", {"has no examples"}},
   };
   for (const Bad& bad : kBad) {
