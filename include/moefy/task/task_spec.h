@@ -49,6 +49,8 @@ struct TaskSpec {
   // Of multiple choice in tables: the fields that hold the choices; labels[i] stands for
   // choices[i].
   std::vector<std::string> choices;
+  // Of translation: codes of the model's tokenizer; "": as its configuration says.
+  std::string source_language, target_language;
   int64_t max_tokens = 512;         // per example, special tokens included
   std::string metric = "accuracy";  // by which the kind of task is judged
 
