@@ -8,6 +8,7 @@
 #include "moefy/base/error.h"
 #include "moefy/eval/metric.h"
 #include "moefy/eval/prepared_task.h"
+#include "moefy/eval/translation.h"
 #include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/runtime/sparse_model.h"
@@ -196,12 +197,12 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
   std::vector<const split::MoeCheckpoint*> checkpoints;
   for (const NamedModel& named : models) checkpoints.push_back(named.moe);
   runtime::CheckSelections(options.selections, checkpoints);
-  const auto tokenizer = text::LoadTokenizer(dense.directory());
+  const auto tokenizer = text::LoadTokenizer(dense.directory(), {}, LanguagesOf(spec));
   EvaluationReport report = Describe(spec, split_name, dataset);
 
   const model::ModelConfig config = model::ReadModelConfig(dense);
   const model::GenerationOptions generation =
-      model::ReadGenerationOptions(dense.directory(), config, &report.warnings);
+      ReadGeneration(dense.directory(), config, *tokenizer, &report.warnings);
   const auto prepared = PrepareTask(spec, dataset, config, *tokenizer, generation);
 
   EvaluationRow dense_row;

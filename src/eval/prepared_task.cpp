@@ -94,7 +94,9 @@ std::unique_ptr<PreparedTask> PrepareTask(const task::TaskSpec& spec, const task
                                           const model::ModelConfig& config,
                                           const text::Tokenizer& tokenizer,
                                           const model::GenerationOptions& generation) {
-  const TaskInputs inputs{spec, dataset, config, tokenizer, generation};
+  TaskInputs inputs{spec, dataset, config, tokenizer, generation};
+  if (!tokenizer.LanguageCodes().empty())
+    inputs.config.decoder_start_id = generation.decoder_start_id;
   std::vector<std::string> heads;
   const char* kind = "";
   for (const Row& row : kRows) {

@@ -14,7 +14,7 @@ namespace moefy::eval {
 struct TaskInputs {
   const task::TaskSpec& spec;
   const task::Dataset& dataset;
-  const model::ModelConfig& config;
+  model::ModelConfig config;  // the model's, beginning as the target language wants
   const text::Tokenizer& tokenizer;
   const model::GenerationOptions& generation;
 

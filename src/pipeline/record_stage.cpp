@@ -2,6 +2,7 @@
 #include "moefy/base/error.h"
 #include "moefy/base/options.h"
 #include "moefy/eval/prepared_task.h"
+#include "moefy/eval/translation.h"
 #include "moefy/model/device.h"
 #include "moefy/model/family.h"
 #include "moefy/model/open_checkpoint.h"
@@ -49,9 +50,11 @@ Corpus EncodeCorpus(const RecordOptions& options,
   Corpus corpus;
   std::vector<std::string> parts;
   for (const auto& [spec, dataset] : tasks) {
+    // Each task has languages of its own.
+    const auto own = text::LoadTokenizer(checkpoint.directory(), {}, eval::LanguagesOf(spec));
     const model::GenerationOptions generation =
-        model::ReadGenerationOptions(checkpoint.directory(), config);
-    const auto prepared = eval::PrepareTask(spec, dataset, config, tokenizer, generation);
+        eval::ReadGeneration(checkpoint.directory(), config, *own);
+    const auto prepared = eval::PrepareTask(spec, dataset, config, *own, generation);
     for (eval::Sequence& sequence : prepared->RightSequences()) {
       corpus.sequences.push_back(std::move(sequence));
     }

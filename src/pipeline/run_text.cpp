@@ -6,6 +6,7 @@
 #include "moefy/base/error.h"
 #include "moefy/base/options.h"
 #include "moefy/eval/answer_span.h"
+#include "moefy/eval/translation.h"
 #include "moefy/model/generation.h"
 #include "moefy/model/input_check.h"
 #include "moefy/model/pooling.h"
@@ -116,8 +117,9 @@ void AnswerByHead(const Asked& asked, const RunOptions& options,
 model::GenerationOptions ToGenerationOptions(const RunOptions& options,
                                              const std::filesystem::path& directory,
                                              const model::ModelConfig& config,
+                                             const text::Tokenizer& tokenizer,
                                              std::vector<std::string>* warnings) {
-  model::GenerationOptions out = model::ReadGenerationOptions(directory, config, warnings);
+  model::GenerationOptions out = eval::ReadGeneration(directory, config, tokenizer, warnings);
   out.max_new_tokens = options.max_new_tokens;
   out.temperature = options.temperature;
   out.top_k = options.top_k;
@@ -141,14 +143,17 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
   RunTextResult result;
   RunnableModel runnable(options, progress, &result.warnings);
   const auto directory = runnable.checkpoint().directory();
-  const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(directory);
+  text::Languages languages = spec ? eval::LanguagesOf(*spec) : text::Languages();
+  if (!options.source_language.empty()) languages.source = options.source_language;
+  if (!options.target_language.empty()) languages.target = options.target_language;
+  const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(directory, {}, languages);
   // One text that streams to the terminal is its own progress.
   Progress& shown = on_piece && inputs.size() == 1 ? SilentProgress() : progress;
   const Asked asked{runnable.transformer(), *tokenizer, inputs, answers, shown};
 
   const auto start = std::chrono::steady_clock::now();
   const model::GenerationOptions generation =
-      ToGenerationOptions(options, directory, asked.config(), &result.warnings);
+      ToGenerationOptions(options, directory, asked.config(), *tokenizer, &result.warnings);
   if (!spec) shown.Begin("answering", inputs.size(), "inputs");
   if (spec) {
     AnswerTask(*spec, inputs, asked.model, *tokenizer, generation, answers, shown);

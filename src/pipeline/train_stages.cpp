@@ -8,6 +8,7 @@
 #include "moefy/base/file.h"
 #include "moefy/base/options.h"
 #include "moefy/eval/prepared_task.h"
+#include "moefy/eval/translation.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/device.h"
 #include "moefy/model/family.h"
@@ -54,8 +55,8 @@ std::unique_ptr<Lessons> ReadLessons(const TrainingOptions& options) {
 
 void PrepareLessons(const model::ModelConfig& config, const fs::path& directory,
                     std::vector<std::string>& warnings, Lessons& lessons) {
-  lessons.tokenizer = text::LoadTokenizer(directory);
-  lessons.generation = model::ReadGenerationOptions(directory, config, &warnings);
+  lessons.tokenizer = text::LoadTokenizer(directory, {}, eval::LanguagesOf(lessons.spec));
+  lessons.generation = eval::ReadGeneration(directory, config, *lessons.tokenizer, &warnings);
   const auto prepare = [&](const task::Dataset& dataset) {
     return eval::PrepareTask(lessons.spec, dataset, config, *lessons.tokenizer, lessons.generation);
   };

@@ -269,6 +269,8 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
       label.RefuseUnknownKeys();
     }
   }
+  spec.source_language = object.GetString("source_language", "");
+  spec.target_language = object.GetString("target_language", "");
   spec.max_tokens = object.GetInt("max_tokens", kMinTokens, kMaxTokens, spec.max_tokens);
   spec.metric = object.GetString("metric", kind.metrics[0]);
   spec.answer_by_letter = object.GetBool("answer_by_letter", false);

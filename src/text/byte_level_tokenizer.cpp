@@ -54,7 +54,8 @@ class ByteLevelTokenizer final : public SegmentTokenizer {
  public:
   ByteLevelTokenizer(std::shared_ptr<const Vocabulary> vocabulary, const Bpe::Merges& merges,
                      const TokenizerConfig& config)
-      : vocabulary_(std::move(vocabulary)),
+      : SegmentTokenizer(config),
+        vocabulary_(std::move(vocabulary)),
         convention_(FindConvention(config.ClassName())),
         words_(convention_.pattern) {
     const JsonObject object = config.object();

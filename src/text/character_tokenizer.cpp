@@ -20,7 +20,7 @@ constexpr const char* kUnknown = "<unk>";
 class Side final : public SegmentTokenizer {
  public:
   Side(Vocabulary vocabulary, const TokenizerConfig& config, bool add_eos)
-      : vocabulary_(std::move(vocabulary)) {
+      : SegmentTokenizer(config), vocabulary_(std::move(vocabulary)) {
     clean_up_spaces_ = false;
     added_join_ = AddedTokenJoin::kTogether;
     base_vocab_size_ = vocab_size_ = vocabulary_.size();
@@ -92,7 +92,9 @@ class CharacterTokenizer final : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> LoadCharacterTokenizer(const std::filesystem::path& source_vocab,
-                                                  const TokenizerConfig& config) {
+                                                  const TokenizerConfig& given) {
+  TokenizerConfig config = given;
+  config.model_vocab_size = 0;  // it may be either side's
   const auto load = [&](const std::filesystem::path& file, bool add_eos) {
     const std::string bytes = ReadTextFile(file, kMaxVocabularyBytes);
     return WithContext(file.string(), [&] {

@@ -1,5 +1,6 @@
 #include "text/pipeline_tokenizer.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,18 +15,53 @@ namespace {
 
 constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;
 
+// An option of tokenizer_config.json that the class writes into a step of the file. Source: the
+// constructors of the fast tokenizers in transformers 4.44.
+struct Override {
+  std::vector<std::string> classes;
+  const char* step;    // its type
+  const char* option;  // of the configuration
+  const char* field;   // of the step
+
+  void Apply(const TokenizerConfig& config, Json& json) const {
+    if (!json.is_object() || !json.contains("type") || json["type"] != step) return;
+    const std::string name = config.ClassName();
+    if (std::find(classes.begin(), classes.end(), name) == classes.end()) return;
+    if (config.object().Has(option)) json[field] = config.object().GetBool(option);
+  }
+};
+
+const std::vector<Override>& Overrides() {
+  static const std::vector<std::string> kBert = {"BertTokenizer", "DistilBertTokenizer",
+                                                 "ElectraTokenizer"};
+  static const std::vector<std::string> kGpt2 = {"GPT2Tokenizer",    "CodeGenTokenizer",
+                                                 "RobertaTokenizer", "BartTokenizer",
+                                                 "LEDTokenizer",     "LongformerTokenizer"};
+  static const std::vector<Override> kOverrides = {
+      {kBert, "BertNormalizer", "do_lower_case", "lowercase"},
+      {kBert, "BertNormalizer", "strip_accents", "strip_accents"},
+      {kBert, "BertNormalizer", "tokenize_chinese_chars", "handle_chinese_chars"},
+      {kGpt2, "ByteLevel", "add_prefix_space", "add_prefix_space"},
+  };
+  return kOverrides;
+}
+
 class PipelineTokenizer final : public SegmentTokenizer {
  public:
-  PipelineTokenizer(const Json& json, const std::string& file, const TokenizerConfig& config) {
+  PipelineTokenizer(const Json& json, const std::string& file, const TokenizerConfig& config)
+      : SegmentTokenizer(config) {
     const JsonObject object(json, file);
     // GetRaw of an absent key throws, so that "model" is required and the others are not.
     model_ = ParseTokenModel(object.GetRaw("model"), object.PathOf("model"));
     if (object.Has("normalizer")) {
-      normalize_ = ParseNormalizer(object.GetRaw("normalizer"), object.PathOf("normalizer"));
+      Json normalizer = object.GetRaw("normalizer");
+      for (const Override& option : Overrides()) option.Apply(config, normalizer);
+      normalize_ = ParseNormalizer(normalizer, object.PathOf("normalizer"));
     }
     if (object.Has("pre_tokenizer")) {
-      pre_tokenize_ =
-          ParsePreTokenizer(object.GetRaw("pre_tokenizer"), object.PathOf("pre_tokenizer"));
+      Json pre_tokenizer = object.GetRaw("pre_tokenizer");
+      for (const Override& option : Overrides()) option.Apply(config, pre_tokenizer);
+      pre_tokenize_ = ParsePreTokenizer(pre_tokenizer, object.PathOf("pre_tokenizer"));
     }
     if (object.Has("decoder")) {
       decode_ = ParseDecoder(object.GetRaw("decoder"), object.PathOf("decoder"));
@@ -38,11 +74,11 @@ class PipelineTokenizer final : public SegmentTokenizer {
     added_join_ = AddedTokenJoin::kTogether;
     clean_up_spaces_ = config.object().GetBool("clean_up_tokenization_spaces", true);
     if (object.Has("added_tokens")) AddTokens(object);
-    FollowConfig(config);
-    CheckTemplate(object.PathOf("post_processor"));
     eos_id_ = FindNamed(config, "eos_token");
     if (!eos_id_) eos_id_ = FindNamed(config, "sep_token");
     mask_id_ = FindNamed(config, "mask_token");
+    FollowConfig(config);
+    CheckTemplate(object.PathOf("post_processor"));
     pad_id_ = FindNamed(config, "pad_token").value_or(eos_id_.value_or(0));
     for (const TemplateItem& item : template_.pair) {
       if (item.kind == TemplateItem::Kind::kSecond) second_type_ = item.type;
@@ -112,21 +148,26 @@ class PipelineTokenizer final : public SegmentTokenizer {
     }
   }
 
-  // LlamaTokenizerFast and GemmaTokenizerFast put their own tokens around a text, whatever the file
-  // says.
+  // Before transformers 5, LlamaTokenizerFast and GemmaTokenizerFast put their own tokens around a
+  // text, whatever the file says; since then any class does so, but only where an option says so.
   void FollowConfig(const TokenizerConfig& config) {
+    SetLanguages(config, [&](const std::string& token) -> std::optional<int64_t> {
+      const AddedToken* added = added_.FindContent(token);
+      return added ? std::optional(added->id) : model_.vocabulary->Find(token);
+    });
+    const JsonObject options = config.object();
     const std::string name = config.ClassName();
-    if (name != "LlamaTokenizer" && name != "GemmaTokenizer") return;
+    const bool newer = options.GetString("backend", "") == "tokenizers";
+    const bool told = options.Has("add_bos_token") || options.Has("add_eos_token");
+    if (newer ? !told : name != "LlamaTokenizer" && name != "GemmaTokenizer") return;
     Ids before, after;
     const auto add = [&](const char* option, bool if_absent, const char* token, Ids& ids) {
-      if (!config.object().GetBool(option, if_absent)) return;
+      if (!options.GetBool(option, if_absent)) return;
       const std::optional<int64_t> id = FindNamed(config, token);
-      if (!id) {
-        throw InputError(config.object().PathOf(option), " is true, but there is no ", token);
-      }
+      if (!id) throw InputError(options.PathOf(option), " is true, but there is no ", token);
       ids.push_back(*id);
     };
-    add("add_bos_token", true, "bos_token", before);
+    add("add_bos_token", !newer, "bos_token", before);
     add("add_eos_token", false, "eos_token", after);
     template_ = AroundEach(before, after);
   }

@@ -10,8 +10,14 @@
 namespace moefy::text {
 namespace {
 
+void Drop(std::vector<int64_t>& ids, size_t num_kept, bool left) {
+  if (ids.size() <= num_kept) return;
+  if (left) ids.erase(ids.begin(), ids.end() - static_cast<ptrdiff_t>(num_kept));
+  ids.resize(num_kept);
+}
+
 void Truncate(std::vector<int64_t>& first, std::vector<int64_t>* second, int64_t num_special,
-              const EncodeOptions& options) {
+              const EncodeOptions& options, bool left) {
   if (options.max_tokens <= 0) return;
   int64_t limit = options.max_tokens - num_special;
   if (limit < 0) {
@@ -24,12 +30,15 @@ void Truncate(std::vector<int64_t>& first, std::vector<int64_t>* second, int64_t
       throw UsageError("at most ", options.max_tokens, " tokens cannot hold the first segment of ",
                        first.size(), " and ", num_special, " special ones");
     }
-    second->resize(std::min(second->size(), static_cast<size_t>(limit)));
+    Drop(*second, static_cast<size_t>(limit), left);
     return;
   }
-  while (static_cast<int64_t>(first.size() + (second ? second->size() : 0)) > limit) {
-    (!second || first.size() > second->size() ? first : *second).pop_back();
+  size_t num_first = first.size(), num_second = second ? second->size() : 0;
+  while (static_cast<int64_t>(num_first + num_second) > limit) {
+    --(!second || num_first > num_second ? num_first : num_second);
   }
+  Drop(first, num_first, left);
+  if (second) Drop(*second, num_second, left);
 }
 
 }  // namespace
@@ -59,24 +68,84 @@ void SegmentTokenizer::AddToken(AddedToken token) {
   added_.Add(std::move(token));
 }
 
+SegmentTokenizer::SegmentTokenizer(const TokenizerConfig& config)
+    : model_vocab_size_(config.model_vocab_size) {
+  const JsonObject object = config.object();
+  const std::string side = object.GetString("truncation_side", "right");
+  if (side != "right" && side != "left") {
+    throw InputError(object.PathOf("truncation_side"), " is ", Quoted(side),
+                     "; expected 'right' or 'left'");
+  }
+  truncate_left_ = side == "left";
+  if (object.GetBool("split_special_tokens", false)) {
+    throw InputError(object.PathOf("split_special_tokens"), ": true is not supported");
+  }
+}
+
+void SegmentTokenizer::SetLanguages(const TokenizerConfig& config,
+                                    const LanguageSet::FindToken& find) {
+  const LanguageConvention* convention = FindLanguageConvention(config);
+  if (!convention) return;
+  LanguageSet languages(*convention, config, find);
+  if (languages.empty()) return;
+  if (!eos_id_) throw InputError("eos_token is missing, which translation needs");
+  template_ = languages.Source(*eos_id_);
+  languages_ = std::move(languages);
+}
+
+// Tokens are often added to a tokenizer and not to the model. That does no harm until one is used.
+Encoding SegmentTokenizer::Filled(const std::vector<TemplateItem>& items, const Ids& first,
+                                  const Ids* second) const {
+  Encoding encoding = Fill(items, first, second);
+  for (const int64_t id : encoding.ids) {
+    if (model_vocab_size_ == 0 || id < model_vocab_size_) continue;
+    const AddedToken* added = added_.FindId(id);
+    throw InputError("token ", Quoted(added ? added->content : IdToToken(id)), " has id ", id,
+                     ", but the model's vocab_size is ", model_vocab_size_,
+                     ": its embedding has no row for this token");
+  }
+  return encoding;
+}
+
+// Padding is masked: where the model has no row for it, any other token does.
+int64_t SegmentTokenizer::pad_id() const {
+  const bool known = model_vocab_size_ == 0 || pad_id_ < model_vocab_size_;
+  return known ? pad_id_ : eos_id_.value_or(0);
+}
+
 Encoding SegmentTokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
   Ids ids = Segment(RepairUtf8(text));
-  Truncate(ids, nullptr, options.add_special_tokens ? NumTokens(template_.single) : 0, options);
-  if (options.add_special_tokens) return Fill(template_.single, ids, nullptr);
-  std::vector<int64_t> types(ids.size(), 0);
-  return {std::move(ids), std::move(types)};
+  const bool around = options.add_special_tokens;
+  Truncate(ids, nullptr, around ? NumTokens(template_.single) : 0, options, truncate_left_);
+  return Filled(around ? template_.single : TokenTemplate().single, ids, nullptr);
 }
 
 Encoding SegmentTokenizer::EncodePair(std::string_view first, std::string_view second,
                                       const EncodeOptions& options) const {
   Ids ids = Segment(RepairUtf8(first));
   Ids second_ids = Segment(RepairUtf8(second));
-  Truncate(ids, &second_ids, options.add_special_tokens ? NumTokens(template_.pair) : 0, options);
-  if (options.add_special_tokens) return Fill(template_.pair, ids, &second_ids);
-  std::vector<int64_t> types(ids.size(), 0);
-  types.resize(ids.size() + second_ids.size(), second_type_);
-  ids.insert(ids.end(), second_ids.begin(), second_ids.end());
-  return {std::move(ids), std::move(types)};
+  const bool around = options.add_special_tokens;
+  Truncate(ids, &second_ids, around ? NumTokens(template_.pair) : 0, options, truncate_left_);
+  TokenTemplate plain;
+  plain.pair[1].type = second_type_;
+  return Filled(around ? template_.pair : plain.pair, ids, &second_ids);
+}
+
+Encoding SegmentTokenizer::EncodeTarget(std::string_view text, const EncodeOptions& options) const {
+  const std::vector<TemplateItem> items = languages_ ? languages_->Target(options, *eos_id_)
+                                          : options.add_special_tokens ? template_.single
+                                                                       : TokenTemplate().single;
+  Ids ids = SegmentTarget(RepairUtf8(text));
+  Truncate(ids, nullptr, NumTokens(items), options, truncate_left_);
+  return Filled(items, ids, nullptr);
+}
+
+void SegmentTokenizer::BeginTarget(TargetStart& start) const {
+  if (languages_) languages_->Begin(start);
+}
+
+std::vector<std::string> SegmentTokenizer::LanguageCodes() const {
+  return languages_ ? languages_->Codes() : std::vector<std::string>();
 }
 
 std::string SegmentTokenizer::Decode(const std::vector<int64_t>& ids,
@@ -92,7 +161,7 @@ std::string SegmentTokenizer::Decode(const std::vector<int64_t>& ids,
     const std::string token = added ? added->content : IdToToken(id);
     // The vocabulary's own special tokens are the joining's business.
     if (!added || added_join_ == AddedTokenJoin::kTogether ||
-        (added->special && id < base_vocab_size_)) {
+        (added->special && (id < base_vocab_size_ || joined_ids_.contains(id)))) {
       tokens.push_back(token);
       continue;
     }

@@ -19,13 +19,11 @@ SentencePieceModel WithLegacy(SentencePieceModel model, bool legacy) {
 
 SentencePieceTokenizer::SentencePieceTokenizer(SentencePieceModel model,
                                                const TokenizerConfig& config)
-    : legacy_(config.object().GetBool("legacy", true)),
+    : SegmentTokenizer(config),
+      legacy_(config.object().GetBool("legacy", true)),
       add_prefix_space_(config.object().GetBool("add_prefix_space", true)),
       pieces_(WithLegacy(std::move(model), legacy_)) {
-  const JsonObject object = config.object();
-  if (object.Has("sp_model_kwargs") && !object.GetObject("sp_model_kwargs").Keys().empty()) {
-    throw InputError(object.PathOf("sp_model_kwargs"), ": options here are not supported");
-  }
+  CheckSentencePieceOptions(config);
   base_vocab_size_ = vocab_size_ = pieces_.num_pieces();
 }
 
@@ -126,6 +124,26 @@ std::vector<std::string> SentencePieceTokenizer::SegmentPart(const std::string& 
     pieces.erase(pieces.begin(), pieces.begin() + static_cast<ptrdiff_t>(unknown_length_));
   }
   return pieces;
+}
+
+void CheckSentencePieceOptions(const TokenizerConfig& config) {
+  const JsonObject object = config.object();
+  if (!object.Has("sp_model_kwargs")) return;
+  const JsonObject options = object.GetObject("sp_model_kwargs");
+  // Without sampling the two others say nothing.
+  if (options.GetBool("enable_sampling", false)) {
+    throw InputError(options.PathOf("enable_sampling"), ": true is not supported");
+  }
+  options.GetNumber("alpha", -1e9, 1e9, 0);
+  options.GetNumber("nbest_size", -1e9, 1e9, 0);
+  options.RefuseUnknownKeys();
+}
+
+std::unique_ptr<const SentencePiece> ReadSentencePiece(const std::filesystem::path& file) {
+  const std::string bytes = ReadTextFile(file, kMaxModelBytes);
+  return WithContext(file.string(), [&] {
+    return std::make_unique<const SentencePiece>(ParseSentencePieceModel(bytes));
+  });
 }
 
 std::unique_ptr<Tokenizer> WithSentencePieceModel(

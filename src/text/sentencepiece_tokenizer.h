@@ -51,6 +51,12 @@ class SentencePieceTokenizer : public SegmentTokenizer {
   size_t unknown_length_ = 0;
 };
 
+// Error{kInput} for a sp_model_kwargs that asks for anything but the best pieces.
+void CheckSentencePieceOptions(const TokenizerConfig& config);
+
+// Throws Error{kInput} that names the file.
+std::unique_ptr<const SentencePiece> ReadSentencePiece(const std::filesystem::path& file);
+
 // Reads the model and makes a tokenizer of it; errors name the file.
 std::unique_ptr<Tokenizer> WithSentencePieceModel(
     const std::filesystem::path& file,

@@ -4,8 +4,11 @@
 
 #include "moefy/base/error.h"
 #include "text/byte_level_tokenizer.h"
+#include "text/byte_tokenizer.h"
 #include "text/character_tokenizer.h"
 #include "text/llama_tokenizer.h"
+#include "text/marian_tokenizer.h"
+#include "text/piece_tokenizer.h"
 #include "text/pipeline_tokenizer.h"
 #include "text/t5_tokenizer.h"
 #include "text/tokenizer_config.h"
@@ -15,7 +18,8 @@ namespace moefy::text {
 namespace {
 
 // What LoadTokenizer recognises: a vocabulary file, and the values of "tokenizer_class" whose
-// conventions we follow; none: any. A new kind of tokenizer is one more row.
+// conventions we follow; none: any. A new kind of tokenizer is one more row. Where neither class
+// nor model_type is known, the first row whose file is there counts.
 struct Kind {
   const char* vocabulary_file;
   std::vector<std::string> classes;  // without the suffix "Fast"; any of them may be left unsaid
@@ -25,44 +29,95 @@ struct Kind {
 
 const std::vector<Kind>& Kinds() {
   static const std::vector<Kind> kKinds = {
-      {"spiece.model", {"T5Tokenizer", "MT5Tokenizer"}, &LoadT5Tokenizer},
+      {"spiece.model", {"T5Tokenizer"}, &LoadT5Tokenizer},
+      {"spiece.model", {"PegasusTokenizer", "AlbertTokenizer"}, &LoadPieceTokenizer},
       {"tokenizer.model", {"LlamaTokenizer"}, &LoadLlamaTokenizer},
+      {"tokenizer.model", {"GemmaTokenizer"}, &LoadPieceTokenizer},
+      {"spm.model", {"DebertaV2Tokenizer"}, &LoadPieceTokenizer},
+      {"source.spm", {"MarianTokenizer"}, &LoadMarianTokenizer},
+      {"sentencepiece.bpe.model",
+       {"XLMRobertaTokenizer", "CamembertTokenizer", "MBartTokenizer", "MBart50Tokenizer",
+        "NllbTokenizer", "M2M100Tokenizer"},
+       &LoadPieceTokenizer},
       {"vocab.txt",
        {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"},
        &LoadWordPieceTokenizer},
+      {"source_vocab.txt", {}, &LoadCharacterTokenizer},
+      {"tokenizer.json", {}, &LoadPipelineTokenizer},
+      // Behind tokenizer.json, which says how words are cut before they are looked up here.
       {"vocab.json",
        {"GPT2Tokenizer", "CodeGenTokenizer", "RobertaTokenizer", "BartTokenizer",
         "LongformerTokenizer", "LEDTokenizer", "Qwen2Tokenizer"},
        &LoadByteLevelTokenizer},
-      {"source_vocab.txt", {}, &LoadCharacterTokenizer},
-      {"tokenizer.json", {}, &LoadPipelineTokenizer},
+      {"", {"ByT5Tokenizer"}, &LoadByteTokenizer},  // it needs no file
   };
   return kKinds;
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The row's file may be read as the class says, or as anything where nothing tells the class.
+bool Fits(const Kind& kind, const TokenizerConfig& config) {
+  const std::string name = config.ClassName();
+  if (kind.classes.empty() || Contains(kind.classes, name)) return true;
+  return name.empty() && config.model_type.empty() && *kind.vocabulary_file != '\0';
+}
+
+// Why a vocabulary file that is there was not read.
+std::string Refusal(const std::string& file, const TokenizerConfig& config) {
+  std::vector<std::string> supported;
+  for (const Kind& kind : Kinds()) {
+    if (file == kind.vocabulary_file) {
+      supported.insert(supported.end(), kind.classes.begin(), kind.classes.end());
+    }
+  }
+  const std::string name = config.ClassName();
+  if (!name.empty()) {
+    return StrCat(Quoted(name), " is not supported with ", file, "; supported: ", Join(supported));
+  }
+  return StrCat("tokenizer_class is missing, and a model_type of ", Quoted(config.model_type),
+                " does not tell how to read ", file, "; it can be read as ", Join(supported));
+}
+
+void CheckLanguages(const Tokenizer& tokenizer, const Languages& languages) {
+  if (!tokenizer.LanguageCodes().empty()) return;
+  const bool target = !languages.target.empty();
+  if (!target && languages.source.empty()) return;
+  throw UsageError(target ? "target-language" : "source-language", " is ",
+                   Quoted(target ? languages.target : languages.source),
+                   ", but the model's tokenizer has no tokens for languages");
 }
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
-                                         const std::filesystem::path& data_directory) {
+                                         const std::filesystem::path& data_directory,
+                                         const Languages& languages) {
   std::vector<std::filesystem::path> places = {directory};
   if (!data_directory.empty()) places.push_back(data_directory);
-  const TokenizerConfig config = ReadTokenizerConfig(directory);
-  const std::string name = config.ClassName();
+  TokenizerConfig config = ReadTokenizerConfig(directory);
+  config.languages = languages;
   std::vector<std::string> looked_for, refused;
   for (const std::filesystem::path& place : places) {
     for (const Kind& kind : Kinds()) {
       const std::filesystem::path vocabulary = place / kind.vocabulary_file;
-      looked_for.push_back(vocabulary.string());
+      const bool wants_file = *kind.vocabulary_file != '\0';
+      if (wants_file && !Contains(looked_for, vocabulary.string())) {
+        looked_for.push_back(vocabulary.string());
+      }
       std::error_code ignored;
       if (!std::filesystem::exists(vocabulary, ignored)) continue;
-      const auto& classes = kind.classes;
-      if (name.empty() || classes.empty() ||
-          std::find(classes.begin(), classes.end(), name) != classes.end()) {
-        return kind.load(vocabulary, config);
+      if (Fits(kind, config)) {
+        auto tokenizer = kind.load(vocabulary, config);
+        CheckLanguages(*tokenizer, languages);
+        return tokenizer;
       }
       // Whatever its class, a tokenizer.json beside it would tell all.
-      refused.push_back(StrCat(Quoted(name), " is not supported with ", kind.vocabulary_file,
-                               "; supported: ", Join(classes)));
+      if (!wants_file) continue;
+      std::string refusal = Refusal(kind.vocabulary_file, config);
+      if (!Contains(refused, refusal)) refused.push_back(std::move(refusal));
     }
   }
   if (!refused.empty()) {
@@ -77,6 +132,7 @@ const std::vector<std::string>& TokenizerFileNames() {
                                                   "added_tokens.json",
                                                   "tokenizer.json",
                                                   "spiece.model",
+                                                  "spm.model",
                                                   "tokenizer.model",
                                                   "vocab.txt",
                                                   "vocab.json",
@@ -85,6 +141,7 @@ const std::vector<std::string>& TokenizerFileNames() {
                                                   "target_vocab.txt",
                                                   "source.spm",
                                                   "target.spm",
+                                                  "target_vocab.json",
                                                   "sentencepiece.bpe.model"};
   return kNames;
 }

@@ -1,9 +1,12 @@
 #include "text/tokenizer_config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
+#include <utility>
 
 #include "moefy/base/error.h"
+#include "text/tokenizer_classes.h"
 
 namespace moefy::text {
 namespace {
@@ -22,6 +25,30 @@ bool Exists(const std::filesystem::path& path) {
   return std::filesystem::exists(path, ignored);
 }
 
+AddedToken ParseAddedToken(const JsonObject& entry, int64_t id) {
+  return {.content = entry.GetString("content"),
+          .id = id,
+          .strip_left = entry.GetBool("lstrip", false),
+          .strip_right = entry.GetBool("rstrip", false),
+          .single_word = entry.GetBool("single_word", false),
+          .special = entry.GetBool("special", false)};
+}
+
+// Its tokens replace the configuration's, but for lists, which add to them.
+void AddSpecialTokensMap(const Json& map, const std::string& where, TokenizerConfig& config) {
+  const std::string list = "additional_special_tokens";
+  for (const std::string& key : JsonObject(map, where).Keys()) {
+    Json value = map[key];
+    if (key == list && value.is_array() && config.json.contains(list) &&
+        config.json[list].is_array()) {
+      Json both = config.json[list];
+      both.insert(both.end(), value.begin(), value.end());
+      value = std::move(both);
+    }
+    config.json[key] = std::move(value);
+  }
+}
+
 std::string TokenContent(const Json& json, const std::string& where) {
   if (json.is_string()) return json.get<std::string>();
   return JsonObject(json, where).GetString("content");
@@ -32,14 +59,12 @@ std::string TokenContent(const Json& json, const std::string& where) {
 std::string TokenizerConfig::ClassName() const {
   std::string name = object().GetString("tokenizer_class", "");
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
-  if (!name.empty() || model_type.empty()) return name;
-  static const std::map<std::string, std::string> kClasses = {
-      {"bart", "BartTokenizer"},       {"bert", "BertTokenizer"},   {"distilbert", "BertTokenizer"},
-      {"gpt2", "GPT2Tokenizer"},       {"llama", "LlamaTokenizer"}, {"mistral", "LlamaTokenizer"},
-      {"opt", "GPT2Tokenizer"},        {"phi", "CodeGenTokenizer"}, {"qwen2", "Qwen2Tokenizer"},
-      {"roberta", "RobertaTokenizer"}, {"t5", "T5Tokenizer"}};
-  const auto found = kClasses.find(model_type);
-  return found == kClasses.end() ? "" : found->second;
+  if (name.empty()) name = ClassOfModel(model_type).value_or("");
+  // Old spellings, and classes that differ in name only.
+  static const std::map<std::string, std::string> kSame = {{"LLaMATokenizer", "LlamaTokenizer"},
+                                                           {"MT5Tokenizer", "T5Tokenizer"}};
+  const auto found = kSame.find(name);
+  return found == kSame.end() ? name : found->second;
 }
 
 std::string TokenizerConfig::GetToken(const std::string& key, const std::string& if_absent) const {
@@ -48,14 +73,38 @@ std::string TokenizerConfig::GetToken(const std::string& key, const std::string&
   return TokenContent(config.GetRaw(key), config.PathOf(key));
 }
 
+AddedToken TokenizerConfig::GetAddedToken(const std::string& key, const std::string& if_absent,
+                                          bool strip_left) const {
+  AddedToken token = {.content = GetToken(key, if_absent), .strip_left = strip_left};
+  const JsonObject config = object();
+  if (json.contains(key) && json[key].is_null()) token.content.clear();
+  if (config.Has(key) && config.GetRaw(key).is_object()) {
+    const JsonObject entry = config.GetObject(key);
+    token.strip_left = entry.GetBool("lstrip", false);
+    token.strip_right = entry.GetBool("rstrip", false);
+    token.single_word = entry.GetBool("single_word", false);
+  }
+  return token;
+}
+
 std::vector<std::string> TokenizerConfig::GetAdditionalSpecialTokens() const {
-  const std::string key = "additional_special_tokens";
   const JsonObject config = object();
   std::vector<std::string> tokens;
-  if (!config.Has(key)) return tokens;
-  const Json& list = config.GetRaw(key);
-  if (!list.is_array()) throw InputError(config.PathOf(key), ": expected an array of tokens");
-  for (const Json& entry : list) tokens.push_back(TokenContent(entry, config.PathOf(key)));
+  // The second is the newer name; there, tokens may have names of their own.
+  for (const std::string key : {"additional_special_tokens", "extra_special_tokens"}) {
+    if (!config.Has(key)) continue;
+    const Json& list = config.GetRaw(key);
+    const bool named = key == "extra_special_tokens" && list.is_object();
+    if (!list.is_array() && !named) {
+      throw InputError(config.PathOf(key), ": expected an array of tokens");
+    }
+    for (const Json& entry : list) {
+      std::string content = TokenContent(entry, config.PathOf(key));
+      if (std::find(tokens.begin(), tokens.end(), content) == tokens.end()) {
+        tokens.push_back(std::move(content));
+      }
+    }
+  }
   return tokens;
 }
 
@@ -66,27 +115,21 @@ TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory) {
   const JsonObject object = config.object();
   if (const std::filesystem::path model = directory / "config.json"; Exists(model)) {
     const Json json = ReadJsonFile(model);
-    config.model_type = JsonObject(json, model.string()).GetString("model_type", "");
+    const JsonObject fields(json, model.string());
+    config.model_type = fields.GetString("model_type", "");
+    config.model_vocab_size = fields.GetInt("vocab_size", 0, kMaxTokenId, 0);
   }
   if (object.Has("added_tokens_decoder")) {
     const JsonObject decoder = object.GetObject("added_tokens_decoder");
     for (const std::string& key : decoder.Keys()) {
-      const JsonObject entry = decoder.GetObject(key);
-      config.added_tokens.push_back({.content = entry.GetString("content"),
-                                     .id = ParseId(key, object.PathOf("added_tokens_decoder")),
-                                     .strip_left = entry.GetBool("lstrip", false),
-                                     .strip_right = entry.GetBool("rstrip", false),
-                                     .single_word = entry.GetBool("single_word", false),
-                                     .special = entry.GetBool("special", false)});
+      const int64_t id = ParseId(key, object.PathOf("added_tokens_decoder"));
+      config.added_tokens.push_back(ParseAddedToken(decoder.GetObject(key), id));
     }
     return config;
   }
   // The way of older versions: special tokens in a file of their own, which goes first.
   if (const std::filesystem::path map = directory / "special_tokens_map.json"; Exists(map)) {
-    const Json json = ReadJsonFile(map);
-    for (const std::string& key : JsonObject(json, map.string()).Keys()) {
-      config.json[key] = json[key];
-    }
+    AddSpecialTokensMap(ReadJsonFile(map), map.string(), config);
   }
   const std::filesystem::path added_file = directory / "added_tokens.json";
   if (Exists(added_file)) {
@@ -98,6 +141,17 @@ TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory) {
     }
   }
   return config;
+}
+
+void ReadAddedTokensOfPipeline(const std::filesystem::path& directory, TokenizerConfig& config) {
+  const std::filesystem::path file = directory / "tokenizer.json";
+  if (config.object().Has("added_tokens_decoder") || !Exists(file)) return;
+  const Json json = ReadJsonFile(file, kMaxPipelineBytes);
+  const JsonObject object(json, file.string());
+  if (!object.Has("added_tokens")) return;
+  for (const JsonObject& entry : object.GetObjects("added_tokens")) {
+    config.added_tokens.push_back(ParseAddedToken(entry, entry.GetInt("id", 0, kMaxTokenId)));
+  }
 }
 
 }  // namespace moefy::text

@@ -55,7 +55,7 @@ std::string RepairUtf8(std::string_view text, ReplaceInvalid replace) {
     const std::string_view sequence = text.substr(begin, i - begin);
     if (IsValidUtf8(sequence)) {
       out += sequence;
-    } else {
+    } else if (replace != ReplaceInvalid::kByNothing) {
       for (int32_t k = replace == ReplaceInvalid::kEveryByte ? begin : i - 1; k < i; ++k) {
         AppendCodePoint(out, 0xfffd);
       }
@@ -138,6 +138,16 @@ std::string LowerEach(std::string_view text) {
     icu::CaseMap::utf8ToLower("", 0, one, sink, nullptr, status);
     if (U_FAILURE(status)) throw SystemError(0, "ICU: ", u_errorName(status));
   }
+  return out;
+}
+
+std::string LowerText(std::string_view text) {
+  std::string out;
+  icu::StringByteSink<std::string> sink(&out);
+  UErrorCode status = U_ZERO_ERROR;
+  icu::CaseMap::utf8ToLower("", 0, {text.data(), static_cast<int32_t>(text.size())}, sink, nullptr,
+                            status);
+  if (U_FAILURE(status)) throw SystemError(0, "ICU: ", u_errorName(status));
   return out;
 }
 

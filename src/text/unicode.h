@@ -7,8 +7,8 @@
 
 namespace moefy::text {
 
-// Malformed sequences replaced by U+FFFD: one per maximal subpart, or one per byte.
-enum class ReplaceInvalid { kEverySubpart, kEveryByte };
+// Malformed sequences replaced by U+FFFD, one per maximal subpart or one per byte, or left out.
+enum class ReplaceInvalid { kEverySubpart, kEveryByte, kByNothing };
 std::string RepairUtf8(std::string_view text,
                        ReplaceInvalid replace = ReplaceInvalid::kEverySubpart);
 
@@ -28,6 +28,8 @@ std::vector<std::string> SplitOnSpace(std::string_view text);
 
 // str.lower of every character by itself (so that no rule looks at its neighbours).
 std::string LowerEach(std::string_view text);
+// str.lower of the whole text: a capital sigma at the end of a word becomes a final one.
+std::string LowerText(std::string_view text);
 
 std::string ToNfc(std::string_view text);
 std::string ToNfd(std::string_view text);

@@ -26,6 +26,11 @@ void Vocabulary::Add(std::string token, int64_t id) {
   tokens_[index] = std::move(token);
 }
 
+void Vocabulary::AddAgain(std::string token, int64_t id) {
+  ids_.erase(token);
+  Add(std::move(token), id);
+}
+
 std::optional<int64_t> Vocabulary::Find(std::string_view token) const {
   const auto found = ids_.find(token);
   if (found == ids_.end()) return std::nullopt;
@@ -39,7 +44,7 @@ const std::string& Vocabulary::Get(int64_t id) const {
   return *tokens_[static_cast<size_t>(id)];
 }
 
-Vocabulary ParseVocabularyLines(std::string_view text) {
+Vocabulary ParseVocabularyLines(std::string_view text, Repeated repeated) {
   Vocabulary vocabulary;
   if (text.empty()) throw InputError("the vocabulary is empty");
   if (text.ends_with('\n')) text.remove_suffix(1);
@@ -49,11 +54,12 @@ Vocabulary ParseVocabularyLines(std::string_view text) {
     ++line;
     if (token.ends_with('\r')) token.pop_back();
     if (token.empty()) continue;
-    if (const std::optional<int64_t> id = vocabulary.Find(token)) {
+    const std::optional<int64_t> id = vocabulary.Find(token);
+    if (id && repeated == Repeated::kIsRefused) {
       throw InputError("line ", line, ": token ", Quoted(token), " stands on line ", *id + 1,
                        " already");
     }
-    vocabulary.Add(std::move(token), line - 1);
+    vocabulary.AddAgain(std::move(token), line - 1);
   }
   return vocabulary;
 }

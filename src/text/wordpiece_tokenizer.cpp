@@ -21,7 +21,8 @@ constexpr uint64_t kMaxVocabularyBytes = uint64_t{256} << 20;
 class WordPieceTokenizer final : public SegmentTokenizer {
  public:
   WordPieceTokenizer(Vocabulary vocabulary, const TokenizerConfig& config)
-      : vocabulary_(std::make_shared<const Vocabulary>(std::move(vocabulary))) {
+      : SegmentTokenizer(config),
+        vocabulary_(std::make_shared<const Vocabulary>(std::move(vocabulary))) {
     second_type_ = 1;
     const JsonObject object = config.object();
     basic_ = object.GetBool("do_basic_tokenize", true);
@@ -128,7 +129,8 @@ std::unique_ptr<Tokenizer> LoadWordPieceTokenizer(const std::filesystem::path& v
                                                   const TokenizerConfig& config) {
   const std::string bytes = ReadTextFile(vocab_txt, kMaxVocabularyBytes);
   return WithContext(vocab_txt.string(), [&]() -> std::unique_ptr<Tokenizer> {
-    return std::make_unique<WordPieceTokenizer>(ParseVocabularyLines(bytes), config);
+    return std::make_unique<WordPieceTokenizer>(ParseVocabularyLines(bytes, Repeated::kLastCounts),
+                                                config);
   });
 }
 

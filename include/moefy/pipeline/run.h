@@ -22,6 +22,8 @@ struct RunOptions {
   std::string input;
   std::string field = "text";
   std::string task;
+  std::string source_language;
+  std::string target_language;
   std::string out;
   int64_t max_new_tokens = 64;
   double temperature = 0;
@@ -47,6 +49,10 @@ struct RunOptions {
             "array of them; - is stdin");
     v.Field("field", field, "of JSON: the key that holds the text");
     v.Field("task", task, "task file of any kind: inputs are asked as its examples are");
+    v.Field(
+        "source-language", source_language,
+        "of the texts, for models of many languages, as their tokenizer names it: en, eng_Latn");
+    v.Field("target-language", target_language, "to translate into, likewise: fr, fra_Latn, fr_XX");
     v.Field("out", out, "file for the answers, an object a line; for --tensors a safetensors file");
     v.Field("max-new-tokens", max_new_tokens,
             "generation stops after so many; with --task, as the file says");

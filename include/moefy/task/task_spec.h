@@ -53,6 +53,8 @@ struct TaskSpec {
   std::vector<std::string> choices;
   // Of multiple choice whose prompt has {choice}: what follows it, with fields in braces.
   std::string continuation;
+  // Of translation: codes of the model's tokenizer; "": as its configuration says.
+  std::string source_language, target_language;
   int64_t max_tokens = 512;         // per example, special tokens included
   std::string metric = "accuracy";  // by which the kind of task is judged
 

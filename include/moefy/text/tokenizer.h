@@ -31,6 +31,19 @@ struct Encoding {
   std::vector<int64_t> token_type_ids;  // same length; all 0 for families without segments
 };
 
+// What a model translates between, by the codes that its tokenizer has for them: "fr" (M2M100),
+// "fra_Latn" (NLLB), "fr_XX" (mBART), "fra" (Opus-MT). "": what tokenizer_config.json says.
+struct Languages {
+  std::string source;
+  std::string target;
+};
+
+// What a decoder is given, or made to write, before it writes by itself; -1: nothing.
+struct TargetStart {
+  int64_t decoder_start_id = -1;  // its first input
+  int64_t forced_first_id = -1;   // its first output
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -40,10 +53,17 @@ class Tokenizer {
   virtual Encoding EncodePair(std::string_view first, std::string_view second,
                               const EncodeOptions& options = {}) const = 0;
   // What such a model writes, as labels and for scoring; the same as Encode except where source and
-  // target have vocabularies of their own.
+  // target have vocabularies or languages of their own. The token of the target language, where it
+  // is the decoder's first output, is there without special tokens as well: all that follows
+  // depends on it. Throws Error{kUsage} when a language is needed and none was chosen.
   virtual Encoding EncodeTarget(std::string_view text, const EncodeOptions& options = {}) const {
     return Encode(text, options);
   }
+  // Puts the target language into `start`, which holds what the model's configuration says. Throws
+  // Error{kUsage} when a language is needed, none was chosen and `start` has none.
+  virtual void BeginTarget(TargetStart& /*start*/) const {}
+  // The codes that Languages may name; empty: the tokenizer has no tokens for languages.
+  virtual std::vector<std::string> LanguageCodes() const { return {}; }
   // Without skipping, nothing is left out and nothing tidied. With it, special tokens (the unknown
   // token among them) are left out, and spaces before punctuation are removed if the tokenizer's
   // configuration says so. Throws Error{kInput} for an id that no token has.
@@ -58,14 +78,14 @@ class Tokenizer {
   virtual std::optional<int64_t> mask_id() const { return std::nullopt; }
 };
 
-// Loads what lies in `directory`, with tokenizer_config.json's options: spiece.model (T5),
-// tokenizer.model (LLaMA, Mistral), vocab.txt (BERT), vocab.json and merges.txt (GPT-2, OPT,
-// RoBERTa, BART, Qwen2), source_vocab.txt and target_vocab.txt (characters), or else tokenizer.json
-// (any made of the components we have). docs/tokenizers.md tells more. `data_directory` may hold
-// the vocabulary apart from the configuration. Throws Error{kInput}: listing the files looked for,
-// or naming the one at fault.
+// Loads what lies in `directory`, with tokenizer_config.json's options: whichever vocabulary files
+// of docs/tokenizers.md go with its "tokenizer_class" or, where that is not named, with
+// config.json's "model_type". `data_directory` may hold the vocabulary apart from the
+// configuration. Throws Error{kInput}: listing the files looked for, or naming the one at fault;
+// Error{kUsage} for languages that the tokenizer does not have.
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
-                                         const std::filesystem::path& data_directory = {});
+                                         const std::filesystem::path& data_directory = {},
+                                         const Languages& languages = {});
 
 // The files LoadTokenizer reads and others of the kind, to be copied with a checkpoint.
 const std::vector<std::string>& TokenizerFileNames();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "moefy/pipeline/run.h"
+#include "moefy/text/sentencepiece_model.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -164,6 +165,58 @@ TEST(RunText, SaysWhatIsMissing) {
   options.texts = {"x"};
   options.batch_size = 0;
   refuse(ErrorKind::kUsage, {"--batch-size is 0"}, options);
+}
+
+// A pico M2M100 with a token a word, <s> 0, <pad> 1, </s> 2, <unk> 3, w4, ..., w110, and its 100
+// languages.
+std::filesystem::path WithLanguages(const tests::TempDir& dir) {
+  const std::filesystem::path model = dir.Make("m2m");
+  tests::CopyModel(tests::Pico("m2m_100-relu"), model);
+  text::SentencePieceModel pieces;
+  pieces.pieces = {{"<unk>", 0, text::PieceType::kUnknown}};
+  Json vocabulary = {{"<s>", 0}, {"<pad>", 1}, {"</s>", 2}, {"<unk>", 3}};
+  for (int64_t id = 4; id < 111; ++id) {
+    const std::string word = StrCat("\xE2\x96\x81w", id);
+    pieces.pieces.push_back({word, -1});
+    vocabulary[word] = id;
+  }
+  dir.Write("m2m/sentencepiece.bpe.model", text::FormatSentencePieceModel(pieces));
+  dir.Write("m2m/vocab.json", FormatJson(vocabulary));
+  return model;
+}
+
+TEST(RunText, TranslatesIntoTheLanguageThatIsAskedFor) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithLanguages(dir).string();
+  options.texts = {"w5 w6 w7"};
+  options.max_new_tokens = 8;
+  tests::ExpectError(ErrorKind::kUsage, {"100 languages", "target-language", " fr "},
+                     [&] { Answers(options); });
+  options.target_language = "fre";
+  tests::ExpectError(ErrorKind::kUsage, {"target-language: 'fre'", "did you mean 'fr'?"},
+                     [&] { Answers(options); });
+  options.target_language = "fr";
+  const std::vector<Json> french = Answers(options);
+  options.source_language = "de";
+  EXPECT_NE(Answers(options), french);  // the encoder reads another token in front
+  options.source_language.clear();
+  options.target_language = "de";
+  EXPECT_NE(Answers(options), french);
+
+  // A task file may say it, too; the flag goes first.
+  options.target_language.clear();
+  options.task = dir.Write("translate.json", R"({"name": "t", "kind": "generation",
+      "format": "jsonl", "metric": "exact_match", "prompt": "{text}", "max_new_tokens": 8,
+      "splits": {"test": {"file": "x.jsonl", "columns": {"text": "a", "answer": "b"}}},
+      "source_language": "en", "target_language": "fr"})")
+                     .string();
+  EXPECT_EQ(Answers(options)[0]["text"], french[0]["text"]);
+
+  // And so may the model itself: "fr" is the 25th language.
+  options.task.clear();
+  dir.Write("m2m/generation_config.json", R"({"forced_bos_token_id": 135})");
+  EXPECT_EQ(Answers(options), french);
 }
 
 }  // namespace

@@ -53,8 +53,11 @@ TEST(TaskSpec, ReadsTheKeysOfItsKind) {
   const TaskSpec spec = Read(R"({"name": "q", "kind": "extractive_qa", "format": "squad",
       "splits": {"eval": {"file": "q.json"}}, "prompt": "{question} {context}",
       "max_new_tokens": 7, "stop": "\n", "stride": 9, "no_answer": true,
+      "source_language": "eng_Latn", "target_language": "fra_Latn",
       "metric": "exact_match"})");
   EXPECT_EQ(spec.max_new_tokens, 7);
+  EXPECT_EQ(spec.source_language, "eng_Latn");
+  EXPECT_EQ(spec.target_language, "fra_Latn");
   EXPECT_EQ(spec.stop, "\n");
   EXPECT_EQ(spec.stride, 9);
   EXPECT_TRUE(spec.no_answer);

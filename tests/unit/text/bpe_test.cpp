@@ -88,7 +88,8 @@ TEST(ParseMerges, OnePairALine) {
     tests::ExpectError(ErrorKind::kInput, {"line 2", "expected two tokens and a space"},
                        [&] { ParseMerges(bad); });
   }
-  tests::ExpectError(ErrorKind::kInput, {"line 1, byte 3 is 0xff, not valid UTF-8"}, [&] { ParseMerges("a \xff\n"); });
+  tests::ExpectError(ErrorKind::kInput, {"line 1, byte 3 is 0xff, not valid UTF-8"},
+                     [&] { ParseMerges("a \xff\n"); });
 }
 
 TEST(ByteToken, BothWays) {

@@ -350,5 +350,65 @@ TEST(PipelineTokenizer, AnyClassWillDoWithATokenizerJson) {
   EXPECT_EQ(LoadTokenizer(dir.path())->Encode("ab").ids, Ids{1});
 }
 
+// What transformers 5 writes: the file tells all, unless an option is there.
+TEST(PipelineTokenizer, Transformers5) {
+  const Parts parts = {{"model", ByteLevelBpe()},
+                       {"pre_tokenizer", R"({"type": "ByteLevel", "add_prefix_space": false})"},
+                       {"added_tokens", R"([{"id": 20, "content": "<x>", "special": true}])"},
+                       {"post_processor",
+                        R"({"type": "TemplateProcessing",
+           "single": [{"Sequence": {"id": "A", "type_id": 0}},
+                      {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+           "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+           "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}})"}};
+  const auto ids = [&](const char* config) { return Load(parts, config)->Encode("ab<x>").ids; };
+  EXPECT_EQ(ids(R"({"tokenizer_class": "TokenizersBackend", "backend": "tokenizers",
+                    "extra_special_tokens": ["<x>"], "is_local": true})"),
+            (Ids{9, 20, 2}));
+  EXPECT_EQ(ids(R"({"tokenizer_class": "LlamaTokenizer", "backend": "tokenizers",
+                    "bos_token": "<s>", "extra_special_tokens": {"image_token": "<x>"}})"),
+            (Ids{9, 20, 2}));
+  EXPECT_EQ(ids(R"({"tokenizer_class": "LlamaTokenizer", "backend": "tokenizers",
+                    "bos_token": "<s>", "add_bos_token": true})"),
+            (Ids{0, 9, 20}));
+  // As transformers 4 wrote it, the class decides.
+  EXPECT_EQ(ids(R"({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>"})"),
+            (Ids{0, 9, 20}));
+}
+
+TEST(PipelineTokenizer, OptionsOfTheClassGoBeforeTheFile) {
+  const Parts bytes = {{"model", ByteLevelBpe()},
+                       {"pre_tokenizer", R"({"type": "ByteLevel", "add_prefix_space": false})"}};
+  EXPECT_EQ(Load(bytes)->Encode("ab").ids, Ids{9});
+  EXPECT_EQ(Load(bytes, R"({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true})")
+                ->Encode("ab")
+                .ids,
+            Ids{10});
+  const Parts bert = {{"model", WordLevel({"ab", "AB"})},
+                      {"normalizer", R"({"type": "BertNormalizer", "lowercase": true})"}};
+  EXPECT_EQ(Load(bert)->Encode("AB").ids, Ids{1});
+  EXPECT_EQ(Load(bert, R"({"tokenizer_class": "BertTokenizerFast", "do_lower_case": false})")
+                ->Encode("AB")
+                .ids,
+            Ids{2});
+}
+
+TEST(PipelineTokenizer, Languages) {
+  const tests::TempDir dir;
+  dir.Write("tokenizer.json",
+            StrCat("{\"model\": ", ByteLevelBpe(),
+                   R"(, "added_tokens": [{"id": 20, "content": "eng_Latn", "special": true},
+                                         {"id": 21, "content": "fra_Latn", "special": true}]})"));
+  dir.Write(
+      "tokenizer_config.json",
+      R"({"tokenizer_class": "NllbTokenizer", "backend": "tokenizers", "eos_token": "</s>"})");
+  const auto tokenizer = LoadTokenizer(dir.path(), {}, {"", "fra_Latn"});
+  EXPECT_EQ(tokenizer->Encode("ab").ids, (Ids{20, 9, 2}));
+  EXPECT_EQ(tokenizer->EncodeTarget("ab").ids, (Ids{21, 9, 2}));
+  EXPECT_EQ(tokenizer->LanguageCodes(), (std::vector<std::string>{"eng_Latn", "fra_Latn"}));
+  tests::ExpectError(ErrorKind::kUsage, {"target-language", "eng_Latn fra_Latn"},
+                     [&] { LoadTokenizer(dir.path())->EncodeTarget("ab"); });
+}
+
 }  // namespace
 }  // namespace moefy::text

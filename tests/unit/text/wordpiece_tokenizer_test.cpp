@@ -111,11 +111,21 @@ TEST(WordPiece, RefusesBadVocabularies) {
   for (const Bad& bad :
        {Bad{"", "is empty"}, Bad{"[PAD]\n[CLS]\n[SEP]\na\n", "lacks unk_token '[UNK]'"},
         Bad{"a\n", "unk_token '[UNK]', sep_token '[SEP]', pad_token '[PAD]'"},
-        Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\na\n", "line 7: token 'a' stands on line 5"},
         Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", "line 5, byte 1 is 0xff, not valid UTF-8"}}) {
     tests::ExpectError(ErrorKind::kInput, {"vocab.txt", bad.fragment},
                        [&] { Load(bad.vocabulary); });
   }
+}
+
+// As the reference has it: the last of equal lines gives the id, all of them are read back.
+TEST(WordPieceTokenizer, OddLines) {
+  const auto tokenizer = Load("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nfilm\n\u00a0\n\nthe\n");
+  EXPECT_EQ(tokenizer->Encode("the film").ids, (Ids{2, 9, 6, 3}));
+  EXPECT_EQ(tokenizer->Decode({2, 5, 6, 9, 3}), "the film the");
+  EXPECT_EQ(tokenizer->vocab_size(), 10);
+  EXPECT_EQ(tokenizer->Encode("\u00a0").ids, (Ids{2, 3}));  // no text gives white space
+  tests::ExpectError(ErrorKind::kInput, {"token id 8 has no token"},
+                     [&] { tokenizer->Decode({8}); });
 }
 
 }  // namespace
