@@ -35,7 +35,8 @@ struct Encoded {
   std::vector<size_t> input_idxs;
 };
 
-// By `encode(input)`. An input that cannot be encoded costs itself alone; Error{kInput} if none can.
+// By `encode(input)`. An input that cannot be encoded costs itself alone; Error{kInput} if none
+// can.
 template <typename Encode>
 Encoded EncodeAll(const Asked& asked, const Encode& encode) {
   Encoded out;

@@ -23,9 +23,8 @@ text::Encoding EncodeInput(const Asked& asked, const RunInput& input) {
   const text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
   const std::string& first = input.Get("text");
   const auto second = input.fields.find("text_pair");
-  return second == input.fields.end()
-             ? asked.tokenizer.Encode(first, options)
-             : asked.tokenizer.EncodePair(first, second->second, options);
+  return second == input.fields.end() ? asked.tokenizer.Encode(first, options)
+                                      : asked.tokenizer.EncodePair(first, second->second, options);
 }
 
 Encoded EncodeInputs(const Asked& asked) {
