@@ -85,6 +85,8 @@ Family FalconFamily() {
                         {"multi_query", kOtherLayout},
                         {"parallel_attn", kOtherLayout},
                         {"num_ln_in_parallel_attn", kOtherLayout},
+                        {"hidden_act", "this family's key is \"activation\"", "gelu"},
+                        {"activation_function", "this family's key is \"activation\"", "gelu"},
                         {"apply_residual_connection_post_layernorm",
                          "the residual stream would start behind the norm", false}};
   family.read_config = ReadConfig;

@@ -109,6 +109,11 @@ Family GemmaLike(const std::string& name, const std::string& class_name, int64_t
   return family;
 }
 
+void AddUnreadKeys(Family& family) {
+  family.unread_keys.push_back({"hidden_act", "hidden_activation counts"});
+  family.unread_keys.push_back({"cache_implementation", "how keys and values are kept"});
+}
+
 }  // namespace
 
 Family GemmaFamily() {
@@ -125,7 +130,7 @@ Family Gemma2Family() {
   family.source = "recorded outputs of transformers 5.24 (Gemma2ForCausalLM)";
   family.read_config = ReadGemma2;
   family.names = Names;
-  family.unread_keys.push_back({"cache_implementation", "how keys and values are kept"});
+  AddUnreadKeys(family);
   return family;
 }
 
@@ -137,7 +142,7 @@ Family Gemma3Family() {
   family.read_config = ReadGemma3;
   family.names = Names;
   family.unread_keys.push_back({"_sliding_window_pattern", "layer_types says it"});
-  family.unread_keys.push_back({"cache_implementation", "how keys and values are kept"});
+  AddUnreadKeys(family);
   return family;
 }
 

@@ -170,6 +170,8 @@ Family LlamaFamily() {
       "ReluLLaMA";
   family.source = "recorded outputs of transformers 4.44 and 5.24 (LlamaForCausalLM)";
   family.read_config = ReadLlama;
+  family.unread_keys.push_back({"is_llama_config", "says what model_type says"});
+  family.unread_keys.push_back({"rope_interleaved", "neighbours would be rotated", false});
   return family;
 }
 
@@ -192,6 +194,7 @@ Family Qwen2Family() {
   family.source = "recorded outputs of transformers 4.44 and 5.24 (Qwen2ForCausalLM)";
   family.keys.decoder.kv_heads.if_absent = 32;
   family.read_config = ReadQwen2;
+  family.unread_keys.push_back({"use_mrope", "positions would have three parts", false});
   return family;
 }
 
@@ -213,6 +216,7 @@ Family SmolLm3Family() {
   family.keys.decoder.heads.if_absent = 16;
   family.keys.decoder.kv_heads.if_absent = 4;
   family.read_config = ReadSmolLm3;
+  family.unread_keys.push_back({"max_window_layers", "windows follow no_rope_layers here"});
   return family;
 }
 

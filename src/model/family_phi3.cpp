@@ -34,6 +34,11 @@ Family Phi3Family() {
   family.names = Names;
   family.unread_keys.push_back(
       {"original_max_position_embeddings", "of scaled positions, whose own settings count"});
+  for (const char* bias : {"attention_bias", "mlp_bias", "lm_head_bias"}) {
+    family.unread_keys.push_back({bias, "maps would have biases", false});
+  }
+  family.unread_keys.push_back({"full_attn_mod", "layers would see less", 1});
+  family.unread_keys.push_back({"interpolation_factor", "positions would be divided", 1});
   return family;
 }
 

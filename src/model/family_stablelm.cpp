@@ -92,6 +92,15 @@ Family Starcoder2Family() {
   family.keys.decoder.heads.if_absent = 24;
   family.keys.decoder.kv_heads.if_absent = 2;
   family.read_config = ReadStarcoder2;
+  const std::vector<UnreadKey> more = {
+      {"attention_softmax_in_fp32", "everything is computed in F32"},
+      {"scale_attention_softmax_in_fp32", "everything is computed in F32"},
+      {"activation_function", "hidden_act counts"},
+      {"layer_norm_epsilon", "norm_epsilon counts"},
+      {"mlp_type", "FFNs would be gated", "default"},
+      {"norm_type", "norms would be others", "layer_norm"},
+      {"scale_attn_weights", "scores would not be scaled", true}};
+  family.unread_keys.insert(family.unread_keys.end(), more.begin(), more.end());
   family.names = Starcoder2Names;
   return family;
 }

@@ -33,9 +33,13 @@ at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name)
 // another is in use.
 bool IsSuperfluous(const std::string& name, const ModelConfig& config) {
   static const std::vector<std::string> kEndings = {
-      "attn.bias",    "attention.bias",
-      "masked_bias",  "inv_freq",
-      "position_ids", "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
+      "attn.bias",
+      "attention.bias",
+      "masked_bias",
+      "inv_freq",
+      "position_ids",
+      "embed_positions.weights",
+      "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
   if (config.head != Head::kLanguageModel && name.ends_with("lm_head.weight")) return true;
   return std::ranges::any_of(kEndings,
                              [&](const std::string& ending) { return name.ends_with(ending); });

@@ -140,8 +140,10 @@ TEST(TrainedModels, WikiTextCostsSmolLm2WhatIsPublished) {
   for (int64_t window = 0; window < kWindows; ++window) {
     model::ForwardInputs inputs;
     inputs.input_ids = at::tensor(ids, at::kLong).narrow(0, window * kTokens, kTokens).unsqueeze(0);
-    nats += tests::Loss(transformer.Forward(inputs).logits, inputs.input_ids, /*causal=*/true)
-                .item<double>();
+    const at::Tensor loss =
+        tests::Loss(transformer.Forward(inputs).logits, inputs.input_ids, /*causal=*/true);
+    std::printf("window %d: %.5f nats per token\n", static_cast<int>(window), loss.item<double>());
+    nats += loss.item<double>();
   }
   const double perplexity = std::exp(nats / kWindows);
   std::printf("perplexity %.3f\n", perplexity);

@@ -37,5 +37,37 @@ TEST(Ffn, GeluComesInTwoForms) {
   EXPECT_NEAR(Activate(Activation::kSilu, x).item<float>(), 0.731059, 1e-6);
 }
 
+TEST(Ffn, EveryActivationIsWhatItsNameSays) {
+  Activation fat = Activation::kFatRelu;
+  fat.threshold = 0.5;
+  const auto values = [](const Activation& activation) {
+    return Activate(activation, at::tensor({-2.0f, 0.4f, 3.0f, 20.0f}));
+  };
+  const auto expect = [&](const Activation& activation, const std::vector<float>& wanted) {
+    EXPECT_TRUE(at::allclose(values(activation), at::tensor(wanted), 1e-5, 1e-5))
+        << ActivationName(activation) << ": " << values(activation);
+  };
+  expect(Activation::kRelu, {0, 0.4f, 3, 20});
+  expect(Activation::kRelu2, {0, 0.16f, 9, 400});
+  expect(Activation::kRelu6, {0, 0.4f, 3, 6});
+  expect(fat, {0, 0, 3, 20});
+  expect(Activation::kLeakyRelu, {-0.02f, 0.4f, 3, 20});
+  expect(Activation::kGelu, {-0.0455003f, 0.2621687f, 2.9959502f, 20});
+  expect(Activation::kGelu10, {-0.0455003f, 0.2621687f, 2.9959502f, 10});
+  expect(Activation::kQuickGelu, {-0.0643418f, 0.2655669f, 2.9819386f, 20});
+  expect(Activation::kMish, {-0.2525015f, 0.2890305f, 2.9865350f, 20});
+}
+
+TEST(Ffn, TheActivationMayBeOnBothProducts) {
+  FfnWeights ffn;
+  ffn.w_gate = at::tensor({1.0f, 1.0f}).view({2, 1});
+  ffn.w_in = at::tensor({-2.0f, 3.0f}).view({2, 1});
+  ffn.w_out = at::ones({2, 1});
+  const at::Tensor x = at::ones({1, 1});
+  EXPECT_TRUE(at::equal(NeuronActivations(ffn, x), at::tensor({-2.0f, 3.0f}).view({1, 2})));
+  ffn.activation.on_both = true;
+  EXPECT_TRUE(at::equal(NeuronActivations(ffn, x), at::tensor({0.0f, 3.0f}).view({1, 2})));
+}
+
 }  // namespace
 }  // namespace moefy::model

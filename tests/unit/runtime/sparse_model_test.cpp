@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "moefy/model/generation.h"
+#include "support/random_model.h"
 #include "support/route_fixtures.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -36,10 +37,10 @@ model::ForwardInputs Inputs(const model::ModelConfig& config) {
   return inputs;
 }
 
-double LogitsError(const std::string& name, WeightFormat format) {
+double LogitsError(const std::filesystem::path& checkpoint, WeightFormat format) {
   const at::NoGradGuard no_grad;
   const tests::TempDir dir;
-  tests::SplitInto(tests::Pico(name), dir.path() / "moe", 2);
+  tests::SplitInto(checkpoint, dir.path() / "moe", 2);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(dir.path() / "moe");
   model::Transformer dense = model::LoadTransformer(moe.weights());
   SparseModel sparse(moe, 0, format);
@@ -54,16 +55,39 @@ double LogitsError(const std::string& name, WeightFormat format) {
 TEST(SparseModel, WithAllExpertsIsTheDenseModel) {
   for (const char* name : kModels) {
     SCOPED_TRACE(name);
-    EXPECT_LT(LogitsError(name, WeightFormat::kF32), tests::kSparseVersusDense);
+    EXPECT_LT(LogitsError(tests::Pico(name), WeightFormat::kF32), tests::kSparseVersusDense);
   }
+}
+
+// Also the activations that make zeros, with a gate and without, and fused pairs.
+TEST(SparseModel, SoAreDecodersWithoutACommittedModel) {
+  for (const Json& config : tests::NewDecoders()) {
+    SCOPED_TRACE(config.dump());
+    const tests::TempDir dir;
+    tests::WriteRandomModel(config, dir.path());
+    EXPECT_LT(LogitsError(dir.path(), WeightFormat::kF32), tests::kSparseVersusDense);
+  }
+}
+
+TEST(SparseModel, RoutesFusedPairs) {
+  const at::NoGradGuard no_grad;
+  const tests::TempDir dense, dir;
+  tests::WriteRandomModel(tests::SmallDecoder("phi3", "Phi3ForCausalLM"), dense.path());
+  const split::MoeCheckpoint moe = tests::SplitAndRoute(dense.path(), dir, 10, {.epochs = 1});
+  SparseModel sparse(moe);
+  sparse.Install("mlp", 0.3);
+  const at::Tensor logits = sparse.transformer().Forward(Inputs(moe.config())).logits;
+  EXPECT_TRUE(logits.isfinite().all().item<bool>());
+  EXPECT_GT(sparse.Counters().expert_flops, 0);
+  EXPECT_LT(sparse.Counters().expert_flops, 0.5 * sparse.DenseFlops());
 }
 
 TEST(SparseModel, NarrowWeightsMoveLogitsALittle) {
   for (const char* name : kModels) {
     SCOPED_TRACE(name);
-    EXPECT_LT(LogitsError(name, WeightFormat::kF16), tests::kF16Logits);
-    EXPECT_LT(LogitsError(name, WeightFormat::kBf16), tests::kBf16Logits);
-    const double int8 = LogitsError(name, WeightFormat::kInt8);
+    EXPECT_LT(LogitsError(tests::Pico(name), WeightFormat::kF16), tests::kF16Logits);
+    EXPECT_LT(LogitsError(tests::Pico(name), WeightFormat::kBf16), tests::kBf16Logits);
+    const double int8 = LogitsError(tests::Pico(name), WeightFormat::kInt8);
     EXPECT_LT(int8, tests::kInt8Logits);
     EXPECT_GT(int8, tests::kSparseVersusDense) << "INT8 is not in use";
   }
