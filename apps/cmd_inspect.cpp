@@ -28,6 +28,7 @@ std::string Describe(const pipeline::Inspection& inspection) {
   std::string out;
   out += StrCat("family        ", config.family, ", width ", config.hidden, ", ",
                 Join(stacks, " + "), "\n");
+  out += StrCat("head          ", inspection.head, "\n");
   out +=
       StrCat("FFNs          ", inspection.ffns.size(), " of ", Join(neurons, " and "), " neurons, ",
              model::ActivationName(config.activation), config.gated ? ", gated" : "", "\n");

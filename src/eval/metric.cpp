@@ -45,6 +45,14 @@ std::vector<Ratio> Nats(const Example&, const Answer& answer) {
   return units;
 }
 
+std::vector<Ratio> TokensRight(const Example&, const Answer& answer) {
+  std::vector<Ratio> units;
+  for (size_t i = 0; i < answer.targets.size(); ++i) {
+    units.push_back({answer.likeliest[i] == answer.targets[i] ? 1.0 : 0.0});
+  }
+  return units;
+}
+
 struct Row {
   std::vector<TaskKind> kinds;
   Metric metric;
@@ -63,7 +71,10 @@ const std::vector<Row>& Rows() {
       {{kGeneration}, {"rouge_l", true, false, Scored<task::RougeL>}},
       {{kGeneration}, {"character_error_rate", true, false, CharacterErrors, true}},
       {{kLanguageModelling}, {"perplexity", false, true, Nats, true}},
-      {{kLanguageModelling}, {"nats_per_token", false, false, Nats, true}},
+      {{kMaskedLanguageModelling}, {"pseudo_perplexity", false, true, Nats, true}},
+      {{kMaskedLanguageModelling}, {"accuracy", true, false, TokensRight}},
+      {{kLanguageModelling, kMaskedLanguageModelling},
+       {"nats_per_token", false, false, Nats, true}},
   };
   return kRows;
 }

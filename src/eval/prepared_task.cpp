@@ -55,6 +55,8 @@ constexpr Row kRows[] = {
     {TaskKind::kCompletion, "completion", Head::kLanguageModel, PrepareCompletion},
     {TaskKind::kLanguageModelling, "language modelling", Head::kLanguageModel,
      PrepareCausalLanguage},
+    {TaskKind::kMaskedLanguageModelling, "masked language modelling", Head::kMaskedLanguageModel,
+     PrepareMasked},
 };
 
 const char* HeadName(Head head) {
@@ -78,10 +80,16 @@ const char* HeadName(Head head) {
 // What the head reads must be in the task file.
 void CheckSpec(const task::TaskSpec& spec, const model::ModelConfig& config) {
   if (config.head == Head::kLanguageModel) {
-    if (spec.prompt.empty() && spec.kind != TaskKind::kLanguageModelling) {
+    if (spec.prompt.empty() && !IsOnlyText(spec.kind)) {
       throw InputError("task ", Quoted(spec.name), " has no prompt, which a ", config.family,
                        " model needs; add \"prompt\" to the task file");
     }
+  } else if (config.is_regression() || config.is_multi_label()) {
+    throw InputError("task ", Quoted(spec.name), " asks which one of its labels is right; the ",
+                     "model's head gives ",
+                     config.is_regression() ? "values (a regression)"
+                                            : "every label a share of its own (problem_type "
+                                              "multi_label_classification)");
   } else if (config.head == Head::kQuestionAnswering && spec.inputs.size() != 2) {
     throw InputError("task ", Quoted(spec.name), " has ", spec.inputs.size(),
                      " inputs; a question answering head reads two, the question and the context");

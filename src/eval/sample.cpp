@@ -22,7 +22,7 @@ Json SampleToJson(const task::TaskSpec& spec, const EvaluationRow& row, size_t e
       scores[LabelName(spec, i)] = answer.scores[0][i].item<double>();
     }
     json["scores"] = scores;
-  } else if (spec.kind == task::TaskKind::kLanguageModelling) {
+  } else if (task::IsOnlyText(spec.kind)) {
     json["tokens"] = answer.nats.size();
     json["nats"] = std::accumulate(answer.nats.begin(), answer.nats.end(), 0.0);
   } else {

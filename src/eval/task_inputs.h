@@ -29,6 +29,7 @@ std::unique_ptr<PreparedTask> PrepareGeneration(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareSpans(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareCompletion(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareLanguageModelling(const TaskInputs& inputs);
+std::unique_ptr<PreparedTask> PrepareMasked(const TaskInputs& inputs);
 
 // "task 'sst2', example 3", for messages.
 std::string ExampleName(const task::TaskSpec& spec, size_t example_idx);

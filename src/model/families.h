@@ -25,6 +25,7 @@ Family GptNeoXFamily();
 Family GraniteFamily();
 Family LlamaFamily();
 Family M2M100Family();
+Family MBartFamily();
 Family MarianFamily();
 Family MistralFamily();
 Family ModernBertFamily();

@@ -1,6 +1,6 @@
-// BART, M2M100 (also NLLB), Marian and Pegasus: encoder-decoders of one layout that differ in norms
-// and positions. Source: Hugging Face transformers 4.44, the configuration and modeling files of
-// each, checked against recorded outputs in tests/parity.
+// BART, mBART, M2M100 (also NLLB), Marian and Pegasus: encoder-decoders of one layout that differ
+// in norms and positions. Source: Hugging Face transformers 4.44, the configuration and modeling
+// files of each, checked against recorded outputs in tests/parity.
 #include <cmath>
 
 #include "model/families.h"
@@ -39,6 +39,13 @@ void ReadBart(const JsonObject& json, ModelConfig& config) {
   config.position = PositionKind::kLearned;
   config.position_offset = kBartOffset;
   config.max_positions += kBartOffset;
+}
+
+// The layout of BART, pre-norm; checked against the reference's code, not its outputs.
+void ReadMBart(const JsonObject& json, ModelConfig& config) {
+  ReadBart(json, config);
+  config.norm_place = NormPlace::kPre;
+  config.final_norm = true;
 }
 
 void ReadM2M100(const JsonObject& json, ModelConfig& config) {
@@ -146,6 +153,22 @@ Family BartFamily() {
   family.description = "encoder-decoder, post-norm, learned positions";
   family.source = "recorded outputs of transformers 4.44 (BartForConditionalGeneration)";
   family.read_config = ReadBart;
+  family.names = BartNames;
+  return family;
+}
+
+Family MBartFamily() {
+  Family family = Common("mbart", "MBart", 50265, 1024, 12);
+  family.description = "as BART, pre-norm (also mBART-50)";
+  family.source =
+      "the reference's code (modeling_mbart.py), computed in numpy; no recorded outputs";
+  for (const char* key : {"normalize_before", "add_final_layer_norm", "normalize_embedding"}) {
+    family.unread_keys.push_back({key, "norms would be elsewhere", true});
+  }
+  family.unread_keys.push_back({"static_position_embeddings", "positions would differ", false});
+  family.unread_keys.push_back({"add_bias_logits", "nothing reads it"});
+  family.unread_keys.push_back({"extra_pos_embeddings", "nothing reads it"});
+  family.read_config = ReadMBart;
   family.names = BartNames;
   return family;
 }

@@ -36,6 +36,26 @@ void CountTensors(const io::Checkpoint& checkpoint, Inspection& out) {
   }
 }
 
+std::string HeadName(const model::ModelConfig& config) {
+  switch (config.head) {
+    case model::Head::kSequenceClassification:
+      return config.is_regression()    ? "regression"
+             : config.is_multi_label() ? StrCat(config.num_labels, " labels, each by itself")
+                                       : StrCat("classification, ", config.num_labels, " labels");
+    case model::Head::kQuestionAnswering:
+      return "question answering";
+    case model::Head::kLanguageModel:
+      return "language model";
+    case model::Head::kMaskedLanguageModel:
+      return "masked language model";
+    case model::Head::kTokenClassification:
+      return StrCat("token classification, ", config.num_labels, " labels");
+    case model::Head::kNone:
+      break;
+  }
+  return "none: texts as vectors";
+}
+
 Inspection ListTensors(const io::Checkpoint& checkpoint, const std::filesystem::path& path) {
   Inspection out;
   out.path = path;
@@ -66,6 +86,7 @@ Inspection Inspect(const std::filesystem::path& path) {
   out.path = path;
   out.config = model::ReadModelConfig(checkpoint, &out.warnings);
   model::CheckParameters(checkpoint, out.config, &out.warnings);
+  out.head = HeadName(out.config);
   out.ffns = model::FfnSpecs(out.config);
   CountTensors(checkpoint, out);
   for (const model::FfnSpec& spec : out.ffns) {
@@ -119,6 +140,7 @@ Json InspectionToJson(const Inspection& inspection) {
   }
   return {{"path", inspection.path.string()},
           {"family", config.family},
+          {"head", inspection.head},
           {"activation", model::ActivationName(config.activation)},
           {"gated", config.gated},
           {"hidden", config.hidden},

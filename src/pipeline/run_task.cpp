@@ -68,6 +68,7 @@ Json ToJson(const task::TaskSpec& spec, const task::Example& example, const eval
       return {{"text", answer.text}};
     case TaskKind::kCompletion:
     case TaskKind::kLanguageModelling:
+    case TaskKind::kMaskedLanguageModelling:
       break;
   }
   return PerplexityAnswer(answer.nats);

@@ -70,7 +70,7 @@ Student OpenStudent(const FinetuneOptions& options, const task::TaskSpec& spec,
   const bool possible = head && model::CanHaveNewHead(json);
   if (options.new_head && !possible) {
     throw UsageError(
-        "--new-head makes heads of encoders (BERT, RoBERTa, DistilBERT) for classification and "
+        "--new-head makes heads of encoders (BERT and its kin) for classification and "
         "question answering; ",
         file, " and the task ", Quoted(spec.name), " are not of these");
   }

@@ -25,7 +25,7 @@ TrainingData CutText(const task::Dataset& dataset) {
 TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t held_out) {
   RequireOption(held_out >= 1, "held-out", held_out, "at least 1");
   const auto total = static_cast<int64_t>(dataset.examples.size());
-  if (spec.kind == task::TaskKind::kLanguageModelling && total == 1) return CutText(dataset);
+  if (task::IsOnlyText(spec.kind) && total == 1) return CutText(dataset);
   const int64_t count = std::min(held_out, total / 10);
   if (count < 1) {
     throw InputError(dataset.file, " has ", total,

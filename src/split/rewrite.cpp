@@ -101,6 +101,14 @@ Json Manifest(const io::Checkpoint& dense, const std::string& fingerprint,
           {"warnings", warnings}};
 }
 
+// How sentence-transformers names the folders of what comes after a model: "1_Pooling".
+bool IsModule(const fs::path& path) {
+  const std::string name = path.filename().string();
+  std::error_code ignored;
+  return name.size() > 2 && name[0] >= '0' && name[0] <= '9' && name[1] == '_' &&
+         fs::is_regular_file(path / kConfig, ignored);
+}
+
 // Lets the caller, who began the step, hear how far it is, and not that a step inside it began.
 class WithinStep final : public Progress {
  public:
@@ -163,6 +171,11 @@ std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::pat
     if (fs::is_symlink(path, ignored) && !fs::exists(path, ignored)) {
       if (name.starts_with(".") || IsWeights(name)) continue;
       File::Open(path);  // which says where the link leads
+    }
+    if (IsModule(path)) {
+      fs::create_directory(directory / name, ignored);
+      CopyFile(path / kConfig, directory / name / kConfig);
+      continue;
     }
     if (name == kConfig || name.starts_with(".") || name.starts_with("moefy.") || IsWeights(name) ||
         !fs::is_regular_file(path, ignored)) {

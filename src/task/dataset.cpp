@@ -171,7 +171,7 @@ Dataset ReadDataset(const TaskSpec& spec, const std::string& split_name,
   const std::string text = ReadTextFile(dataset.file, kMaxFileBytes);
   dataset.examples = WithContext(
       dataset.file.string(), [&] { return ReadExamples(spec, split, dataset.file, text, limit); });
-  if (spec.kind == TaskKind::kLanguageModelling) dataset.max_windows = limit;
+  if (IsOnlyText(spec.kind)) dataset.max_windows = limit;
   return dataset;
 }
 

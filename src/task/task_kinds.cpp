@@ -20,6 +20,11 @@ const std::vector<KindRow>& Kinds() {
        {"perplexity", "nats_per_token"},
        "",
        false},
+      {TaskKind::kMaskedLanguageModelling,
+       "masked_language_modelling",
+       {"pseudo_perplexity", "accuracy", "nats_per_token"},
+       "",
+       false},
   };
   return kKinds;
 }
@@ -34,6 +39,7 @@ const std::vector<KindKeyRow>& KindKeys() {
       {"stop", {kExtractiveQa, kGeneration}},
       {"stride", {kExtractiveQa, kLanguageModelling}},
       {"no_answer", {kExtractiveQa}},
+      {"mask_every", {kMaskedLanguageModelling}},
   };
   return kKeys;
 }

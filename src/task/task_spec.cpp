@@ -87,7 +87,7 @@ void CheckColumns(const TaskSpec& spec, const DataSplit& split, const std::strin
   }
   std::vector<std::string> needed = {GetKind(spec.kind).answer};
   if (spec.kind == TaskKind::kExtractiveQa) needed.emplace_back("context");
-  if (spec.kind == TaskKind::kLanguageModelling) needed.emplace_back("text");
+  if (IsOnlyText(spec.kind)) needed.emplace_back("text");
   for (const std::string& field : needed) {
     if (!field.empty() && !split.columns.contains(field)) {
       problems.push_back(StrCat(where, "columns has no field ", Quoted(field)));
@@ -148,9 +148,10 @@ void CheckTemplate(const TaskSpec& spec, const std::string& key, const std::stri
 }
 
 void CheckInputs(const TaskSpec& spec, Problems& problems) {
-  if (spec.kind == TaskKind::kLanguageModelling) {
+  if (IsOnlyText(spec.kind)) {
     if (!spec.inputs.empty() || !spec.prompt.empty()) {
-      problems.push_back("language_modelling takes the text as it is: no inputs, no prompt");
+      problems.push_back(
+          StrCat(GetKind(spec.kind).name, " takes the text as it is: no inputs, no prompt"));
     }
     return;
   }
@@ -279,6 +280,7 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
   spec.stop = object.GetString("stop", "");
   spec.stride = object.GetInt("stride", 1, kMaxTokens, 0);
   spec.no_answer = object.GetBool("no_answer", false);
+  spec.mask_every = object.GetInt("mask_every", 2, kMaxTokens, 0);
   object.RefuseUnknownKeys();
 
   if (spec.name.empty()) problems.push_back("name is ''");
@@ -291,7 +293,8 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
     problems.push_back(
         StrCat("metric is ", Quoted(spec.metric), "; expected one of ", Join(kind.metrics)));
   }
-  if (!format.is_table && kind.kind != format.kind) {
+  const bool both_text = IsOnlyText(kind.kind) && IsOnlyText(format.kind);
+  if (!format.is_table && kind.kind != format.kind && !both_text) {
     problems.push_back(StrCat("format ", format.name, " does not hold a task of kind ", kind.name));
   }
   if (!spec.header.empty() && format.format != DataFormat::kTsv &&

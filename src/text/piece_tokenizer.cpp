@@ -40,6 +40,9 @@ class PieceTokenizer final : public SegmentTokenizer {
     }
     unknown_id_ = Get("unk_token", config);
     pad_id_ = Get("pad_token", config);
+    if (const AddedToken* mask = added_.FindContent(config.GetToken("mask_token", MaskContent()))) {
+      mask_id_ = mask->id;
+    }
     // An encoder's end token ends no generated text.
     if (convention_.around != Around::kBert) eos_id_ = Get("eos_token", config);
     SetTemplate(config);
@@ -144,7 +147,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     const LanguageConvention* languages = FindLanguageConvention(config);
     if (languages) AddLanguages(config, *languages);
     if (convention_.mask_after_pieces) {
-      mask_id_ = vocab_size_;
+      reserved_mask_id_ = vocab_size_;
       // NLLB counts neither its languages nor the mask among the vocabulary proper.
       if (convention_.tokenizer_class != "NllbTokenizer") base_vocab_size_ = vocab_size_ + 1;
     }
@@ -191,7 +194,7 @@ class PieceTokenizer final : public SegmentTokenizer {
         continue;
       }
       const std::optional<int64_t> id = FindId(token.content);
-      token.id = id ? *id : mask && mask_id_ >= 0 ? mask_id_ : vocab_size_;
+      token.id = id ? *id : mask && reserved_mask_id_ >= 0 ? reserved_mask_id_ : vocab_size_;
       joined_ids_.insert(token.id);
       AddToken(std::move(token));
     }
@@ -242,6 +245,14 @@ class PieceTokenizer final : public SegmentTokenizer {
   }
 
   // The id of the token that the configuration, or else the convention, names under `key`.
+  // The convention's; "" where it has none.
+  std::string MaskContent() const {
+    for (const NamedToken& named : convention_.tokens) {
+      if (std::string_view(named.key) == "mask_token") return named.content;
+    }
+    return "";
+  }
+
   int64_t Get(std::string_view key, const TokenizerConfig& config) const {
     for (const NamedToken& named : convention_.tokens) {
       if (key != named.key) continue;
@@ -293,7 +304,7 @@ class PieceTokenizer final : public SegmentTokenizer {
   SentencePiece pieces_;
   std::optional<Vocabulary> vocabulary_;  // vocab.json's
   int64_t offset_ = 0;                    // of the pieces' ids
-  int64_t mask_id_ = -1;                  // reserved for the mask token; -1: none
+  int64_t reserved_mask_id_ = -1;         // reserved for the mask token; -1: none
   int64_t unknown_id_ = 0;
   AlbertOptions albert_;
   bool lower_case_ = false;

@@ -332,6 +332,10 @@ TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
                      const std::filesystem::path& state, IfExists if_other, Progress& progress) {
   CheckOptions(options);
   MOEFY_CHECK(!setup.sequences.empty() && !setup.ffn_ratios.empty());
+  if (setup.config.head == model::Head::kMaskedLanguageModel) {
+    throw InputError("the model fills masks, which nothing here trains; for a task with labels or ",
+                     "spans `moefy finetune --new-head` gives it a head");
+  }
   if (setup.config.is_regression()) {
     throw InputError(
         "the classification head has one output (a regression), which nothing here "

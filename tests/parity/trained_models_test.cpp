@@ -10,6 +10,7 @@
 #include "moefy/base/output.h"
 #include "moefy/base/strings.h"
 #include "moefy/model/generation.h"
+#include "moefy/model/pooling.h"
 #include "moefy/task/answers.h"
 #include "moefy/task/metrics.h"
 #include "moefy/text/tokenizer.h"
@@ -122,6 +123,50 @@ TEST(TrainedModels, StoriesCostWhatIsPublished) {
   }
   EXPECT_EQ(tokens, 1804);
   EXPECT_NEAR(nats / static_cast<double>(tokens), 1.2664, 5e-5);
+}
+
+// As the model's card computes it: mean of the tokens, norm 1. The numbers are those of the same sums
+// in numpy, F64; the first ones and the product are also what its library publishes.
+TEST(TrainedModels, MiniLmGivesTheEmbeddingsOfSentenceTransformers) {
+  const fs::path models = tests::PretrainedModels();
+  if (models.empty()) GTEST_SKIP() << "MOEFY_MODELS is not set";
+  const fs::path directory = models / "all-minilm-l6-v2";
+  if (!fs::exists(directory)) GTEST_SKIP() << "no " << directory;
+  const at::NoGradGuard no_grad;
+  model::Transformer transformer = model::LoadTransformer(io::Checkpoint::Open(directory));
+  const auto tokenizer = text::LoadTokenizer(directory);
+  const model::TextEmbedding embedding = model::ReadTextEmbedding(directory);
+  EXPECT_EQ(embedding.max_tokens, 256);
+  const auto embed = [&](const std::string& text) {
+    model::ForwardInputs inputs;
+    inputs.input_ids = at::tensor(tokenizer->Encode(text).ids, at::kLong).unsqueeze(0);
+    return model::EmbedTexts(embedding, transformer.Forward(inputs).last_hidden_state, {})[0];
+  };
+  struct Row {
+    const char* text;
+    std::vector<double> first;
+    double last;
+  };
+  for (const Row& row :
+       {Row{"The cat sits outside",
+            {0.139191, 0.003029, 0.047015, 0.039574, -0.047999, -0.006812},
+            0.0636209},
+        Row{"A man is playing guitar",
+            {0.022661, -0.001389, -0.005613, -0.067022, -0.155601, -0.002702},
+            -0.0282607},
+        Row{"The new movie is awesome",
+            {-0.100443, -0.077393, -0.001374, -0.048461, 0.004557, -0.052317},
+            0.0220547}}) {
+    const at::Tensor vector = embed(row.text);
+    ASSERT_EQ(vector.numel(), 384);
+    for (size_t i = 0; i < row.first.size(); ++i) {
+      EXPECT_NEAR(vector[static_cast<int64_t>(i)].item<double>(), row.first[i], 2e-6) << row.text;
+    }
+    EXPECT_NEAR(vector[383].item<double>(), row.last, 2e-6) << row.text;
+  }
+  EXPECT_NEAR(
+      embed("The cat sits outside").dot(embed("The dog plays in the garden")).item<double>(),
+      0.283755, 2e-6);
 }
 
 TEST(TrainedModels, WikiTextCostsSmolLm2WhatIsPublished) {

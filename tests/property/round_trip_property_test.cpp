@@ -39,6 +39,35 @@ TEST_P(RoundTrip, IsBitForBit) {
   }
 }
 
+// What a model gives, whatever its head.
+at::Tensor OutputOf(const std::filesystem::path& directory) {
+  const at::NoGradGuard no_grad;
+  model::ForwardInputs inputs;
+  inputs.input_ids = at::arange(20, at::kLong).view({2, 10});
+  const model::ForwardOutputs outputs =
+      model::LoadTransformer(io::Checkpoint::Open(directory)).Forward(inputs);
+  return outputs.logits.defined() ? outputs.logits : outputs.last_hidden_state;
+}
+
+// Of any head, of FFNs that several layers share (ALBERT) and of fused pairs (ModernBERT).
+TEST(RoundTripOfEncoders, IsBitForBitAndComputesTheSame) {
+  for (const Json& config : tests::NewEncoders()) {
+    SCOPED_TRACE(config.dump());
+    const tests::TempDir temp;
+    const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
+    tests::WriteRandomModel(config, dense);
+    tests::SplitInto(dense, temp.path() / "moe", 8, "random", 3);
+    const MoeCheckpoint opened = MoeCheckpoint::Open(temp.path() / "moe");
+    const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense), opened);
+    EXPECT_TRUE(report.ok) << Join(report.problems, "\n");
+    EXPECT_TRUE(at::allclose(OutputOf(dense), OutputOf(temp.path() / "moe"), 1e-4, 1e-5));
+    EXPECT_NE(tests::FileBytes(dense / "model.safetensors"),
+              tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
+    MergeMoe(opened, merged);
+    EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
+  }
+}
+
 TEST(RoundTripOfFusedPairs, IsBitForBitAndComputesTheSame) {
   const at::NoGradGuard no_grad;
   const tests::TempDir temp;

@@ -83,6 +83,69 @@ inline std::vector<Json> NewDecoders() {
   };
 }
 
+// An encoder of small sizes, in BERT's spelling of keys.
+inline Json SmallEncoder(const std::string& model_type, const std::string& class_name,
+                         const Json& more = Json::object()) {
+  Json config = {{"model_type", model_type}, {"architectures", {class_name}},
+                 {"vocab_size", 97},         {"hidden_size", 24},
+                 {"intermediate_size", 40},  {"num_hidden_layers", 4},
+                 {"num_attention_heads", 4}, {"max_position_embeddings", 40},
+                 {"layer_norm_eps", 1e-5},   {"pad_token_id", 0}};
+  config.update(more);
+  return config;
+}
+
+// Those that have no committed pico model, and heads that none of these has.
+inline std::vector<Json> NewEncoders() {
+  return {
+      SmallEncoder("bert", "BertModel"),
+      SmallEncoder("bert", "BertForMaskedLM"),
+      SmallEncoder("bert", "BertForTokenClassification", {{"num_labels", 5}}),
+      SmallEncoder("roberta", "RobertaForMaskedLM", {{"pad_token_id", 1}}),
+      SmallEncoder("electra", "ElectraForMaskedLM", {{"embedding_size", 16}}),
+      SmallEncoder("albert", "AlbertModel", {{"embedding_size", 16}, {"num_hidden_groups", 2}}),
+      SmallEncoder("deberta-v2", "DebertaV2ForMaskedLM",
+                   {{"relative_attention", true},
+                    {"position_biased_input", false},
+                    {"share_att_key", true},
+                    {"pos_att_type", "p2c|c2p"},
+                    {"position_buckets", 8},
+                    {"norm_rel_ebd", "layer_norm"}}),
+      SmallEncoder("modernbert", "ModernBertForTokenClassification", {{"local_attention", 8}}),
+  };
+}
+
+// Models of text to text that have no committed pico model.
+inline std::vector<Json> NewTextToText() {
+  const Json t5 = {{"vocab_size", 97},
+                   {"d_model", 24},
+                   {"d_kv", 6},
+                   {"d_ff", 40},
+                   {"num_heads", 4},
+                   {"num_layers", 2},
+                   {"pad_token_id", 0},
+                   {"decoder_start_token_id", 0},
+                   {"relative_attention_num_buckets", 8},
+                   {"relative_attention_max_distance", 12}};
+  Json umt5 = {{"model_type", "umt5"}, {"architectures", {"UMT5ForConditionalGeneration"}}};
+  umt5.update(t5);
+  Json mt5 = {{"model_type", "mt5"}, {"architectures", {"MT5ForConditionalGeneration"}}};
+  mt5.update(t5);
+  const Json mbart = {{"model_type", "mbart"},
+                      {"architectures", {"MBartForConditionalGeneration"}},
+                      {"vocab_size", 97},
+                      {"d_model", 24},
+                      {"encoder_layers", 2},
+                      {"decoder_layers", 2},
+                      {"encoder_attention_heads", 4},
+                      {"decoder_attention_heads", 4},
+                      {"encoder_ffn_dim", 40},
+                      {"decoder_ffn_dim", 36},
+                      {"max_position_embeddings", 40},
+                      {"scale_embedding", true}};
+  return {umt5, mt5, mbart};
+}
+
 // What WriteTensors() wrote, or any F32 file, by name.
 inline model::TensorMap ReadTensors(const std::filesystem::path& directory) {
   const io::Checkpoint checkpoint = io::Checkpoint::Open(directory);

@@ -34,7 +34,8 @@ struct Answer {
   // Language modelling and completion, per token: -log p of the right one, and the likeliest one.
   std::vector<double> nats;
   std::vector<int64_t> likeliest;
-  bool all_likeliest = false;  // of completion: every right token is the likeliest
+  std::vector<int64_t> targets;  // of masked language modelling: the right ones
+  bool all_likeliest = false;    // of completion: every right token is the likeliest
 };
 
 class PreparedTask {

@@ -29,6 +29,7 @@ struct Inspection {
   bool has_config = true;
   std::vector<io::TensorInfo> tensors;
   model::ModelConfig config;
+  std::string head;  // "masked language model", "none"; ...
   int64_t num_tensors = 0;
   int64_t num_files = 0;
   uint64_t num_parameters = 0;

@@ -11,13 +11,19 @@
 namespace moefy::task {
 
 enum class TaskKind {
-  kClassification,     // of one text or a pair of them
-  kMultipleChoice,     // which of a question's choices is right
-  kExtractiveQa,       // the answer is a stretch of the context
-  kGeneration,         // the answer is any text
-  kCompletion,         // how likely the answer is after the prompt
-  kLanguageModelling,  // there is only text
+  kClassification,           // of one text or a pair of them
+  kMultipleChoice,           // which of a question's choices is right
+  kExtractiveQa,             // the answer is a stretch of the context
+  kGeneration,               // the answer is any text
+  kCompletion,               // how likely the answer is after the prompt
+  kLanguageModelling,        // there is only text, which is predicted from its beginning
+  kMaskedLanguageModelling,  // there is only text, of which some tokens are hidden
 };
+
+// The examples of such a kind have a text and nothing else.
+inline bool IsOnlyText(TaskKind kind) {
+  return kind == TaskKind::kLanguageModelling || kind == TaskKind::kMaskedLanguageModelling;
+}
 
 enum class DataFormat { kTsv, kCsv, kJsonl, kSquad, kRace, kDream, kMctest, kText };
 
@@ -65,6 +71,7 @@ struct TaskSpec {
   std::string stop;                // a generated answer ends before it; "": at the end token only
   int64_t stride = 0;              // tokens from one window to the next; 0: windows do not overlap
   bool no_answer = false;          // question answering: "" may be the answer
+  int64_t mask_every = 0;          // so many tokens apart are hidden together; 0: each alone
 
   std::filesystem::path directory;  // where the task file lies: the default data directory
 

@@ -93,7 +93,9 @@ TEST(TokenStep, EveryFamilysLogitsAreThoseOfTheTensors) {
 }
 
 TEST(TokenStep, SoAreThoseOfFamiliesWithoutACommittedModel) {
-  for (const Json& config : tests::NewDecoders()) {
+  std::vector<Json> configs = tests::NewDecoders();
+  for (const Json& config : tests::NewTextToText()) configs.push_back(config);
+  for (const Json& config : configs) {
     SCOPED_TRACE(config.dump());
     const tests::TempDir dir;
     tests::WriteRandomModel(config, dir.path());

@@ -4,6 +4,7 @@
 #include "moefy/pipeline/run.h"
 #include "moefy/text/sentencepiece_model.h"
 #include "support/expect_error.h"
+#include "support/random_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 
@@ -113,6 +114,87 @@ TEST(RunText, ClassifiesWithTheModelsOwnLabels) {
   options.texts = {"ab cd"};
   EXPECT_NEAR(Answers(options)[0]["scores"]["LABEL_0"].get<double>(),
               answers[0]["scores"]["LABEL_0"].get<double>(), 1e-6);
+}
+
+// The pico classifier's encoder under another head, of random weights where it has none.
+std::filesystem::path WithHead(const tests::TempDir& dir, const Json& changes) {
+  const std::filesystem::path model = WithLetters(dir, "bert-cls-gelu", 211);
+  Json config = ReadJsonFile(model / "config.json");
+  for (const auto& [key, value] : changes.items()) config[key] = value;
+  model::TensorMap tensors = tests::RandomParameters(config);
+  tests::WriteModel(config, tensors, model);
+  return model;
+}
+
+TEST(RunText, SeveralLabelsAtOnceHaveASigmoidEach) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithHead(dir, {{"problem_type", "multi_label_classification"}}).string();
+  options.texts = {"ab cd"};
+  const Json answer = Answers(options)[0];
+  EXPECT_FALSE(answer.contains("label"));
+  std::vector<std::string> held;
+  for (const auto& [name, share] : answer.at("scores").items()) {
+    EXPECT_GT(share.get<double>(), 0);
+    EXPECT_LT(share.get<double>(), 1);
+    if (share.get<double>() >= 0.5) held.push_back(name);
+  }
+  EXPECT_EQ(answer.at("scores").size(), 5u);
+  EXPECT_EQ(answer.at("labels").get<std::vector<std::string>>(), held);
+}
+
+TEST(RunText, MasksAreFilled) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithHead(dir, {{"architectures", {"BertForMaskedLM"}}}).string();
+  options.texts = {"a [MASK] c [MASK]"};
+  const Json answer = Answers(options)[0];
+  ASSERT_EQ(answer.at("masks").size(), 2u);
+  const Json& candidates = answer["masks"][1]["candidates"];
+  ASSERT_EQ(candidates.size(), 5u);
+  EXPECT_GE(candidates[0]["share"].get<double>(), candidates[1]["share"].get<double>());
+  EXPECT_EQ(answer["text"].get<std::string>().find("[MASK]"), std::string::npos);
+  options.top_k = 2;
+  EXPECT_EQ(Answers(options)[0]["masks"][0]["candidates"].size(), 2u);
+  options.texts = {"a b c"};
+  tests::ExpectError(ErrorKind::kInput, {"no mask", "[MASK]"}, [&] { Answers(options); });
+}
+
+TEST(RunText, EveryTokenOfATextHasALabel) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithHead(dir, {{"architectures", {"BertForTokenClassification"}},
+                                 {"id2label", {{"0", "O"}, {"1", "B"}, {"2", "I"}}}})
+                      .string();
+  options.texts = {"ab c"};
+  const Json answer = Answers(options)[0];
+  ASSERT_EQ(answer.at("tokens").size(), 3u);  // a, ##b, c
+  EXPECT_EQ(answer["tokens"][0]["token"], "a");
+  EXPECT_EQ(answer["tokens"][2]["token"], "c");
+}
+
+TEST(RunText, EncodersWithoutAHeadGiveVectors) {
+  const tests::TempDir dir;
+  RunOptions options;
+  const std::filesystem::path model = WithHead(dir, {{"architectures", {"BertModel"}}});
+  options.model = model.string();
+  options.texts = {"ab c", "d"};
+  const std::vector<Json> mean = Answers(options);
+  ASSERT_EQ(mean[0].at("embedding").size(), 48u);
+  EXPECT_NE(mean[0], mean[1]);
+  // Alone or in company: the same vector.
+  options.texts = {"d"};
+  const auto alone = Answers(options)[0]["embedding"].get<std::vector<float>>();
+  const auto in_company = mean[1]["embedding"].get<std::vector<float>>();
+  for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(alone[i], in_company[i], 1e-5);
+  std::filesystem::create_directory(model / "1_Pooling");
+  dir.Write("bert-cls-gelu/modules.json",
+            R"([{"type": "a.Transformer", "path": ""}, {"type": "a.Pooling", "path": "1_Pooling"},)"
+            R"({"type": "a.Normalize", "path": "2_Normalize"}])");
+  dir.Write("bert-cls-gelu/1_Pooling/config.json", R"({"pooling_mode_cls_token": true})");
+  double square = 0;
+  for (const float x : Answers(options)[0]["embedding"].get<std::vector<float>>()) square += x * x;
+  EXPECT_NEAR(square, 1, 1e-5);
 }
 
 TEST(RunText, AnswersAreCutOutOfTheContextAsWritten) {
