@@ -8,7 +8,7 @@ class LabelTask final : public PreparedTask {
  public:
   explicit LabelTask(const TaskInputs& inputs)
       : inputs_(inputs),
-        reader_(inputs.spec, inputs.config, inputs.tokenizer),
+        reader_(inputs_.spec, inputs_.config, inputs_.tokenizer),
         encodings_(reader_.Encode(inputs.dataset)),
         batches_(MakeBatches(encodings_, inputs.config, inputs.tokenizer.pad_id())) {}
 

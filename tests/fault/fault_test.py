@@ -257,7 +257,8 @@ class Moments(unittest.TestCase):
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.05)
-        self.assertEqual(process.wait(timeout=60), 130)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
         self.assertEqual(list(self.dir.iterdir()), [])
 
     def test_nohup_is_respected(self):
@@ -271,8 +272,8 @@ class Moments(unittest.TestCase):
 
     def test_an_input_cut_short_while_it_is_mapped(self):
         model = self.model()
-        # The first write is config.json's: no weights have been permuted yet.
-        process = self.hold("write:1:stop", "split", model, "--experts", 4, "--out", "out")
+        # Where room for the weights is set aside, none of them has been read.
+        process = self.hold("reserve:1:stop", "split", model, "--experts", 4, "--out", "out")
         os.truncate(model / "model.safetensors", 5000)
         code, errors = self.let_go(process)
         self.assertEqual(code, 4, errors)
