@@ -188,10 +188,12 @@ class PieceTokenizer final : public SegmentTokenizer {
       if (token.content.empty()) continue;
       if (const AddedToken* known = added_.FindContent(token.content)) {
         joined_ids_.insert(known->id);
+        AddSpecialToken(token.content, std::nullopt);
         continue;
       }
       const std::optional<int64_t> id = FindId(token.content);
-      token.id = id ? *id : mask && mask_id_ >= 0 ? mask_id_ : vocab_size_;
+      const bool reserved = mask && mask_id_ >= 0 && !added_.FindId(mask_id_);
+      token.id = id ? *id : reserved ? mask_id_ : vocab_size_;
       joined_ids_.insert(token.id);
       AddToken(std::move(token));
     }
