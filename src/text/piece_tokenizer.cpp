@@ -69,8 +69,9 @@ class PieceTokenizer final : public SegmentTokenizer {
   std::string IdToToken(int64_t id) const override {
     if (vocabulary_) return vocabulary_->Get(id);
     const int64_t piece = id - offset_;
-    if (piece < 0 || piece >= pieces_.num_pieces())
+    if (piece < 0 || piece >= pieces_.num_pieces()) {
       throw InputError("token id ", id, " has no token");
+    }
     return pieces_.IdToPiece(piece);
   }
 
@@ -144,7 +145,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     const LanguageConvention* languages = FindLanguageConvention(config);
     if (languages) AddLanguages(config, *languages);
     if (convention_.mask_after_pieces) {
-      mask_id_ = vocab_size_;
+      reserved_mask_id_ = vocab_size_;
       // NLLB counts neither its languages nor the mask among the vocabulary proper.
       if (convention_.tokenizer_class != "NllbTokenizer") base_vocab_size_ = vocab_size_ + 1;
     }
@@ -188,13 +189,15 @@ class PieceTokenizer final : public SegmentTokenizer {
       if (token.content.empty()) continue;
       if (const AddedToken* known = added_.FindContent(token.content)) {
         joined_ids_.insert(known->id);
+        if (mask) mask_id_ = known->id;
         AddSpecialToken(token.content, std::nullopt);
         continue;
       }
       const std::optional<int64_t> id = FindId(token.content);
-      const bool reserved = mask && mask_id_ >= 0 && !added_.FindId(mask_id_);
-      token.id = id ? *id : reserved ? mask_id_ : vocab_size_;
+      const bool reserved = mask && reserved_mask_id_ >= 0 && !added_.FindId(reserved_mask_id_);
+      token.id = id ? *id : reserved ? reserved_mask_id_ : vocab_size_;
       joined_ids_.insert(token.id);
+      if (mask) mask_id_ = token.id;
       AddToken(std::move(token));
     }
   }
@@ -295,7 +298,7 @@ class PieceTokenizer final : public SegmentTokenizer {
   SentencePiece pieces_;
   std::optional<Vocabulary> vocabulary_;  // vocab.json's
   int64_t offset_ = 0;                    // of the pieces' ids
-  int64_t mask_id_ = -1;                  // reserved for the mask token; -1: none
+  int64_t reserved_mask_id_ = -1;         // for the mask token; -1: none
   int64_t unknown_id_ = 0;
   AlbertOptions albert_;
   bool lower_case_ = false;
