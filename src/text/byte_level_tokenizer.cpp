@@ -127,6 +127,8 @@ class ByteLevelTokenizer final : public SegmentTokenizer {
       AddToken({.content = content,
                 .id = vocabulary_->Find(content).value_or(vocab_size_),
                 .strip_left = strip_left});
+    } else {
+      AddSpecialToken(content, std::nullopt);
     }
     return added_.FindContent(content)->id;
   }

@@ -72,8 +72,9 @@ class PieceTokenizer final : public SegmentTokenizer {
   std::string IdToToken(int64_t id) const override {
     if (vocabulary_) return vocabulary_->Get(id);
     const int64_t piece = id - offset_;
-    if (piece < 0 || piece >= pieces_.num_pieces())
+    if (piece < 0 || piece >= pieces_.num_pieces()) {
       throw InputError("token id ", id, " has no token");
+    }
     return pieces_.IdToPiece(piece);
   }
 
@@ -191,11 +192,15 @@ class PieceTokenizer final : public SegmentTokenizer {
       if (token.content.empty()) continue;
       if (const AddedToken* known = added_.FindContent(token.content)) {
         joined_ids_.insert(known->id);
+        if (mask) mask_id_ = known->id;
+        AddSpecialToken(token.content, std::nullopt);
         continue;
       }
       const std::optional<int64_t> id = FindId(token.content);
-      token.id = id ? *id : mask && reserved_mask_id_ >= 0 ? reserved_mask_id_ : vocab_size_;
+      const bool reserved = mask && reserved_mask_id_ >= 0 && !added_.FindId(reserved_mask_id_);
+      token.id = id ? *id : reserved ? reserved_mask_id_ : vocab_size_;
       joined_ids_.insert(token.id);
+      if (mask) mask_id_ = token.id;
       AddToken(std::move(token));
     }
   }
@@ -304,7 +309,7 @@ class PieceTokenizer final : public SegmentTokenizer {
   SentencePiece pieces_;
   std::optional<Vocabulary> vocabulary_;  // vocab.json's
   int64_t offset_ = 0;                    // of the pieces' ids
-  int64_t reserved_mask_id_ = -1;         // reserved for the mask token; -1: none
+  int64_t reserved_mask_id_ = -1;         // for the mask token; -1: none
   int64_t unknown_id_ = 0;
   AlbertOptions albert_;
   bool lower_case_ = false;

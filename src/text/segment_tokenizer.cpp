@@ -59,7 +59,13 @@ std::string CleanUpSpaces(std::string text) {
 }
 
 void SegmentTokenizer::AddSpecialToken(const std::string& content, std::optional<int64_t> base_id) {
-  if (added_.FindContent(content)) return;
+  if (const AddedToken* known = added_.FindContent(content)) {
+    // Files list tokens as added without saying that they are special.
+    AddedToken token = *known;
+    token.special = true;
+    added_.Add(std::move(token));
+    return;
+  }
   AddToken({.content = content, .id = base_id.value_or(vocab_size_)});
 }
 

@@ -416,6 +416,23 @@ TEST(PieceTokenizer, TokensThatAreMissing) {
                      });
 }
 
+TEST(PieceTokenizer, MaskTokens) {
+  struct Masked {
+    const char* tokenizer_class;
+    const char* file;
+    SentencePieceModel model;
+    int64_t id;
+  };
+  for (const Masked& masked : {Masked{"XLMRobertaTokenizer", kBpeModel, Fairseq(), 22},
+                               Masked{"CamembertTokenizer", kBpeModel, Fairseq(), 25},
+                               Masked{"AlbertTokenizer", "spiece.model", AlbertPieces(), 4},
+                               Masked{"DebertaV2Tokenizer", "spm.model", DebertaPieces(), 22}}) {
+    const auto tokenizer = Load(StrCat(R"({"tokenizer_class": ")", masked.tokenizer_class, "\"}"),
+                                masked.file, masked.model);
+    EXPECT_EQ(tokenizer->mask_id(), masked.id) << masked.tokenizer_class;
+  }
+}
+
 // Where tokenizer_config.json lists no added tokens, tokenizer.json's count.
 TEST(PieceTokenizer, AddedTokensOfTokenizerJson) {
   const tests::TempDir dir;
