@@ -427,8 +427,8 @@ at::Tensor Transformer::ForwardHidden(const ForwardInputs& inputs, const StateSi
 }
 
 at::Tensor Transformer::Logits(const at::Tensor& hidden) const {
-  MOEFY_CHECK(impl_->config.head == Head::kLanguageModel);
-  return impl_->Logits(hidden.to(impl_->device)).to(hidden.device());
+  MOEFY_CHECK(impl_->output.defined());
+  return impl_->Logits(impl_->Transform(hidden.to(impl_->device))).to(hidden.device());
 }
 
 void Transformer::LogitsInBlocks(const at::Tensor& hidden, const LogitsSink& use) const {
