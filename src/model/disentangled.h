@@ -5,6 +5,8 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
+
 #include "model/layers.h"
 #include "moefy/model/config.h"
 
@@ -14,11 +16,11 @@ namespace moefy::model {
 // near, logarithmically so up to `max_distance`. 0 of those: always itself.
 int64_t LogarithmicBucket(int64_t relative, int64_t num_buckets, int64_t max_distance);
 
-// What positions add to the scores of self-attention, [batch, heads, queries, keys]: products of
-// queries with the keys of relative positions, and of keys with their queries, made by the same
-// maps from `positions` [2 * buckets, hidden]. `states` has the queries too.
-at::Tensor DisentangledBias(const ModelConfig& config, const Attention& attention,
-                            const at::Tensor& positions, const KeysValues& states,
-                            const Packing& packing);
+// What positions add to the scores of self-attention, as ScoreBias::of_layer: products of queries
+// with the keys of relative positions, and of keys with their queries, made by the same maps from
+// `positions` [2 * buckets, hidden]. `states` has the queries too.
+std::function<at::Tensor(int64_t first, int64_t count)> DisentangledBias(
+    const ModelConfig& config, const Attention& attention, const at::Tensor& positions,
+    const KeysValues& states, const Packing& packing);
 
 }  // namespace moefy::model

@@ -68,7 +68,7 @@ namespace {
 at::Tensor NormHeads(const Norm& norm, QkNorm kind, int64_t num_heads, const at::Tensor& x) {
   if (!norm.defined()) return x;
   if (kind == QkNorm::kAll) return norm(x);
-  return norm(x.reshape({x.size(0), num_heads, -1})).flatten(1);
+  return norm(x.reshape({x.size(0), num_heads, x.size(1) / num_heads})).flatten(1);
 }
 
 // Scores, which may be changed in place where nothing is differentiated.
@@ -81,7 +81,9 @@ at::Tensor CapScores(const at::Tensor& scores, double cap) {
 
 at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotation& rotation) {
   if (!rotation.cos.defined()) return packed;
-  return Rotate(packed.view({packed.size(0), num_heads, -1}), rotation).flatten(1);
+  // No -1 for the last: of no rows LibTorch could not tell it.
+  return Rotate(packed.view({packed.size(0), num_heads, packed.size(1) / num_heads}), rotation)
+      .flatten(1);
 }
 
 // q [batch, heads, tokens, head_dim], `memory` and `bias` as Attention takes them -> [batch,

@@ -29,7 +29,7 @@ at::Tensor ScoreBias::Rows(int64_t first, int64_t count) const {
     bias = AddBias(bias, RelativeBias(layer_relative, first_query + first, count, num_keys, !causal,
                                       max_distance));
   }
-  return of_layer.defined() ? AddBias(bias, of_layer.narrow(2, first, count)) : bias;
+  return of_layer ? AddBias(bias, of_layer(first, count)) : bias;
 }
 
 void ScoreBias::Keep(int64_t batch, int64_t heads, int64_t queries) {

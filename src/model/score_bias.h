@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 
 namespace moefy::model {
 
@@ -25,7 +26,8 @@ struct ScoreBias {
   at::Tensor whole = {};  // of all queries, once Keep has been called
   // Of one layer alone, beside `whole`:
   at::Tensor layer_relative = {};  // as `relative`
-  at::Tensor of_layer = {};        // [1 or batch, heads, queries, keys]
+  // [1 or batch, heads, count, keys] of `count` queries from `first` on; null: nothing
+  std::function<at::Tensor(int64_t first, int64_t count)> of_layer = nullptr;
 
   // [1 or batch, 1 or heads, 1 or count, keys] of the queries from `first` on; undefined: nothing
   // is to be added.

@@ -53,13 +53,14 @@ Encoded EncodeAll(const Asked& asked, const Encode& encode) {
   return out;
 }
 
-// Runs all encodings in batches; `answer` gets the outputs, an input's row of them and the index of
-// its encoding, and returns what goes out.
-template <typename Answer>
-void ForEachOutput(const Asked& asked, const Encoded& encoded, const Answer& answer) {
+// Runs all encodings in batches by `run`, from a batch's inputs to outputs of any kind; `answer`
+// gets the outputs, an input's row of them and the index of its encoding, and returns what goes
+// out.
+template <typename Run, typename Answer>
+void ForEachRun(const Asked& asked, const Encoded& encoded, const Run& run, const Answer& answer) {
   for (const eval::Batch& batch :
        eval::MakeBatches(encoded.encodings, asked.config(), asked.tokenizer.pad_id())) {
-    const model::ForwardOutputs outputs = asked.model.Forward(batch.inputs);
+    const auto outputs = run(batch.inputs);
     for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
       const auto idx = static_cast<size_t>(batch.example_idxs[row]);
       const size_t input_idx = encoded.input_idxs[idx];
@@ -69,6 +70,14 @@ void ForEachOutput(const Asked& asked, const Encoded& encoded, const Answer& ans
     }
     asked.progress.Advance(batch.example_idxs.size());
   }
+}
+
+// The same by the whole model, its head included.
+template <typename Answer>
+void ForEachOutput(const Asked& asked, const Encoded& encoded, const Answer& answer) {
+  ForEachRun(
+      asked, encoded,
+      [&](const model::ForwardInputs& inputs) { return asked.model.Forward(inputs); }, answer);
 }
 
 }  // namespace moefy::pipeline

@@ -118,19 +118,28 @@ void FillMasks(const Asked& asked, int64_t num_candidates) {
     throw InputError("no mask to fill in it; write ", Quoted(TokenText(asked, mask)),
                      " where a token is to be guessed");
   });
-  const auto fill = [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
-    std::vector<int64_t> ids = encoded.encodings[idx].ids;
-    Json masks = Json::array();
+  const auto run = [&](const model::ForwardInputs& inputs) {
+    return asked.model.ForwardHidden(inputs);
+  };
+  // Logits of the masks alone: those of all tokens would take more memory than all else.
+  const auto fill = [&](const at::Tensor& hidden, int64_t row, size_t idx) {
+    std::vector<int64_t> ids = encoded.encodings[idx].ids, columns;
     for (size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] != mask) continue;
-      const Json candidates =
-          Candidates(asked, outputs.logits[row][static_cast<int64_t>(i)], num_candidates);
-      ids[i] = candidates[0]["id"].get<int64_t>();
-      masks.push_back({{"candidates", candidates}});
+      if (ids[i] == mask) columns.push_back(static_cast<int64_t>(i));
     }
+    Json masks = Json::array();
+    asked.model.LogitsInBlocks(
+        hidden[row].index_select(0, at::tensor(columns, at::kLong)),
+        [&](int64_t, const at::Tensor& logits) {
+          for (int64_t i = 0; i < logits.size(0); ++i) {
+            const Json candidates = Candidates(asked, logits[i], num_candidates);
+            ids[static_cast<size_t>(columns[masks.size()])] = candidates[0]["id"].get<int64_t>();
+            masks.push_back({{"candidates", candidates}});
+          }
+        });
     return Json{{"text", asked.tokenizer.Decode(ids)}, {"masks", masks}};
   };
-  ForEachOutput(asked, encoded, fill);
+  ForEachRun(asked, encoded, run, fill);
 }
 
 void EmbedInputs(const Asked& asked, const model::TextEmbedding& embedding) {

@@ -105,6 +105,24 @@ TEST(Transformer, BadInputsAreRefused) {
   ExpectError(ErrorKind::kInput, {"input_ids", "empty"}, [&] { bert.Forward(text); });
 }
 
+// Nothing but padding: no row is computed, whatever the family does to rows.
+TEST(Transformer, ATextOfPaddingAloneGivesNothing) {
+  const at::NoGradGuard no_grad;
+  for (const char* pico : {"bert-cls-gelu", "falcon-7b-like-mqa", "gemma-mqa", "gpt2-relu-ninner",
+                           "llama-llama3-rope-scaling", "t5-relu-tied"}) {
+    SCOPED_TRACE(pico);
+    Transformer model = LoadPico(pico);
+    ForwardInputs inputs;
+    inputs.input_ids = Ids({5, 6, 7});
+    inputs.attention_mask = at::zeros({1, 3}, at::kLong);
+    if (model.config().architecture == Architecture::kEncoderDecoder) {
+      inputs.decoder_input_ids = Ids({0, 5});
+      inputs.decoder_attention_mask = at::zeros({1, 2}, at::kLong);
+    }
+    EXPECT_TRUE(model.Forward(inputs).logits.isfinite().all().item<bool>());
+  }
+}
+
 TEST(Transformer, EveryMissingTensorIsReportedAtOnce) {
   const io::Checkpoint checkpoint =
       io::Checkpoint::Open(tests::TestData() / "pico" / "t5-relu-tied");
