@@ -6,6 +6,7 @@
 #include <set>
 
 #include "moefy/base/strings.h"
+#include "moefy/model/transformer.h"
 #include "support/random_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
