@@ -5,6 +5,7 @@
 
 #include "model/disentangled.h"
 #include "moefy/model/family.h"
+#include "moefy/model/transformer.h"
 #include "support/random_model.h"
 #include "support/temp_dir.h"
 

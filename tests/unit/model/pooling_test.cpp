@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "moefy/base/json.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 
