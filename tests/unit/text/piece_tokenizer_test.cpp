@@ -416,6 +416,16 @@ TEST(PieceTokenizer, TokensThatAreMissing) {
                      });
 }
 
+TEST(PieceTokenizer, HolesOfVocabJson) {
+  const tests::TempDir dir;
+  dir.Write(kBpeModel, FormatSentencePieceModel(Fairseq()));
+  dir.Write("tokenizer_config.json", R"({"tokenizer_class": "M2M100Tokenizer"})");
+  dir.Write("vocab.json", R"({"</s>": 0, "<unk>": 1, "<s>": 3, "<pad>": 200})");
+  const auto tokenizer = LoadTokenizer(dir.path());
+  EXPECT_EQ(tokenizer->Decode({2, 1}, false), "<unk><unk>");
+  EXPECT_EQ(tokenizer->pad_id(), 200);
+}
+
 TEST(PieceTokenizer, MaskTokens) {
   struct Masked {
     const char* tokenizer_class;
