@@ -114,11 +114,11 @@ LanguageSet::LanguageSet(const LanguageConvention& convention, const TokenizerCo
       ids_.emplace_back(code, *id);
   }
   if (empty()) return;
-  source_id_ = Choose("source-language", config.languages.source, "src_lang", config);
+  source_id_ = Choose("--source-language", config.languages.source, "src_lang", config);
   for (const auto& [code, id] : ids_) {
     if (!source_id_ && code == convention.default_source) source_id_ = id;
   }
-  target_id_ = Choose("target-language", config.languages.target, "tgt_lang", config);
+  target_id_ = Choose("--target-language", config.languages.target, "tgt_lang", config);
   target_is_chosen_ = !config.languages.target.empty();
 }
 
@@ -142,7 +142,7 @@ std::vector<std::string> LanguageSet::Codes() const {
 }
 
 TokenTemplate LanguageSet::Source(int64_t eos_id) const {
-  if (!source_id_) throw MissingLanguage("source-language", Codes());
+  if (!source_id_) throw MissingLanguage("--source-language", Codes());
   TokenTemplate out =
       source_last_ ? AroundEach({}, {eos_id, *source_id_}) : AroundEach({*source_id_}, {eos_id});
   // A pair is one text to such a model.
@@ -170,7 +170,7 @@ void LanguageSet::Begin(TargetStart& start) const {
 }
 
 int64_t LanguageSet::RequireTarget() const {
-  if (!target_id_) throw MissingLanguage("target-language", Codes());
+  if (!target_id_) throw MissingLanguage("--target-language", Codes());
   return *target_id_;
 }
 

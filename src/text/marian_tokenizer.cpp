@@ -78,7 +78,7 @@ class MarianTokenizer final : public SegmentTokenizer {
       ids.push_back(*source_.vocabulary->Find(code_));
     } else if (code_.empty() && !has_code && codes_.size() > 1) {
       // Without it the model would choose by itself.
-      throw MissingLanguage("target-language, or a text that begins like '>>" + codes_[0] + "<<'",
+      throw MissingLanguage("--target-language, or a text that begins like '>>" + codes_[0] + "<<'",
                             codes_);
     }
     AppendIds(text, source_, ids);
@@ -135,12 +135,12 @@ class MarianTokenizer final : public SegmentTokenizer {
     const auto& [source, target] = config.languages;
     if (codes_.empty()) return;
     if (!source.empty()) {
-      throw UsageError("source-language is ", Quoted(source),
+      throw UsageError("--source-language is ", Quoted(source),
                        "; this tokenizer tells only the target language");
     }
     if (target.empty()) return;
     if (std::find(codes_.begin(), codes_.end(), target) == codes_.end()) {
-      throw UsageError("target-language: ", NotALanguage(target, codes_));
+      throw UsageError("--target-language: ", NotALanguage(target, codes_));
     }
     code_ = StrCat(kBefore, target, kAfter);
   }

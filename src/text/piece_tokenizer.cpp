@@ -70,7 +70,10 @@ class PieceTokenizer final : public SegmentTokenizer {
   }
 
   std::string IdToToken(int64_t id) const override {
-    if (vocabulary_) return vocabulary_->Get(id);
+    if (vocabulary_) {  // may have holes
+      const std::optional<std::string>& token = vocabulary_->tokens()[static_cast<size_t>(id)];
+      return token ? *token : added_.FindId(unknown_id_)->content;
+    }
     const int64_t piece = id - offset_;
     if (piece < 0 || piece >= pieces_.num_pieces()) {
       throw InputError("token id ", id, " has no token");

@@ -85,7 +85,7 @@ void CheckLanguages(const Tokenizer& tokenizer, const Languages& languages) {
   if (!tokenizer.LanguageCodes().empty()) return;
   const bool target = !languages.target.empty();
   if (!target && languages.source.empty()) return;
-  throw UsageError(target ? "target-language" : "source-language", " is ",
+  throw UsageError(target ? "--target-language" : "--source-language", " is ",
                    Quoted(target ? languages.target : languages.source),
                    ", but the model's tokenizer has no tokens for languages");
 }
