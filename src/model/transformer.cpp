@@ -257,16 +257,10 @@ struct Transformer::Impl {
   }
 
   void CheckLength(int64_t tokens) const {
-    // Attention's time grows with the square: of more, nobody would see the end.
-    constexpr int64_t kMaxTokens = int64_t{1} << 18;
     const int64_t positions = config.max_positions - config.position_offset;
     if (config.position == PositionKind::kLearned && tokens > positions) {
       throw InputError("the input is ", tokens, " tokens long; this model has ", positions,
                        " positions");
-    }
-    if (tokens > kMaxTokens) {
-      throw InputError("the input is ", tokens, " tokens long; at most ", kMaxTokens,
-                       " are run at once");
     }
   }
 

@@ -16,11 +16,9 @@ using tests::PeakTensorBytes;
 
 constexpr int64_t kVocab = 256000;
 
-// A pico model's shape with other sizes, and random weights.
-model::Transformer MakeModel(const std::string& pico, const Json& changes) {
-  Json json = ReadJsonFile(tests::Pico(pico) / "config.json");
-  json.update(changes);
-  const model::ModelConfig config = model::ParseModelConfig(json, pico);
+// Random weights of such a shape.
+model::Transformer MakeModel(const Json& json) {
+  const model::ModelConfig config = model::ParseModelConfig(json, "config.json");
   model::TensorMap parameters;
   for (const model::ExpectedTensor& want : model::ExpectedTensors(config)) {
     at::Tensor tensor = at::empty(want.shape);
@@ -28,6 +26,13 @@ model::Transformer MakeModel(const std::string& pico, const Json& changes) {
                        want.shape.size() == 1 ? tensor.fill_(1) : tensor.normal_(0, 0.3));
   }
   return {config, parameters};
+}
+
+// A pico model's shape with other sizes.
+model::Transformer MakeModel(const std::string& pico, const Json& changes) {
+  Json json = ReadJsonFile(tests::Pico(pico) / "config.json");
+  json.update(changes);
+  return MakeModel(json);
 }
 
 model::Transformer LargeVocabulary() {
@@ -157,22 +162,50 @@ TEST(Memory, AttentionOfALongTextIsComputedInBlocks) {
   }
 }
 
-// An encoder sees padding, and T5's relative positions on both sides.
-TEST(Memory, BlocksOfAnEncoderGiveWhatTheWholeGives) {
-  const at::NoGradGuard no_grad;
-  model::Transformer model = MakeModel("t5-relu-tied", {{"num_heads", 4}});
-  model::ForwardInputs alone;
-  alone.input_ids = at::arange(3000, at::kLong).remainder(190).add(5).unsqueeze(0);
-  alone.decoder_input_ids = at::full({1, 1}, 3, at::kLong);
-  // Beside a longer text there are 4 x 2 x 4,000^2 scores: computed in two blocks.
-  model::ForwardInputs both;
+// The output for a text alone, in one block, and beside a longer one, in two.
+void ExpectBlocksGiveWhatTheWholeGives(model::Transformer model) {
+  const bool decodes = model.config().decoder.num_layers > 0;
+  model::ForwardInputs alone, both;
+  alone.input_ids = at::arange(3000, at::kLong).remainder(120).add(5).unsqueeze(0);
+  // 4 heads x 2 texts x 4,000^2 scores.
   both.input_ids = at::full({2, 4000}, 7, at::kLong);
   both.input_ids[0].narrow(0, 0, 3000).copy_(alone.input_ids[0]);
   both.attention_mask = at::ones({2, 4000}, at::kLong);
   both.attention_mask[0].narrow(0, 3000, 1000).fill_(0);
-  both.decoder_input_ids = at::full({2, 1}, 3, at::kLong);
+  if (decodes) {
+    alone.decoder_input_ids = at::full({1, 1}, 3, at::kLong);
+    both.decoder_input_ids = at::full({2, 1}, 3, at::kLong);
+  }
   EXPECT_TRUE(
       at::allclose(model.Forward(alone).logits[0], model.Forward(both).logits[0], 1e-3, 1e-3));
+}
+
+// An encoder sees padding, and relative positions on both sides.
+TEST(Memory, BlocksOfAnEncoderGiveWhatTheWholeGives) {
+  const at::NoGradGuard no_grad;
+  ExpectBlocksGiveWhatTheWholeGives(MakeModel("t5-relu-tied", {{"num_heads", 4}}));
+  ExpectBlocksGiveWhatTheWholeGives(
+      MakeModel({{"architectures", {"DebertaV2ForSequenceClassification"}},
+                 {"model_type", "deberta-v2"},
+                 {"vocab_size", 131},
+                 {"hidden_size", 40},
+                 {"intermediate_size", 84},
+                 {"num_hidden_layers", 2},
+                 {"num_attention_heads", 4},
+                 {"max_position_embeddings", 5000},
+                 {"max_relative_positions", -1},
+                 {"position_buckets", 6},
+                 {"relative_attention", true},
+                 {"position_biased_input", false},
+                 {"share_att_key", true},
+                 {"pos_att_type", {"p2c", "c2p"}},
+                 {"norm_rel_ebd", "layer_norm"},
+                 {"layer_norm_eps", 1e-7},
+                 {"type_vocab_size", 0},
+                 {"pooler_hidden_size", 40},
+                 {"pooler_hidden_act", "gelu"},
+                 {"hidden_act", "gelu"},
+                 {"pad_token_id", 0}}));
 }
 
 }  // namespace
