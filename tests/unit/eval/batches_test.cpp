@@ -24,6 +24,7 @@ model::ModelConfig T5() {
   config.architecture = model::Architecture::kEncoderDecoder;
   config.head = model::Head::kLanguageModel;
   config.decoder_start_id = 0;
+  config.vocab_size = config.input_vocab_size = 100;
   return config;
 }
 
@@ -33,6 +34,7 @@ model::ModelConfig BertClassifier(int64_t num_labels) {
   config.head = model::Head::kSequenceClassification;
   config.num_labels = num_labels;
   config.num_token_types = 2;
+  config.vocab_size = config.input_vocab_size = 100;
   return config;
 }
 
