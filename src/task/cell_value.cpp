@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <functional>
 
 #include "moefy/base/error.h"
@@ -117,7 +118,8 @@ size_t FindChoice(const ChoiceList& choices, const Cell& label) {
   if (itself != choices.texts.end()) meant.push_back(itself - choices.texts.begin());
   if (trimmed.size() == 1 && trimmed[0] >= 'A' && trimmed[0] <= 'Z')
     meant.push_back(trimmed[0] - 'A');
-  if (number && *number >= 0 && *number == static_cast<double>(static_cast<int64_t>(*number))) {
+  if (number && *number >= 0 && *number < static_cast<double>(count) &&
+      *number == std::floor(*number)) {
     meant.push_back(static_cast<size_t>(*number));
   }
   std::erase_if(meant, [&](size_t idx) { return idx >= count; });

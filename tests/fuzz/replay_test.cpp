@@ -21,7 +21,8 @@ constexpr Target kTargets[] = {{"Config", &Config},
 #else
 constexpr Target kTargets[] = {{"Safetensors", &Safetensors}, {"ShardIndex", &ShardIndex},
                                {"Pickle", &Pickle},           {"Zip", &Zip},
-                               {"TorchFile", &TorchFile},     {"Tokenizer", &Tokenizer}};
+                               {"TorchFile", &TorchFile},     {"Tokenizer", &Tokenizer},
+                               {"DataRows", &DataRows}};
 #endif
 
 // The most memory that this process has ever used.

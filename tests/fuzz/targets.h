@@ -19,6 +19,7 @@ void Pickle(std::span<const std::byte> input);
 void Zip(std::span<const std::byte> input);
 void TorchFile(std::span<const std::byte> input);
 void Tokenizer(std::span<const std::byte> input);
+void DataRows(std::span<const std::byte> input);
 // Of the layers above io and text.
 void Config(std::span<const std::byte> input);
 void DumpManifest(std::span<const std::byte> input);

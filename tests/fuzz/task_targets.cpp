@@ -1,0 +1,34 @@
+#include "fuzz/support.h"
+#include "fuzz/targets.h"
+#include "task/cell_value.h"
+#include "task/record_reader.h"
+
+namespace moefy::fuzz {
+
+// Rows of a data file and what their cells mean; the first byte chooses the format.
+void DataRows(std::span<const std::byte> input) {
+  constexpr task::DataFormat kFormats[] = {task::DataFormat::kTsv, task::DataFormat::kCsv,
+                                           task::DataFormat::kJsonl};
+  const std::string_view all = AsText(input);
+  if (all.empty()) return;
+  const std::string_view text = all.substr(1);
+  Refusable([&] {
+    const auto reader =
+        task::MakeRecordReader(kFormats[static_cast<unsigned char>(all[0]) % 3], text,
+                               {{"label", "a", false}, {"choices", "b", true}});
+    size_t num_rows = 0;
+    for (task::Record record; reader->Next(record);) {
+      if (++num_rows > text.size()) __builtin_trap();  // every row takes a byte at least
+      if (!record.problems.empty()) continue;
+      if (record.cells.size() != 2) __builtin_trap();
+      Refusable([&] { task::ReadAnswers(record.cells[1]); });
+      Refusable([&] {
+        const task::ChoiceList choices = task::ReadChoices(record.cells[1]);
+        if (choices.texts.empty()) return;
+        if (task::FindChoice(choices, record.cells[0]) >= choices.texts.size()) __builtin_trap();
+      });
+    }
+  });
+}
+
+}  // namespace moefy::fuzz
