@@ -12,12 +12,18 @@ from cli_test import EXAMPLE, MOEFY, Case, run
 from tasks_test import TASKS, causal_model
 
 
+def model_beside(directory):
+    """The model in a directory of its own: outputs do not lie in inputs."""
+    (directory / "model").mkdir()
+    return causal_model(directory / "model")
+
+
 class Texts(Case):
     """What record and sparsity are given as --text."""
 
     def setUp(self):
         super().setUp()
-        self.model = causal_model(self.dir)
+        self.model = model_beside(self.dir)
 
     def write(self, name, data):
         path = self.dir / name
@@ -53,7 +59,7 @@ class Inputs(Case):
 
     def setUp(self):
         super().setUp()
-        self.model = causal_model(self.dir)
+        self.model = model_beside(self.dir)
 
     def write(self, name, data):
         path = self.dir / name
@@ -117,7 +123,7 @@ class Inputs(Case):
         self.assertEqual([answers[0]["text"], answers[5]["text"]], self.texts("ab", "cd"))
 
     def test_tokens_without_a_row(self):
-        (self.dir / "added_tokens.json").write_text(json.dumps({"<extra>": 168}))
+        (self.model / "added_tokens.json").write_text(json.dumps({"<extra>": 168}))
         result = run("run", self.model, "ab", "ab <extra> c", "cd", "--max-new-tokens", 3)
         if result.returncode == 3 and result.stdout == "":  # refused with its tokenizer
             self.assertIn("168", result.stderr)
@@ -209,7 +215,7 @@ class Figures(Case):
         self.assertIn(f"every example has the label '{labels[0]}'", result.stderr)
 
     def test_a_limit_on_windows(self):
-        model = causal_model(self.dir)
+        model = model_beside(self.dir)
         task = json.loads((TASKS / "tales.json").read_text()) | {"max_tokens": 8}
         (self.dir / "tales.txt").write_text((TASKS / "tales.txt").read_text())
         (self.dir / "tales.json").write_text(json.dumps(task))

@@ -47,7 +47,7 @@ TEST(StudySparsity, CountsWhatReluLeavesAboveZero) {
 }
 
 TEST(StudySparsity, WithoutExactZerosContributionsDecide) {
-  model::FfnWeights ffn = Identity(4);
+  model::FfnWeights ffn = Identity(4, model::Activation::kLeakyRelu);
   ffn.w_gate = at::eye(4);  // the square of the input: 81, 9, 9, 1 are 90, not 95 %, not 99 %
   const FfnSparsity study = Study(ffn, at::tensor({9.0f, 3.0f, 3.0f, 1.0f}).view({1, 4}));
   EXPECT_FALSE(study.exact);
@@ -55,6 +55,15 @@ TEST(StudySparsity, WithoutExactZerosContributionsDecide) {
   EXPECT_THAT(study.needed, testing::ElementsAre(0.5, 0.75, 0.75));
   EXPECT_EQ(study.dead, 1);
   EXPECT_EQ(study.correlation_nearest, 0);  // nothing varies over one token
+}
+
+TEST(StudySparsity, ReluMakesExactZerosBehindAGateToo) {
+  model::FfnWeights ffn = Identity(4);
+  ffn.w_gate = at::eye(4);
+  const FfnSparsity study = Study(ffn, at::tensor({9.0f, 3.0f, 3.0f, -1.0f}).view({1, 4}));
+  EXPECT_TRUE(study.exact);
+  EXPECT_DOUBLE_EQ(study.active, 0.75);
+  EXPECT_EQ(study.dead, 1);
 }
 
 TEST(StudySparsity, CorrelationTellsGroupsFromChance) {
