@@ -50,8 +50,8 @@ class SegmentTokenizer : public Tokenizer {
   // Tokens to text: joins word pieces; special tokens may be among them.
   virtual std::string JoinTokens(const std::vector<std::string>& tokens) const = 0;
 
-  // Adds a special token: at its id in the base vocabulary, or at the end of the vocabulary. One that
-  // was added before becomes special.
+  // Adds a special token: at its id in the base vocabulary, or at the end of the vocabulary. One
+  // that was added before becomes special.
   void AddSpecialToken(const std::string& content, std::optional<int64_t> base_id);
   void AddToken(AddedToken token);
 

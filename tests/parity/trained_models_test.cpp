@@ -125,8 +125,8 @@ TEST(TrainedModels, StoriesCostWhatIsPublished) {
   EXPECT_NEAR(nats / static_cast<double>(tokens), 1.2664, 5e-5);
 }
 
-// As the model's card computes it: mean of the tokens, norm 1. The numbers are those of the same sums
-// in numpy, F64; the first ones and the product are also what its library publishes.
+// As the model's card computes it: mean of the tokens, norm 1. The numbers are those of the same
+// sums in numpy, F64; the first ones and the product are also what its library publishes.
 TEST(TrainedModels, MiniLmGivesTheEmbeddingsOfSentenceTransformers) {
   const fs::path models = tests::PretrainedModels();
   if (models.empty()) GTEST_SKIP() << "MOEFY_MODELS is not set";
@@ -147,16 +147,15 @@ TEST(TrainedModels, MiniLmGivesTheEmbeddingsOfSentenceTransformers) {
     std::vector<double> first;
     double last;
   };
-  for (const Row& row :
-       {Row{"The cat sits outside",
-            {0.139191, 0.003029, 0.047015, 0.039574, -0.047999, -0.006812},
-            0.0636209},
-        Row{"A man is playing guitar",
-            {0.022661, -0.001389, -0.005613, -0.067022, -0.155601, -0.002702},
-            -0.0282607},
-        Row{"The new movie is awesome",
-            {-0.100443, -0.077393, -0.001374, -0.048461, 0.004557, -0.052317},
-            0.0220547}}) {
+  for (const Row& row : {Row{"The cat sits outside",
+                             {0.139191, 0.003029, 0.047015, 0.039574, -0.047999, -0.006812},
+                             0.0636209},
+                         Row{"A man is playing guitar",
+                             {0.022661, -0.001389, -0.005613, -0.067022, -0.155601, -0.002702},
+                             -0.0282607},
+                         Row{"The new movie is awesome",
+                             {-0.100443, -0.077393, -0.001374, -0.048461, 0.004557, -0.052317},
+                             0.0220547}}) {
     const at::Tensor vector = embed(row.text);
     ASSERT_EQ(vector.numel(), 384);
     for (size_t i = 0; i < row.first.size(); ++i) {

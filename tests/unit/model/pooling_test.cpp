@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "moefy/base/json.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"

@@ -121,8 +121,8 @@ std::filesystem::path WithHead(const tests::TempDir& dir, const Json& changes) {
   const std::filesystem::path model = WithLetters(dir, "bert-cls-gelu", 211);
   Json config = ReadJsonFile(model / "config.json");
   for (const auto& [key, value] : changes.items()) config[key] = value;
-  model::TensorMap tensors = tests::RandomParameters(config);
-  tests::WriteModel(config, tensors, model);
+  std::filesystem::remove(model / "model.safetensors");
+  tests::WriteRandomModel(config, model);
   return model;
 }
 
