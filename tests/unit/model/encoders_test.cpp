@@ -14,7 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 
-ForwardOutputs Run(const Json& config, const at::Tensor& ids, const at::Tensor& mask = {}) {
+ForwardOutputs RunEncoder(const Json& config, const at::Tensor& ids, const at::Tensor& mask = {}) {
   const at::NoGradGuard no_grad;
   Transformer transformer(ParseModelConfig(config, "c"), tests::RandomParameters(config));
   ForwardInputs inputs;
@@ -71,8 +71,8 @@ TEST(Encoders, DoNotSeePadding) {
   const at::Tensor mask = at::cat({at::ones({1, 9}, at::kLong), at::zeros({1, 4}, at::kLong)}, 1);
   for (const Json& config : tests::NewEncoders()) {
     SCOPED_TRACE(config.dump());
-    const at::Tensor alone = OutputOf(Run(config, ids));
-    const at::Tensor in_company = OutputOf(Run(config, padded, mask)).narrow(1, 0, 9);
+    const at::Tensor alone = OutputOf(RunEncoder(config, ids));
+    const at::Tensor in_company = OutputOf(RunEncoder(config, padded, mask)).narrow(1, 0, 9);
     EXPECT_TRUE(at::allclose(alone, in_company, 1e-4, 1e-5));
   }
 }
@@ -86,7 +86,7 @@ TEST(Encoders, SeeAWindowToBothSidesWhereLayersHaveOne) {
   at::Tensor changed = ids.clone();
   changed[0][5] = 70;
   const at::Tensor difference =
-      (OutputOf(Run(config, ids)) - OutputOf(Run(config, changed))).abs().amax(2)[0];
+      (OutputOf(RunEncoder(config, ids)) - OutputOf(RunEncoder(config, changed))).abs().amax(2)[0];
   for (int64_t i = 0; i < 11; ++i) {
     const bool sees = i >= 3 && i <= 7;
     EXPECT_EQ(difference[i].item<float>() > 1e-6, sees) << i;
@@ -101,7 +101,7 @@ TEST(Encoders, OfAllLayersSeeEverythingWithoutAWindow) {
   at::Tensor changed = ids.clone();
   changed[0][0] = 70;
   const at::Tensor difference =
-      (OutputOf(Run(config, ids)) - OutputOf(Run(config, changed))).abs().amax(2)[0];
+      (OutputOf(RunEncoder(config, ids)) - OutputOf(RunEncoder(config, changed))).abs().amax(2)[0];
   EXPECT_GT(difference.min().item<float>(), 1e-6);
 }
 
@@ -141,7 +141,7 @@ TEST(Heads, OfClassificationsSayWhatTheirOutputsMean) {
 TEST(Heads, OfNoneGiveStatesAndThePoolersOutputWhereThereIsOne) {
   const at::Tensor ids = at::arange(6, at::kLong).unsqueeze(0);
   const Json config = tests::SmallEncoder("bert", "BertModel");
-  const ForwardOutputs without = Run(config, ids);  // the pooler may be left out
+  const ForwardOutputs without = RunEncoder(config, ids);  // the pooler may be left out
   EXPECT_FALSE(without.pooler_output.defined());
   EXPECT_THAT(without.last_hidden_state.sizes(), ElementsAre(1, 6, 24));
   const at::NoGradGuard no_grad;
