@@ -267,6 +267,7 @@ struct Transformer::Impl {
   // The same of what a decoding goes on with. Rows that have ended are padding; where it is tokens
   // that positions count, they need none.
   void CheckNext(const DecodingState& state, const at::Tensor& ids, const at::Tensor& mask) const {
+    if (config.position != PositionKind::kLearned) return;
     const int64_t columns = state.length + ids.size(1);
     if (config.position_count == PositionCount::kColumns || state.length == 0 ||
         columns <= config.max_positions - config.position_offset) {

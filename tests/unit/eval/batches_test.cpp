@@ -143,7 +143,7 @@ TEST(TaskReader, TasksThatDoNotFitTheModelAreRefused) {
   ExpectError(ErrorKind::kInput, {"no prompt"}, [&] { TaskReader(spec, t5, tokenizer); });
   model::ModelConfig spans = bert;
   spans.head = model::Head::kQuestionAnswering;
-  ExpectError(ErrorKind::kInput, {"question answering head"},
+  ExpectError(ErrorKind::kInput, {"this head cannot answer the classification task"},
               [&] { TaskReader(spec, spans, tokenizer); });
 }
 

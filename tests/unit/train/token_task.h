@@ -53,8 +53,8 @@ class StopAfter final : public Progress {
   explicit StopAfter(int64_t steps) : left_(steps) {}
   void Section(std::string_view) override {}
   void Begin(std::string_view, uint64_t, std::string_view) override {}
-  void Advance(uint64_t) override {
-    if (--left_ == 0) throw Error(ErrorKind::kInterrupted, "interrupted");
+  void Advance(uint64_t steps) override {
+    if (steps > 0 && --left_ == 0) throw Error(ErrorKind::kInterrupted, "interrupted");
   }
   void End(std::string_view) override {}
 
