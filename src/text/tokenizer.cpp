@@ -110,6 +110,9 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
       std::error_code ignored;
       if (!std::filesystem::exists(vocabulary, ignored)) continue;
       if (Fits(kind, config)) {
+        if (config.ClassName().empty() && !kind.classes.empty()) {
+          config.json["tokenizer_class"] = kind.classes.front();  // what the row stands for
+        }
         auto tokenizer = kind.load(vocabulary, config);
         CheckLanguages(*tokenizer, languages);
         return tokenizer;

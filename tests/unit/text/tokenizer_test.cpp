@@ -69,6 +69,20 @@ TEST(LoadTokenizer, IsChosenByFamily) {
   EXPECT_EQ(encode("t5"), (std::vector<int64_t>{107, 108, 1}));
 }
 
+// With neither class nor family a file is read as the first class of its row.
+TEST(LoadTokenizer, FilesOfNoKnownClass) {
+  const tests::TempDir xlmr, deberta;
+  SentencePieceModel model = TinyModel();
+  xlmr.Write("sentencepiece.bpe.model", FormatSentencePieceModel(model));
+  EXPECT_EQ(LoadTokenizer(xlmr.path())->Encode("the cat").ids, (std::vector<int64_t>{0, 5, 6, 2}));
+  model.pieces[0].text = "[CLS]";
+  model.pieces[1].text = "[SEP]";
+  model.pieces[2].text = "[UNK]";
+  deberta.Write("spm.model", FormatSentencePieceModel(model));
+  EXPECT_EQ(LoadTokenizer(deberta.path())->Encode("the cat").ids,
+            (std::vector<int64_t>{0, 4, 5, 1}));
+}
+
 TEST(LoadTokenizer, OldSpellings) {
   const tests::TempDir dir;
   dir.Write("tokenizer.model", FormatSentencePieceModel(TinyBpeModel()));
