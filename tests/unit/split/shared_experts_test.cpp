@@ -91,8 +91,7 @@ TEST_F(SharedExperts, TheMethodSplitsTheOthers) {
 TEST_F(SharedExperts, RefusesWhatIsNotFinite) {
   at::Tensor x = at::zeros({2, 12});
   x[1][4] = std::numeric_limits<float>::infinity();
-  tests::ExpectError(ErrorKind::kInput, {"inf for token 1"},
-                     [&] { Count(Mirror(12), x); });
+  tests::ExpectError(ErrorKind::kInput, {"inf for token 1"}, [&] { Count(Mirror(12), x); });
 }
 
 TEST_F(SharedExperts, RefusesToLeaveNone) {
