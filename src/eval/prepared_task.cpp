@@ -107,6 +107,7 @@ std::unique_ptr<PreparedTask> PrepareTask(const task::TaskSpec& spec, const task
     inputs.config.decoder_start_id = generation.decoder_start_id;
   std::vector<std::string> heads;
   const char* kind = "";
+  bool of_encoders = false;  // a head that an encoder may be given
   for (const Row& row : kRows) {
     if (row.kind != spec.kind) continue;
     if (row.head == config.head) {
@@ -114,10 +115,15 @@ std::unique_ptr<PreparedTask> PrepareTask(const task::TaskSpec& spec, const task
       return row.prepare(inputs);
     }
     kind = row.name;
+    of_encoders = of_encoders || row.head == Head::kSequenceClassification ||
+                  row.head == Head::kQuestionAnswering;
     heads.emplace_back(HeadName(row.head));
   }
   throw InputError(HeadName(config.head), " cannot answer the ", kind, " task ", Quoted(spec.name),
-                   "; it takes ", Join(heads, " or "));
+                   "; it takes ", Join(heads, " or "),
+                   of_encoders && config.architecture == model::Architecture::kEncoder
+                       ? ", which `moefy finetune --new-head` makes"
+                       : "");
 }
 
 }  // namespace moefy::eval

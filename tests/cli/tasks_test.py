@@ -16,6 +16,7 @@ NO_MODEL = "no-such-model"
 
 def causal_model(directory):
     """A pico GPT-2 with a token per byte, as far as its 163 rows go."""
+    directory.mkdir(exist_ok=True)
     for file in ("config.json", "model.safetensors"):
         shutil.copy(PICO / "gpt2-relu-ninner" / file, directory / file)
     names = ["<|endoftext|>", *(chr(byte) for byte in range(33, 127)), "Ġ", "Ċ"]
@@ -63,7 +64,7 @@ class Kinds(Case):
                     TASKS / "tales.json")
 
     def test_causal(self):
-        model = causal_model(self.dir)
+        model = causal_model(self.dir / "model")
         report = self.evaluate(model, "tales.json")
         self.assertEqual(report["metrics"], ["perplexity", "nats_per_token"])
         row = report["rows"][0]
@@ -114,7 +115,7 @@ class Kinds(Case):
                 self.assertTrue(all(count > 2 for count in decoder), tokens)
 
     def test_text_is_recorded_but_for_its_last_token(self):
-        document = self.json("record", causal_model(self.dir), "--task", TASKS / "tales.json",
+        document = self.json("record", causal_model(self.dir / "model"), "--task", TASKS / "tales.json",
                              "--split", "eval", "--out", self.dir / "dump")
         self.assertEqual([ffn["tokens"] for ffn in document["ffns"]],
                          [26 + 14] * len(document["ffns"]))
@@ -192,7 +193,7 @@ class Asked(Case):
                     self.write("in.jsonl", '{"question": "Who?", "context": " "}'))
 
     def test_language_modelling(self):
-        model = causal_model(self.dir)
+        model = causal_model(self.dir / "model")
         texts = [text.strip("\n") for text in
                  (TASKS / "tales.txt").read_text().split("<end>")][:2]
         answers = self.answers(model, "tales.json", *({"text": text} for text in texts),
