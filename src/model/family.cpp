@@ -143,9 +143,9 @@ ModelConfig ParseModelConfig(const Json& json_text, const std::string& where,
     CheckUnreadKeys(json, family, warnings);
     return config;
   }
+  // Nobody types this value, and a family of a like name computes something else: no suggestion.
   throw InputError(json.PathOf("model_type"), " is ", Quoted(model_type),
-                   ", a family moefy does not know", DidYouMean(model_type, known),
-                   "; supported: ", Join(known),
+                   ", a family moefy does not know; supported: ", Join(known),
                    " (`moefy split --ffn` splits other models by the names of their FFN tensors)");
 }
 

@@ -110,6 +110,10 @@ RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained)
   return row;
 }
 
+bool HasWidth(const std::string& router) {
+  return router == "regression" || router == "low-rank" || router == "sketch";
+}
+
 }  // namespace
 
 RouteTrainOptions WithPreset(RouteTrainOptions options) {
@@ -135,6 +139,11 @@ void CheckRouteOptions(const RouteTrainOptions& options) {
   RequireOption(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
                 options.metric_ratio, "a share above 0 and at most 1");
   RequireOption(options.router_width >= 0, "router-width", options.router_width, "at least 0");
+  if (options.router_width > 0 && !HasWidth(options.router)) {
+    throw UsageError("--router-width is ", options.router_width, ", but the router ",
+                     Quoted(options.router), " has no width to choose; regression, low-rank and ",
+                     "sketch have");
+  }
   for (const double ratio : options.fit_ratios) {
     RequireOption(ratio > 0 && ratio <= 1, "fit-ratio", ratio, "shares above 0 and at most 1");
   }

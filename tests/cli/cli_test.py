@@ -373,6 +373,8 @@ class BadInput(Case):
                      10, "--out", dump)
         self.succeed("split", PICO / "t5-relu-tied", "--experts", 4, "--out", moe)
         self.refuse(3, "another model", "route-train", moe, "--dump", dump)
+        self.refuse(2, ["--router-width is 64", "'mlp'", "regression"], "route-train", moe, "--dump",
+                    dump, "--router-width", 64)
 
     def test_bad_tasks(self):
         task = self.dir / "task.json"

@@ -26,7 +26,10 @@ struct Lie {
 
 TEST(Family, ConfigsThatLieAreRefusedWithFieldAndValue) {
   const Lie lies[] = {
-      {"t5-relu-tied", "model_type", "t55", {"model_type", "'t55'", "did you mean 't5'"}},
+      {"t5-relu-tied",
+       "model_type",
+       "t55",
+       {"model_type", "'t55'", "moefy does not know; supported: t5"}},
       {"t5-relu-tied", "model_type", 5, {"model_type", "5", "string"}},
       {"t5-relu-tied", "d_ff", 0, {"d_ff", "0"}},
       {"t5-relu-tied", "d_ff", -3, {"d_ff", "-3"}},
