@@ -47,6 +47,13 @@ std::vector<std::string> TextsOf(const Json& list, const std::string& where) {
   return texts;
 }
 
+// A truth value as JSON and as Python spell it, and the number it also stands for.
+struct Truth {
+  double number;
+  const char* lower;
+  const char* upper;
+};
+
 }  // namespace
 
 std::optional<size_t> MatchLabel(const std::string& text, const std::vector<std::string>& known) {
@@ -57,13 +64,12 @@ std::optional<size_t> MatchLabel(const std::string& text, const std::vector<std:
   const std::string trimmed = Trim(text);
   if (const auto found = Only(known, same(trimmed))) return found;
   if (const auto number = Number(trimmed)) return MatchNumber(*number, known);
-  for (const auto& [truth, spellings] :
-       {std::pair{1.0, std::pair{"true", "True"}}, std::pair{0.0, std::pair{"false", "False"}}}) {
-    if (trimmed != spellings.first && trimmed != spellings.second) continue;
+  for (const Truth& truth : {Truth{1, "true", "True"}, Truth{0, "false", "False"}}) {
+    if (trimmed != truth.lower && trimmed != truth.upper) continue;
     const auto found = Only(known, [&](const std::string& label) {
-      return label == spellings.first || label == spellings.second;
+      return label == truth.lower || label == truth.upper;
     });
-    return found ? found : MatchNumber(truth, known);
+    return found ? found : MatchNumber(truth.number, known);
   }
   return std::nullopt;
 }
