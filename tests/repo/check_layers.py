@@ -115,7 +115,7 @@ def check_readers(root):
     if not cmake.is_file():
         return []
     sources = re.findall(r"\$\{layers\}/(\S+?\.cpp)", cmake.read_text(encoding="utf-8"))
-    unread = [root / "src" / source for source in sources]
+    unread = [file for source in sources for file in sorted((root / "src").glob(source))]
     seen, problems = set(unread), []
     while unread:
         file = unread.pop()
