@@ -21,6 +21,7 @@ MOEFY, LIBRARY, SOURCE = (pathlib.Path(path).resolve() for path in sys.argv[1:4]
 EXAMPLE = SOURCE / "examples/quickstart"
 PICO = SOURCE / "tests/data/pico/t5-relu-tied"
 SAMPLED = sys.argv[4] != "all"  # of every scenario so many cases, evenly spread
+EVERY_CALL = 0  # as a number of cases: each call once, what it meets in turn
 # What each kind of call may meet. A removal that fails, or room that cannot be set aside, is no error.
 ACTIONS = {"create": ["kill", "ENOSPC"], "write": ["kill", "short", "ENOSPC", "EIO"],
            "sync": ["kill", "EIO"], "rename": ["kill", "after", "EIO"], "mkdir": ["kill", "ENOSPC"],
@@ -85,10 +86,10 @@ class Scenario:
 def scenarios():
     task = [EXAMPLE / "sentiment.json", "--limit", 20, "--threads", 1]
     return [
-        Scenario("split", ["split", PICO, "--experts", 4, "--out", "out"], 12),
+        Scenario("split", ["split", PICO, "--experts", 4, "--out", "out"], EVERY_CALL),
         Scenario("split over an old one", ["split", PICO, "--experts", 4, "--out", "out", "--force"],
                  14, old="split8"),
-        Scenario("merge", ["merge", "moe", "--out", "out"], 10, inputs=["moe"]),
+        Scenario("merge", ["merge", "moe", "--out", "out"], EVERY_CALL, inputs=["moe"]),
         Scenario("record", ["record", EXAMPLE / "model", "--task", *task, "--out", "out"], 10),
         Scenario("route-train in place",
                  ["route-train", "out", "--dump", "dump", "--preset", "fast", "--threads", 1], 14,
@@ -155,6 +156,9 @@ class Everywhere(unittest.TestCase):
                  for number in range(1, counts[call] + 1) for action in actions]
         if not SAMPLED or len(every) <= scenario.num_sampled:
             return every
+        if scenario.num_sampled == EVERY_CALL:
+            return [f"{call}:{number}:{actions[number % len(actions)]}"
+                    for call, actions in ACTIONS.items() for number in range(1, counts[call] + 1)]
         return [every[i * len(every) // scenario.num_sampled] for i in range(scenario.num_sampled)]
 
     def check(self, scenario, fault, old, new):
