@@ -5,6 +5,8 @@
 
 #include "model/decoding_state.h"
 #include "model/disentangled.h"
+#include "model/forward_check.h"
+#include "model/output_head.h"
 #include "model/stack.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
@@ -13,20 +15,6 @@
 
 namespace moefy::model {
 namespace {
-
-void CheckIds(const at::Tensor& ids, int64_t limit, const char* what) {
-  if (ids.dim() != 2 || ids.scalar_type() != at::kLong) {
-    throw InputError(what, " has shape ", FormatShape(ids.sizes().vec()),
-                     "; expected I64 [batch, tokens]");
-  }
-  if (ids.numel() == 0) throw InputError(what, " is empty");
-  const at::Tensor on_cpu = ids.cpu().contiguous();
-  for (int64_t i = 0; i < on_cpu.numel(); ++i) {
-    const int64_t id = on_cpu.data_ptr<int64_t>()[i];
-    if (id >= 0 && id < limit) continue;
-    throw InputError(what, " holds ", id, "; expected ids from 0 to ", limit - 1);
-  }
-}
 
 // Once a layer, on the way back through it too: a batch may take long.
 void PollForInterrupt(const at::Tensor& x) {
@@ -38,13 +26,6 @@ void PollForInterrupt(const at::Tensor& x) {
   });
 }
 
-void CheckSameShape(const at::Tensor& tensor, const at::Tensor& ids, const char* what) {
-  if (tensor.defined() && tensor.sizes() != ids.sizes()) {
-    throw InputError(what, " has shape ", FormatShape(tensor.sizes().vec()),
-                     "; the ids beside it have ", FormatShape(ids.sizes().vec()));
-  }
-}
-
 }  // namespace
 
 struct Transformer::Impl {
@@ -52,11 +33,7 @@ struct Transformer::Impl {
   at::Device device = at::kCPU;  // of the parameters
   Stack encoder;
   Stack decoder;
-  Linear output;  // [vocab, embedding width], language models
-  at::Tensor logits_bias;
-  Linear head_dense;  // with head_norm: what some heads do before their last map
-  Norm head_norm;
-  Linear pooler, classifier, span_head;
+  OutputHead head;
   std::vector<FfnSpec> specs;
   std::vector<std::unique_ptr<FeedForward>> ffns;
 
@@ -210,104 +187,15 @@ struct Transformer::Impl {
     return x;
   }
 
-  // x [rows, width] -> [rows, vocab]
-  at::Tensor Logits(const at::Tensor& x) const {
-    at::Tensor logits = output(config.logits_scale != 1.0 ? x * config.logits_scale : x);
-    if (logits_bias.defined()) logits = logits + logits_bias;
-    const double cap = config.logits_softcap;
-    return cap > 0 ? at::tanh(logits / cap) * cap : logits;
-  }
-
   // The output projection is the last linear map to be exchanged for a kernel.
-  bool StepsTokens() const { return output.kernel && !at::GradMode::is_enabled(); }
-
-  // What a head does before its last map: [..., hidden] -> [..., width].
-  at::Tensor Transform(const at::Tensor& x) const {
-    if (!head_dense.defined()) return x;
-    const at::Tensor y = Activate(config.head_activation, head_dense(x));
-    return head_norm.weight.defined() ? head_norm(y) : y;
-  }
-
-  // x [batch, tokens, width] -> [batch, width]: of encoders the first token, or the mean of all
-  // real ones; of decoders the last real one.
-  at::Tensor Summarize(const at::Tensor& x, const at::Tensor& mask) const {
-    const bool encoder_only = config.architecture == Architecture::kEncoder;
-    if (encoder_only && !config.mean_pooling) return x.select(1, 0);
-    const int64_t tokens = x.size(1);
-    if (encoder_only) {  // padding is zero
-      const at::Tensor sum = x.sum(1);
-      return mask.defined() ? sum / (mask != 0).sum(1, /*keepdim=*/true) : sum / tokens;
-    }
-    if (!mask.defined()) return x.select(1, tokens - 1);
-    const at::Tensor last =
-        ((mask != 0) * at::arange(tokens, mask.options().dtype(at::kLong))).argmax(1);  // [batch]
-    return x.take_along_dim(last.view({-1, 1, 1}), 1).squeeze(1);
-  }
-
-  at::Tensor Pool(const at::Tensor& x) const {
-    const at::Tensor pooled = pooler(x);
-    return config.pooler_activation ? Activate(*config.pooler_activation, pooled)
-                                    : at::tanh(pooled);
-  }
-
-  // x [batch, tokens, width] -> [batch, labels]
-  at::Tensor Classify(const at::Tensor& x, const at::Tensor& mask) const {
-    const at::Tensor summary = Summarize(x, mask);
-    return classifier(Transform(pooler.defined() ? Pool(summary) : summary));
-  }
-
-  void CheckLength(int64_t tokens) const {
-    const int64_t positions = config.max_positions - config.position_offset;
-    if (config.position == PositionKind::kLearned && tokens > positions) {
-      throw InputError("the input is ", tokens, " tokens long; this model has ", positions,
-                       " positions");
-    }
-  }
-
-  // The same of what a decoding goes on with. Rows that have ended are padding; where it is tokens
-  // that positions count, they need none.
-  void CheckNext(const DecodingState& state, const at::Tensor& ids, const at::Tensor& mask) const {
-    if (config.position != PositionKind::kLearned) return;
-    const int64_t columns = state.length + ids.size(1);
-    if (config.position_count == PositionCount::kColumns || state.length == 0 ||
-        columns <= config.max_positions - config.position_offset) {
-      return CheckLength(columns);
-    }
-    std::vector<int64_t> counts = state.counts;
-    TokenPositions(config, ids, mask, state.length, counts);
-    CheckLength(*std::max_element(counts.begin(), counts.end()));
-  }
-
-  void CheckFirst(const ForwardInputs& inputs) const {
-    CheckIds(inputs.input_ids, config.input_vocab_size, "input_ids");
-    CheckSameShape(inputs.attention_mask, inputs.input_ids, "attention_mask");
-    CheckSameShape(inputs.token_type_ids, inputs.input_ids, "token_type_ids");
-    if (inputs.token_type_ids.defined() && config.num_token_types > 0) {
-      CheckIds(inputs.token_type_ids, config.num_token_types, "token_type_ids");
-    }
-    CheckLength(inputs.input_ids.size(1));
-  }
-
-  void CheckDecoder(const ForwardInputs& inputs) const {
-    if (!inputs.decoder_input_ids.defined()) {
-      throw InputError("decoder_input_ids are missing; a ", config.family, " model needs them");
-    }
-    CheckIds(inputs.decoder_input_ids, config.vocab_size, "decoder_input_ids");
-    CheckSameShape(inputs.decoder_attention_mask, inputs.decoder_input_ids,
-                   "decoder_attention_mask");
-    CheckLength(inputs.decoder_input_ids.size(1));
-    if (inputs.decoder_input_ids.size(0) != inputs.input_ids.size(0)) {
-      throw InputError("decoder_input_ids have a batch of ", inputs.decoder_input_ids.size(0),
-                       ", input_ids of ", inputs.input_ids.size(0));
-    }
-  }
+  bool StepsTokens() const { return head.output.kernel && !at::GradMode::is_enabled(); }
 
   // What the head reads, on the device: [rows, width] of the last stack, and where the rows are.
   std::pair<at::Tensor, Packing> RunStacks(const ForwardInputs& given,
                                            const StateSink& given_sink) {
-    CheckFirst(given);
+    CheckFirstInputs(config, given);
     const bool two_stacks = config.architecture == Architecture::kEncoderDecoder;
-    if (two_stacks) CheckDecoder(given);
+    if (two_stacks) CheckDecoderInputs(config, given);
     StateSink sink;
     if (given_sink) {
       sink = [&](const std::string& name, const at::Tensor& states) {
@@ -345,29 +233,7 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
     m.decoder.prefix = "decoder.";
   }
   const Stack& last = config.decoder.num_layers > 0 ? m.decoder : m.encoder;
-  m.head_dense = build.MakeLinear(names.head_dense);
-  m.head_norm = build.MakeNorm(names.head_norm);
-  switch (config.head) {
-    case Head::kLanguageModel:
-    case Head::kMaskedLanguageModel:
-      m.output = config.tied_embeddings ? Linear{last.token_embedding, {}}
-                                        : build.MakeLinear(names.language_model_head);
-      m.logits_bias = build.MakeLogitsBias(names.logits_bias);
-      break;
-    case Head::kSequenceClassification:
-      m.pooler = build.MakeLinear(names.pooler);
-      m.classifier = build.MakeLinear(names.classifier);
-      break;
-    case Head::kTokenClassification:
-      m.classifier = build.MakeLinear(names.classifier);
-      break;
-    case Head::kQuestionAnswering:
-      m.span_head = build.MakeLinear(names.span_head);
-      break;
-    case Head::kNone:
-      if (build.Has(names.pooler)) m.pooler = build.MakeLinear(names.pooler);
-      break;
-  }
+  m.head = MakeOutputHead(config, names, build, last.token_embedding);
   m.specs = FfnSpecs(config);
   for (const FfnSpec& spec : m.specs) {
     m.ffns.push_back(parameters.contains(spec.w_in)
@@ -384,34 +250,12 @@ Transformer& Transformer::operator=(Transformer&&) noexcept = default;
 
 ForwardOutputs Transformer::Forward(const ForwardInputs& given, const StateSink& sink) {
   Impl& m = *impl_;
-  const at::Device asked = given.input_ids.device();
   const auto [x, packing] = m.RunStacks(given, sink);
-  ForwardOutputs outputs;
-  switch (m.config.head) {
-    case Head::kSequenceClassification:
-      outputs.logits =
-          m.Classify(packing.Unpack(x), OnDevice(given.attention_mask, m.device)).to(asked);
-      break;
-    case Head::kQuestionAnswering: {
-      const at::Tensor spans =
-          packing.Unpack(m.span_head(m.Transform(x))).to(asked);  // [batch, tokens, 2]
-      outputs.start_logits = spans.select(2, 0);
-      outputs.end_logits = spans.select(2, 1);
-      break;
-    }
-    case Head::kTokenClassification:
-      outputs.logits = packing.Unpack(m.classifier(m.Transform(x))).to(asked);
-      break;
-    case Head::kLanguageModel:
-    case Head::kMaskedLanguageModel:
-      outputs.logits = packing.Unpack(m.Logits(m.Transform(x))).to(asked);
-      break;
-    case Head::kNone: {
-      const at::Tensor states = packing.Unpack(x);
-      if (m.pooler.defined()) outputs.pooler_output = m.Pool(states.select(1, 0)).to(asked);
-      outputs.last_hidden_state = states.to(asked);
-      break;
-    }
+  ForwardOutputs outputs =
+      m.head.Outputs(m.config, x, packing, OnDevice(given.attention_mask, m.device));
+  for (at::Tensor* tensor : {&outputs.logits, &outputs.start_logits, &outputs.end_logits,
+                             &outputs.last_hidden_state, &outputs.pooler_output}) {
+    *tensor = OnDevice(*tensor, given.input_ids.device());
   }
   return outputs;
 }
@@ -422,8 +266,8 @@ at::Tensor Transformer::ForwardHidden(const ForwardInputs& inputs, const StateSi
 }
 
 at::Tensor Transformer::Logits(const at::Tensor& hidden) const {
-  MOEFY_CHECK(impl_->output.defined());
-  return impl_->Logits(impl_->Transform(hidden.to(impl_->device))).to(hidden.device());
+  MOEFY_CHECK(impl_->head.output.defined());
+  return impl_->head.Logits(impl_->config, hidden.to(impl_->device)).to(hidden.device());
 }
 
 void Transformer::LogitsInBlocks(const at::Tensor& hidden, const LogitsSink& use) const {
@@ -441,7 +285,7 @@ std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& g
   MOEFY_CHECK(m.config.head == Head::kLanguageModel);
   auto state = std::make_shared<DecodingState>();
   if (m.config.architecture != Architecture::kEncoderDecoder) return state;
-  m.CheckFirst(given);
+  CheckFirstInputs(m.config, given);
   const ForwardInputs inputs = OnDevice(given, m.device);
   const at::Tensor& ids = given.input_ids;
   state->memory_packing = Packing(ids.size(0), ids.size(1), inputs.attention_mask);
@@ -453,11 +297,9 @@ std::shared_ptr<DecodingState> Transformer::StartDecoding(const ForwardInputs& g
 at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
                                const at::Tensor& mask) {
   Impl& m = *impl_;
-  CheckIds(ids, m.config.vocab_size, "decoder_input_ids");
-  CheckSameShape(mask, ids, "decoder_attention_mask");
-  m.CheckNext(state, ids, mask);
+  CheckNextInputs(m.config, state, ids, mask);
   if (m.StepsTokens() && state.length > 0 && ids.size(1) == 1) {
-    TokenStep step(m.config, m.decoder, m.output, m.logits_bias, m.ffns, state);
+    TokenStep step(m.config, m.decoder, m.head.output, m.head.logits_bias, m.ffns, state);
     const at::Tensor rows = ids.contiguous();
     const at::Tensor real = mask.defined() ? mask.to(at::kLong).contiguous() : mask;  // any dtype
     step.Run(rows.data_ptr<int64_t>(), real.defined() ? real.data_ptr<int64_t>() : nullptr,
@@ -468,7 +310,7 @@ at::Tensor Transformer::Decode(DecodingState& state, const at::Tensor& ids,
   const at::Tensor x =
       m.Run(m.decoder, ids, {}, mask, packing, state.memory, state.memory_packing, &state, nullptr);
   state.memory = at::Tensor();
-  return m.Logits(packing.Unpack(x).select(1, ids.size(1) - 1)).to(ids.device());
+  return m.head.Logits(m.config, packing.Unpack(x).select(1, ids.size(1) - 1)).to(ids.device());
 }
 
 const ModelConfig& Transformer::config() const { return impl_->config; }
@@ -522,7 +364,7 @@ void Transformer::ExchangeLinears(const LinearMaker& make) {
       }
     }
   }
-  exchange(impl_->output);
+  exchange(impl_->head.output);
 }
 
 std::unique_ptr<FeedForward> Transformer::ExchangeFeedForward(size_t ffn_idx,
