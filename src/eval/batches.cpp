@@ -201,8 +201,7 @@ TaskReader::TaskReader(const task::TaskSpec& spec, const model::ModelConfig& con
 }
 
 int64_t MaxTokens(const task::TaskSpec& spec, const model::ModelConfig& config) {
-  const int64_t positions = config.max_positions - config.position_offset;
-  return config.max_positions > 0 ? std::min(spec.max_tokens, positions) : spec.max_tokens;
+  return model::FitTextLength(spec.max_tokens, config);
 }
 
 std::vector<text::Encoding> TaskReader::Encode(const task::Dataset& dataset) const {

@@ -4,6 +4,7 @@
 
 #include "eval/task_inputs.h"
 #include "moefy/base/error.h"
+#include "moefy/model/input_check.h"
 
 namespace moefy::eval {
 namespace {
@@ -60,13 +61,12 @@ class GenerationTask final : public PreparedTask {
  private:
   // Where positions run out, prompts leave room for the answer.
   void MakeRoom() {
-    if (!inputs_.causal() || inputs_.config.max_positions == 0) return;
-    const int64_t room =
-        inputs_.config.max_positions - inputs_.config.position_offset - options_.max_new_tokens;
+    const int64_t length = model::TextLength(inputs_.config);
+    if (!inputs_.causal() || length == 0) return;
+    const int64_t room = length - options_.max_new_tokens;
     if (room < 1) {
       throw InputError("task ", Quoted(inputs_.spec.name), " has max_new_tokens ",
-                       options_.max_new_tokens, "; the model has ", inputs_.config.max_positions,
-                       " positions");
+                       options_.max_new_tokens, "; the model has ", length, " positions");
     }
     for (auto& prompt : prompts_) {
       CutFront(prompt, static_cast<size_t>(room), inputs_.tokenizer);

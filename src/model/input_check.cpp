@@ -6,9 +6,17 @@
 
 namespace moefy::model {
 
+int64_t TextLength(const ModelConfig& config) {
+  return config.max_positions > 0 ? config.max_positions - config.position_offset : 0;
+}
+
 int64_t NumPositions(const ModelConfig& config) {
-  const bool limited = config.position == PositionKind::kLearned && config.max_positions > 0;
-  return limited ? config.max_positions - config.position_offset : 0;
+  return config.position == PositionKind::kLearned ? TextLength(config) : 0;
+}
+
+int64_t FitTextLength(int64_t max_tokens, const ModelConfig& config) {
+  const int64_t length = TextLength(config);
+  return length > 0 ? std::min(max_tokens, length) : max_tokens;
 }
 
 void CheckTokens(const std::vector<int64_t>& ids, const ModelConfig& config) {

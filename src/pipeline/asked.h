@@ -23,10 +23,8 @@ struct Asked {
   Progress& progress;
 
   const model::ModelConfig& config() const { return model.config(); }
-  // Encoders cut what is longer than their positions; 0: there is no such limit.
-  int64_t MaxTokens() const {
-    return config().max_positions > 0 ? config().max_positions - config().position_offset : 0;
-  }
+  // Encoders cut what is longer; 0: nothing is.
+  int64_t MaxTokens() const { return model::TextLength(config()); }
 };
 
 // Encodings of the inputs that can be encoded and run, and which these are.

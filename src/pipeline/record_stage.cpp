@@ -5,6 +5,7 @@
 #include "moefy/eval/translation.h"
 #include "moefy/model/device.h"
 #include "moefy/model/family.h"
+#include "moefy/model/input_check.h"
 #include "moefy/model/open_checkpoint.h"
 #include "moefy/record/recorder.h"
 #include "moefy/split/moe_checkpoint.h"
@@ -61,9 +62,7 @@ Corpus EncodeCorpus(const RecordOptions& options,
     parts.push_back(StrCat(spec.name, "/", options.split, " ", dataset.examples.size()));
   }
   if (!options.text.empty()) {
-    const int64_t positions = config.max_positions - config.position_offset;
-    const int64_t max_tokens =
-        config.max_positions > 0 ? std::min(kTextTokens, positions) : kTextTokens;
+    const int64_t max_tokens = model::FitTextLength(kTextTokens, config);
     for (text::Encoding& encoding : eval::EncodeTextFile(options.text, options.field, tokenizer,
                                                          config, max_tokens, options.limit)) {
       corpus.sequences.push_back({std::move(encoding), {}});

@@ -110,8 +110,16 @@ RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained)
   return row;
 }
 
-bool HasWidth(const std::string& router) {
-  return router == "regression" || router == "low-rank" || router == "sketch";
+// --router-width is for routers that have one.
+void CheckWidth(const RouteTrainOptions& options) {
+  RequireOption(options.router_width >= 0, "router-width", options.router_width, "at least 0");
+  if (options.router_width == 0 || route::HasWidth(route::GetRouterKind(options.router))) return;
+  std::vector<std::string> wide;
+  for (const route::RouterKind& kind : route::RouterKinds()) {
+    if (route::HasWidth(kind)) wide.push_back(kind.name);
+  }
+  throw UsageError("--router-width is ", options.router_width, ", but the router ",
+                   Quoted(options.router), " has no width to choose; these have: ", Join(wide));
 }
 
 }  // namespace
@@ -138,12 +146,7 @@ void CheckRouteOptions(const RouteTrainOptions& options) {
                 "a share between 0 and 1");
   RequireOption(options.metric_ratio > 0 && options.metric_ratio <= 1, "metric-ratio",
                 options.metric_ratio, "a share above 0 and at most 1");
-  RequireOption(options.router_width >= 0, "router-width", options.router_width, "at least 0");
-  if (options.router_width > 0 && !HasWidth(options.router)) {
-    throw UsageError("--router-width is ", options.router_width, ", but the router ",
-                     Quoted(options.router), " has no width to choose; regression, low-rank and ",
-                     "sketch have");
-  }
+  CheckWidth(options);
   for (const double ratio : options.fit_ratios) {
     RequireOption(ratio > 0 && ratio <= 1, "fit-ratio", ratio, "shares above 0 and at most 1");
   }

@@ -132,6 +132,14 @@ const RouterKind& GetRouterKind(const std::string& name) {
                    Join(names));
 }
 
+bool HasWidth(const RouterKind& kind) {
+  model::FfnSpec smallest;
+  smallest.hidden = smallest.num_neurons = 1;
+  return std::ranges::any_of(kind.shapes(smallest, 1), [](const std::vector<int64_t>& shape) {
+    return std::ranges::find(shape, kAnySize) != shape.end();
+  });
+}
+
 const std::vector<std::string>& RouterNames() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;

@@ -55,8 +55,9 @@ struct Activation {
   };
   Kind kind = kRelu;
   double threshold = 0;  // kFatRelu
-  bool on_both =
-      false;  // gated FFNs: on what is multiplied with the gate too (dReLU of TurboSparse)
+  // Of gated FFNs: on what is multiplied with the gate too (dReLU of TurboSparse, arXiv
+  // 2406.05955).
+  bool on_both = false;
 
   Activation() = default;
   Activation(Kind the_kind) : kind(the_kind) {}  // NOLINT: Activation::kRelu is an activation
@@ -68,7 +69,7 @@ struct Activation {
   }
 };
 
-// "relu", "gelu_tanh", "fatrelu(0.01)", "relu both": ParseActivation() reads them back.
+// "relu", "gelu_tanh", "fatrelu(0.01)", "relu_both": ParseActivation() reads them back.
 std::string ActivationName(const Activation& activation);
 // "relu", "gelu", "gelu_new", "silu", ... as config files spell them, and what ActivationName()
 // gives. Error{kInput}, beginning with `where`, lists them.

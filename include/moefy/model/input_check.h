@@ -8,8 +8,13 @@
 
 namespace moefy::model {
 
-// How many tokens the model has learned positions for; 0: there is no such limit.
+// How many tokens the model was made to read at once: the rows of its position table, or what
+// config.json says where positions are computed. 0: any number. Texts are cut to it.
+int64_t TextLength(const ModelConfig& config);
+// The same for what cannot be run beyond it: learned positions. 0: there is no such limit.
 int64_t NumPositions(const ModelConfig& config);
+// `max_tokens`, or TextLength() where that is less.
+int64_t FitTextLength(int64_t max_tokens, const ModelConfig& config);
 
 // Throws Error{kInput}: no tokens, a token the model has no row for (an added one of a tokenizer
 // that grew without its model), more tokens than positions, or more than anyone has the memory and

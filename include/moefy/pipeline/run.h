@@ -85,20 +85,20 @@ struct RunTensorsResult {
 RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progress& progress);
 
 // Every answer as soon as it and those before it are there. What it holds depends on the model:
-//   classification                          label, scores {label: probability}
-//   several labels at once                  labels (those more likely than not), scores
-//   regression                              score, or values {label: value}
-//   token classification                    tokens [{token, label, share}]
-//   masked language models                  text (filled), masks [{candidates [{token, id,
-//   share}]}] encoders without a head                 embedding [numbers] question answering
-//   answer, score, begin, end (bytes of the context) language models                         text,
-//   tokens, finished (an end token came)
+//   classification                  label, scores {label: probability}
+//   several labels at once          labels (those more likely than not), scores
+//   regression                      score, or values {label: value}
+//   token classification            tokens [{token, label, share}]
+//   masked language models          text (filled), masks [{candidates [{token, id, share}]}]
+//   encoders without a head         embedding [numbers]
+//   question answering              answer, score, begin, end (bytes of the context)
+//   language models                 text, tokens, finished (an end token came)
 // with a task on its kind:
-//   classification                          label, scores
-//   multiple_choice                         choice (its letter), text, scores {letter: probability}
-//   extractive_qa                           answer, and score of a question answering head
-//   generation                              text
-//   language_modelling                      perplexity, nats_per_token, tokens (predicted)
+//   classification                  label, scores
+//   multiple_choice                 choice (its letter), text, scores {letter: probability}
+//   extractive_qa                   answer, and score of a question answering head
+//   generation                      text
+//   language_modelling              perplexity, nats_per_token, tokens (predicted)
 // and "id" if the input had one. Of an input that cannot be answered: error.
 using AnswerSink = std::function<void(size_t input_idx, const Json& answer)>;
 // Text while it is generated, when there is one prompt.

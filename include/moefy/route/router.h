@@ -46,6 +46,8 @@ const std::vector<RouterKind>& RouterKinds();
 // nullptr for names that are none: bounds (oracles, random) and what is unknown.
 const RouterKind* FindRouterKind(const std::string& name);
 const RouterKind& GetRouterKind(const std::string& name);  // Error{kUsage} lists the names
+// Whether a size in its tensors' shapes is for whoever trains it to choose.
+bool HasWidth(const RouterKind& kind);
 
 inline constexpr const char* kStoredRouter = "stored";  // whichever kind a checkpoint holds
 
