@@ -76,7 +76,7 @@ TEST(Exports, Tables) {
   EXPECT_EQ(Labels("sentence\tlabel\na\t1\n", tsv), "1:a");            // one row will do
 }
 
-TEST(Exports, WhatIsWrongSaysWhatToDo) {
+TEST(Exports, MistakesComeWithAdvice) {
   const Json csv = {{"format", "csv"}}, tsv = {{"format", "tsv"}};
   struct Bad {
     std::string bytes;
