@@ -33,11 +33,11 @@ std::vector<int> ThreadCounts(const BenchOptions& options) {
   return counts;
 }
 
-std::string Milliseconds(const eval::Spread& spread) {
+std::string Milliseconds(const bench::Spread& spread) {
   return FormatFixed(spread.median, spread.median < 10 ? 3 : 1);
 }
 
-Json SpreadToJson(const eval::Spread& s) {
+Json SpreadToJson(const bench::Spread& s) {
   return {{"median", s.median}, {"low", s.low}, {"high", s.high}};
 }
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/benchmark.h"
 #include "command.h"
-#include "moefy/eval/benchmark.h"
 
 namespace moefy::apps {
 
@@ -58,8 +58,8 @@ int64_t WholeNumber(const char* option, double value);
 std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options);
 std::vector<int> ThreadCounts(const BenchOptions& options);  // {0}, all, where none are given
 
-std::string Milliseconds(const eval::Spread& spread);
-Json SpreadToJson(const eval::Spread& spread);
+std::string Milliseconds(const bench::Spread& spread);
+Json SpreadToJson(const bench::Spread& spread);
 // The rows of a report, a spread in three columns.
 std::string ToCsv(const Json& rows);
 

@@ -1,15 +1,15 @@
 // moefy bench --end-to-end: whole models.
+#include "base/table.h"
 #include "bench.h"
+#include "bench/end_to_end.h"
+#include "bench/machine.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/end_to_end.h"
-#include "moefy/eval/machine.h"
-#include "moefy/eval/report.h"
 
 namespace moefy::apps {
 
 Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
   if (!options.model.empty()) throw UsageError("--end-to-end makes its own weights; give --shape");
-  eval::EndToEndOptions end_to_end;
+  bench::EndToEndOptions end_to_end;
   end_to_end.shape = options.shape;
   end_to_end.layers = options.layers;
   end_to_end.ffn_ratios = options.ffn_ratios;
@@ -17,11 +17,11 @@ Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
   if (options.repetitions > 0) end_to_end.repetitions = options.repetitions;
   end_to_end.threads = ThreadCounts(options);
   end_to_end.seed = static_cast<uint64_t>(options.seed);
-  const eval::EndToEndResult result = eval::RunEndToEnd(end_to_end, *context.progress);
+  const bench::EndToEndResult result = bench::RunEndToEnd(end_to_end, *context.progress);
   Outcome outcome;
   Json rows = Json::array();
   std::vector<std::vector<std::string>> cells;
-  for (const eval::EndToEndRow& row : result.rows) {
+  for (const bench::EndToEndRow& row : result.rows) {
     rows.push_back({{"what", row.what},
                     {"weights", runtime::WeightFormatName(row.weights)},
                     {"ffn_ratio", row.ffn_ratio},
@@ -55,7 +55,7 @@ Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
                   {"bandwidth_gigabytes", result.bandwidth_gigabytes},
                   {"peak_gflops", result.peak_gflops},
                   {"dense_weight_bytes", result.dense_weight_bytes},
-                  {"peak_memory_bytes", eval::PeakMemoryBytes()},
+                  {"peak_memory_bytes", bench::PeakMemoryBytes()},
                   {"rows", rows}};
   outcome.text =
       options.csv
@@ -65,10 +65,10 @@ Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
                    result.cpu, ", kernels ", result.instruction_set, "; reads ",
                    FormatFixed(result.bandwidth_gigabytes, 1), " GB/s, multiplies ",
                    FormatFixed(result.peak_gflops, 0), " GFLOP/s\n\n",
-                   eval::FormatTable({"", "ffn ratio", "threads", "weights", "dense ms",
-                                      "sparse ms", "of it FFNs", "speed-up", "range", "bytes read",
-                                      "GFLOP", "of roofline", "memory", "logits error %"},
-                                     cells, 1));
+                   FormatTable({"", "ffn ratio", "threads", "weights", "dense ms", "sparse ms",
+                                "of it FFNs", "speed-up", "range", "bytes read", "GFLOP",
+                                "of roofline", "memory", "logits error %"},
+                               cells, 1));
   return outcome;
 }
 

@@ -1,25 +1,25 @@
 // moefy bench: LibTorch's dense FFN against the sparse one; whole models with --end-to-end.
 #include <optional>
 
+#include "base/table.h"
 #include "bench.h"
+#include "model/family.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/report.h"
-#include "moefy/model/family.h"
-#include "moefy/pipeline/inspect.h"
-#include "moefy/record/activation_dump.h"
-#include "moefy/split/moe_checkpoint.h"
-#include "moefy/split/splitter.h"
+#include "pipeline/inspect.h"
+#include "record/activation_dump.h"
+#include "split/moe_checkpoint.h"
+#include "split/splitter.h"
 
 namespace moefy::apps {
 namespace {
 
-eval::BenchmarkShape ChooseShape(const BenchOptions& options) {
+bench::BenchmarkShape ChooseShape(const BenchOptions& options) {
   if (options.model.empty() == options.shape.empty()) {
     throw UsageError("bench needs either a checkpoint or --shape, e.g. --shape t5-large");
   }
-  eval::BenchmarkShape shape;
+  bench::BenchmarkShape shape;
   if (options.model.empty()) {
-    shape = eval::GetBenchmarkShape(options.shape);
+    shape = bench::GetBenchmarkShape(options.shape);
   } else {
     const pipeline::Inspection inspection = pipeline::Inspect(options.model);
     const model::ModelConfig& config = inspection.config;
@@ -37,8 +37,8 @@ eval::BenchmarkShape ChooseShape(const BenchOptions& options) {
   return shape;
 }
 
-std::string Describe(const eval::BenchmarkResult& result) {
-  const eval::BenchmarkShape& shape = result.shape;
+std::string Describe(const bench::BenchmarkResult& result) {
+  const bench::BenchmarkShape& shape = result.shape;
   std::string out =
       StrCat("one FFN ", shape.hidden, " -> ", shape.num_neurons, " -> ", shape.hidden, ", ",
              model::ActivationName(shape.activation), shape.gated ? ", gated" : "", ", ",
@@ -50,7 +50,7 @@ std::string Describe(const eval::BenchmarkResult& result) {
              ", last-level cache ",
              FormatBytes(static_cast<uint64_t>(result.last_level_cache_bytes)), "); medians\n\n");
   std::vector<std::vector<std::string>> rows;
-  for (const eval::BenchmarkRow& row : result.rows) {
+  for (const bench::BenchmarkRow& row : result.rows) {
     const double share = row.sparse_ms.median > 0 ? row.roofline_ms / row.sparse_ms.median : 0;
     rows.push_back(
         {std::to_string(row.tokens), FormatFixed(100 * row.ffn_ratio, 1) + " %",
@@ -62,15 +62,15 @@ std::string Describe(const eval::BenchmarkResult& result) {
          FormatFixed(row.sparse_gflops, 0), FormatFixed(row.sparse_gigabytes, 1),
          FormatFixed(100 * share, 0) + " %", std::to_string(row.repetitions)});
   }
-  return out + eval::FormatTable({"tokens", "ffn ratio", "threads", "weights", "dense ms",
-                                  "sparse ms", "of it router", "speed-up", "quartiles", "experts",
-                                  "bytes read", "GFLOP/s", "GB/s", "of roofline", "runs"},
-                                 rows, 0);
+  return out + FormatTable({"tokens", "ffn ratio", "threads", "weights", "dense ms", "sparse ms",
+                            "of it router", "speed-up", "quartiles", "experts", "bytes read",
+                            "GFLOP/s", "GB/s", "of roofline", "runs"},
+                           rows, 0);
 }
 
-Json ToJson(const eval::BenchmarkResult& result) {
+Json ToJson(const bench::BenchmarkResult& result) {
   Json rows = Json::array();
-  for (const eval::BenchmarkRow& row : result.rows) {
+  for (const bench::BenchmarkRow& row : result.rows) {
     rows.push_back({{"tokens", row.tokens},
                     {"ffn_ratio", row.ffn_ratio},
                     {"experts_per_token", row.num_selected},
@@ -111,7 +111,7 @@ Json ToJson(const eval::BenchmarkResult& result) {
 
 Outcome RunBench(const BenchOptions& options, Context& context) {
   if (options.end_to_end) return BenchEndToEnd(options, context);
-  eval::BenchmarkOptions benchmark;
+  bench::BenchmarkOptions benchmark;
   benchmark.shape = ChooseShape(options);
   benchmark.tokens.clear();
   for (const double tokens : options.tokens) {
@@ -123,14 +123,14 @@ Outcome RunBench(const BenchOptions& options, Context& context) {
   std::optional<split::MoeCheckpoint> moe;
   std::optional<record::ActivationDump> dump;
   if (options.routing == "skewed") {
-    benchmark.routing = eval::Routing::kSkewed;
+    benchmark.routing = bench::Routing::kSkewed;
   } else if (options.routing != "uniform") {
     if (options.model.empty() || !split::MoeCheckpoint::IsMoe(options.model)) {
       throw UsageError("--routing ", options.routing,
                        ": a dump needs a split checkpoint to go with it; otherwise uniform or "
                        "skewed");
     }
-    benchmark.routing = eval::Routing::kRecorded;
+    benchmark.routing = bench::Routing::kRecorded;
     moe.emplace(split::MoeCheckpoint::Open(options.model));
     dump.emplace(record::ActivationDump::Open(options.routing));
     benchmark.moe = &*moe;
@@ -139,7 +139,7 @@ Outcome RunBench(const BenchOptions& options, Context& context) {
   benchmark.repetitions = options.repetitions;
   benchmark.seconds_per_row = options.seconds_per_row;
   benchmark.seed = static_cast<uint64_t>(options.seed);
-  const eval::BenchmarkResult result = eval::RunBenchmark(benchmark, *context.progress);
+  const bench::BenchmarkResult result = bench::RunBenchmark(benchmark, *context.progress);
   Outcome outcome;
   outcome.json = ToJson(result);
   outcome.text = options.csv ? ToCsv(outcome.json["rows"]) : Describe(result);

@@ -1,9 +1,8 @@
 // moefy convert: all stages from one JSON file.
 #include "command.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/report.h"
-#include "moefy/pipeline/check_recipe.h"
-#include "moefy/pipeline/convert.h"
+#include "pipeline/check_recipe.h"
+#include "pipeline/convert.h"
 
 namespace moefy::apps {
 namespace {

@@ -1,6 +1,6 @@
 // moefy eval: downstream quality against dense.
 #include "command.h"
-#include "moefy/eval/report.h"
+#include "eval/report.h"
 #include "moefy/pipeline/eval_stage.h"
 
 namespace moefy::apps {

@@ -1,7 +1,7 @@
 // moefy families: what is supported.
+#include "base/table.h"
 #include "command.h"
-#include "moefy/eval/report.h"
-#include "moefy/model/family.h"
+#include "model/family.h"
 
 namespace moefy::apps {
 namespace {
@@ -22,7 +22,7 @@ Outcome Families(const FamiliesOptions&, Context&) {
                     {"description", family.description},
                     {"source", family.source}});
   }
-  outcome.text = eval::FormatTable({"family", "what runs", "checked against"}, rows, 3);
+  outcome.text = FormatTable({"family", "what runs", "checked against"}, rows, 3);
   outcome.json["families"] = json;
   return outcome;
 }

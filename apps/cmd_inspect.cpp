@@ -1,8 +1,8 @@
 // moefy inspect: what a checkpoint holds.
+#include "base/table.h"
 #include "command.h"
 #include "moefy/base/strings.h"
-#include "moefy/eval/report.h"
-#include "moefy/pipeline/inspect.h"
+#include "pipeline/inspect.h"
 
 namespace moefy::apps {
 namespace {
@@ -57,7 +57,7 @@ std::string DescribeTensors(const pipeline::Inspection& inspection) {
   for (const io::TensorInfo& info : inspection.tensors) {
     rows.push_back({info.name, std::string(io::DTypeName(info.dtype)), FormatShape(info.shape)});
   }
-  return StrCat(eval::FormatTable({"tensor", "dtype", "shape"}, rows), inspection.num_tensors,
+  return StrCat(FormatTable({"tensor", "dtype", "shape"}, rows), inspection.num_tensors,
                 " tensors, ", FormatCount(inspection.num_parameters), " elements, ",
                 FormatBytes(inspection.num_bytes), "\n");
 }

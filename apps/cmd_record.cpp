@@ -1,7 +1,7 @@
 // moefy record: run the dense model, write the activation dump.
+#include "base/table.h"
 #include "command.h"
 #include "moefy/base/strings.h"
-#include "moefy/eval/report.h"
 #include "moefy/pipeline/record_stage.h"
 
 namespace moefy::apps {
@@ -21,7 +21,7 @@ Outcome RunRecord(const pipeline::RecordOptions& options, Context& context) {
                     {"tokens", result.tokens[i]},
                     {"active_share", result.active_share[i]}});
   }
-  outcome.text = eval::FormatTable({"FFN", "tokens", "neurons above zero"}, rows);
+  outcome.text = FormatTable({"FFN", "tokens", "neurons above zero"}, rows);
   outcome.json = {{"dump", result.dump.string()},
                   {"examples", result.num_examples},
                   {"bytes", result.num_bytes},

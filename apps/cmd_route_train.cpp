@@ -1,7 +1,7 @@
 // moefy route-train: routers from an activation dump.
+#include "base/table.h"
 #include "command.h"
 #include "moefy/base/strings.h"
-#include "moefy/eval/report.h"
 #include "moefy/pipeline/route_stage.h"
 
 namespace moefy::apps {
@@ -52,10 +52,9 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
   outcome.text =
       StrCat("held-out activation mass caught and relative squared error of the output at ",
              percent(options.metric_ratio), " % of the work (%)\n") +
-      eval::FormatTable(
-          {"FFN", "tokens", "epoch", "mass", "of oracle", "error: neurons", "experts", "routed",
-           "final", "share", "similarity", "random", "dead", "entropy", "time"},
-          rows);
+      FormatTable({"FFN", "tokens", "epoch", "mass", "of oracle", "error: neurons", "experts",
+                   "routed", "final", "share", "similarity", "random", "dead", "entropy", "time"},
+                  rows);
   outcome.json = {{"moe", result.moe.string()},
                   {"router", result.options.router},
                   {"target", result.options.target},

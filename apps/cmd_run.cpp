@@ -7,10 +7,10 @@
 #include <span>
 #include <utility>
 
+#include "base/file.h"
+#include "base/own_output.h"
 #include "command.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
-#include "moefy/base/own_output.h"
 #include "moefy/base/strings.h"
 #include "moefy/pipeline/run.h"
 

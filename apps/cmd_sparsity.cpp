@@ -1,7 +1,7 @@
 // moefy sparsity: how sparsely a model's neurons fire.
 #include "command.h"
 #include "moefy/base/strings.h"
-#include "moefy/pipeline/sparsity_stage.h"
+#include "pipeline/sparsity_stage.h"
 
 namespace moefy::apps {
 namespace {

@@ -1,8 +1,8 @@
 // moefy finetune and moefy calibrate: training on a task, dense or split.
+#include "base/table.h"
 #include "command.h"
 #include "moefy/base/strings.h"
-#include "moefy/eval/report.h"
-#include "moefy/pipeline/train_stages.h"
+#include "pipeline/train_stages.h"
 
 namespace moefy::apps {
 namespace {
@@ -37,7 +37,7 @@ Outcome Report(const pipeline::TrainResult& result, const std::vector<double>& f
              FormatCount(static_cast<uint64_t>(report.num_sequences)), " sequences in ",
              FormatDuration(report.seconds), "; ",
              FormatCount(static_cast<uint64_t>(report.num_held_out)), " examples held out\n") +
-      eval::FormatTable(header, rows);
+      FormatTable(header, rows);
   outcome.json = {{"out", result.out.string()},
                   {"metric", report.metric},
                   {"ffn_ratios", ffn_ratios},

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "base/options.h"
 #include "console.h"
 #include "moefy/base/json.h"
-#include "moefy/base/options.h"
 #include "moefy/base/output.h"
 
 namespace moefy::apps {

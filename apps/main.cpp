@@ -13,12 +13,12 @@
 #include <iostream>
 #include <new>
 
+#include "base/non_finite.h"
+#include "bench/machine.h"
 #include "command.h"
+#include "model/torch_error.h"
 #include "moefy/base/error.h"
-#include "moefy/base/non_finite.h"
 #include "moefy/base/version.h"
-#include "moefy/eval/machine.h"
-#include "moefy/model/torch_error.h"
 #include "signals.h"
 
 namespace moefy::apps {
@@ -130,7 +130,7 @@ void ApplyThreads(int64_t threads) {
   if (threads < 0 || threads > kMaxThreads) {
     throw UsageError("--threads is ", threads, "; expected 0 (all) to ", kMaxThreads);
   }
-  eval::UseThreads(static_cast<int>(threads));  // LibTorch's own default may be one
+  bench::UseThreads(static_cast<int>(threads));  // LibTorch's own default may be one
 }
 
 // Throws when what was printed could not be; `consequence` is what people should know then.
@@ -216,7 +216,7 @@ int RunProgram(int argc, char** argv) {
     ApplyThreads(context.common.threads);
     ConsoleProgress progress(context.common.quiet);
     context.progress = &progress;
-    if (const std::string warning = eval::BlasWarning(); !warning.empty()) {
+    if (const std::string warning = bench::BlasWarning(); !warning.empty()) {
       context.warnings.push_back(warning);
     }
     Outcome outcome = command->Run(context);

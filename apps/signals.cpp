@@ -10,12 +10,12 @@
 #include <string>
 #include <thread>
 
+#include "base/interrupt.h"
 #include "command.h"
-#include "moefy/base/interrupt.h"
+#include "io/mapped_at.h"
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/base/strings.h"
-#include "moefy/io/mapped_at.h"
 
 namespace moefy::apps {
 namespace {

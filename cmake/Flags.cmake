@@ -3,6 +3,10 @@
 add_library(moefy_flags INTERFACE)
 target_compile_options(moefy_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                              -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual)
+if(MOEFY_UNITY)
+  # Types of an anonymous namespace are private to a file though files are compiled in groups.
+  target_compile_options(moefy_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
 if(MOEFY_WERROR)
   target_compile_options(moefy_flags INTERFACE -Werror)
 endif()

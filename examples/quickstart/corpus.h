@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "hint.h"
-#include "moefy/base/random.h"
 
 namespace moefy::example {
 

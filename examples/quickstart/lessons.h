@@ -7,8 +7,8 @@
 
 #include "corpus.h"
 #include "moefy/model/transformer.h"
-#include "moefy/task/task_spec.h"
 #include "moefy/text/tokenizer.h"
+#include "task/task_spec.h"
 
 namespace moefy::example {
 

@@ -1,7 +1,7 @@
 #include "prompts.h"
 
 #include "moefy/base/error.h"
-#include "moefy/task/dataset.h"
+#include "task/dataset.h"
 
 namespace moefy::example {
 

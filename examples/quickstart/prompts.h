@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "corpus.h"
-#include "moefy/task/task_spec.h"
+#include "task/task_spec.h"
 
 namespace moefy::example {
 

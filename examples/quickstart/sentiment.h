@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "base/random.h"
 #include "hint.h"
-#include "moefy/base/random.h"
 
 namespace moefy::example {
 

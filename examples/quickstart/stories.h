@@ -5,8 +5,8 @@
 #include <array>
 #include <string>
 
+#include "base/random.h"
 #include "hint.h"
-#include "moefy/base/random.h"
 
 namespace moefy::example {
 

@@ -3,8 +3,8 @@
 //   moefy_example_train OUT --evaluate
 #include <iostream>
 
+#include "base/options.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
 #include "trainer.h"
 
 namespace moefy::example {

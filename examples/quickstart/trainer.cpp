@@ -8,19 +8,19 @@
 #include <numbers>
 #include <set>
 
+#include "ask/batches.h"
 #include "lessons.h"
+#include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
-#include "moefy/eval/batches.h"
-#include "moefy/model/family.h"
-#include "moefy/task/dataset.h"
-#include "moefy/task/metrics.h"
-#include "moefy/train/optimizer.h"
-#include "moefy/train/trainer.h"
-#include "moefy/train/weights.h"
 #include "penalized_ffn.h"
 #include "prompts.h"
+#include "task/dataset.h"
+#include "task/metrics.h"
+#include "train/optimizer.h"
+#include "train/trainer.h"
+#include "train/weights.h"
 
 namespace moefy::example {
 namespace {
@@ -85,11 +85,11 @@ std::vector<TaskResult> EvaluateTasks(model::Transformer& model,
   std::vector<TaskResult> results;
   for (const task::TaskSpec& spec : specs) {
     const task::Dataset dataset = task::ReadDataset(spec, "eval", spec.directory, limit);
-    const eval::TaskReader reader(spec, model.config(), tokenizer);
+    const ask::TaskReader reader(spec, model.config(), tokenizer);
     for (PenalizedFeedForward* ffn : ffns) ffn->StartCounting();
     std::vector<int64_t> predictions(dataset.examples.size()), labels(predictions.size());
-    for (const eval::Batch& batch :
-         eval::MakeBatches(reader.Encode(dataset), model.config(), tokenizer.pad_id())) {
+    for (const ask::Batch& batch :
+         ask::MakeBatches(reader.Encode(dataset), model.config(), tokenizer.pad_id())) {
       const at::Tensor best = reader.Ask(model, batch.inputs).argmax(1);
       for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
         const auto idx = static_cast<size_t>(batch.example_idxs[row]);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/task/task_spec.h"
+#include "task/task_spec.h"
 
 namespace moefy::example {
 

@@ -1,4 +1,4 @@
-#include "moefy/base/content_hint.h"
+#include "base/content_hint.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "moefy/base/input_watch.h"
+#include "base/input_watch.h"
 
 #include <sys/stat.h>
 

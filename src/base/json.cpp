@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "moefy/base/content_hint.h"
+#include "base/content_hint.h"
+#include "base/utf8.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
-#include "moefy/base/utf8.h"
 
 namespace moefy {
 namespace {

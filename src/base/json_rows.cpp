@@ -1,11 +1,11 @@
-#include "moefy/base/json_rows.h"
+#include "base/json_rows.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 
+#include "base/utf8.h"
 #include "moefy/base/error.h"
-#include "moefy/base/utf8.h"
 
 namespace moefy {
 namespace {

@@ -1,4 +1,4 @@
-#include "moefy/base/non_finite.h"
+#include "base/non_finite.h"
 
 #include <cmath>
 

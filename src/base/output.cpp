@@ -6,12 +6,12 @@
 #include <cerrno>
 #include <span>
 
+#include "base/content_hint.h"
+#include "base/file.h"
+#include "base/input_watch.h"
 #include "base/output_places.h"
-#include "moefy/base/content_hint.h"
+#include "base/own_output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
-#include "moefy/base/input_watch.h"
-#include "moefy/base/own_output.h"
 
 namespace moefy {
 namespace {

@@ -11,8 +11,8 @@
 #include <sstream>
 #include <vector>
 
+#include "base/own_output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/own_output.h"
 
 namespace moefy {
 namespace {

@@ -1,4 +1,4 @@
-#include "moefy/base/own_output.h"
+#include "base/own_output.h"
 
 #include <fnmatch.h>
 
@@ -9,8 +9,8 @@
 #include <optional>
 #include <span>
 
+#include "base/file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
 #include "moefy/base/output.h"
 
 namespace moefy {

@@ -2,8 +2,8 @@
 
 #include <atomic>
 
+#include "base/interrupt.h"
 #include "moefy/base/error.h"
-#include "moefy/base/interrupt.h"
 
 namespace moefy {
 namespace {

@@ -17,9 +17,9 @@
 #include <thread>
 #include <utility>
 
+#include "base/file.h"
 #include "base/output_places.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
 #include "moefy/base/output.h"
 
 namespace moefy {

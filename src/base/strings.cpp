@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <system_error>
 
-#include "moefy/base/utf8.h"
+#include "base/utf8.h"
 
 namespace moefy {
 

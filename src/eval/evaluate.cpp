@@ -1,18 +1,18 @@
-#include "moefy/eval/evaluate.h"
+#include "eval/evaluate.h"
 
 #include <algorithm>
 #include <chrono>
 #include <map>
 
+#include "ask/metric.h"
+#include "ask/prepared_task.h"
+#include "ask/translation.h"
 #include "eval/sample.h"
+#include "model/device.h"
+#include "model/family.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/metric.h"
-#include "moefy/eval/prepared_task.h"
-#include "moefy/eval/translation.h"
-#include "moefy/model/device.h"
-#include "moefy/model/family.h"
-#include "moefy/runtime/sparse_model.h"
 #include "moefy/text/tokenizer.h"
+#include "runtime/sparse_model.h"
 
 namespace moefy::eval {
 namespace {
@@ -23,7 +23,7 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 
 // What one pass over the data gives, before it is compared with dense.
 struct Pass {
-  std::vector<Answer> answers;  // one per example
+  std::vector<ask::Answer> answers;  // one per example
   double seconds = 0;
 };
 
@@ -49,7 +49,7 @@ class TimedFeedForward final : public model::FeedForward {
   int64_t tokens_ = 0;
 };
 
-Pass RunPass(model::Transformer& model, const PreparedTask& prepared, Progress& progress) {
+Pass RunPass(model::Transformer& model, const ask::PreparedTask& prepared, Progress& progress) {
   Pass pass;
   const auto start = std::chrono::steady_clock::now();
   pass.answers = prepared.Ask(model, progress);
@@ -58,14 +58,14 @@ Pass RunPass(model::Transformer& model, const PreparedTask& prepared, Progress& 
 }
 
 // A row of distributions over classes, [distributions, classes].
-std::vector<float> ScoresOf(const Answer& answer, int64_t idx) {
+std::vector<float> ScoresOf(const ask::Answer& answer, int64_t idx) {
   const at::Tensor row = answer.scores[idx].contiguous();
   return {row.data_ptr<float>(), row.data_ptr<float>() + row.numel()};
 }
 
 // How alike the answers are to those of dense, whatever is right.
-void CompareAnswers(task::TaskKind kind, const std::vector<Answer>& got,
-                    const std::vector<Answer>& base, EvaluationRow& row) {
+void CompareAnswers(task::TaskKind kind, const std::vector<ask::Answer>& got,
+                    const std::vector<ask::Answer>& base, EvaluationRow& row) {
   std::vector<double> agreements, divergences;
   for (size_t i = 0; i < got.size(); ++i) {
     for (size_t k = 0; k < base[i].likeliest.size(); ++k) {
@@ -88,9 +88,9 @@ void CompareAnswers(task::TaskKind kind, const std::vector<Answer>& got,
 void Compare(const task::TaskSpec& spec, const task::Dataset& dataset, const Pass& pass,
              const Pass& dense, EvaluationRow& row) {
   for (const std::string& name : task::MetricNames(spec)) {
-    const Metric& metric = GetMetric(spec.kind, name);
-    const task::Figure figure = Measure(metric, dataset.examples, pass.answers);
-    const task::Figure base = Measure(metric, dataset.examples, dense.answers);
+    const ask::Metric& metric = ask::GetMetric(spec.kind, name);
+    const task::Figure figure = ask::Measure(metric, dataset.examples, pass.answers);
+    const task::Figure base = ask::Measure(metric, dataset.examples, dense.answers);
     row.metrics.push_back({name, task::ToEstimate(figure), task::Difference(figure, base)});
   }
   CompareAnswers(spec.kind, pass.answers, dense.answers, row);
@@ -117,12 +117,12 @@ std::string RowTitle(const std::string& model, const std::string& selection, dou
 std::string RowSummary(const task::TaskSpec& spec, const EvaluationRow& row) {
   const MetricValue& metric = row.metric();
   return StrCat(metric.name, " ",
-                GetMetric(spec.kind, metric.name).is_share
+                ask::GetMetric(spec.kind, metric.name).is_share
                     ? FormatFixed(100 * metric.value.value, 2) + " %"
                     : FormatFixed(metric.value.value, 4));
 }
 
-Pass DensePass(model::Transformer& model, const PreparedTask& prepared, EvaluationRow& row,
+Pass DensePass(model::Transformer& model, const ask::PreparedTask& prepared, EvaluationRow& row,
                Progress& progress) {
   std::vector<TimedFeedForward*> timed;
   for (size_t i = 0; i < model.num_ffns(); ++i) {
@@ -174,7 +174,7 @@ EvaluationReport Describe(const task::TaskSpec& spec, const std::string& split_n
 }
 
 void GiveSamples(const SampleSink& sink, const task::TaskSpec& spec, const task::Dataset& dataset,
-                 const EvaluationRow& row, const std::vector<Answer>& answers) {
+                 const EvaluationRow& row, const std::vector<ask::Answer>& answers) {
   if (!sink) return;
   for (size_t i = 0; i < answers.size(); ++i) {
     sink(SampleToJson(spec, row, i, dataset.examples[i], answers[i]));
@@ -197,13 +197,13 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
   std::vector<const split::MoeCheckpoint*> checkpoints;
   for (const NamedModel& named : models) checkpoints.push_back(named.moe);
   runtime::CheckSelections(options.selections, checkpoints);
-  const auto tokenizer = text::LoadTokenizer(dense.directory(), {}, LanguagesOf(spec));
+  const auto tokenizer = text::LoadTokenizer(dense.directory(), {}, ask::LanguagesOf(spec));
   EvaluationReport report = Describe(spec, split_name, dataset);
 
   const model::ModelConfig config = model::ReadModelConfig(dense);
   const model::GenerationOptions generation =
-      ReadGeneration(dense.directory(), config, *tokenizer, &report.warnings);
-  const auto prepared = PrepareTask(spec, dataset, config, *tokenizer, generation);
+      ask::ReadGeneration(dense.directory(), config, *tokenizer, &report.warnings);
+  const auto prepared = ask::PrepareTask(spec, dataset, config, *tokenizer, generation);
 
   EvaluationRow dense_row;
   dense_row.selection = "dense";

@@ -1,4 +1,4 @@
-#include "moefy/eval/gate.h"
+#include "eval/gate.h"
 
 #include <algorithm>
 #include <charconv>

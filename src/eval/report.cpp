@@ -1,20 +1,15 @@
-#include "moefy/eval/report.h"
+#include "eval/report.h"
 
 #include <algorithm>
 
+#include "ask/metric.h"
+#include "base/table.h"
 #include "moefy/base/strings.h"
-#include "moefy/eval/metric.h"
-#include "moefy/route/router.h"
-#include "moefy/route/selection.h"
+#include "route/router.h"
+#include "route/selection.h"
 
 namespace moefy::eval {
 namespace {
-
-size_t CodePoints(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
-}
 
 std::string Percent(double share, int decimals) { return FormatFixed(100 * share, decimals); }
 
@@ -46,35 +41,10 @@ Json EstimateToJson(const task::Estimate& estimate) {
 
 }  // namespace
 
-std::string FormatTable(const std::vector<std::string>& header,
-                        const std::vector<std::vector<std::string>>& rows, size_t num_left) {
-  std::vector<size_t> widths;
-  for (const std::string& cell : header) widths.push_back(CodePoints(cell));
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], CodePoints(row[i]));
-  }
-  std::string out;
-  const auto add_line = [&](const std::vector<std::string>& cells) {
-    std::string line;
-    for (size_t i = 0; i < cells.size(); ++i) {
-      if (i > 0) line += "  ";
-      const std::string padding(widths[i] - CodePoints(cells[i]), ' ');
-      line += i < num_left ? cells[i] + padding : padding + cells[i];
-    }
-    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  };
-  add_line(header);
-  std::vector<std::string> rule;
-  for (const size_t width : widths) rule.emplace_back(width, '-');
-  add_line(rule);
-  for (const auto& row : rows) add_line(row);
-  return out;
-}
-
 std::string FormatEvaluation(const EvaluationReport& report) {
   std::vector<std::vector<std::string>> cells;
   const double dense_seconds = report.rows.front().ffn_seconds;
-  const bool share = GetMetric(report.kind, report.metrics.front()).is_share;
+  const bool share = ask::GetMetric(report.kind, report.metrics.front()).is_share;
   const double scale = share ? 100 : 1;
   const int decimals = share ? 2 : 4;
   for (const EvaluationRow& row : report.rows) {
@@ -105,7 +75,7 @@ std::string FormatEvaluation(const EvaluationReport& report) {
     out += StrCat("; commonest label ", Percent(report.majority_share, 1), " %");
   }
   for (size_t i = 1; i < report.metrics.size(); ++i) {
-    const Metric& metric = GetMetric(report.kind, report.metrics[i]);
+    const ask::Metric& metric = ask::GetMetric(report.kind, report.metrics[i]);
     const double value = report.rows.front().metrics[i].value.value;
     out += StrCat(i == 1 ? "; dense " : ", ", ReplaceAll(metric.name, "_", " "), " ",
                   metric.is_share ? Percent(value, 2) + " %" : FormatFixed(value, 4));

@@ -2,13 +2,13 @@
 
 #include <numeric>
 
-#include "eval/task_inputs.h"
-#include "moefy/eval/metric.h"
+#include "ask/metric.h"
+#include "ask/task_inputs.h"
 
 namespace moefy::eval {
 
 Json SampleToJson(const task::TaskSpec& spec, const EvaluationRow& row, size_t example_idx,
-                  const task::Example& example, const Answer& answer) {
+                  const task::Example& example, const ask::Answer& answer) {
   Json json = {{"task", spec.name},
                {"id", example_idx},
                {"model", row.model},
@@ -16,10 +16,10 @@ Json SampleToJson(const task::TaskSpec& spec, const EvaluationRow& row, size_t e
                {"ffn_ratio", row.ffn_ratio}};
   if (answer.label_idx >= 0) {
     json["prediction"] = answer.text;
-    json["gold"] = LabelName(spec, example.label_idx);
+    json["gold"] = ask::LabelName(spec, example.label_idx);
     Json scores = Json::object();
     for (int64_t i = 0; i < answer.scores.size(1); ++i) {
-      scores[LabelName(spec, i)] = answer.scores[0][i].item<double>();
+      scores[ask::LabelName(spec, i)] = answer.scores[0][i].item<double>();
     }
     json["scores"] = scores;
   } else if (task::IsOnlyText(spec.kind)) {
@@ -36,7 +36,7 @@ Json SampleToJson(const task::TaskSpec& spec, const EvaluationRow& row, size_t e
     json["best"] = best;
   }
   for (const std::string& name : task::MetricNames(spec)) {
-    json[name] = Measure(GetMetric(spec.kind, name), {example}, {answer}).value;
+    json[name] = ask::Measure(ask::GetMetric(spec.kind, name), {example}, {answer}).value;
   }
   return json;
 }

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/sparsity_study.h"
 #include "eval/svg.h"
 #include "moefy/base/strings.h"
-#include "moefy/eval/sparsity_study.h"
 
 namespace moefy::eval {
 namespace {

@@ -1,11 +1,12 @@
-#include "moefy/eval/sparsity_study.h"
+#include "eval/sparsity_study.h"
+#include "base/table.h"
 
 #include <algorithm>
 #include <cmath>
 
+#include "eval/report.h"
+#include "model/contribution.h"
 #include "moefy/base/strings.h"
-#include "moefy/eval/report.h"
-#include "moefy/model/contribution.h"
 
 namespace moefy::eval {
 namespace {

@@ -5,15 +5,15 @@
 #include <set>
 #include <system_error>
 
+#include "base/file.h"
 #include "io/found_instead.h"
+#include "io/npy_file.h"
 #include "io/problems.h"
 #include "io/shard_index.h"
+#include "io/torch_file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
 #include "moefy/base/json.h"
-#include "moefy/io/npy_file.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/io/torch_file.h"
 
 namespace moefy::io {
 namespace {

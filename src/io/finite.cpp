@@ -1,4 +1,4 @@
-#include "moefy/io/finite.h"
+#include "io/finite.h"
 
 #include <algorithm>
 #include <cstring>

@@ -10,10 +10,10 @@
 #include <mutex>
 #include <utility>
 
+#include "base/file.h"
+#include "base/input_watch.h"
+#include "io/mapped_at.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
-#include "moefy/base/input_watch.h"
-#include "moefy/io/mapped_at.h"
 
 namespace moefy::io {
 namespace {

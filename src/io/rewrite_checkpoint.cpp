@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "base/file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
 #include "moefy/io/checkpoint.h"

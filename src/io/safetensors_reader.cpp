@@ -2,9 +2,9 @@
 #include <bit>
 #include <cstring>
 
+#include "base/content_hint.h"
 #include "io/problems.h"
 #include "io/tensor_name.h"
-#include "moefy/base/content_hint.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"

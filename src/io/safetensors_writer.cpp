@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"
 

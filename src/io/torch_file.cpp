@@ -1,12 +1,12 @@
-#include "moefy/io/torch_file.h"
+#include "io/torch_file.h"
 
 #include <cstring>
 #include <mutex>
 
+#include "base/content_hint.h"
 #include "io/pickle.h"
 #include "io/state_dict.h"
 #include "io/zip_directory.h"
-#include "moefy/base/content_hint.h"
 #include "moefy/base/error.h"
 #include "moefy/io/mapped_file.h"
 

@@ -101,7 +101,7 @@ void ReadZip64(const Fields& file, uint64_t begin, uint64_t size, Central& entry
   }
 }
 
-std::span<const std::byte> Contents(const Fields& file, const Central& entry, uint64_t data_end) {
+std::span<const std::byte> ContentsOf(const Fields& file, const Central& entry, uint64_t data_end) {
   const uint64_t at = entry.local_header;
   const auto what = [&] { return StrCat("zip archive: entry ", Quoted(entry.name)); };
   file.Range(at, kLocalBytes);
@@ -145,7 +145,7 @@ ZipEntries ReadZipDirectory(std::span<const std::byte> bytes) {
       throw InputError("zip archive: entry ", Quoted(entry.name),
                        " is compressed; torch.save stores its entries as they are");
     }
-    if (!entries.emplace(entry.name, Contents(file, entry, directory.offset)).second) {
+    if (!entries.emplace(entry.name, ContentsOf(file, entry, directory.offset)).second) {
       throw InputError("zip archive: entry ", Quoted(entry.name), " appears twice");
     }
     at += kCentralBytes + name_bytes + extra_bytes + file.U16(at + 32);

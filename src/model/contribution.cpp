@@ -1,4 +1,4 @@
-#include "moefy/model/contribution.h"
+#include "model/contribution.h"
 
 namespace moefy::model {
 namespace {

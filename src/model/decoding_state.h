@@ -3,8 +3,8 @@
 
 #include <vector>
 
+#include "model/decode_step.h"
 #include "model/layers.h"
-#include "model/token_step.h"
 
 namespace moefy::model {
 

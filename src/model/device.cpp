@@ -1,4 +1,4 @@
-#include "moefy/model/device.h"
+#include "model/device.h"
 
 #include <ATen/Context.h>
 

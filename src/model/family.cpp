@@ -1,10 +1,10 @@
-#include "moefy/model/family.h"
+#include "model/family.h"
 
 #include <algorithm>
 
-#include "model/config_keys.h"
-#include "model/families.h"
-#include "model/foreign_classes.h"
+#include "model/families/config_keys.h"
+#include "model/families/families.h"
+#include "model/families/foreign_classes.h"
 #include "model/stored_names.h"
 #include "moefy/base/error.h"
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "model/input_check.h"
 #include "model/positions.h"
 #include "moefy/base/error.h"
-#include "moefy/model/input_check.h"
 
 namespace moefy::model {
 namespace {

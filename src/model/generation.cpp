@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "model/decoding_state.h"
-#include "model/families.h"
+#include "model/families/families.h"
+#include "model/input_check.h"
 #include "model/sampling.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
-#include "moefy/model/input_check.h"
 
 namespace moefy::model {
 namespace {

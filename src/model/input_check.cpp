@@ -1,4 +1,4 @@
-#include "moefy/model/input_check.h"
+#include "model/input_check.h"
 
 #include <algorithm>
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "model/row_math.h"
+#include "model/decode_math.h"
 
 namespace moefy::model {
 namespace {

@@ -1,8 +1,8 @@
-#include "moefy/model/new_head.h"
+#include "model/new_head.h"
 
 #include <algorithm>
 
-#include "model/families.h"
+#include "model/families/families.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {

@@ -1,5 +1,5 @@
 // The only file that includes LibTorch's TorchScript headers, which take long to compile.
-#include "moefy/model/open_checkpoint.h"
+#include "model/open_checkpoint.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/jit/api/module.h>
@@ -7,9 +7,9 @@
 
 #include <map>
 
+#include "io/torch_file.h"
 #include "model/unusable_weights.h"
 #include "moefy/base/error.h"
-#include "moefy/io/torch_file.h"
 
 namespace moefy::model {
 namespace {

@@ -1,4 +1,4 @@
-#include "moefy/model/pooling.h"
+#include "model/pooling.h"
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "model/families.h"
+#include "model/families/families.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "model/family.h"
 #include "model/layers.h"
-#include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
 
 namespace moefy::model {

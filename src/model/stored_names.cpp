@@ -5,7 +5,7 @@
 #include <cstring>
 #include <map>
 
-#include "model/families.h"
+#include "model/families/families.h"
 #include "moefy/base/error.h"
 #include "moefy/io/mapped_file.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "model/family.h"
 #include "moefy/io/checkpoint.h"
-#include "moefy/model/family.h"
 
 namespace moefy::model {
 

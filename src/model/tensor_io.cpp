@@ -7,9 +7,9 @@
 #include <cstring>
 #include <vector>
 
+#include "base/own_output.h"
+#include "io/finite.h"
 #include "moefy/base/error.h"
-#include "moefy/base/own_output.h"
-#include "moefy/io/finite.h"
 #include "moefy/io/mapped_file.h"
 #include "moefy/io/safetensors.h"
 

@@ -1,4 +1,4 @@
-#include "moefy/model/torch_error.h"
+#include "model/torch_error.h"
 
 #include <algorithm>
 #include <charconv>

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/decoding_state.h"
+#include "model/device.h"
 #include "model/disentangled.h"
 #include "model/forward_check.h"
 #include "model/output_head.h"
@@ -11,7 +12,6 @@
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
 #include "moefy/io/mapped_file.h"
-#include "moefy/model/device.h"
 
 namespace moefy::model {
 namespace {

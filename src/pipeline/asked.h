@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "ask/batches.h"
+#include "model/input_check.h"
 #include "moefy/base/progress.h"
-#include "moefy/eval/batches.h"
-#include "moefy/model/input_check.h"
 #include "moefy/model/transformer.h"
 #include "moefy/text/tokenizer.h"
 #include "pipeline/ordered_answers.h"
@@ -56,8 +56,8 @@ Encoded EncodeAll(const Asked& asked, const Encode& encode) {
 // out.
 template <typename Run, typename Answer>
 void ForEachRun(const Asked& asked, const Encoded& encoded, const Run& run, const Answer& answer) {
-  for (const eval::Batch& batch :
-       eval::MakeBatches(encoded.encodings, asked.config(), asked.tokenizer.pad_id())) {
+  for (const ask::Batch& batch :
+       ask::MakeBatches(encoded.encodings, asked.config(), asked.tokenizer.pad_id())) {
     const auto outputs = run(batch.inputs);
     for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
       const auto idx = static_cast<size_t>(batch.example_idxs[row]);

@@ -1,9 +1,9 @@
-#include "moefy/pipeline/check_recipe.h"
+#include "pipeline/check_recipe.h"
 
 #include "moefy/base/error.h"
-#include "moefy/route/router.h"
-#include "moefy/route/selection.h"
-#include "moefy/split/splitter.h"
+#include "route/router.h"
+#include "route/selection.h"
+#include "split/splitter.h"
 
 namespace moefy::pipeline {
 namespace {

@@ -1,20 +1,20 @@
-#include "moefy/pipeline/convert.h"
+#include "pipeline/convert.h"
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
 
+#include "base/options.h"
+#include "eval/report.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
-#include "moefy/eval/report.h"
 #include "moefy/io/checkpoint.h"
-#include "moefy/model/open_checkpoint.h"
-#include "moefy/pipeline/check_recipe.h"
-#include "moefy/record/activation_dump.h"
-#include "moefy/split/moe_checkpoint.h"
-#include "moefy/split/splitter.h"
+#include "pipeline/check_recipe.h"
 #include "pipeline/convert_output.h"
 #include "pipeline/task_data.h"
+#include "record/activation_dump.h"
+#include "split/moe_checkpoint.h"
+#include "split/splitter.h"
 
 namespace moefy::pipeline {
 namespace {

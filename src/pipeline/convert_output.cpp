@@ -1,7 +1,7 @@
 #include "pipeline/convert_output.h"
 
+#include "base/own_output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/own_output.h"
 
 namespace moefy::pipeline {
 namespace {

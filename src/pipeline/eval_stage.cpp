@@ -3,16 +3,16 @@
 #include <memory>
 #include <optional>
 
+#include "base/options.h"
+#include "base/own_output.h"
+#include "eval/gate.h"
+#include "model/device.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
-#include "moefy/base/options.h"
-#include "moefy/base/own_output.h"
-#include "moefy/eval/gate.h"
-#include "moefy/model/device.h"
-#include "moefy/model/open_checkpoint.h"
 #include "moefy/pipeline/eval_stage.h"
-#include "moefy/route/selection.h"
 #include "pipeline/task_data.h"
+#include "route/selection.h"
 
 namespace moefy::pipeline {
 namespace {

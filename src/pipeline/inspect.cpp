@@ -1,14 +1,14 @@
-#include "moefy/pipeline/inspect.h"
+#include "pipeline/inspect.h"
 
 #include <numeric>
 #include <set>
 
+#include "model/family.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/model/family.h"
-#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
-#include "moefy/route/router_store.h"
-#include "moefy/split/moe_checkpoint.h"
+#include "route/router_store.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
 namespace {

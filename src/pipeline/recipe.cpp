@@ -1,9 +1,9 @@
-#include "moefy/pipeline/recipe.h"
+#include "pipeline/recipe.h"
 
 #include <set>
 
+#include "base/options.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
 
 namespace moefy::pipeline {
 namespace {

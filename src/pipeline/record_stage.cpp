@@ -1,15 +1,15 @@
 #include "moefy/pipeline/record_stage.h"
+#include "ask/prepared_task.h"
+#include "ask/translation.h"
+#include "base/options.h"
+#include "model/device.h"
+#include "model/family.h"
+#include "model/input_check.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
-#include "moefy/eval/prepared_task.h"
-#include "moefy/eval/translation.h"
-#include "moefy/model/device.h"
-#include "moefy/model/family.h"
-#include "moefy/model/input_check.h"
-#include "moefy/model/open_checkpoint.h"
-#include "moefy/record/recorder.h"
-#include "moefy/split/moe_checkpoint.h"
 #include "pipeline/task_data.h"
+#include "record/recorder.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 // What is to be run, ready for the model.
 struct Corpus {
   std::string description;
-  std::vector<eval::Sequence> sequences;
+  std::vector<ask::Sequence> sequences;
 };
 
 // `limit` examples spread evenly over all, because files are often sorted by label or topic.
@@ -52,19 +52,19 @@ Corpus EncodeCorpus(const RecordOptions& options,
   std::vector<std::string> parts;
   for (const auto& [spec, dataset] : tasks) {
     // Each task has languages of its own.
-    const auto own = text::LoadTokenizer(checkpoint.directory(), {}, eval::LanguagesOf(spec));
+    const auto own = text::LoadTokenizer(checkpoint.directory(), {}, ask::LanguagesOf(spec));
     const model::GenerationOptions generation =
-        eval::ReadGeneration(checkpoint.directory(), config, *own);
-    const auto prepared = eval::PrepareTask(spec, dataset, config, *own, generation);
-    for (eval::Sequence& sequence : prepared->RightSequences()) {
+        ask::ReadGeneration(checkpoint.directory(), config, *own);
+    const auto prepared = ask::PrepareTask(spec, dataset, config, *own, generation);
+    for (ask::Sequence& sequence : prepared->RightSequences()) {
       corpus.sequences.push_back(std::move(sequence));
     }
     parts.push_back(StrCat(spec.name, "/", options.split, " ", dataset.examples.size()));
   }
   if (!options.text.empty()) {
     const int64_t max_tokens = model::FitTextLength(kTextTokens, config);
-    for (text::Encoding& encoding : eval::EncodeTextFile(options.text, options.field, tokenizer,
-                                                         config, max_tokens, options.limit)) {
+    for (text::Encoding& encoding : ask::EncodeTextFile(options.text, options.field, tokenizer,
+                                                        config, max_tokens, options.limit)) {
       corpus.sequences.push_back({std::move(encoding), {}});
     }
     parts.push_back(StrCat("text ", std::filesystem::path(options.text).filename()));
@@ -124,8 +124,8 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
           ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
           : checkpoint.Fingerprint(progress);
 
-  const std::vector<eval::Batch> batches = eval::MakeBatches(
-      corpus.sequences, model.config(), tokenizer->pad_id(), options.batch_tokens);
+  const std::vector<ask::Batch> batches =
+      ask::MakeBatches(corpus.sequences, model.config(), tokenizer->pad_id(), options.batch_tokens);
   record::DumpWriter writer(staged.path(), info, record::FfnsToRecord(model), options.max_tokens);
   progress.Begin(StrCat("recording ", corpus.description), corpus.sequences.size(), "inputs");
   // Batches are sorted by length; every other one from either end mixes them, should the room run

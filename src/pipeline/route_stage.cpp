@@ -1,11 +1,11 @@
 #include "moefy/pipeline/route_stage.h"
 
+#include "base/options.h"
+#include "model/device.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
-#include "moefy/model/device.h"
-#include "moefy/route/compensation.h"
-#include "moefy/route/router_store.h"
-#include "moefy/route/target.h"
+#include "route/compensation.h"
+#include "route/router_store.h"
+#include "route/target.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -57,8 +57,8 @@ bool IsSame(const std::string& a, const std::string& b) {
   return a == b || std::filesystem::equivalent(a, b, ignored);
 }
 
-route::TrainOptions ToTrainOptions(const RouteTrainOptions& options) {
-  route::TrainOptions train;
+route::RouterTrainOptions ToTrainOptions(const RouteTrainOptions& options) {
+  route::RouterTrainOptions train;
   train.router = options.router;
   train.target = options.target;
   train.epochs = options.epochs;
@@ -98,9 +98,9 @@ RouteTrainRow ToRow(const std::string& ffn, const route::TrainedRouter& trained)
   row.neuron_oracle_error = trained.neuron_oracle_error;
   row.final_error = trained.final_error;
   row.neuron_share = trained.neuron_share;
-  row.compensated = trained.stand.compensation.defined();
-  row.calibrated = trained.stand.w_out.defined();
-  row.corrected = trained.stand.correction.defined();
+  row.compensated = trained.substitute.compensation.defined();
+  row.calibrated = trained.substitute.w_out.defined();
+  row.corrected = trained.substitute.correction.defined();
   row.dead_experts = trained.DeadExperts();
   row.load_entropy = trained.LoadEntropy();
   const at::Tensor load = trained.load.to(at::kCPU).contiguous();
@@ -179,7 +179,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
 
   RouteTrainResult result;
   result.options = options;
-  route::TrainOptions train = ToTrainOptions(options);
+  route::RouterTrainOptions train = ToTrainOptions(options);
   train.device = model::ResolveDevice(model::ParseDevice(options.device), &result.warnings);
   std::vector<route::TrainedRouter> routers;
   progress.Begin("training routers", moe.ffns().size(), "FFNs");

@@ -4,8 +4,8 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/strings.h"
-#include "moefy/text/words.h"
 #include "pipeline/run_task.h"
+#include "text/words.h"
 
 namespace moefy::pipeline {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "moefy/model/pooling.h"
+#include "model/pooling.h"
 #include "pipeline/asked.h"
 
 namespace moefy::pipeline {

@@ -5,10 +5,10 @@
 #include <array>
 #include <cerrno>
 
+#include "base/json_rows.h"
+#include "base/utf8.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json_rows.h"
-#include "moefy/base/utf8.h"
-#include "moefy/task/text_file.h"
+#include "task/text_file.h"
 
 namespace moefy::pipeline {
 namespace {

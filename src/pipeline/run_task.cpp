@@ -3,9 +3,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "ask/prepared_task.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/prepared_task.h"
-#include "moefy/task/question.h"
+#include "task/question.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -32,7 +32,7 @@ Json Shares(const at::Tensor& scores, const std::vector<std::string>& names) {
   return by_name;
 }
 
-Json ChoiceAnswer(const task::Example& example, const eval::Answer& answer) {
+Json ChoiceAnswer(const task::Example& example, const ask::Answer& answer) {
   std::vector<std::string> letters;
   for (size_t i = 0; i < example.choices.size(); ++i) {
     letters.emplace_back(1, static_cast<char>('A' + i));
@@ -50,7 +50,7 @@ Json PerplexityAnswer(const std::vector<double>& nats) {
   return {{"perplexity", std::exp(mean)}, {"nats_per_token", mean}, {"tokens", nats.size()}};
 }
 
-Json ToJson(const task::TaskSpec& spec, const task::Example& example, const eval::Answer& answer) {
+Json ToJson(const task::TaskSpec& spec, const task::Example& example, const ask::Answer& answer) {
   switch (spec.kind) {
     case TaskKind::kClassification: {
       std::vector<std::string> names;
@@ -93,7 +93,7 @@ void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
   task::Dataset dataset;
   std::vector<size_t> input_idxs;  // one per example
   const auto prepare = [&](const task::Dataset& examples) {
-    return eval::PrepareTask(spec, examples, model.config(), tokenizer, generation);
+    return ask::PrepareTask(spec, examples, model.config(), tokenizer, generation);
   };
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (answers.failed(i)) continue;
@@ -103,7 +103,7 @@ void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
     });
   }
   answers.RequireAny();
-  std::unique_ptr<eval::PreparedTask> prepared;
+  std::unique_ptr<ask::PreparedTask> prepared;
   try {
     prepared = prepare(dataset);
   } catch (const Error& error) {
@@ -126,7 +126,7 @@ void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
     prepared = prepare(dataset);
   }
   progress.Begin("answering", prepared->num_steps(), "steps");
-  const std::vector<eval::Answer> found = prepared->Ask(model, progress);
+  const std::vector<ask::Answer> found = prepared->Ask(model, progress);
   for (size_t k = 0; k < found.size(); ++k) {
     answers.Give(input_idxs[k], ToJson(spec, dataset.examples[k], found[k]));
   }

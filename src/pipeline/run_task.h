@@ -8,10 +8,10 @@
 #include "moefy/base/progress.h"
 #include "moefy/model/generation.h"
 #include "moefy/model/transformer.h"
-#include "moefy/task/task_spec.h"
 #include "moefy/text/tokenizer.h"
 #include "pipeline/ordered_answers.h"
 #include "pipeline/run_inputs.h"
+#include "task/task_spec.h"
 
 namespace moefy::pipeline {
 

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <map>
 
+#include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/model/family.h"
 #include "pipeline/runnable_model.h"
 
 namespace moefy::pipeline {

@@ -3,15 +3,14 @@
 #include <memory>
 #include <optional>
 
+#include "ask/answer_span.h"
+#include "ask/translation.h"
+#include "base/options.h"
+#include "model/input_check.h"
+#include "model/pooling.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
-#include "moefy/eval/answer_span.h"
-#include "moefy/eval/translation.h"
 #include "moefy/model/generation.h"
-#include "moefy/model/input_check.h"
-#include "moefy/model/pooling.h"
 #include "moefy/pipeline/run.h"
-#include "moefy/text/stream_decoder.h"
 #include "moefy/text/tokenizer.h"
 #include "pipeline/asked.h"
 #include "pipeline/ordered_answers.h"
@@ -19,6 +18,7 @@
 #include "pipeline/run_inputs.h"
 #include "pipeline/run_task.h"
 #include "pipeline/runnable_model.h"
+#include "text/stream_decoder.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -34,10 +34,10 @@ void AnswerQuestions(const Asked& asked) {
   ForEachOutput(asked, encoded, [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
     const RunInput& input = asked.inputs[encoded.input_idxs[idx]];
     const std::string& context = input.Get("context");
-    const eval::ContextTokens tokens = eval::LocateContext(asked.tokenizer, input.Get("question"),
-                                                           context, encoded.encodings[idx].ids);
-    const eval::Span span =
-        eval::BestSpan(outputs.start_logits[row], outputs.end_logits[row], tokens);
+    const ask::ContextTokens tokens = ask::LocateContext(asked.tokenizer, input.Get("question"),
+                                                         context, encoded.encodings[idx].ids);
+    const ask::Span span =
+        ask::BestSpan(outputs.start_logits[row], outputs.end_logits[row], tokens);
     return Json{{"answer", context.substr(span.begin, span.end - span.begin)},
                 {"score", span.share},
                 {"begin", span.begin},
@@ -119,7 +119,7 @@ model::GenerationOptions ToGenerationOptions(const RunOptions& options,
                                              const model::ModelConfig& config,
                                              const text::Tokenizer& tokenizer,
                                              std::vector<std::string>* warnings) {
-  model::GenerationOptions out = eval::ReadGeneration(directory, config, tokenizer, warnings);
+  model::GenerationOptions out = ask::ReadGeneration(directory, config, tokenizer, warnings);
   out.max_new_tokens = options.max_new_tokens;
   out.temperature = options.temperature;
   out.top_k = options.top_k;
@@ -143,7 +143,7 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
   RunTextResult result;
   RunnableModel runnable(options, progress, &result.warnings);
   const auto directory = runnable.checkpoint().directory();
-  text::Languages languages = spec ? eval::LanguagesOf(*spec) : text::Languages();
+  text::Languages languages = spec ? ask::LanguagesOf(*spec) : text::Languages();
   if (!options.source_language.empty()) languages.source = options.source_language;
   if (!options.target_language.empty()) languages.target = options.target_language;
   const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(directory, {}, languages);

@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/io/checkpoint.h"
-#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
 #include "moefy/pipeline/run.h"
-#include "moefy/runtime/sparse_model.h"
-#include "moefy/split/moe_checkpoint.h"
+#include "runtime/sparse_model.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
 

@@ -1,13 +1,13 @@
-#include "moefy/pipeline/sparsity_stage.h"
+#include "pipeline/sparsity_stage.h"
 
 #include <optional>
 
+#include "base/options.h"
+#include "model/family.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
-#include "moefy/model/family.h"
-#include "moefy/model/open_checkpoint.h"
-#include "moefy/split/moe_checkpoint.h"
 #include "pipeline/task_data.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
 namespace {

@@ -1,14 +1,14 @@
 #include <chrono>
 
+#include "base/options.h"
+#include "model/family.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
-#include "moefy/model/family.h"
-#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
 #include "moefy/pipeline/split_stage.h"
-#include "moefy/split/named_ffns.h"
-#include "moefy/split/rewrite.h"
-#include "moefy/split/shared_experts.h"
+#include "split/named_ffns.h"
+#include "split/rewrite.h"
+#include "split/shared_experts.h"
 
 namespace moefy::pipeline {
 namespace {

@@ -1,15 +1,15 @@
 #include "pipeline/student.h"
 
+#include "model/family.h"
+#include "model/new_head.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
-#include "moefy/model/family.h"
-#include "moefy/model/new_head.h"
-#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
-#include "moefy/split/moe_checkpoint.h"
-#include "moefy/split/rewrite.h"
 #include "moefy/text/tokenizer.h"
-#include "moefy/train/weights.h"
+#include "split/moe_checkpoint.h"
+#include "split/rewrite.h"
+#include "train/weights.h"
 
 namespace moefy::pipeline {
 namespace {

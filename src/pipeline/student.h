@@ -12,8 +12,8 @@
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/config.h"
 #include "moefy/model/tensor_io.h"
-#include "moefy/pipeline/train_stages.h"
-#include "moefy/task/task_spec.h"
+#include "pipeline/train_stages.h"
+#include "task/task_spec.h"
 
 namespace moefy::pipeline {
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "moefy/base/output.h"
-#include "moefy/task/dataset.h"
-#include "moefy/task/task_spec.h"
+#include "task/dataset.h"
+#include "task/task_spec.h"
 
 namespace moefy::pipeline {
 

@@ -1,27 +1,27 @@
-#include "moefy/pipeline/train_stages.h"
+#include "pipeline/train_stages.h"
 
 #include <map>
 #include <memory>
 #include <set>
 
+#include "ask/prepared_task.h"
+#include "ask/translation.h"
+#include "base/file.h"
+#include "base/options.h"
+#include "model/device.h"
+#include "model/family.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
-#include "moefy/base/options.h"
-#include "moefy/eval/prepared_task.h"
-#include "moefy/eval/translation.h"
 #include "moefy/io/checkpoint.h"
-#include "moefy/model/device.h"
-#include "moefy/model/family.h"
-#include "moefy/model/open_checkpoint.h"
-#include "moefy/route/router_store.h"
-#include "moefy/runtime/sparse_model.h"
-#include "moefy/split/moe_checkpoint.h"
-#include "moefy/split/rewrite.h"
-#include "moefy/train/masked_ffn.h"
-#include "moefy/train/trainer.h"
 #include "pipeline/student.h"
 #include "pipeline/task_data.h"
 #include "pipeline/training_data.h"
+#include "route/router_store.h"
+#include "runtime/sparse_model.h"
+#include "split/moe_checkpoint.h"
+#include "split/rewrite.h"
+#include "train/masked_ffn.h"
+#include "train/trainer.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -29,40 +29,41 @@ namespace {
 namespace fs = std::filesystem;
 
 // A task read, cut and encoded for one model.
-struct Lessons {
+struct TrainingExamples {
   task::TaskSpec spec;
   TrainingData data;
   std::unique_ptr<text::Tokenizer> tokenizer;
   model::GenerationOptions generation;
-  std::unique_ptr<eval::PreparedTask> train, held_out;
-  std::vector<eval::Sequence> sequences;
+  std::unique_ptr<ask::PreparedTask> train, held_out;
+  std::vector<ask::Sequence> sequences;
   std::string fingerprint;  // of the data file
 };
 
 // Not movable once prepared: the prepared tasks refer to the rest.
-std::unique_ptr<Lessons> ReadLessons(const TrainingOptions& options) {
+std::unique_ptr<TrainingExamples> ReadExamples(const TrainingOptions& options) {
   if (options.task.empty()) {
     throw UsageError("training needs --task: a task file, e.g. configs/tasks/sst2.json");
   }
-  auto lessons = std::make_unique<Lessons>();
-  lessons->spec = task::ReadTaskSpec(options.task);
+  auto examples = std::make_unique<TrainingExamples>();
+  examples->spec = task::ReadTaskSpec(options.task);
   task::Dataset dataset = task::ReadDataset(
-      lessons->spec, options.split, DataDirectory(lessons->spec, options.data), options.limit);
-  lessons->fingerprint = io::FileFingerprint(dataset.file);
-  lessons->data = HoldOut(lessons->spec, std::move(dataset), options.held_out);
-  return lessons;
+      examples->spec, options.split, DataDirectory(examples->spec, options.data), options.limit);
+  examples->fingerprint = io::FileFingerprint(dataset.file);
+  examples->data = HoldOut(examples->spec, std::move(dataset), options.held_out);
+  return examples;
 }
 
-void PrepareLessons(const model::ModelConfig& config, const fs::path& directory,
-                    std::vector<std::string>& warnings, Lessons& lessons) {
-  lessons.tokenizer = text::LoadTokenizer(directory, {}, eval::LanguagesOf(lessons.spec));
-  lessons.generation = eval::ReadGeneration(directory, config, *lessons.tokenizer, &warnings);
+void PrepareExamples(const model::ModelConfig& config, const fs::path& directory,
+                     std::vector<std::string>& warnings, TrainingExamples& examples) {
+  examples.tokenizer = text::LoadTokenizer(directory, {}, ask::LanguagesOf(examples.spec));
+  examples.generation = ask::ReadGeneration(directory, config, *examples.tokenizer, &warnings);
   const auto prepare = [&](const task::Dataset& dataset) {
-    return eval::PrepareTask(lessons.spec, dataset, config, *lessons.tokenizer, lessons.generation);
+    return ask::PrepareTask(examples.spec, dataset, config, *examples.tokenizer,
+                            examples.generation);
   };
-  lessons.train = prepare(lessons.data.train);
-  lessons.held_out = prepare(lessons.data.held_out);
-  lessons.sequences = lessons.train->RightSequences();
+  examples.train = prepare(examples.data.train);
+  examples.held_out = prepare(examples.data.held_out);
+  examples.sequences = examples.train->RightSequences();
 }
 
 train::TrainerOptions ToTrainerOptions(const TrainingOptions& options) {
@@ -91,13 +92,13 @@ train::TrainableWeights MakeWeights(const TrainingOptions& options,
                                  static_cast<uint64_t>(options.seed), fresh);
 }
 
-train::TrainingSetup MakeSetup(const model::ModelConfig& config, const Lessons& lessons,
+train::TrainingSetup MakeSetup(const model::ModelConfig& config, const TrainingExamples& examples,
                                train::TrainableWeights& weights) {
   return {config,
           weights,
-          lessons.tokenizer->pad_id(),
-          lessons.sequences,
-          {*lessons.held_out, lessons.spec, lessons.data.held_out},
+          examples.tokenizer->pad_id(),
+          examples.sequences,
+          {*examples.held_out, examples.spec, examples.data.held_out},
           {1.0},
           {},
           {},
@@ -216,21 +217,21 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   RequireOut(options.out, "finetune");
   const train::TrainerOptions trainer = ToTrainerOptions(options.training);
   CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training);
-  const auto lessons = ReadLessons(options.training);
+  const auto examples = ReadExamples(options.training);
   TrainResult result;
-  Student student = OpenStudent(options, lessons->spec, result.warnings);
-  PrepareLessons(student.config, student.directory, result.warnings, *lessons);
+  Student student = OpenStudent(options, examples->spec, result.warnings);
+  PrepareExamples(student.config, student.directory, result.warnings, *examples);
   std::set<std::string> fresh;
   model::TensorMap parameters = ReadParameters(student, trainer.seed, fresh, result.warnings);
   train::TrainableWeights weights = MakeWeights(
       options.training, student.config,
       model::OnDevice(std::move(parameters), DeviceOf(options.training, result)), fresh);
-  train::TrainingSetup setup = MakeSetup(student.config, *lessons, weights);
+  train::TrainingSetup setup = MakeSetup(student.config, *examples, weights);
   setup.identity =
       Identity(OptionsToJson(options),
                student.checkpoint ? student.checkpoint->Fingerprint(progress)
                                   : io::FileFingerprint(student.directory / "config.json"),
-               lessons->fingerprint);
+               examples->fingerprint);
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
@@ -247,7 +248,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   RequireOut(options.out, "calibrate");
   const train::TrainerOptions trainer = ToTrainerOptions(options.training);
   CheckPlaces(options.out, if_exists, {options.moe, options.dense}, options.training);
-  const auto lessons = ReadLessons(options.training);
+  const auto examples = ReadExamples(options.training);
   TrainResult result;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   const model::ModelConfig& config = moe.config();
@@ -255,7 +256,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   if (selection.empty()) selection = route::StoredRouterKind(moe);
   if (selection.empty()) selection = "similarity";
   runtime::CheckSelections({selection}, {&moe});
-  PrepareLessons(config, moe.directory(), result.warnings, *lessons);
+  PrepareExamples(config, moe.directory(), result.warnings, *examples);
 
   const at::Device device = DeviceOf(options.training, result);
   std::map<double, std::vector<runtime::FfnSelection>> selections;
@@ -265,7 +266,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   train::TrainableWeights weights = MakeWeights(
       options.training, config,
       model::OnDevice(model::ReadParameters(moe.weights(), config, &result.warnings), device));
-  train::TrainingSetup setup = MakeSetup(config, *lessons, weights);
+  train::TrainingSetup setup = MakeSetup(config, *examples, weights);
   setup.ffn_ratios = options.ffn_ratios;
   setup.install = [&](model::Transformer& transformer, double ratio) {
     for (size_t i = 0; i < transformer.num_ffns(); ++i) {
@@ -278,12 +279,12 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   const auto teacher = LoadTeacher(options, moe, device);
   setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
   setup.identity =
-      Identity(OptionsToJson(options), moe.weights().Fingerprint(progress), lessons->fingerprint);
+      Identity(OptionsToJson(options), moe.weights().Fingerprint(progress), examples->fingerprint);
   result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
   const model::TensorMap changed = Changed(weights, result);
-  WriteCalibrated(moe, changed, CalibrationEntry(options, selection, lessons->spec.name, changed),
+  WriteCalibrated(moe, changed, CalibrationEntry(options, selection, examples->spec.name, changed),
                   staged.path());
   staged.Commit();
   result.out = options.out;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/options.h"
 #include "moefy/base/error.h"
-#include "moefy/base/options.h"
 
 namespace moefy::pipeline {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "moefy/task/dataset.h"
-#include "moefy/task/task_spec.h"
+#include "task/dataset.h"
+#include "task/task_spec.h"
 
 namespace moefy::pipeline {
 

@@ -1,7 +1,7 @@
 #include "moefy/pipeline/verify_stage.h"
 
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/model/open_checkpoint.h"
 #include "moefy/model/transformer.h"
 
 namespace moefy::pipeline {

@@ -1,4 +1,4 @@
-#include "moefy/record/activation_dump.h"
+#include "record/activation_dump.h"
 
 #include <limits>
 #include <set>

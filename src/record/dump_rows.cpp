@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/finite.h"
 #include "moefy/base/error.h"
-#include "moefy/io/finite.h"
 #include "moefy/model/tensor_io.h"
-#include "moefy/record/activation_dump.h"
+#include "record/activation_dump.h"
 
 namespace moefy::record {
 

@@ -1,13 +1,13 @@
-#include "moefy/record/dump_writer.h"
+#include "record/dump_writer.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 
+#include "io/finite.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
-#include "moefy/io/finite.h"
 #include "moefy/model/tensor_io.h"
 #include "record/dump_format.h"
 

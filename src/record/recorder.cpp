@@ -1,4 +1,4 @@
-#include "moefy/record/recorder.h"
+#include "record/recorder.h"
 
 namespace moefy::record {
 namespace {

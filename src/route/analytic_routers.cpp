@@ -1,4 +1,4 @@
-#include "moefy/route/analytic_routers.h"
+#include "route/analytic_routers.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 

@@ -1,7 +1,7 @@
-#include "moefy/route/compensation.h"
+#include "route/compensation.h"
 
 #include "moefy/base/error.h"
-#include "moefy/route/output_error.h"
+#include "route/output_error.h"
 
 namespace moefy::route {
 namespace {

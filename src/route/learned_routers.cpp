@@ -1,4 +1,4 @@
-#include "moefy/route/learned_routers.h"
+#include "route/learned_routers.h"
 
 #include "moefy/base/error.h"
 #include "route/first_matrices.h"

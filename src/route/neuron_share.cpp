@@ -1,10 +1,10 @@
-#include "moefy/route/neuron_share.h"
+#include "route/neuron_share.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "moefy/base/error.h"
-#include "moefy/route/selection.h"
+#include "route/selection.h"
 
 namespace moefy::route {
 

@@ -1,7 +1,7 @@
-#include "moefy/route/output_error.h"
+#include "route/output_error.h"
 
 #include "moefy/base/error.h"
-#include "moefy/route/selection.h"
+#include "route/selection.h"
 
 namespace moefy::route {
 namespace {
@@ -23,12 +23,12 @@ OutputSample::OutputSample(const model::FfnWeights& ffn, const at::Tensor& x, in
   outputs_ = at::mm(neurons_, w_out_);
 }
 
-double OutputSample::Error(const Running& running, const Stand& stand) const {
-  return Ratio(MissingOutput(x_, neurons_, running, w_out_, stand), outputs_);
+double OutputSample::Error(const ExpertMask& mask, const Substitute& substitute) const {
+  return Ratio(MissingOutput(x_, neurons_, mask, w_out_, substitute), outputs_);
 }
 
-double OutputSample::VaryingError(const Running& running, const Stand& stand) const {
-  return Ratio(Centred(MissingOutput(x_, neurons_, running, w_out_, stand)), Centred(outputs_));
+double OutputSample::VaryingError(const ExpertMask& mask, const Substitute& substitute) const {
+  return Ratio(Centred(MissingOutput(x_, neurons_, mask, w_out_, substitute)), Centred(outputs_));
 }
 
 double OutputSample::NeuronOracleError(double ratio) const {
@@ -37,25 +37,26 @@ double OutputSample::NeuronOracleError(double ratio) const {
   return Ratio(at::mm(neurons_.masked_fill(runs, 0), w_out_), outputs_);
 }
 
-at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const Running& running,
-                         const at::Tensor& w_out, const Stand& stand) {
-  const at::Tensor ran = MaskNeurons(neurons, running);
-  at::Tensor missing = stand.w_out.defined() ? at::mm(neurons, w_out) - at::mm(ran, stand.w_out)
-                                             : at::mm(neurons - ran, w_out);
-  const at::Tensor drops = running.experts.logical_not().to(at::kFloat);
-  if (stand.compensation.defined()) missing.sub_(at::mm(drops, stand.compensation));
-  if (stand.correction.defined()) {
-    missing.sub_(drops.mean(1, /*keepdim=*/true) * stand.correction.Of(x));
+at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const ExpertMask& mask,
+                         const at::Tensor& w_out, const Substitute& substitute) {
+  const at::Tensor ran = MaskNeurons(neurons, mask);
+  at::Tensor missing = substitute.w_out.defined()
+                           ? at::mm(neurons, w_out) - at::mm(ran, substitute.w_out)
+                           : at::mm(neurons - ran, w_out);
+  const at::Tensor drops = mask.experts.logical_not().to(at::kFloat);
+  if (substitute.compensation.defined()) missing.sub_(at::mm(drops, substitute.compensation));
+  if (substitute.correction.defined()) {
+    missing.sub_(drops.mean(1, /*keepdim=*/true) * substitute.correction.Of(x));
   }
   return missing;
 }
 
-at::Tensor MaskNeurons(const at::Tensor& neurons, const Running& running) {
-  const int64_t tokens = neurons.size(0), experts = running.experts.size(1);
+at::Tensor MaskNeurons(const at::Tensor& neurons, const ExpertMask& mask) {
+  const int64_t tokens = neurons.size(0), experts = mask.experts.size(1);
   at::Tensor ran =
-      (neurons.view({tokens, experts, neurons.size(1) / experts}) * running.experts.unsqueeze(2))
+      (neurons.view({tokens, experts, neurons.size(1) / experts}) * mask.experts.unsqueeze(2))
           .view({tokens, neurons.size(1)});
-  if (running.min_magnitude.defined()) ran.masked_fill_(ran.abs() < running.min_magnitude, 0);
+  if (mask.min_magnitude.defined()) ran.masked_fill_(ran.abs() < mask.min_magnitude, 0);
   return ran;
 }
 

@@ -1,11 +1,11 @@
-#include "moefy/route/router.h"
+#include "route/router.h"
 
 #include <algorithm>
 
 #include "moefy/base/error.h"
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/learned_routers.h"
+#include "route/analytic_routers.h"
 #include "route/first_matrices.h"
+#include "route/learned_routers.h"
 
 namespace moefy::route {
 namespace {

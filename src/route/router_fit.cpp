@@ -4,27 +4,27 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/learned_routers.h"
-#include "moefy/route/selection.h"
+#include "route/analytic_routers.h"
 #include "route/first_matrices.h"
+#include "route/learned_routers.h"
 #include "route/linear_fit.h"
+#include "route/selection.h"
 
 namespace moefy::route {
 namespace {
 
 // Of several penalties the best is kept; each is over the mean square of an input.
-constexpr double kStrengths[] = {1e-6, 1e-4, 1e-3, 1e-2};
+constexpr double kRidgeStrengths[] = {1e-6, 1e-4, 1e-3, 1e-2};
 
-LinearFit SumLessons(const FitRequest& request) {
-  constexpr int64_t kChunk = 4096;
+LinearFit SumBatches(const FitRequest& request) {
+  constexpr int64_t kSummedTokens = 4096;
   LinearFit sums(request.ffn.hidden(), request.num_experts, request.held_x.options());
-  for (int64_t pass = 0; pass < request.num_lessons; ++pass) {
-    const Lesson lesson = request.lesson(pass);
-    for (int64_t begin = 0; begin < lesson.x.size(0); begin += kChunk) {
+  for (int64_t pass = 0; pass < request.num_batches; ++pass) {
+    const RouterBatch batch = request.batch(pass);
+    for (int64_t begin = 0; begin < batch.x.size(0); begin += kSummedTokens) {
       ThrowIfInterrupted();
-      const int64_t tokens = std::min(kChunk, lesson.x.size(0) - begin);
-      sums.Add(lesson.x.narrow(0, begin, tokens), lesson.target.narrow(0, begin, tokens));
+      const int64_t tokens = std::min(kSummedTokens, batch.x.size(0) - begin);
+      sums.Add(batch.x.narrow(0, begin, tokens), batch.target.narrow(0, begin, tokens));
     }
   }
   return sums;
@@ -40,9 +40,9 @@ int64_t Rank(const FitRequest& request, int64_t most) {
 }
 
 Fitted FitRidge(const FitRequest& request) {
-  const LinearFit sums = SumLessons(request);
+  const LinearFit sums = SumBatches(request);
   BestRouter best(request);
-  for (const double strength : kStrengths) {
+  for (const double strength : kRidgeStrengths) {
     const auto [w, b] = sums.Solve(strength);
     best.Offer(std::make_unique<LinearRouter>("ridge", w, b), 0);
   }
@@ -50,10 +50,10 @@ Fitted FitRidge(const FitRequest& request) {
 }
 
 Fitted FitLowRank(const FitRequest& request) {
-  const LinearFit sums = SumLessons(request);
+  const LinearFit sums = SumBatches(request);
   const int64_t rank = Rank(request, request.num_experts);
   BestRouter best(request);
-  for (const double strength : kStrengths) {
+  for (const double strength : kRidgeStrengths) {
     const auto [down, up, b] = sums.SolveLowRank(strength, rank);
     best.Offer(std::make_unique<LowRankRouter>(down, up, b), 0);
   }
@@ -64,7 +64,7 @@ Fitted FitLowRank(const FitRequest& request) {
 // the leading right singular vectors of W L.
 Fitted FitSketch(const FitRequest& request) {
   const int64_t hidden = request.ffn.hidden();
-  const at::Tensor gram = SumLessons(request).gram().narrow(0, 0, hidden).narrow(1, 0, hidden);
+  const at::Tensor gram = SumBatches(request).gram().narrow(0, 0, hidden).narrow(1, 0, hidden);
   const at::Tensor lower = at::linalg_cholesky(Penalised(gram, 1e-6));
   const at::Tensor w = FirstMatrices(request.ffn).to(at::kDouble);  // [matrices, neurons, hidden]
   const at::Tensor seen = w.flatten(0, 1).mm(lower);

@@ -4,22 +4,22 @@
 #include <functional>
 #include <memory>
 
-#include "moefy/route/router_trainer.h"
+#include "route/router_trainer.h"
 
 namespace moefy::route {
 
-struct Lesson {
+struct RouterBatch {
   at::Tensor x, target;  // [tokens, hidden], [tokens, experts] in [0, 1]
 };
 
 struct FitRequest {
   const model::FfnWeights& ffn;
   int64_t num_experts;
-  int64_t num_lessons;                         // that hold different tokens
-  std::function<Lesson(int64_t pass)> lesson;  // what pass 0, 1, ... learns from
-  at::Tensor held_x, held_target;              // to choose by
-  int64_t num_selected;                        // by the share of the target that so many catch
-  const TrainOptions& options;
+  int64_t num_batches;                             // that hold different tokens
+  std::function<RouterBatch(int64_t pass)> batch;  // what pass 0, 1, ... learns from
+  at::Tensor held_x, held_target;                  // to choose by
+  int64_t num_selected;                            // by the share of the target that so many catch
+  const RouterTrainOptions& options;
   int64_t num_shared = 0;  // of num_selected and of the experts, the first so many
 };
 

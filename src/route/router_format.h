@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "moefy/split/moe_checkpoint.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::route {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "moefy/base/progress.h"
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/learned_routers.h"
+#include "route/analytic_routers.h"
+#include "route/learned_routers.h"
 #include "route/router_fit.h"
 
 namespace moefy::route {
@@ -81,7 +81,7 @@ double InputScale(const at::Tensor& x) {
 // Begins at the mean target.
 class LinearLearner final : public Learner {
  public:
-  LinearLearner(const FitRequest& request, const Lesson& first)
+  LinearLearner(const FitRequest& request, const RouterBatch& first)
       : scale_(InputScale(first.x)),
         w_(at::zeros({request.num_experts, request.ffn.hidden()}, first.x.options())),
         b_(first.target.mean(0).clamp(1e-6, 1 - 1e-6).logit()) {}
@@ -103,7 +103,7 @@ class LinearLearner final : public Learner {
 // Squared error; begins at the mean target, with random directions in the first layer.
 class RegressionLearner final : public Learner {
  public:
-  RegressionLearner(const FitRequest& request, const Lesson& first, int64_t width)
+  RegressionLearner(const FitRequest& request, const RouterBatch& first, int64_t width)
       : scale_(InputScale(first.x)),
         w1_(RandomRows(width, request)),
         b1_(at::zeros({width}, first.x.options())),
@@ -138,20 +138,20 @@ class RegressionLearner final : public Learner {
 };
 
 Fitted Train(const FitRequest& request, Learner& learner) {
-  const TrainOptions& options = request.options;
+  const RouterTrainOptions& options = request.options;
   at::Generator generator = at::detail::createCPUGenerator(options.seed);
   BestRouter best(request);
   best.Offer(learner.Get(), 0);
-  Lesson lesson;
+  RouterBatch batch;
   for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
-    if (epoch == 1 || request.num_lessons > 1) {
-      lesson = request.lesson(epoch - 1);
-      lesson.x = learner.Inputs(lesson.x);
+    if (epoch == 1 || request.num_batches > 1) {
+      batch = request.batch(epoch - 1);
+      batch.x = learner.Inputs(batch.x);
     }
-    const at::Tensor order = at::randperm(lesson.x.size(0), generator).to(lesson.x.device());
-    for (const at::Tensor& batch : order.split(options.batch_size)) {
+    const at::Tensor order = at::randperm(batch.x.size(0), generator).to(batch.x.device());
+    for (const at::Tensor& rows : order.split(options.batch_size)) {
       ThrowIfInterrupted();
-      learner.Step(lesson.x.index_select(0, batch), lesson.target.index_select(0, batch),
+      learner.Step(batch.x.index_select(0, rows), batch.target.index_select(0, rows),
                    options.learning_rate);
     }
     best.Offer(learner.Get(), epoch);
@@ -168,14 +168,14 @@ Fitted FitMlp(const FitRequest& request) {
 }
 
 Fitted FitLinear(const FitRequest& request) {
-  LinearLearner learner(request, request.lesson(0));
+  LinearLearner learner(request, request.batch(0));
   return Train(request, learner);
 }
 
 Fitted FitRegression(const FitRequest& request) {
   constexpr int64_t kWidth = 128;  // D2DMoE's
   const int64_t width = request.options.width > 0 ? request.options.width : kWidth;
-  RegressionLearner learner(request, request.lesson(0), width);
+  RegressionLearner learner(request, request.batch(0), width);
   return Train(request, learner);
 }
 

@@ -2,10 +2,10 @@
 #include <cstring>
 #include <limits>
 
+#include "io/finite.h"
 #include "moefy/base/error.h"
-#include "moefy/io/finite.h"
-#include "moefy/route/router_store.h"
 #include "route/router_format.h"
+#include "route/router_store.h"
 
 namespace moefy::route {
 namespace {

@@ -1,14 +1,14 @@
-#include "moefy/route/router_store.h"
+#include "route/router_store.h"
 
 #include <filesystem>
 
+#include "base/file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
 #include "moefy/base/output.h"
 #include "moefy/model/tensor_io.h"
-#include "moefy/record/recorded_inputs.h"
-#include "moefy/split/rewrite.h"
+#include "record/recorded_inputs.h"
 #include "route/router_format.h"
+#include "split/rewrite.h"
 
 namespace moefy::route {
 namespace {
@@ -38,12 +38,13 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn
   tensors.emplace_back(kNeuronThresholds, trained.neuron_thresholds.tables);
   tensors.emplace_back(kNeuronNorms, trained.neuron_thresholds.norms);
   tensors.emplace_back(kErrors, trained.errors);
-  const Stand& stand = trained.stand;
-  if (stand.compensation.defined()) tensors.emplace_back(kCompensation, stand.compensation);
-  if (stand.correction.defined()) {
-    tensors.emplace_back(kCorrectionDown, stand.correction.down);
-    tensors.emplace_back(kCorrectionUp, stand.correction.up);
-    tensors.emplace_back(kCorrectionBias, stand.correction.bias);
+  const Substitute& substitute = trained.substitute;
+  if (substitute.compensation.defined())
+    tensors.emplace_back(kCompensation, substitute.compensation);
+  if (substitute.correction.defined()) {
+    tensors.emplace_back(kCorrectionDown, substitute.correction.down);
+    tensors.emplace_back(kCorrectionUp, substitute.correction.up);
+    tensors.emplace_back(kCorrectionBias, substitute.correction.bias);
   }
   for (auto& [name, tensor] : tensors) {
     name = NameOf(ffn, name);
@@ -76,7 +77,7 @@ Json QualityToJson(const RouterQuality& quality) {
       {"mass", quality.mass}, {"recall", quality.recall}, {"output_error", quality.output_error}};
 }
 
-Json OptionsToJson(const TrainOptions& options, const std::string& corpus) {
+Json OptionsToJson(const RouterTrainOptions& options, const std::string& corpus) {
   return {{"epochs", options.epochs},
           {"patience", options.patience},
           {"batch_size", options.batch_size},
@@ -92,7 +93,7 @@ Json OptionsToJson(const TrainOptions& options, const std::string& corpus) {
 }
 
 Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                    const TrainOptions& options, const std::string& corpus) {
+                    const RouterTrainOptions& options, const std::string& corpus) {
   Json ffns = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
     const TrainedRouter& router = routers[i];
@@ -111,8 +112,8 @@ Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRo
                     {"neuron_share", router.neuron_share},
                     {"dead_experts", router.DeadExperts()},
                     {"load_entropy", router.LoadEntropy()},
-                    {"compensated", router.stand.compensation.defined()},
-                    {"corrected", router.stand.correction.defined()}});
+                    {"compensated", router.substitute.compensation.defined()},
+                    {"corrected", router.substitute.correction.defined()}});
   }
   return {{"kind", options.router},
           {"target", options.target},
@@ -125,7 +126,7 @@ Json Calibrations(const split::MoeCheckpoint& moe, const std::vector<TrainedRout
                   const std::vector<double>& ratios) {
   Json tensors = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
-    if (routers[i].stand.w_out.defined()) tensors.push_back(moe.ffns()[i].spec.w_out);
+    if (routers[i].substitute.w_out.defined()) tensors.push_back(moe.ffns()[i].spec.w_out);
   }
   if (tensors.empty()) return Json::array();
   return Json::array(
@@ -155,8 +156,9 @@ void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedR
   model::TensorMap changed;
   for (size_t i = 0; i < routers.size(); ++i) {
     const model::FfnSpec& spec = moe.ffns()[i].spec;
-    if (!routers[i].stand.w_out.defined()) continue;
-    changed[spec.w_out] = spec.transposed ? routers[i].stand.w_out : routers[i].stand.w_out.t();
+    if (!routers[i].substitute.w_out.defined()) continue;
+    changed[spec.w_out] =
+        spec.transposed ? routers[i].substitute.w_out : routers[i].substitute.w_out.t();
   }
   model::RewriteTensors(moe.weights(), changed, directory);
 }
@@ -170,7 +172,7 @@ void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationD
 }
 
 void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  const TrainOptions& options, const std::string& corpus,
+                  const RouterTrainOptions& options, const std::string& corpus,
                   const fs::path& directory) {
   MOEFY_CHECK(routers.size() == moe.ffns().size());
   if (std::error_code none; fs::exists(moe.directory() / "config.json", none)) {

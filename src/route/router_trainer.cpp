@@ -1,4 +1,4 @@
-#include "moefy/route/router_trainer.h"
+#include "route/router_trainer.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,13 +6,13 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/compensation.h"
-#include "moefy/route/output_error.h"
-#include "moefy/route/selection.h"
+#include "route/analytic_routers.h"
+#include "route/compensation.h"
+#include "route/expert_mask.h"
+#include "route/output_error.h"
 #include "route/router_fit.h"
-#include "route/runner.h"
-#include "route/stand_fit.h"
+#include "route/selection.h"
+#include "route/substitute_fit.h"
 #include "route/training_tokens.h"
 
 namespace moefy::route {
@@ -24,7 +24,6 @@ constexpr int64_t kErrorTokens = 2048;
 constexpr int64_t kContributions = 1 << 20;
 // Tokens from which compensation and W_out are found, at most.
 constexpr int64_t kSumTokens = 16384;
-constexpr int64_t kChunk = 1024;
 
 at::Tensor SpreadEvenly(const at::Tensor& rows, int64_t max_rows) {
   const int64_t kept = std::min(max_rows, rows.size(0));
@@ -95,7 +94,7 @@ at::Tensor FirstStandIn(const model::FfnWeights& ffn, int64_t num_experts, const
                         int64_t k, int64_t num_shared) {
   ContributionSums sums(ffn.num_neurons(), num_experts, x.device());
   const Target& norm = GetTarget("output-norm");
-  for (const at::Tensor& part : x.split(kChunk)) {
+  for (const at::Tensor& part : x.split(kChunkTokens)) {
     ThrowIfInterrupted();
     const at::Tensor neurons = model::NeuronActivations(ffn, part);
     sums.Add(neurons, TopKMask(norm.importance(ffn, neurons, num_experts, {}), k, num_shared));
@@ -135,7 +134,7 @@ double TrainedRouter::LoadEntropy() const {
 
 TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_experts,
                           const record::ActivationDump& dump, size_t dump_ffn_idx,
-                          const TrainOptions& options, int64_t num_shared) {
+                          const RouterTrainOptions& options, int64_t num_shared) {
   const auto start = std::chrono::steady_clock::now();
   const at::NoGradGuard no_grad;
   const record::DumpedFfn& dumped = dump.ffns().at(dump_ffn_idx);
@@ -157,18 +156,18 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
     importance.narrow(1, 0, num_shared).zero_();  // nobody asks a router for those
     return importance;                            // [tokens, experts]
   };
-  Lesson first{first_x, wanted(first_x)};
+  RouterBatch first{first_x, wanted(first_x)};
   const double largest = first.target.max().item<double>();
   if (largest > 0) first.target.div_(largest);
-  const auto lesson = [&](int64_t pass) {
+  const auto batch = [&](int64_t pass) {
     if (pass % tokens.num_passes() == 0) return first;
     const at::Tensor x = tokens.Pass(pass).to(options.device);
     at::Tensor scaled = wanted(x);
     if (largest > 0) scaled.div_(largest).clamp_max_(1);
-    return Lesson{x, scaled};
+    return RouterBatch{x, scaled};
   };
   const auto before_fit = std::chrono::steady_clock::now();
-  Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), lesson, held_out.x,
+  Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), batch, held_out.x,
                              wanted(held_out.x), k, options, num_shared});
   TrainedRouter result;
   result.fit_seconds = SecondsSince(before_fit);
@@ -176,11 +175,11 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   result.best_epoch = fitted.best_epoch;
   Runner runner{num_experts, num_shared, ffn.w_gate.defined() ? 3 : 2,
                 held_out.Thresholds(*result.router)};
-  FittedStand fitted_stand = FitStand(*result.router, ffn, held_out.sample,
-                                      SpreadEvenly(first_x, kSumTokens), options, runner);
-  result.stand = std::move(fitted_stand.stand);
+  FittedSubstitute fitted_substitute = FitSubstitute(
+      *result.router, ffn, held_out.sample, SpreadEvenly(first_x, kSumTokens), options, runner);
+  result.substitute = std::move(fitted_substitute.substitute);
   result.neuron_thresholds = runner.thresholds;
-  result.neuron_share = runner.neuron_share = fitted_stand.neuron_share;
+  result.neuron_share = runner.neuron_share = fitted_substitute.neuron_share;
 
   SimilarityRouter similarity(ExpertCenters(ffn, num_experts));
   RandomRouter random(num_experts, options.seed);
@@ -194,7 +193,7 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   result.neuron_oracle_error = held_out.sample.NeuronOracleError(ratio);
   const at::Tensor sample_scores = result.router->Scores(held_out.sample_x);
   const auto final_error = [&](double at_ratio) {
-    return held_out.sample.Error(runner.At(at_ratio, sample_scores), result.stand);
+    return held_out.sample.Error(runner.At(at_ratio, sample_scores), result.substitute);
   };
   result.final_error = final_error(ratio);
 

@@ -1,4 +1,4 @@
-#include "moefy/route/selection.h"
+#include "route/selection.h"
 
 #include <ATen/Parallel.h>
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "moefy/base/error.h"
-#include "moefy/route/router.h"
+#include "route/router.h"
 
 namespace moefy::route {
 namespace {

@@ -1,6 +1,7 @@
-#include "moefy/route/target.h"
+#include "route/target.h"
 
 #include "moefy/base/error.h"
+#include "route/training_tokens.h"
 
 namespace moefy::route {
 namespace {
@@ -57,11 +58,10 @@ const Target& GetTarget(const std::string& name) {
 
 at::Tensor Importance(const Target& target, const model::FfnWeights& ffn, const at::Tensor& x,
                       int64_t num_experts, const at::Tensor& stand_in) {
-  constexpr int64_t kChunk = 1024;  // tokens whose neurons are in memory at once
   MOEFY_CHECK(ffn.num_neurons() % num_experts == 0);
   at::Tensor importance = at::empty({x.size(0), num_experts}, x.options());
-  for (int64_t begin = 0; begin < x.size(0); begin += kChunk) {
-    const int64_t tokens = std::min(kChunk, x.size(0) - begin);
+  for (int64_t begin = 0; begin < x.size(0); begin += kChunkTokens) {
+    const int64_t tokens = std::min(kChunkTokens, x.size(0) - begin);
     const at::Tensor neurons = model::NeuronActivations(ffn, x.narrow(0, begin, tokens));
     importance.narrow(0, begin, tokens)
         .copy_(target.importance(ffn, neurons, num_experts, stand_in));

@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "moefy/record/activation_dump.h"
+#include "record/activation_dump.h"
 
 namespace moefy::route {
+
+// Tokens whose neurons are in memory at once.
+inline constexpr int64_t kChunkTokens = 1024;
 
 class TrainingTokens {
  public:

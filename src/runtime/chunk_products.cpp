@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "moefy/route/selection.h"
-#include "runtime/chunk_run.h"
+#include "route/selection.h"
+#include "runtime/sparse_call.h"
 
 namespace moefy::runtime {
 

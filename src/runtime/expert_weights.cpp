@@ -1,4 +1,4 @@
-#include "moefy/runtime/expert_weights.h"
+#include "runtime/expert_weights.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

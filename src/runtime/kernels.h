@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "moefy/model/config.h"
-#include "moefy/runtime/weight_format.h"
+#include "runtime/weight_format.h"
 
 namespace moefy::runtime {
 

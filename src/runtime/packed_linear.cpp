@@ -1,4 +1,4 @@
-#include "moefy/runtime/packed_linear.h"
+#include "runtime/packed_linear.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

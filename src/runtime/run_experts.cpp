@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
-#include "moefy/runtime/sparse_ffn.h"
-#include "runtime/chunk_run.h"
-#include "runtime/run_rows.h"
+#include "runtime/sparse_call.h"
+#include "runtime/sparse_ffn.h"
+#include "runtime/sparse_rows.h"
 
 namespace moefy::runtime {
 namespace {

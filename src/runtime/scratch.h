@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "moefy/base/buffer.h"
+#include "base/buffer.h"
 
 namespace moefy::runtime {
 

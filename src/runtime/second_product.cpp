@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "moefy/runtime/expert_weights.h"
+#include "runtime/expert_weights.h"
 #include "runtime/kernel_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/second_product.cpp"

@@ -1,13 +1,13 @@
-#include "moefy/runtime/sparse_ffn.h"
+#include "runtime/sparse_ffn.h"
 
 #include <algorithm>
 #include <chrono>
 
-#include "moefy/base/buffer.h"
+#include "base/buffer.h"
 #include "moefy/base/error.h"
-#include "moefy/route/learned_routers.h"
-#include "moefy/route/selection.h"
-#include "runtime/run_rows.h"
+#include "route/learned_routers.h"
+#include "route/selection.h"
+#include "runtime/sparse_rows.h"
 
 namespace moefy::runtime {
 namespace {

@@ -1,15 +1,15 @@
-#include "moefy/runtime/sparse_model.h"
+#include "runtime/sparse_model.h"
 
 #include <malloc.h>
 
 #include <algorithm>
 
+#include "model/device.h"
 #include "moefy/base/error.h"
-#include "moefy/model/device.h"
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/router_store.h"
-#include "moefy/route/selection.h"
-#include "moefy/runtime/packed_linear.h"
+#include "route/analytic_routers.h"
+#include "route/router_store.h"
+#include "route/selection.h"
+#include "runtime/packed_linear.h"
 
 namespace moefy::runtime {
 namespace {

@@ -1,4 +1,4 @@
-#include "moefy/runtime/weight_format.h"
+#include "runtime/weight_format.h"
 
 #include <algorithm>
 

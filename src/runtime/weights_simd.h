@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "moefy/runtime/weight_format.h"
+#include "runtime/weight_format.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace moefy::runtime::HWY_NAMESPACE {

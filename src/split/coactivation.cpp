@@ -6,9 +6,9 @@
 #include <limits>
 #include <numeric>
 
+#include "model/contribution.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
-#include "moefy/model/contribution.h"
 #include "split/methods.h"
 
 namespace moefy::split {

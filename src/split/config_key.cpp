@@ -2,7 +2,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
-#include "moefy/split/moe_checkpoint.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::split {
 namespace {

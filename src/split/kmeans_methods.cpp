@@ -2,8 +2,8 @@
 // k-means.
 #include <cmath>
 
+#include "model/contribution.h"
 #include "moefy/base/error.h"
-#include "moefy/model/contribution.h"
 #include "split/balanced_kmeans.h"
 #include "split/methods.h"
 

@@ -2,7 +2,7 @@
 // decides all. SplitByCoactivation: one call at a time, because METIS seeds the process's rand().
 #pragma once
 
-#include "moefy/split/splitter.h"
+#include "split/splitter.h"
 
 namespace moefy::split {
 

@@ -1,10 +1,10 @@
-#include "moefy/split/moe_checkpoint.h"
+#include "split/moe_checkpoint.h"
 
 #include <cstring>
 #include <limits>
 
+#include "model/family.h"
 #include "moefy/base/error.h"
-#include "moefy/model/family.h"
 #include "split/permute.h"
 
 namespace moefy::split {

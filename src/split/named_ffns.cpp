@@ -1,4 +1,4 @@
-#include "moefy/split/named_ffns.h"
+#include "split/named_ffns.h"
 
 #include <algorithm>
 #include <array>

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "moefy/io/checkpoint.h"
-#include "moefy/split/moe_checkpoint.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::split {
 

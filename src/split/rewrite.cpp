@@ -1,15 +1,15 @@
-#include "moefy/split/rewrite.h"
+#include "split/rewrite.h"
 
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
 
+#include "base/file.h"
+#include "model/family.h"
 #include "moefy/base/error.h"
-#include "moefy/base/file.h"
 #include "moefy/base/output.h"
 #include "moefy/base/version.h"
-#include "moefy/model/family.h"
 #include "split/config_key.h"
 #include "split/permute.h"
 

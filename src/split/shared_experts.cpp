@@ -1,12 +1,12 @@
-#include "moefy/split/shared_experts.h"
+#include "split/shared_experts.h"
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
 
+#include "model/contribution.h"
 #include "moefy/base/error.h"
-#include "moefy/model/contribution.h"
 
 namespace moefy::split {
 namespace {

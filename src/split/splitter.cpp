@@ -1,4 +1,4 @@
-#include "moefy/split/splitter.h"
+#include "split/splitter.h"
 
 #include <algorithm>
 #include <random>

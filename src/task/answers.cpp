@@ -1,11 +1,11 @@
-#include "moefy/task/answers.h"
+#include "task/answers.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 
 #include "moefy/base/error.h"
-#include "moefy/text/words.h"
+#include "text/words.h"
 
 namespace moefy::task {
 namespace {

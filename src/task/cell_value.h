@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "task/record_reader.h"
+#include "task/row_reader.h"
 
 namespace moefy::task {
 

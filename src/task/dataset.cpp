@@ -1,12 +1,12 @@
-#include "moefy/task/dataset.h"
+#include "task/dataset.h"
 
+#include "base/utf8.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
-#include "moefy/base/utf8.h"
 #include "task/cell_value.h"
 #include "task/document_reader.h"
 #include "task/prompt.h"
-#include "task/record_reader.h"
+#include "task/row_reader.h"
 #include "task/task_kinds.h"
 
 namespace moefy::task {
@@ -114,12 +114,12 @@ std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std
     wanted.push_back({field, column, is_list});
   }
   const char separator = spec.separator.empty() ? ',' : spec.separator[0];
-  const std::unique_ptr<RecordReader> reader =
+  const std::unique_ptr<RowReader> reader =
       MakeRecordReader(spec.format, text, wanted, {spec.header, separator});
 
   std::vector<Example> examples;
   std::vector<std::string> problems;
-  Record record;
+  TableRow record;
   while ((limit == 0 || static_cast<int64_t>(examples.size()) < limit) &&
          problems.size() < kMaxProblems && reader->Next(record)) {
     Example& example = examples.emplace_back();

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moefy/task/dataset.h"
+#include "task/dataset.h"
 
 namespace moefy::task {
 

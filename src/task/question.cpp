@@ -1,4 +1,4 @@
-#include "moefy/task/question.h"
+#include "task/question.h"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "moefy/base/error.h"
-#include "task/record_reader.h"
+#include "task/row_reader.h"
 
 namespace moefy::task {
 namespace {
@@ -29,9 +29,9 @@ class LineCutter {
 };
 
 // Rows of cells under a header that names them.
-class TableReader : public RecordReader {
+class TableReader : public RowReader {
  public:
-  bool Next(Record& record) final {
+  bool Next(TableRow& record) final {
     record = {};
     std::vector<std::string> cells;
     if (!NextRow(record.line, cells, record.problems)) return false;
@@ -212,13 +212,13 @@ class CsvReader final : public TableReader {
 
 }  // namespace
 
-std::unique_ptr<RecordReader> MakeTsvReader(std::string_view text, std::vector<WantedColumn> wanted,
-                                            TableOptions options) {
+std::unique_ptr<RowReader> MakeTsvReader(std::string_view text, std::vector<WantedColumn> wanted,
+                                         TableOptions options) {
   return std::make_unique<TsvReader>(text, std::move(wanted), std::move(options));
 }
 
-std::unique_ptr<RecordReader> MakeCsvReader(std::string_view text, std::vector<WantedColumn> wanted,
-                                            TableOptions options) {
+std::unique_ptr<RowReader> MakeCsvReader(std::string_view text, std::vector<WantedColumn> wanted,
+                                         TableOptions options) {
   return std::make_unique<CsvReader>(text, std::move(wanted), std::move(options));
 }
 

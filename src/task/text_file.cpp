@@ -1,9 +1,9 @@
-#include "moefy/task/text_file.h"
+#include "task/text_file.h"
 
+#include "base/json_rows.h"
+#include "base/utf8.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json_rows.h"
 #include "moefy/base/output.h"
-#include "moefy/base/utf8.h"
 
 namespace moefy::task {
 namespace {

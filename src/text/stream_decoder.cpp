@@ -1,4 +1,4 @@
-#include "moefy/text/stream_decoder.h"
+#include "text/stream_decoder.h"
 
 #include <algorithm>
 #include <array>

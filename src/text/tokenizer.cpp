@@ -3,16 +3,16 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
-#include "text/byte_level_tokenizer.h"
+#include "text/bert/wordpiece_tokenizer.h"
+#include "text/byte_level/byte_level_tokenizer.h"
 #include "text/byte_tokenizer.h"
 #include "text/character_tokenizer.h"
-#include "text/llama_tokenizer.h"
-#include "text/marian_tokenizer.h"
-#include "text/piece_tokenizer.h"
-#include "text/pipeline_tokenizer.h"
-#include "text/t5_tokenizer.h"
+#include "text/sentencepiece/llama_tokenizer.h"
+#include "text/sentencepiece/marian_tokenizer.h"
+#include "text/sentencepiece/piece_tokenizer.h"
+#include "text/sentencepiece/t5_tokenizer.h"
 #include "text/tokenizer_config.h"
-#include "text/wordpiece_tokenizer.h"
+#include "text/tokenizer_json/pipeline_tokenizer.h"
 
 namespace moefy::text {
 namespace {
@@ -20,15 +20,15 @@ namespace {
 // What LoadTokenizer recognises: a vocabulary file, and the values of "tokenizer_class" whose
 // conventions we follow; none: any. A new kind of tokenizer is one more row. Where neither class
 // nor model_type is known, the first row whose file is there counts.
-struct Kind {
+struct TokenizerKind {
   const char* vocabulary_file;
   std::vector<std::string> classes;  // without the suffix "Fast"; any of them may be left unsaid
   std::unique_ptr<Tokenizer> (*load)(const std::filesystem::path& vocabulary,
                                      const TokenizerConfig& config);
 };
 
-const std::vector<Kind>& Kinds() {
-  static const std::vector<Kind> kKinds = {
+const std::vector<TokenizerKind>& TokenizerKinds() {
+  static const std::vector<TokenizerKind> kKinds = {
       {"spiece.model", {"T5Tokenizer"}, &LoadT5Tokenizer},
       {"spiece.model", {"PegasusTokenizer", "AlbertTokenizer"}, &LoadPieceTokenizer},
       {"tokenizer.model", {"LlamaTokenizer"}, &LoadLlamaTokenizer},
@@ -59,7 +59,7 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 }
 
 // The row's file may be read as the class says, or as anything where nothing tells the class.
-bool Fits(const Kind& kind, const TokenizerConfig& config) {
+bool Fits(const TokenizerKind& kind, const TokenizerConfig& config) {
   const std::string name = config.ClassName();
   if (kind.classes.empty() || Contains(kind.classes, name)) return true;
   return name.empty() && config.model_type.empty() && *kind.vocabulary_file != '\0';
@@ -68,7 +68,7 @@ bool Fits(const Kind& kind, const TokenizerConfig& config) {
 // Why a vocabulary file that is there was not read.
 std::string Refusal(const std::string& file, const TokenizerConfig& config) {
   std::vector<std::string> supported;
-  for (const Kind& kind : Kinds()) {
+  for (const TokenizerKind& kind : TokenizerKinds()) {
     if (file == kind.vocabulary_file) {
       supported.insert(supported.end(), kind.classes.begin(), kind.classes.end());
     }
@@ -101,7 +101,7 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
   config.languages = languages;
   std::vector<std::string> looked_for, refused;
   for (const std::filesystem::path& place : places) {
-    for (const Kind& kind : Kinds()) {
+    for (const TokenizerKind& kind : TokenizerKinds()) {
       const std::filesystem::path vocabulary = place / kind.vocabulary_file;
       const bool wants_file = *kind.vocabulary_file != '\0';
       if (wants_file && !Contains(looked_for, vocabulary.string())) {

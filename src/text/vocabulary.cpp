@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "base/utf8.h"
 #include "moefy/base/error.h"
-#include "moefy/base/utf8.h"
 
 namespace moefy::text {
 namespace {

@@ -1,4 +1,4 @@
-#include "moefy/text/words.h"
+#include "text/words.h"
 
 #include <unicode/uchar.h>
 

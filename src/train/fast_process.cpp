@@ -1,7 +1,7 @@
 #include <ATen/Context.h>
 #include <malloc.h>
 
-#include "moefy/train/trainer.h"
+#include "train/trainer.h"
 
 namespace moefy::train {
 namespace {

@@ -1,4 +1,4 @@
-#include "moefy/train/masked_ffn.h"
+#include "train/masked_ffn.h"
 
 #include "moefy/base/error.h"
 

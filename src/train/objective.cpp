@@ -1,4 +1,4 @@
-#include "moefy/train/objective.h"
+#include "train/objective.h"
 
 #include <utility>
 #include <vector>
@@ -7,12 +7,12 @@
 
 namespace moefy::train {
 
-std::vector<AnswerLogits> RunAnswers(model::Transformer& model, const eval::Batch& batch,
+std::vector<AnswerLogits> RunAnswers(model::Transformer& model, const ask::Batch& batch,
                                      const model::StateSink& sink) {
   MOEFY_CHECK(batch.targets.defined());
   if (model.config().head == model::Head::kLanguageModel) {
     const at::Tensor targets = batch.targets.flatten();
-    const at::Tensor asked = (targets != eval::kNoTarget).nonzero().squeeze(1);
+    const at::Tensor asked = (targets != ask::kNoTarget).nonzero().squeeze(1);
     const at::Tensor hidden = model.ForwardHidden(batch.inputs, sink).flatten(0, 1);
     return {{model.Logits(hidden.index_select(0, asked)), targets.index_select(0, asked)}};
   }

@@ -1,4 +1,4 @@
-#include "moefy/train/optimizer.h"
+#include "train/optimizer.h"
 
 #include <algorithm>
 #include <cmath>

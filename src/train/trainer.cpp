@@ -1,16 +1,16 @@
-#include "moefy/train/trainer.h"
+#include "train/trainer.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
 
+#include "ask/metric.h"
+#include "model/device.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/metric.h"
-#include "moefy/model/device.h"
-#include "moefy/train/objective.h"
-#include "moefy/train/optimizer.h"
-#include "train/lessons.h"
+#include "train/epoch_plan.h"
+#include "train/objective.h"
+#include "train/optimizer.h"
 #include "train/training_state.h"
 
 namespace moefy::train {
@@ -20,12 +20,12 @@ double Mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-int64_t NumAnswers(const eval::Batch& batch) {
-  return (batch.targets != eval::kNoTarget).sum().item<int64_t>();
+int64_t NumAnswers(const ask::Batch& batch) {
+  return (batch.targets != ask::kNoTarget).sum().item<int64_t>();
 }
 
-std::vector<eval::Batch> OnDevice(std::vector<eval::Batch> batches, at::Device device) {
-  for (eval::Batch& batch : batches) {
+std::vector<ask::Batch> OnDevice(std::vector<ask::Batch> batches, at::Device device) {
+  for (ask::Batch& batch : batches) {
     batch.inputs = model::OnDevice(batch.inputs, device);
     batch.targets = model::OnDevice(batch.targets, device);
   }
@@ -64,7 +64,7 @@ class Trainer {
         options_(options),
         state_directory_(state_directory),
         progress_(progress),
-        metric_(eval::GetMetric(setup.held_out.spec.kind, setup.held_out.spec.metric)),
+        metric_(ask::GetMetric(setup.held_out.spec.kind, setup.held_out.spec.metric)),
         optimizer_(setup.weights.leaves(), RuleOf()),
         steps_per_epoch_((static_cast<int64_t>(setup.sequences.size()) + options.batch_size - 1) /
                          options.batch_size),
@@ -99,9 +99,9 @@ class Trainer {
   }
 
  private:
-  std::vector<eval::Batch> MakeBatches(const std::vector<eval::Sequence>& sequences) const {
+  std::vector<ask::Batch> MakeBatches(const std::vector<ask::Sequence>& sequences) const {
     return OnDevice(
-        eval::MakeBatches(sequences, setup_.config, setup_.pad_id, options_.batch_tokens),
+        ask::MakeBatches(sequences, setup_.config, setup_.pad_id, options_.batch_tokens),
         setup_.weights.device());
   }
 
@@ -139,15 +139,15 @@ class Trainer {
       plan_ = PlanEpoch(setup_.sequences, options_.batch_size, options_.seed, epoch);
       planned_epoch_ = epoch;
     }
-    const std::vector<eval::Sequence> taken =
+    const std::vector<ask::Sequence> taken =
         TakeSequences(setup_.sequences, plan_[static_cast<size_t>(step_ % steps_per_epoch_)],
                       options_.token_dropout, options_.seed, step_);
-    const std::vector<eval::Batch> batches = MakeBatches(taken);
+    const std::vector<ask::Batch> batches = MakeBatches(taken);
     int64_t num_answers = 0;
-    for (const eval::Batch& batch : batches) num_answers += NumAnswers(batch);
+    for (const ask::Batch& batch : batches) num_answers += NumAnswers(batch);
     const double ratio = setup_.ffn_ratios[static_cast<size_t>(step_) % setup_.ffn_ratios.size()];
     double loss = 0;
-    for (const eval::Batch& batch : batches) {
+    for (const ask::Batch& batch : batches) {
       model::Transformer model = Build(ratio);  // anew, as what is made of weights must be
       const at::Tensor part = Objective(model, batch, static_cast<double>(num_answers));
       part.backward();
@@ -166,7 +166,7 @@ class Trainer {
   }
 
   // A batch's part of the step's objective.
-  at::Tensor Objective(model::Transformer& model, const eval::Batch& batch, double num_answers) {
+  at::Tensor Objective(model::Transformer& model, const ask::Batch& batch, double num_answers) {
     const Distillation& distillation = setup_.distillation;
     FfnOutputs student_ffns, teacher_ffns;
     const bool keep = distillation.teacher && distillation.ffn_weight > 0;
@@ -204,7 +204,7 @@ class Trainer {
       model::Transformer model = Build(ratio);
       double sum = 0;
       int64_t count = 0;
-      for (const eval::Batch& batch : held_out_batches_) {
+      for (const ask::Batch& batch : held_out_batches_) {
         const LossSum loss = AnswerLoss(RunAnswers(model, batch));
         sum += loss.sum.item<double>();
         count += loss.count;
@@ -214,7 +214,7 @@ class Trainer {
       StillAtWork still(progress_);
       const auto answers = setup_.held_out.task.Ask(model, still);
       point.metrics.push_back(
-          eval::Measure(metric_, setup_.held_out.dataset.examples, answers).value);
+          ask::Measure(metric_, setup_.held_out.dataset.examples, answers).value);
     }
     point.held_out_loss = Mean(losses);
     loss_sum_ = 0;
@@ -312,11 +312,11 @@ class Trainer {
   const TrainerOptions& options_;
   const std::filesystem::path& state_directory_;
   Progress& progress_;
-  const eval::Metric& metric_;
+  const ask::Metric& metric_;
   Optimizer optimizer_;
   const int64_t steps_per_epoch_;
   const int64_t num_steps_;
-  const std::vector<eval::Batch> held_out_batches_;
+  const std::vector<ask::Batch> held_out_batches_;
   std::vector<std::vector<size_t>> plan_;  // of planned_epoch_
   int64_t planned_epoch_ = -1;
   int64_t step_ = 0;  // done

@@ -1,9 +1,9 @@
-#include "moefy/train/trainer_options.h"
+#include "train/trainer_options.h"
 
 #include <cmath>
 #include <numbers>
 
-#include "moefy/base/options.h"
+#include "base/options.h"
 
 namespace moefy::train {
 

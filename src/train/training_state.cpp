@@ -1,7 +1,7 @@
 #include "train/training_state.h"
 
+#include "base/own_output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/own_output.h"
 #include "moefy/io/checkpoint.h"
 
 namespace moefy::train {

@@ -1,11 +1,11 @@
-#include "moefy/train/weights.h"
+#include "train/weights.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cmath>
 
+#include "model/family.h"
 #include "moefy/base/error.h"
-#include "moefy/model/family.h"
 
 namespace moefy::train {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-#include "moefy/io/torch_file.h"
+#include "io/torch_file.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"

@@ -1,12 +1,12 @@
 // Readers in the layers above io and text.
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
+#include "model/family.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/model/family.h"
-#include "moefy/pipeline/recipe.h"
-#include "moefy/record/activation_dump.h"
-#include "moefy/split/moe_checkpoint.h"
+#include "pipeline/recipe.h"
+#include "record/activation_dump.h"
+#include "split/moe_checkpoint.h"
 
 namespace moefy::fuzz {
 namespace {

@@ -1,7 +1,7 @@
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
 #include "task/cell_value.h"
-#include "task/record_reader.h"
+#include "task/row_reader.h"
 
 namespace moefy::fuzz {
 
@@ -17,7 +17,7 @@ void DataRows(std::span<const std::byte> input) {
         task::MakeRecordReader(kFormats[static_cast<unsigned char>(all[0]) % 3], text,
                                {{"label", "a", false}, {"choices", "b", true}});
     size_t num_rows = 0;
-    for (task::Record record; reader->Next(record);) {
+    for (task::TableRow record; reader->Next(record);) {
       if (++num_rows > text.size()) __builtin_trap();  // every row takes a byte at least
       if (!record.problems.empty()) continue;
       if (record.cells.size() != 2) __builtin_trap();

@@ -4,8 +4,8 @@
 
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
-#include "moefy/text/sentencepiece_model.h"
 #include "moefy/text/tokenizer.h"
+#include "text/sentencepiece/sentencepiece_model.h"
 
 namespace moefy::fuzz {
 namespace {

@@ -9,8 +9,8 @@
 #include <map>
 #include <string>
 
+#include "model/family.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/model/family.h"
 #include "moefy/model/transformer.h"
 #include "support/tolerances.h"
 

@@ -7,14 +7,14 @@
 #include <cstdio>
 
 #include "golden.h"
+#include "model/pooling.h"
 #include "moefy/base/output.h"
 #include "moefy/base/strings.h"
 #include "moefy/model/generation.h"
-#include "moefy/model/pooling.h"
-#include "moefy/task/answers.h"
-#include "moefy/task/metrics.h"
 #include "moefy/text/tokenizer.h"
 #include "support/shared_data.h"
+#include "task/answers.h"
+#include "task/metrics.h"
 
 namespace moefy {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "moefy/base/strings.h"
-#include "moefy/split/shared_experts.h"
+#include "split/shared_experts.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "moefy/split/shared_experts.h"
+#include "split/shared_experts.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
 

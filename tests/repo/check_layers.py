@@ -1,38 +1,25 @@
-"""Every #include keeps to the layers: docs/architecture.md, "Rooms and layers", as a table.
+"""Every #include keeps to the rooms of docs/rooms.json, which docs/architecture.md draws.
 
 Usage: check_layers.py [ROOT]
 """
 
+import json
 import pathlib
 import re
 import sys
 
 import repo_files
 
-# layer: (layers it may include besides itself, packages it may include)
+# room: (rooms it may include besides itself, packages it may include)
 LAYERS = {
-    "base": ("", "nlohmann"),
-    "io": ("base", "nlohmann xxhash"),
-    "text": ("base io", "icu"),
-    "task": ("base io text", "nlohmann"),
-    "model": ("base io", "torch"),
-    "record": ("base io model", "torch"),
-    "split": ("base io model record", "torch eigen metis"),
-    "route": ("base io model record split", "torch eigen"),
-    "runtime": ("base io model split route", "torch hwy openmp"),
-    "eval": ("base io text task model record split route runtime", "torch"),
-    "train": ("base io text task model record split route runtime eval", "torch"),
-    "exporter": ("base io model split route runtime", "nlohmann"),
-    "pipeline": ("base io text task model record split route runtime eval train exporter", ""),
-    "apps": ("base io text task model record split route runtime eval train exporter pipeline",
-             "cli11 spdlog"),
+    row["room"]: (set(row["uses"]), set(row["packages"]))
+    for row in json.loads((repo_files.ROOT / "docs/rooms.json").read_text(encoding="utf-8"))
 }
 
 # package: how the names of its headers begin
 PACKAGES = {
     "nlohmann": ["nlohmann/"],
     "xxhash": ["xxhash.h"],
-    "sentencepiece": ["sentencepiece"],
     "icu": ["unicode/"],
     "torch": ["ATen/", "c10/", "torch/"],
     "eigen": ["Eigen/"],
@@ -62,29 +49,24 @@ def layer_of(path):
 
 def problem_of(root, path, layer, quote, header):
     """What is wrong with one #include, or None."""
-    may_include, packages = (set(names.split()) for names in LAYERS[layer])
-    parts = header.split("/")
-    if parts[0] == "moefy":
-        if quote == "<":
-            return "our own headers are included with quotes"
-        if not (root / "include" / header).is_file():
-            return "no such header"
-        if parts[1] not in may_include | {layer}:
-            return f"{layer} may not include {parts[1]}"
-        return None
+    may_include, packages = LAYERS[layer]
+    if header.startswith("moefy/") and quote == "<":
+        return "our own headers are included with quotes"
     if quote == '"':
-        found = [place for place in (root / path.parent / header, root / "src" / header)
-                 if place.is_file()]
+        places = [root / "include" / header, root / "src" / header, root / path.parent / header]
+        if path.parts[0] == "include":
+            places = places[:1]  # what users get must not need what they do not get
+        found = [place for place in places if place.is_file()]
         if not found:
             return "no such header (packages are included with <...>)"
         owner = layer_of(found[0].resolve().relative_to(root.resolve()))
-        return None if owner == layer else f"a private header of {owner}, not of {layer}"
+        return None if owner in may_include | {layer} else f"{layer} may not include {owner}"
     for package, prefixes in PACKAGES.items():
         if header.startswith(tuple(prefixes)):
             return None if package in packages else f"{layer} may not use {package}"
     if "." not in header and "/" not in header or SYSTEM.match(header):
         return None
-    return "unknown package: add it to check_layers.py and docs/architecture.md"
+    return "unknown package: add it to check_layers.py and docs/rooms.json"
 
 
 def check(root):

@@ -8,9 +8,9 @@
 #include <functional>
 #include <string>
 
+#include "model/family.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/model/family.h"
 #include "moefy/model/tensor_io.h"
 
 namespace moefy::tests {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "moefy/route/router_store.h"
-#include "moefy/route/router_trainer.h"
-#include "moefy/split/moe_checkpoint.h"
+#include "route/router_store.h"
+#include "route/router_trainer.h"
+#include "split/moe_checkpoint.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
@@ -20,7 +20,8 @@ namespace moefy::tests {
 // `dense` split by k-means, with routers trained on random inputs; all of it in `dir`, which must
 // outlive what is returned.
 inline split::MoeCheckpoint SplitAndRoute(const std::filesystem::path& dense, const TempDir& dir,
-                                          int64_t num_experts, const route::TrainOptions& options,
+                                          int64_t num_experts,
+                                          const route::RouterTrainOptions& options,
                                           int64_t num_shared = 0) {
   SplitInto(dense, dir / "split", num_experts, "kmeans", 1, num_shared);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(dir / "split");

@@ -7,9 +7,9 @@
 #include <map>
 #include <string>
 
-#include "moefy/model/family.h"
-#include "moefy/split/rewrite.h"
-#include "moefy/split/shared_experts.h"
+#include "model/family.h"
+#include "split/rewrite.h"
+#include "split/shared_experts.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"

@@ -6,7 +6,7 @@
 
 #include "moefy/base/strings.h"
 #include "moefy/text/tokenizer.h"
-#include "moefy/text/words.h"
+#include "text/words.h"
 
 namespace moefy::tests {
 

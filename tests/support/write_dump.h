@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "moefy/record/dump_writer.h"
+#include "record/dump_writer.h"
 
 namespace moefy::tests {
 

@@ -7,7 +7,7 @@
 
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
-#include "moefy/eval/evaluate.h"
+#include "moefy/eval/evaluation_report.h"
 
 namespace moefy::pipeline {
 

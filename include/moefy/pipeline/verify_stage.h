@@ -5,7 +5,7 @@
 
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
-#include "moefy/split/rewrite.h"
+#include "moefy/split/verify_report.h"
 
 namespace moefy::pipeline {
 

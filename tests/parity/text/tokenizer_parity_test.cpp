@@ -8,10 +8,10 @@
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
-#include "moefy/text/stream_decoder.h"
 #include "moefy/text/tokenizer.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
+#include "text/stream_decoder.h"
 
 namespace moefy::text {
 namespace {

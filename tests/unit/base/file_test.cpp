@@ -1,4 +1,4 @@
-#include "moefy/base/file.h"
+#include "base/file.h"
 
 #include <gtest/gtest.h>
 

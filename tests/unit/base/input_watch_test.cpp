@@ -1,11 +1,11 @@
-#include "moefy/base/input_watch.h"
+#include "base/input_watch.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <optional>
 
-#include "moefy/base/file.h"
+#include "base/file.h"
 #include "moefy/base/output.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"

@@ -1,4 +1,4 @@
-#include "moefy/base/json_rows.h"
+#include "base/json_rows.h"
 
 #include <gtest/gtest.h>
 

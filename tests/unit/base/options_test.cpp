@@ -1,4 +1,4 @@
-#include "moefy/base/options.h"
+#include "base/options.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What --force may remove: moefy's own outputs, and nothing that somebody else put there.
-#include "moefy/base/own_output.h"
+#include "base/own_output.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 // The whole evaluation on the embedded example, a few rows: what must hold for any model.
-#include "moefy/eval/evaluate.h"
+#include "eval/evaluate.h"
 
 #include <gtest/gtest.h>
 

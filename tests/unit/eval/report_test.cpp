@@ -1,4 +1,5 @@
-#include "moefy/eval/report.h"
+#include "eval/report.h"
+#include "base/table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "moefy/eval/sparsity_study.h"
+#include "eval/sparsity_study.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -6,9 +6,9 @@
 #include <filesystem>
 
 #include "moefy/base/output.h"
-#include "moefy/task/dataset.h"
 #include "oracle.h"
 #include "prompts.h"
+#include "task/dataset.h"
 
 namespace moefy::example {
 namespace {

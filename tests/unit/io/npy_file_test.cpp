@@ -1,4 +1,4 @@
-#include "moefy/io/npy_file.h"
+#include "io/npy_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

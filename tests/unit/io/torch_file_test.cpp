@@ -1,5 +1,5 @@
 // What tests/support/torch_save.py wrote, tensor by tensor. Bad files: tests/format.
-#include "moefy/io/torch_file.h"
+#include "io/torch_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "model/disentangled.h"
-#include "moefy/model/family.h"
+#include "model/family.h"
 #include "moefy/model/transformer.h"
 #include "support/random_model.h"
 #include "support/temp_dir.h"

@@ -1,4 +1,4 @@
-#include "moefy/model/family.h"
+#include "model/family.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

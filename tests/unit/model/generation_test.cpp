@@ -6,8 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "model/family.h"
 #include "model/sampling.h"
-#include "moefy/model/family.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"

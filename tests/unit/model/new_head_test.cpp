@@ -1,10 +1,10 @@
-#include "moefy/model/new_head.h"
+#include "model/new_head.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/family.h"
 #include "moefy/base/strings.h"
-#include "moefy/model/family.h"
 #include "support/shared_data.h"
 
 namespace moefy::model {

@@ -1,4 +1,4 @@
-#include "moefy/model/open_checkpoint.h"
+#include "model/open_checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

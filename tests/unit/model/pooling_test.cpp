@@ -1,4 +1,4 @@
-#include "moefy/model/pooling.h"
+#include "model/pooling.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

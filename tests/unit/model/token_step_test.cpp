@@ -1,5 +1,5 @@
 // The decoder's second way to compute a token against the first, for every family that decodes.
-#include "model/token_step.h"
+#include "model/decode_step.h"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "model/family.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/model/family.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"

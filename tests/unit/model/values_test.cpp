@@ -3,9 +3,9 @@
 
 #include <limits>
 
+#include "model/family.h"
+#include "model/torch_error.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/model/family.h"
-#include "moefy/model/torch_error.h"
 #include "moefy/model/transformer.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"

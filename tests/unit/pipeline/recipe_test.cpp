@@ -1,4 +1,4 @@
-#include "moefy/pipeline/recipe.h"
+#include "pipeline/recipe.h"
 
 #include <gtest/gtest.h>
 

@@ -2,11 +2,11 @@
 #include <gtest/gtest.h>
 
 #include "moefy/pipeline/run.h"
-#include "moefy/text/sentencepiece_model.h"
 #include "support/expect_error.h"
 #include "support/random_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
+#include "text/sentencepiece/sentencepiece_model.h"
 
 namespace moefy::pipeline {
 namespace {

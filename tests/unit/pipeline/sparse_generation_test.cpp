@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "moefy/model/generation.h"
-#include "moefy/runtime/sparse_model.h"
+#include "runtime/sparse_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 

@@ -1,4 +1,4 @@
-#include "moefy/record/dump_writer.h"
+#include "record/dump_writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

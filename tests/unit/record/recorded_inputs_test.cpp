@@ -1,4 +1,4 @@
-#include "moefy/record/recorded_inputs.h"
+#include "record/recorded_inputs.h"
 
 #include <gtest/gtest.h>
 

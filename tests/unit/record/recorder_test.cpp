@@ -1,4 +1,4 @@
-#include "moefy/record/recorder.h"
+#include "record/recorder.h"
 
 #include <gtest/gtest.h>
 

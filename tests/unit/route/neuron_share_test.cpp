@@ -1,11 +1,11 @@
-#include "moefy/route/neuron_share.h"
+#include "route/neuron_share.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <vector>
 
-#include "moefy/route/selection.h"
+#include "route/selection.h"
 
 namespace moefy::route {
 namespace {

@@ -1,13 +1,13 @@
-#include "moefy/route/output_error.h"
+#include "route/output_error.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/compensation.h"
-#include "moefy/route/least_squares.h"
-#include "moefy/route/selection.h"
+#include "route/analytic_routers.h"
+#include "route/compensation.h"
+#include "route/output_fit.h"
+#include "route/selection.h"
 
 namespace moefy::route {
 namespace {
@@ -138,15 +138,15 @@ TEST_F(Stands, ConditionalMeansLowerTheErrorAndChangeNothingWhenAllRun) {
 TEST_F(Stands, AConstantChangesTheErrorButNotWhatVaries) {
   const at::Tensor runs = at::zeros({3000, kExperts}, at::kBool);
   runs.narrow(1, 0, 3).fill_(true);
-  const Stand stand = {at::ones({kExperts, kHidden}), {}};
-  EXPECT_GT(std::abs(sample_.Error({runs}, stand) - sample_.Error({runs})), 1e-3);
-  EXPECT_NEAR(sample_.VaryingError({runs}, stand), sample_.VaryingError({runs}), 1e-6);
+  const Substitute substitute = {at::ones({kExperts, kHidden}), {}};
+  EXPECT_GT(std::abs(sample_.Error({runs}, substitute) - sample_.Error({runs})), 1e-3);
+  EXPECT_NEAR(sample_.VaryingError({runs}, substitute), sample_.VaryingError({runs}), 1e-6);
   EXPECT_GT(sample_.VaryingError({runs}), 1e-3);
   EXPECT_EQ(sample_.VaryingError({AllOn(3000)}), 0);
 }
 
 TEST_F(Stands, LeastSquaresLowersTheErrorMoreTheWeakerItsPenalty) {
-  OutputLeastSquares squares(ffn_, {});
+  OutputFit squares(ffn_, {});
   squares.Add(sample_.neurons(), {runs_});
   double last = sample_.Error({runs_});
   for (const double strength : {1e3, 1.0, 1e-3}) {
@@ -159,7 +159,7 @@ TEST_F(Stands, LeastSquaresLowersTheErrorMoreTheWeakerItsPenalty) {
 
 TEST_F(Stands, LeastSquaresAddsToCompensation) {
   const at::Tensor terms = Terms("conditional");
-  OutputLeastSquares squares(ffn_, terms);
+  OutputFit squares(ffn_, terms);
   squares.Add(sample_.neurons(), {runs_});
   EXPECT_LT(sample_.Error({runs_}, {terms, squares.Solve(1e-2)}),
             sample_.Error({runs_}, {terms, {}}));

@@ -1,10 +1,10 @@
-#include "moefy/route/router_store.h"
+#include "route/router_store.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "moefy/record/dump_writer.h"
-#include "moefy/route/selection.h"
+#include "record/dump_writer.h"
+#include "route/selection.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -35,7 +35,8 @@ class Store : public ::testing::Test {
     return WriteDump(temp_.path() / name, ffns, fingerprint);
   }
   std::vector<TrainedRouter> Train(const split::MoeCheckpoint& moe,
-                                   const record::ActivationDump& dump, TrainOptions options = {}) {
+                                   const record::ActivationDump& dump,
+                                   RouterTrainOptions options = {}) {
     options.epochs = 2;
     std::vector<TrainedRouter> routers;
     for (const split::MoeFfn& ffn : moe.ffns()) {
@@ -92,7 +93,7 @@ TEST_F(Store, EveryKindComesBack) {
   const auto moe = split::MoeCheckpoint::Open(moe_);
   const auto dump = Dump(moe, "dump", moe.source_fingerprint());
   for (const RouterKind& kind : RouterKinds()) {
-    TrainOptions options;
+    RouterTrainOptions options;
     options.router = kind.name;
     options.target = "output-norm";
     const auto routers = Train(moe, dump, options);
@@ -119,15 +120,15 @@ TEST_F(Store, EveryKindComesBack) {
 TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
   const auto moe = split::MoeCheckpoint::Open(moe_);
   const auto dump = Dump(moe, "dump", moe.source_fingerprint());
-  TrainOptions options;
+  RouterTrainOptions options;
   options.fit_ratios = {0.5};
   auto routers = Train(moe, dump, options);
   const model::FfnSpec& spec = moe.ffns()[0].spec;
   const model::FfnWeights before = model::ReadFfnWeights(moe.weights(), spec);
-  routers[0].stand.w_out = before.w_out + 1;
-  routers[0].stand.compensation = at::randn({8, spec.hidden});
-  routers[0].stand.correction = {at::randn({3, spec.hidden}), at::randn({spec.hidden, 3}),
-                                 at::randn({spec.hidden})};
+  routers[0].substitute.w_out = before.w_out + 1;
+  routers[0].substitute.compensation = at::randn({8, spec.hidden});
+  routers[0].substitute.correction = {at::randn({3, spec.hidden}), at::randn({spec.hidden, 3}),
+                                      at::randn({spec.hidden})};
   WriteRouters(moe, routers, options, "random", temp_.Make("routed"));
 
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
@@ -139,11 +140,11 @@ TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
   const model::FfnWeights after = model::ReadFfnWeights(routed.weights(), spec);
   EXPECT_TRUE(after.w_out.equal(before.w_out + 1));
   EXPECT_TRUE(after.w_in.equal(before.w_in));
-  EXPECT_TRUE(ReadCompensation(routed, 0).equal(routers[0].stand.compensation));
+  EXPECT_TRUE(ReadCompensation(routed, 0).equal(routers[0].substitute.compensation));
   const Correction correction = ReadCorrection(routed, 0);
-  EXPECT_TRUE(correction.down.equal(routers[0].stand.correction.down));
-  EXPECT_TRUE(correction.up.equal(routers[0].stand.correction.up));
-  EXPECT_TRUE(correction.bias.equal(routers[0].stand.correction.bias));
+  EXPECT_TRUE(correction.down.equal(routers[0].substitute.correction.down));
+  EXPECT_TRUE(correction.up.equal(routers[0].substitute.correction.up));
+  EXPECT_TRUE(correction.bias.equal(routers[0].substitute.correction.bias));
   EXPECT_FALSE(ReadCorrection(routed, 1).defined());
 
   const split::VerifyReport report = split::VerifyMoe(io::Checkpoint::Open(dense_), routed);

@@ -1,11 +1,11 @@
-#include "moefy/route/router.h"
+#include "route/router.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/learned_routers.h"
+#include "route/analytic_routers.h"
+#include "route/learned_routers.h"
 #include "support/expect_error.h"
 
 namespace moefy::route {

@@ -1,10 +1,10 @@
-#include "moefy/route/router_trainer.h"
+#include "route/router_trainer.h"
 
 #include <gtest/gtest.h>
 
-#include "moefy/record/dump_writer.h"
-#include "moefy/route/selection.h"
-#include "moefy/route/target.h"
+#include "record/dump_writer.h"
+#include "route/selection.h"
+#include "route/target.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
@@ -67,7 +67,7 @@ TEST_F(Training, LearnsMoreThanSimilarityKnows) {
 TEST_F(Training, IsDeterminedByItsSeed) {
   const Learnable data(1500);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  TrainOptions options;
+  RouterTrainOptions options;
   options.epochs = 3;
   const auto train = [&] { return TrainRouter(data.ffn, 16, dump, 0, options); };
   const TrainedRouter a = train(), b = train();
@@ -81,7 +81,7 @@ TEST_F(Training, IsDeterminedByItsSeed) {
 TEST_F(Training, MoreEpochsNeverKeepAWorseRouter) {
   const Learnable data(800);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  TrainOptions options;
+  RouterTrainOptions options;
   double last = 0;
   for (const int64_t epochs : {0, 1, 5, 20}) {
     options.epochs = epochs;
@@ -132,7 +132,7 @@ TEST_F(Training, EveryKindAndTargetBeatsChanceAndNoneBeatsItsOracle) {
   for (const RouterKind& kind : RouterKinds()) {
     for (const Target& target : Targets()) {
       SCOPED_TRACE(kind.name + " " + target.name);
-      TrainOptions options;
+      RouterTrainOptions options;
       options.router = kind.name;
       options.target = target.name;
       options.epochs = 10;
@@ -153,7 +153,7 @@ TEST_F(Training, EveryKindAndTargetBeatsChanceAndNoneBeatsItsOracle) {
 TEST_F(Training, PatienceStopsEarlyAndKeepsTheBest) {
   const Learnable data(1500);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  TrainOptions options;
+  RouterTrainOptions options;
   options.epochs = 60;
   const TrainedRouter all = TrainRouter(data.ffn, 16, dump, 0, options);
   options.patience = 60;
@@ -165,22 +165,22 @@ TEST_F(Training, PatienceStopsEarlyAndKeepsTheBest) {
 TEST_F(Training, CompensationAndCalibrationAreKeptOnlyWhereTheyHelp) {
   const Learnable data(3000);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  TrainOptions options;
+  RouterTrainOptions options;
   options.epochs = 3;
   const double without = TrainRouter(data.ffn, 16, dump, 0, options).final_error;
   options.compensation = "conditional";
   const TrainedRouter compensated = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_TRUE(compensated.stand.compensation.defined());
+  EXPECT_TRUE(compensated.substitute.compensation.defined());
   EXPECT_LT(compensated.final_error, without);
   options.least_squares = true;
   const TrainedRouter calibrated = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_TRUE(calibrated.stand.w_out.defined());
+  EXPECT_TRUE(calibrated.substitute.w_out.defined());
   EXPECT_LT(calibrated.final_error, compensated.final_error);
   options.metric_ratio = 1;
   options.fit_ratios = {1.0};  // nothing is left out: nothing to make up for
   const TrainedRouter whole = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_FALSE(whole.stand.compensation.defined());
-  EXPECT_FALSE(whole.stand.w_out.defined());
+  EXPECT_FALSE(whole.substitute.compensation.defined());
+  EXPECT_FALSE(whole.substitute.w_out.defined());
 }
 
 TEST_F(Training, ACorrectionIsKeptOnlyWhereMoreExpertsForItsWorkWouldNotBeBetter) {
@@ -188,24 +188,24 @@ TEST_F(Training, ACorrectionIsKeptOnlyWhereMoreExpertsForItsWorkWouldNotBeBetter
   Learnable data(3000);
   data.ffn.b_in.fill_(50);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  TrainOptions options;
+  RouterTrainOptions options;
   options.epochs = 3;
   options.compensation = "conditional";
   const TrainedRouter constant = TrainRouter(data.ffn, 16, dump, 0, options);
   options.compensation = "low-rank";
   const TrainedRouter linear = TrainRouter(data.ffn, 16, dump, 0, options);
-  ASSERT_TRUE(linear.stand.correction.defined());
-  EXPECT_EQ(linear.stand.correction.down.sizes(), at::IntArrayRef({4, 24}));
+  ASSERT_TRUE(linear.substitute.correction.defined());
+  EXPECT_EQ(linear.substitute.correction.down.sizes(), at::IntArrayRef({4, 24}));
   EXPECT_LT(linear.final_error, constant.final_error);
   options.metric_ratio = 1;
   options.fit_ratios = {1.0};
-  EXPECT_FALSE(TrainRouter(data.ffn, 16, dump, 0, options).stand.correction.defined());
+  EXPECT_FALSE(TrainRouter(data.ffn, 16, dump, 0, options).substitute.correction.defined());
 }
 
 TEST_F(Training, FitForSeveralRatiosServesThemAll) {
   const Learnable data(3000);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
-  TrainOptions options;
+  RouterTrainOptions options;
   options.epochs = 3;
   const TrainedRouter without = TrainRouter(data.ffn, 16, dump, 0, options);
   options.compensation = "conditional";
@@ -224,7 +224,7 @@ TEST_F(Training, ADumpLargerThanMemoryIsLearnedFromInParts) {
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
   for (const char* kind : {"ridge", "mlp"}) {
     SCOPED_TRACE(kind);
-    TrainOptions options;
+    RouterTrainOptions options;
     options.router = kind;
     options.epochs = 12;
     const TrainedRouter whole = TrainRouter(data.ffn, 16, dump, 0, options);
@@ -250,7 +250,7 @@ TEST_F(Training, SharedExpertsAreTheHeldOutTokensFirst) {
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
   for (const RouterKind& kind : RouterKinds()) {
     SCOPED_TRACE(kind.name);
-    TrainOptions options;
+    RouterTrainOptions options;
     options.router = kind.name;
     options.epochs = 5;
     options.metric_ratio = 0.375;  // 6 of 16
@@ -269,7 +269,7 @@ TEST_F(Training, SharedExpertsAreTheHeldOutTokensFirst) {
                               ThresholdFor(trained.thresholds, 0.5, 0.25);
     EXPECT_NEAR(routed.to(at::kDouble).mean().item<double>(), 1.0 / 3, 0.05);
   }
-  TrainOptions few;
+  RouterTrainOptions few;
   few.metric_ratio = 0.1;  // less than the shared experts are
   const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, few, 4);
   EXPECT_EQ(trained.DeadExperts(), 12);

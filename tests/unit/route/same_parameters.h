@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "moefy/route/router.h"
+#include "route/router.h"
 
 namespace moefy::tests {
 

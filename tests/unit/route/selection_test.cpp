@@ -1,4 +1,4 @@
-#include "moefy/route/selection.h"
+#include "route/selection.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

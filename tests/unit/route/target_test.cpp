@@ -1,4 +1,4 @@
-#include "moefy/route/target.h"
+#include "route/target.h"
 
 #include <gtest/gtest.h>
 

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "moefy/route/learned_routers.h"
-#include "moefy/runtime/packed_linear.h"
-#include "moefy/runtime/sparse_ffn.h"
+#include "route/learned_routers.h"
+#include "runtime/packed_linear.h"
+#include "runtime/sparse_ffn.h"
 #include "unit/runtime/allocation_count.h"
 #include "unit/runtime/reference.h"
 

@@ -4,7 +4,7 @@
 
 #include "moefy/base/strings.h"
 #include "moefy/model/generation.h"
-#include "moefy/runtime/sparse_model.h"
+#include "runtime/sparse_model.h"
 #include "support/route_fixtures.h"
 #include "support/temp_dir.h"
 #include "unit/runtime/allocation_count.h"
@@ -53,7 +53,7 @@ TEST(DecodeAllocation, OnlyWhenTheTextHasDoubled) {
         Case{"t5-relu-tied", "mlp", "conditional"},
         Case{"t5-v1_1-gated-gelu-untied", "ridge", "none"}}) {
     const tests::TempDir dir;
-    route::TrainOptions options;
+    route::RouterTrainOptions options;
     options.router = router;
     options.compensation = compensation;
     options.epochs = 1;

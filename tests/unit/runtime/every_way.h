@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "moefy/runtime/weight_format.h"
+#include "runtime/weight_format.h"
 
 namespace moefy::runtime {
 

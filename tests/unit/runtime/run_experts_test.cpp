@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "moefy/base/error.h"
-#include "moefy/runtime/sparse_ffn.h"
+#include "runtime/sparse_ffn.h"
 #include "support/tolerances.h"
 #include "unit/runtime/every_way.h"
 #include "unit/runtime/reference.h"

@@ -4,8 +4,8 @@
 
 #include <array>
 
-#include "moefy/route/learned_routers.h"
-#include "moefy/runtime/sparse_ffn.h"
+#include "route/learned_routers.h"
+#include "runtime/sparse_ffn.h"
 #include "support/tolerances.h"
 #include "unit/runtime/every_way.h"
 #include "unit/runtime/reference.h"

@@ -1,10 +1,10 @@
-#include "moefy/runtime/sparse_ffn.h"
+#include "runtime/sparse_ffn.h"
 
 #include <gtest/gtest.h>
 
 #include "moefy/model/feed_forward.h"
-#include "moefy/route/analytic_routers.h"
-#include "moefy/route/learned_routers.h"
+#include "route/analytic_routers.h"
+#include "route/learned_routers.h"
 #include "support/tolerances.h"
 #include "unit/runtime/reference.h"
 

@@ -1,4 +1,4 @@
-#include "moefy/runtime/sparse_model.h"
+#include "runtime/sparse_model.h"
 
 #include <gtest/gtest.h>
 
@@ -117,7 +117,7 @@ class SharedExperts : public ::testing::Test {
  protected:
   static constexpr int64_t kExperts = 8, kShared = 2;
   SharedExperts() {
-    route::TrainOptions options;
+    route::RouterTrainOptions options;
     options.epochs = 2;
     options.compensation = "mean";
     moe_.emplace(
@@ -185,7 +185,7 @@ class StoredShare : public ::testing::TestWithParam<const char*> {
  protected:
   static constexpr int64_t kExperts = 8;
   StoredShare() {
-    route::TrainOptions options;
+    route::RouterTrainOptions options;
     options.epochs = 2;
     options.neuron_shares = {0.5};
     moe_.emplace(tests::SplitAndRoute(tests::Pico(GetParam()), dir_, kExperts, options));

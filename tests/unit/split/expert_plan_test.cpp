@@ -1,4 +1,4 @@
-#include "moefy/split/expert_plan.h"
+#include "split/expert_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,11 +1,11 @@
-#include "moefy/split/named_ffns.h"
+#include "split/named_ffns.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "moefy/io/safetensors.h"
-#include "moefy/split/rewrite.h"
-#include "moefy/split/splitter.h"
+#include "split/rewrite.h"
+#include "split/splitter.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"

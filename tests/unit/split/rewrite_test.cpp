@@ -1,4 +1,4 @@
-#include "moefy/split/rewrite.h"
+#include "split/rewrite.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

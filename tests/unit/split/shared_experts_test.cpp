@@ -1,4 +1,4 @@
-#include "moefy/split/shared_experts.h"
+#include "split/shared_experts.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

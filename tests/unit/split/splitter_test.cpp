@@ -1,4 +1,4 @@
-#include "moefy/split/splitter.h"
+#include "split/splitter.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "moefy/task/answers.h"
+#include "task/answers.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "moefy/task/dataset.h"
+#include "task/dataset.h"
 
 #include <gtest/gtest.h>
 

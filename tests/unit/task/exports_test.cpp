@@ -2,10 +2,10 @@
 #include <gtest/gtest.h>
 
 #include "moefy/base/json.h"
-#include "moefy/task/dataset.h"
-#include "moefy/task/text_file.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
+#include "task/dataset.h"
+#include "task/text_file.h"
 
 namespace moefy::task {
 namespace {

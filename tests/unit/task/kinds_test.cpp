@@ -1,10 +1,10 @@
 // Every kind of task with a small data set of our own, and data that is wrong.
 #include <gtest/gtest.h>
 
-#include "moefy/task/dataset.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
+#include "task/dataset.h"
 
 namespace moefy::task {
 namespace {

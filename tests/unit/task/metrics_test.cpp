@@ -1,4 +1,4 @@
-#include "moefy/task/metrics.h"
+#include "task/metrics.h"
 
 #include <gtest/gtest.h>
 

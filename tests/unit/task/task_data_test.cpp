@@ -5,9 +5,9 @@
 
 #include "moefy/base/strings.h"
 #include "moefy/io/safetensors.h"
-#include "moefy/task/dataset.h"
 #include "moefy/text/tokenizer.h"
 #include "support/shared_data.h"
+#include "task/dataset.h"
 
 namespace moefy::task {
 namespace {

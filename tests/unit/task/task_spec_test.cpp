@@ -1,4 +1,4 @@
-#include "moefy/task/task_spec.h"
+#include "task/task_spec.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "text/bert_words.h"
+#include "text/bert/bert_words.h"
 
 #include <gtest/gtest.h>
 

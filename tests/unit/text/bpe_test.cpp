@@ -1,9 +1,9 @@
-#include "text/bpe.h"
+#include "text/byte_level/bpe.h"
 
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
-#include "text/byte_level.h"
+#include "text/byte_level/byte_level.h"
 
 namespace moefy::text {
 namespace {

@@ -1,4 +1,4 @@
-#include "text/byte_level_tokenizer.h"
+#include "text/byte_level/byte_level_tokenizer.h"
 
 #include <gtest/gtest.h>
 

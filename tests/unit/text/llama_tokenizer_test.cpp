@@ -1,10 +1,10 @@
-#include "text/llama_tokenizer.h"
+#include "text/sentencepiece/llama_tokenizer.h"
 
 #include <gtest/gtest.h>
 
-#include "moefy/text/stream_decoder.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
+#include "text/stream_decoder.h"
 #include "tiny_models.h"
 
 namespace moefy::text {

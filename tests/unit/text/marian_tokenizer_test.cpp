@@ -1,5 +1,5 @@
 // Expected ids: transformers 4.44's slow tokenizers on the same tiny models.
-#include "text/marian_tokenizer.h"
+#include "text/sentencepiece/marian_tokenizer.h"
 
 #include <gtest/gtest.h>
 

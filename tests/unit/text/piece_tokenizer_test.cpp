@@ -1,6 +1,6 @@
 // Options and special tokens of tokenizers around a SentencePiece model. Expected ids:
 // transformers 4.44's slow tokenizers on the same tiny models.
-#include "text/piece_tokenizer.h"
+#include "text/sentencepiece/piece_tokenizer.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "text/piece_trie.h"
+#include "text/sentencepiece/piece_trie.h"
 
 #include <gtest/gtest.h>
 

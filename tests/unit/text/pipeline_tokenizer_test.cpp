@@ -1,12 +1,12 @@
-#include "text/pipeline_tokenizer.h"
+#include "text/tokenizer_json/pipeline_tokenizer.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
-#include "moefy/text/stream_decoder.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
+#include "text/stream_decoder.h"
 #include "tiny_models.h"
 
 namespace moefy::text {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
-#include "text/byte_level.h"
+#include "text/byte_level/byte_level.h"
 
 namespace moefy::text {
 namespace {

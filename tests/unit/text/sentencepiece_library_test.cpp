@@ -11,7 +11,7 @@
 #include "moefy/base/output.h"
 #include "moefy/base/strings.h"
 #include "support/shared_data.h"
-#include "text/sentencepiece.h"
+#include "text/sentencepiece/sentencepiece.h"
 #include "text/unicode.h"
 #include "tiny_models.h"
 

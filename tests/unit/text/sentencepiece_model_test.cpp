@@ -1,4 +1,4 @@
-#include "moefy/text/sentencepiece_model.h"
+#include "text/sentencepiece/sentencepiece_model.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 
 #include "moefy/base/strings.h"
 #include "support/expect_error.h"
-#include "text/protobuf.h"
-#include "text/sentencepiece.h"
+#include "text/sentencepiece/protobuf.h"
+#include "text/sentencepiece/sentencepiece.h"
 #include "tiny_models.h"
 
 namespace moefy::text {

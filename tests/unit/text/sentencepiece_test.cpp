@@ -1,4 +1,4 @@
-#include "text/sentencepiece.h"
+#include "text/sentencepiece/sentencepiece.h"
 
 #include <gtest/gtest.h>
 

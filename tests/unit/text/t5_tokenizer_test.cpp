@@ -1,4 +1,4 @@
-#include "text/t5_tokenizer.h"
+#include "text/sentencepiece/t5_tokenizer.h"
 
 #include <gtest/gtest.h>
 

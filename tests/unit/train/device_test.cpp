@@ -11,14 +11,14 @@
 
 #include <cstdlib>
 
-#include "moefy/model/device.h"
-#include "moefy/model/family.h"
-#include "moefy/runtime/sparse_model.h"
-#include "moefy/train/masked_ffn.h"
-#include "moefy/train/trainer.h"
+#include "model/device.h"
+#include "model/family.h"
+#include "runtime/sparse_model.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "token_task.h"
+#include "train/masked_ffn.h"
+#include "train/trainer.h"
 
 namespace moefy::train {
 namespace {
@@ -160,7 +160,7 @@ class Lesson {
   std::unique_ptr<split::MoeCheckpoint> moe_;
   task::TaskSpec spec_;
   task::Dataset dataset_;
-  std::vector<eval::Sequence> sequences_;
+  std::vector<ask::Sequence> sequences_;
   TrainerOptions options_;
 };
 

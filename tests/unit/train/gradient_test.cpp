@@ -1,31 +1,31 @@
 // Gradients of the loss, dense and through masked experts, against finite differences in double.
 #include <gtest/gtest.h>
 
-#include "moefy/model/family.h"
-#include "moefy/runtime/sparse_model.h"
-#include "moefy/train/masked_ffn.h"
-#include "moefy/train/objective.h"
-#include "moefy/train/weights.h"
+#include "model/family.h"
+#include "runtime/sparse_model.h"
 #include "support/split_fixtures.h"
+#include "train/masked_ffn.h"
+#include "train/objective.h"
+#include "train/weights.h"
 
 namespace moefy::train {
 namespace {
 
-eval::Batch MakeBatch(const model::ModelConfig& config) {
+ask::Batch MakeBatch(const model::ModelConfig& config) {
   const auto sequence = [&](int64_t length, std::vector<int64_t> target) {
-    eval::Sequence made;
+    ask::Sequence made;
     for (int64_t i = 0; i < length; ++i) made.input.ids.push_back(5 + (i * 7) % 40);
     made.input.token_type_ids.assign(made.input.ids.size(), 0);
     made.target = std::move(target);
     return made;
   };
-  std::vector<eval::Sequence> sequences = {sequence(6, {9, 11, 4}), sequence(4, {8, 7})};
+  std::vector<ask::Sequence> sequences = {sequence(6, {9, 11, 4}), sequence(4, {8, 7})};
   if (config.head == model::Head::kSequenceClassification) {
     sequences = {sequence(6, {1}), sequence(4, {0})};
   } else if (config.head == model::Head::kQuestionAnswering) {
     sequences = {sequence(6, {2, 3}), sequence(4, {0, 0})};
   }
-  return eval::MakeBatches(sequences, config, 0, 64).front();
+  return ask::MakeBatches(sequences, config, 0, 64).front();
 }
 
 // Half of the experts by similarity, through MaskedFeedForward.
@@ -52,7 +52,7 @@ void CheckDirection(const std::string& pico, bool masked) {
     tensor = tensor.to(at::kDouble).requires_grad_();
     direction.emplace(name, at::randn(tensor.sizes(), at::kDouble));
   }
-  const eval::Batch batch = MakeBatch(config);
+  const ask::Batch batch = MakeBatch(config);
   const auto loss_of = [&](const model::TensorMap& at) {
     model::Transformer model(config, at);
     if (masked) InstallMasked(moe, model);

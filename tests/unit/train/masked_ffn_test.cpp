@@ -1,9 +1,9 @@
-#include "moefy/train/masked_ffn.h"
+#include "train/masked_ffn.h"
 
 #include <gtest/gtest.h>
 
-#include "moefy/route/learned_routers.h"
-#include "moefy/runtime/expert_weights.h"
+#include "route/learned_routers.h"
+#include "runtime/expert_weights.h"
 
 namespace moefy::train {
 namespace {

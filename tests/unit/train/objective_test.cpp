@@ -1,8 +1,8 @@
-#include "moefy/train/objective.h"
+#include "train/objective.h"
 
 #include <gtest/gtest.h>
 
-#include "moefy/model/family.h"
+#include "model/family.h"
 #include "support/split_fixtures.h"
 
 namespace moefy::train {
@@ -26,12 +26,12 @@ TEST(AnswerLoss, IsTheRecordedOne) {
         io::Checkpoint::Open(tests::Pico(pico) / "golden_nomask_labels.safetensors");
     model::Transformer model = model::LoadTransformer(io::Checkpoint::Open(tests::Pico(pico)));
     const model::ModelConfig& config = model.config();
-    eval::Batch batch;
+    ask::Batch batch;
     batch.inputs.input_ids = ReadIds(golden, "input_ids");
     const at::Tensor labels = ReadIds(golden, "labels");
     if (config.architecture == model::Architecture::kDecoder) {
       // What a column gives is the label of the next one.
-      batch.targets = at::full_like(labels, eval::kNoTarget);
+      batch.targets = at::full_like(labels, ask::kNoTarget);
       batch.targets.slice(1, 0, -1).copy_(labels.slice(1, 1));
     } else {
       batch.targets = labels;

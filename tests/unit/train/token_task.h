@@ -3,21 +3,21 @@
 
 #include <vector>
 
+#include "ask/prepared_task.h"
 #include "moefy/base/error.h"
-#include "moefy/eval/prepared_task.h"
 
 namespace moefy::train {
 
 // A classification that is easy to learn: which of two tokens stands in the text.
-class TokenTask final : public eval::PreparedTask {
+class TokenTask final : public ask::PreparedTask {
  public:
   explicit TokenTask(const task::Dataset& dataset, const model::ModelConfig& config)
       : dataset_(dataset), config_(config) {}
 
-  std::vector<eval::Answer> Ask(model::Transformer& model, Progress&) const override {
+  std::vector<ask::Answer> Ask(model::Transformer& model, Progress&) const override {
     const at::NoGradGuard no_grad;
-    std::vector<eval::Answer> answers(dataset_.examples.size());
-    for (const eval::Batch& batch : eval::MakeBatches(RightSequences(), config_, 0)) {
+    std::vector<ask::Answer> answers(dataset_.examples.size());
+    for (const ask::Batch& batch : ask::MakeBatches(RightSequences(), config_, 0)) {
       const at::Tensor best = model.Forward(batch.inputs).logits.flatten(1).argmax(1);
       for (size_t i = 0; i < batch.example_idxs.size(); ++i) {
         answers[static_cast<size_t>(batch.example_idxs[i])].label_idx =
@@ -27,10 +27,10 @@ class TokenTask final : public eval::PreparedTask {
     return answers;
   }
   uint64_t num_steps() const override { return dataset_.examples.size(); }
-  std::vector<eval::Sequence> RightSequences() const override {
-    std::vector<eval::Sequence> sequences;
+  std::vector<ask::Sequence> RightSequences() const override {
+    std::vector<ask::Sequence> sequences;
     for (size_t i = 0; i < dataset_.examples.size(); ++i) {
-      eval::Sequence sequence;
+      ask::Sequence sequence;
       for (int64_t k = 0; k < 6; ++k) {
         sequence.input.ids.push_back(20 + (static_cast<int64_t>(i) * 5 + k) % 10);
       }

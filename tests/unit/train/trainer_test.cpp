@@ -1,9 +1,9 @@
-#include "moefy/train/trainer.h"
+#include "train/trainer.h"
 
 #include <gtest/gtest.h>
 
+#include "model/family.h"
 #include "moefy/base/error.h"
-#include "moefy/model/family.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "token_task.h"
@@ -17,7 +17,7 @@ struct Fixture {
   task::TaskSpec spec;
   task::Dataset dataset;
   TokenTask task{dataset, config};
-  std::vector<eval::Sequence> sequences;
+  std::vector<ask::Sequence> sequences;
 
   Fixture() {
     for (int64_t i = 0; i < 40; ++i) dataset.examples.push_back({{}, i % 2});

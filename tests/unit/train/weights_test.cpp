@@ -1,12 +1,12 @@
-#include "moefy/train/weights.h"
+#include "train/weights.h"
 
 #include <gtest/gtest.h>
 
-#include "moefy/model/family.h"
+#include "model/family.h"
 #include "moefy/model/transformer.h"
-#include "moefy/train/optimizer.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
+#include "train/optimizer.h"
 
 namespace moefy::train {
 namespace {

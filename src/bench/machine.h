@@ -1,0 +1,37 @@
+// What this program runs on, as far as speed depends on it. Thread-safety: pure functions, but for
+// UseThreads and ThreadCount, which set the whole process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace moefy::bench {
+
+std::string CpuName();          // "AMD EPYC 9654", or "unknown CPU"
+int64_t LastLevelCacheBytes();  // 32 MB where the system does not say
+
+int64_t PeakMemoryBytes();  // the most this process has had in memory so far; 0: unknown
+
+// "" when LibTorch multiplies matrices through OpenBLAS with OpenMP threads (or MKL or BLIS), else
+// one sentence: what was found and what to install.
+std::string BlasWarning();
+
+// Computes with `count` threads from here on; 0: one per processor of this process, which
+// LibTorch's own default need not be: on some virtual machines it takes two cores for one.
+void UseThreads(int count);
+
+// The process's thread count, put back at the end.
+class ThreadCount {
+ public:
+  ThreadCount();
+  ~ThreadCount();
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+  // As UseThreads; returns the number.
+  int Set(int count) const;
+
+ private:
+  int before_;
+};
+
+}  // namespace moefy::bench

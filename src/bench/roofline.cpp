@@ -1,0 +1,53 @@
+#include "bench/roofline.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "base/stopwatch.h"
+
+namespace moefy::bench {
+namespace {
+
+constexpr int kRepetitions = 5;
+
+// Every cache line of every array, read once by all threads.
+double MeasureBandwidth(const std::vector<at::Tensor>& arrays) {
+  constexpr int64_t kLineFloats = 16;
+  int64_t bytes = 0;
+  for (const at::Tensor& array : arrays) bytes += array.numel() / kLineFloats * 64;
+  const auto read = [&] {
+    for (const at::Tensor& array : arrays) {
+      const auto* words = reinterpret_cast<const uint64_t*>(array.data_ptr<float>());
+      at::parallel_for(0, array.numel() / kLineFloats, 4096, [&](int64_t begin, int64_t end) {
+        uint64_t sums[8] = {};
+        for (int64_t line = begin; line < end; ++line) {
+          for (int i = 0; i < 8; ++i) sums[i] ^= words[line * 8 + i];
+        }
+        volatile uint64_t result = 0;  // so that the loop is not removed
+        for (const uint64_t sum : sums) result = result ^ sum;
+      });
+    }
+  };
+  double best_ms = 1e30;
+  for (int i = 0; i < kRepetitions; ++i) best_ms = std::min(best_ms, Milliseconds(read));
+  return static_cast<double>(bytes) / best_ms / 1e6;
+}
+
+double MeasurePeak() {
+  constexpr int64_t kSize = 1024;
+  const at::Tensor a = at::ones({kSize, kSize}), b = at::ones({kSize, kSize});
+  at::Tensor c = at::mm(a, b);
+  double best_ms = 1e30;
+  for (int i = 0; i < kRepetitions; ++i) {
+    best_ms = std::min(best_ms, Milliseconds([&] { at::mm_out(c, a, b); }));
+  }
+  return 2.0 * kSize * kSize * kSize / best_ms / 1e6;
+}
+
+}  // namespace
+
+Roofline MeasureRoofline(const std::vector<at::Tensor>& arrays) {
+  return {MeasureBandwidth(arrays), MeasurePeak()};
+}
+
+}  // namespace moefy::bench

@@ -1,0 +1,25 @@
+// What the machine can do at best, measured in the run that is compared with it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace moefy::bench {
+
+struct Roofline {
+  double bandwidth_gigabytes = 0;  // reading memory, per second
+  double peak_gflops = 0;          // LibTorch's product of two 1024 x 1024 matrices, per second
+
+  // The longer of moving so many bytes and computing so many FLOPs.
+  double Milliseconds(double bytes, double flops) const {
+    return std::max(bytes / bandwidth_gigabytes, flops / peak_gflops) / 1e6;
+  }
+};
+
+// With the threads that LibTorch is set to, the best of five. `arrays` are F32, contiguous and
+// together much larger than the last-level cache.
+Roofline MeasureRoofline(const std::vector<at::Tensor>& arrays);
+
+}  // namespace moefy::bench

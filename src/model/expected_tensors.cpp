@@ -1,0 +1,281 @@
+// What a model's tensors are called and shaped, and which of them are FFNs: the family's names and
+// the config's sizes put together.
+#include <set>
+
+#include "model/families/families.h"
+#include "moefy/base/error.h"
+
+namespace moefy::model {
+namespace {
+
+// A length, and where config.json says so.
+struct Extent {
+  int64_t value = 0;
+  std::string text;
+};
+
+Extent FromKey(const SizeKey& key, int64_t value) {
+  return {value, key.key.empty() ? "" : StrCat(key.key, " ", value)};
+}
+
+// Collects the tensors of a model; parts without a name are skipped, and so are repeated names.
+class Collector {
+ public:
+  Collector(const ModelConfig& config, const Family& family)
+      : config_(config), keys_(family.keys), hidden_(FromKey(keys_.hidden, config.hidden)) {}
+
+  void Add(const std::string& name, const std::vector<Extent>& extents, bool required = true) {
+    ExpectedTensor tensor;
+    tensor.name = StoredName(config_, name);
+    if (!seen_.insert(tensor.name).second) return;
+    for (const Extent& extent : extents) {
+      tensor.shape.push_back(extent.value);
+      tensor.extents.push_back(extent.text);
+    }
+    tensor.layers = layers_;
+    tensor.required = required;
+    tensors_.push_back(std::move(tensor));
+  }
+  void Weight(const std::string& name, const std::vector<Extent>& extents, bool required = true) {
+    if (!name.empty()) Add(name + ".weight", extents, required);
+  }
+  void Linear(const std::string& name, const Extent& out, const Extent& in, bool bias,
+              bool transposed = false) {
+    if (name.empty()) return;
+    Weight(name, transposed ? std::vector{in, out} : std::vector{out, in});
+    if (bias) Add(name + ".bias", {out});
+  }
+  void Norm(const std::string& name) { Norm(name, hidden_); }
+  void Norm(const std::string& name, const Extent& width) {
+    if (name.empty()) return;
+    const NormSuffixes suffixes = SuffixesOfNorms(config_);
+    Add(name + suffixes.weight, {width});
+    if (config_.norm == NormKind::kLayerNorm && config_.norm_bias) {
+      Add(name + suffixes.bias, {width});
+    }
+  }
+  void Attention(const AttentionNames& names, int64_t layer_idx, const StackConfig& stack,
+                 const StackKeys& keys) {
+    const auto width = [&](int64_t heads, const std::string& text) {
+      return Extent{heads * stack.head_dim, StrCat(text, " of ", stack.head_dim)};
+    };
+    const std::string heads = StrCat(keys.heads.key, " ", stack.num_heads);
+    const std::string kv_heads =
+        keys.kv_heads.key.empty() ? heads : StrCat(keys.kv_heads.key, " ", stack.num_kv_heads);
+    const Extent queries = width(stack.num_heads, heads);
+    const Extent kv = width(stack.num_kv_heads, kv_heads);
+    const auto linear = [&](const std::string& name, const Extent& out, const Extent& in,
+                            bool bias) {
+      Linear(LayerName(name, layer_idx), out, in, bias, config_.transposed);
+    };
+    linear(names.qkv,
+           width(stack.num_heads + 2 * stack.num_kv_heads,
+                 StrCat(stack.num_heads, " query and 2 x ", stack.num_kv_heads, " key heads")),
+           hidden_, config_.qkv_bias);
+    linear(names.query, queries, hidden_, config_.qkv_bias);
+    linear(names.key, kv, hidden_, config_.qkv_bias);
+    linear(names.value, kv, hidden_, config_.qkv_bias);
+    linear(names.output, hidden_, queries, config_.attention_output_bias);
+    const Extent head{stack.head_dim, ""};
+    const bool by_head = config_.qk_norm == QkNorm::kHead;
+    Norm(LayerName(names.query_norm, layer_idx), by_head ? head : queries);
+    Norm(LayerName(names.key_norm, layer_idx), by_head ? head : kv);
+  }
+  void Stack(const StackNames& names, const StackConfig& stack, const StackKeys& keys,
+             int64_t vocab_size) {
+    if (stack.num_layers == 0) return;
+    Weight(names.token_embedding,
+           {FromKey(keys_.vocab, vocab_size), {config_.embedding_width, ""}});
+    const Extent embedding{config_.embedding_width, ""};
+    const Extent& summed = config_.narrow_embeddings ? embedding : hidden_;
+    Linear(names.project_in, hidden_, embedding, config_.narrow_embeddings);
+    Linear(names.project_out, embedding, hidden_, false);
+    if (config_.position == PositionKind::kLearned ||
+        config_.position == PositionKind::kSinusoidal) {
+      Weight(names.position_embedding, {FromKey(keys_.positions, config_.max_positions), summed},
+             config_.position == PositionKind::kLearned);
+    }
+    if (config_.num_token_types > 0) {
+      Weight(names.token_type_embedding, {{config_.num_token_types, "token types"}, summed});
+    }
+    Norm(names.embedding_norm, summed);
+    for (int64_t layer_idx = 0; layer_idx < stack.num_layers; ++layer_idx) {
+      layers_ = FromKey(keys.layers, stack.num_layers).text;
+      const int64_t stored_idx = StoredLayer(config_, stack.num_layers, layer_idx);
+      const auto at_layer = [&](const std::string& name) { return LayerName(name, stored_idx); };
+      if (layer_idx > 0 || config_.first_attention_norm) Norm(at_layer(names.attention_norm));
+      Attention(names.attention, stored_idx, stack, keys);
+      Norm(at_layer(names.attention_post_norm));
+      Norm(at_layer(names.cross_norm));
+      Attention(names.cross, stored_idx, stack, keys);
+      if (names.relative_bias.find("{}") != std::string::npos) {
+        RelativeBias(at_layer(names.relative_bias), stack, keys);
+      }
+      Norm(at_layer(names.ffn_norm));
+      Norm(at_layer(names.ffn_post_norm));
+      const Extent neurons = FromKey(keys.neurons, stack.num_neurons);
+      const auto linear = [&](const std::string& name, const Extent& out, const Extent& in) {
+        Linear(at_layer(name), out, in, config_.ffn_bias, config_.transposed);
+      };
+      if (!names.w_gate.empty() && names.w_gate == names.w_in) {  // a fused pair
+        linear(names.w_in, {2 * neurons.value, StrCat("2 x ", neurons.text)}, hidden_);
+      } else {
+        linear(names.w_gate, neurons, hidden_);
+        linear(names.w_in, neurons, hidden_);
+      }
+      linear(names.w_out, hidden_, neurons);
+    }
+    layers_.clear();
+    if (names.relative_bias.find("{}") == std::string::npos)
+      RelativeBias(names.relative_bias, stack, keys);
+    if (config_.position == PositionKind::kDisentangled) {
+      Weight(names.relative_embedding,
+             {{2 * config_.relative_buckets, StrCat("2 * ", config_.relative_buckets)}, hidden_});
+      if (config_.relative_norm) Norm(names.relative_norm);
+    }
+    Norm(names.final_norm);
+  }
+  void RelativeBias(const std::string& name, const StackConfig& stack, const StackKeys& keys) {
+    Weight(name, {{config_.relative_buckets, "relative_attention_num_buckets"},
+                  FromKey(keys.heads, stack.num_heads)});
+  }
+  void Head(const ModelNames& names) {
+    const Extent vocab = FromKey(keys_.vocab, config_.vocab_size);
+    const Extent labels{config_.num_labels, StrCat("num_labels ", config_.num_labels)};
+    // Of models with an output projection that is as wide as the embeddings.
+    const Extent width =
+        config_.head == kMaskedLanguageModel ? Extent{config_.embedding_width, ""} : hidden_;
+    Linear(names.head_dense, width, hidden_, config_.head_dense_bias);
+    Norm(names.head_norm, width);
+    switch (config_.head) {
+      case kLanguageModel:
+        if (!config_.tied_embeddings) {
+          Linear(names.language_model_head, vocab, {config_.embedding_width, ""},
+                 config_.head_bias);
+        }
+        if (!names.logits_bias.empty()) Add(names.logits_bias, {{1, ""}, vocab}, false);
+        break;
+      case kMaskedLanguageModel:
+        if (!config_.tied_embeddings) Linear(names.language_model_head, vocab, width, false);
+        if (!names.logits_bias.empty()) Add(names.logits_bias, {vocab});
+        break;
+      case kSequenceClassification:
+        Linear(names.pooler, hidden_, hidden_, true);
+        // Decoders' have no bias, and read what is as wide as their embeddings.
+        if (config_.architecture == Architecture::kDecoder) {
+          Linear(names.classifier, labels, {config_.embedding_width, ""}, false);
+        } else {
+          Linear(names.classifier, labels, hidden_, true);
+        }
+        break;
+      case kTokenClassification:
+        Linear(names.classifier, labels, hidden_, true);
+        break;
+      case kQuestionAnswering:
+        Linear(names.span_head, {2, "a start and an end"}, hidden_, true);
+        break;
+      case kNone:  // a pooler may have been left out
+        if (names.pooler.empty()) break;
+        Weight(names.pooler, {hidden_, hidden_}, false);
+        Add(names.pooler + ".bias", {hidden_}, false);
+        break;
+    }
+  }
+
+  std::vector<ExpectedTensor> Take() { return std::move(tensors_); }
+
+ private:
+  using enum moefy::model::Head;
+
+  const ModelConfig& config_;
+  const ConfigKeys& keys_;
+  const Extent hidden_;
+  std::string layers_;
+  std::set<std::string> seen_;
+  std::vector<ExpectedTensor> tensors_;
+};
+
+void AppendFfns(const ModelConfig& config, const StackNames& names, const StackConfig& stack,
+                const std::string& prefix, std::vector<FfnSpec>& out) {
+  for (int64_t layer_idx = 0; layer_idx < stack.num_layers; ++layer_idx) {
+    const int64_t stored_idx = StoredLayer(config, stack.num_layers, layer_idx);
+    if (layer_idx > 0 && stored_idx == StoredLayer(config, stack.num_layers, layer_idx - 1)) {
+      ++out.back().num_layers;
+      continue;
+    }
+    const auto weight = [&](const std::string& name) {
+      return name.empty() ? "" : StoredName(config, LayerName(name, stored_idx) + ".weight");
+    };
+    const auto bias = [&](const std::string& name) {
+      return name.empty() || !config.ffn_bias
+                 ? ""
+                 : StoredName(config, LayerName(name, stored_idx) + ".bias");
+    };
+    FfnSpec spec;
+    spec.name = StrCat(prefix, "ffn.", layer_idx);
+    spec.w_in = weight(names.w_in);
+    spec.b_in = bias(names.w_in);
+    spec.w_gate = weight(names.w_gate);
+    spec.b_gate = bias(names.w_gate);
+    spec.w_out = weight(names.w_out);
+    spec.b_out = bias(names.w_out);
+    spec.transposed = config.transposed;
+    spec.hidden = config.hidden;
+    spec.num_neurons = stack.num_neurons;
+    spec.activation = config.activation;
+    out.push_back(std::move(spec));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> LayerNames(const FfnSpec& spec) {
+  const size_t end = spec.name.rfind('.') + 1;
+  std::vector<std::string> names = {spec.name};
+  for (int64_t i = 1; i < spec.num_layers; ++i) {
+    names.push_back(StrCat(spec.name.substr(0, end), std::stoll(spec.name.substr(end)) + i));
+  }
+  return names;
+}
+
+std::string LayerName(const std::string& name_template, int64_t layer_idx) {
+  return ReplaceAll(name_template, "{}", std::to_string(layer_idx));
+}
+
+int64_t StoredLayer(const ModelConfig& config, int64_t num_layers, int64_t layer_idx) {
+  const int64_t groups = config.num_layer_groups;
+  return groups > 0 ? layer_idx * groups / num_layers : layer_idx;
+}
+
+std::string StoredName(const ModelConfig& config, const std::string& name) {
+  const std::string stored =
+      config.added_prefix +
+      (name.starts_with(config.missing_prefix) ? name.substr(config.missing_prefix.size()) : name);
+  const auto alias = config.aliases.find(stored);
+  return alias == config.aliases.end() ? stored : alias->second;
+}
+
+NormSuffixes SuffixesOfNorms(const ModelConfig& config) {
+  return config.gamma_beta ? NormSuffixes{".gamma", ".beta"} : NormSuffixes{".weight", ".bias"};
+}
+
+std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {
+  const Family& family = GetFamily(config.family);
+  const ModelNames names = family.names(config);
+  Collector tensors(config, family);
+  tensors.Stack(names.encoder, config.encoder, family.keys.encoder, config.input_vocab_size);
+  tensors.Stack(names.decoder, config.decoder, family.keys.decoder, config.vocab_size);
+  tensors.Head(names);
+  return tensors.Take();
+}
+
+std::vector<FfnSpec> FfnSpecs(const ModelConfig& config) {
+  const ModelNames names = GetFamily(config.family).names(config);
+  const bool two_stacks = config.architecture == Architecture::kEncoderDecoder;
+  std::vector<FfnSpec> specs;
+  AppendFfns(config, names.encoder, config.encoder, two_stacks ? "encoder." : "", specs);
+  AppendFfns(config, names.decoder, config.decoder, two_stacks ? "decoder." : "", specs);
+  return specs;
+}
+
+}  // namespace moefy::model

@@ -1,0 +1,17 @@
+// Checkpoints whose config.json names a model class of their own.
+#pragma once
+
+#include "model/family.h"
+#include "moefy/base/json.h"
+
+namespace moefy::model {
+
+// Throws Error{kInput} where "architectures" or "auto_map" names a class that is neither one of the
+// family's nor declared equal to one. A class of the family's own name is taken for the family's,
+// as the reference does unless it is told to trust the code beside the checkpoint.
+void CheckClass(const JsonObject& json, const Family& family);
+
+// What a class declared equal does otherwise than its family.
+void ApplyForeignClass(const JsonObject& json, ModelConfig& config);
+
+}  // namespace moefy::model

@@ -1,0 +1,53 @@
+// Runs a recipe: inspect, record, split, route-train, eval, everything under one directory. Stages
+// already done with the same inputs and options are kept.
+//
+//   out/inspect.json  out/dump/  out/split-<name>/  out/moe-<name>/  out/eval.json  out/report.txt
+//   out/stages.json   what each stage was made from; a stage is redone when that changes
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "moefy/base/json.h"
+#include "moefy/base/progress.h"
+#include "pipeline/inspect.h"
+#include "pipeline/recipe.h"
+
+namespace moefy::pipeline {
+
+struct ConvertStage {
+  std::string name;   // "record", "split kmeans", ...
+  bool kept = false;  // done before with the same inputs
+  double seconds = 0;
+};
+
+struct ConvertResult {
+  std::filesystem::path out;
+  std::filesystem::path moe;  // the first of the models that were made
+  std::vector<ConvertStage> stages;
+  Json reports;             // eval.json: one report per task
+  std::string report_text;  // report.txt: the same as tables
+  std::vector<std::string> warnings;
+};
+
+// `redo` ignores what was done before. Throws Error{kUsage} when `out` exists and is not the output
+// of an earlier conversion.
+ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bool redo,
+                      Progress& progress);
+
+// What Convert would do, from headers and sizes alone.
+struct ConvertPlan {
+  Inspection model;
+  struct Output {
+    std::string path;
+    uint64_t num_bytes;  // an estimate from above
+  };
+  std::vector<Output> outputs;
+  uint64_t peak_memory_bytes = 0;  // an estimate
+  std::vector<std::string> stages;
+};
+
+ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out);
+
+}  // namespace moefy::pipeline

@@ -1,0 +1,32 @@
+// Writes an activation dump (record/activation_dump.h) with bounded memory. One owner at a time.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "record/activation_dump.h"
+
+namespace moefy::record {
+
+// Rows are buffered up to one shard per FFN, 256 MB of all FFNs together or 8 MB of each.
+class DumpWriter {
+ public:
+  // `directory` exists and is empty (a staging directory). Keeps at most `max_tokens` per FFN.
+  DumpWriter(std::filesystem::path directory, DumpInfo info,
+             const std::vector<DumpedFfn>& ffns,  // `tokens` ignored
+             int64_t max_tokens);
+  ~DumpWriter();
+  // x [tokens, hidden] F32. Error{kInput} for values that are not finite.
+  void Append(size_t ffn_idx, const at::Tensor& x);
+  bool Full() const;  // every FFN has max_tokens
+  // Writes what is buffered and dump.json; returns tokens per FFN.
+  std::vector<int64_t> Finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moefy::record

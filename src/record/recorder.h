@@ -1,0 +1,26 @@
+// Runs the dense model and keeps what enters each FFN.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "moefy/base/progress.h"
+#include "moefy/model/transformer.h"
+#include "record/dump_writer.h"
+
+namespace moefy::record {
+
+// Gives the next batch, or nothing when the corpus is over.
+using BatchSource = std::function<std::optional<model::ForwardInputs>()>;
+
+// One entry per FFN of the model, as DumpWriter wants them.
+std::vector<DumpedFfn> FfnsToRecord(const model::Transformer& model);
+
+// Feeds batches through `model` until the source or the writer's room is exhausted; the model's
+// FFNs are as before afterwards. Advances `progress` by one per example; the caller begins and
+// ends the step. Returns the number of examples run.
+int64_t RecordActivations(model::Transformer& model, const BatchSource& batches, DumpWriter& writer,
+                          Progress& progress);
+
+}  // namespace moefy::record

@@ -1,0 +1,174 @@
+#include "route/substitute_fit.h"
+#include "route/training_tokens.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "moefy/base/progress.h"
+#include "route/compensation.h"
+#include "route/linear_fit.h"
+#include "route/output_fit.h"
+#include "route/selection.h"
+
+namespace moefy::route {
+namespace {
+
+constexpr double kPenalties[] = {1e-3, 1e-2, 1e-1, 1.0};
+
+struct MeanErrors {
+  double all = 0, varying = 0;
+  bool BothLessThan(const MeanErrors& other) const {
+    return all < other.all && varying < other.varying;
+  }
+};
+
+class StandFitter {
+ public:
+  StandFitter(Router& router, const model::FfnWeights& ffn, const OutputSample& sample,
+              const at::Tensor& x, const std::vector<double>& ratios, const Runner& runner)
+      : router_(router),
+        ffn_(ffn),
+        sample_(sample),
+        x_(x),
+        held_scores_(router.Scores(sample.x())),
+        ratios_(ratios),
+        runner_(runner) {
+    WeighRatios();
+  }
+
+  // Begins with that share, whatever was fitted before.
+  void SetNeuronShare(double share) {
+    runner_.neuron_share = share;
+    kept_ = {};
+    errors_ = Errors(kept_, 0);
+  }
+
+  const Substitute& kept() const { return kept_; }
+  const MeanErrors& errors() const { return errors_; }
+
+  void AddTerms(const Compensation& compensation) {
+    ContributionSums sums(ffn_.num_neurons(), runner_.num_experts, x_.device());
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const ExpertMask& mask,
+                     double weight) { sums.Add(neurons, mask.experts, weight); });
+    Substitute with = kept_;
+    with.compensation = compensation.terms(sums, ffn_);
+    KeepIfBetter(with, errors_);
+  }
+
+  void FitOutput() {
+    OutputFit squares(ffn_, kept_.compensation);
+    ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const ExpertMask& mask,
+                     double weight) { squares.Add(neurons, mask, weight); });
+    for (const double strength : kPenalties) {
+      Substitute with = kept_;
+      with.w_out = squares.Solve(strength);
+      KeepIfBetter(with, errors_);
+    }
+  }
+
+  // A low-rank map from the input to what is missing, over the share of experts that do not run.
+  void AddCorrection() {
+    const int64_t hidden = ffn_.hidden(), rank = std::max<int64_t>(4, hidden / 16);
+    LinearFit sums(hidden, hidden, x_.options());
+    ForEachChunk(
+        [&](const at::Tensor& x, const at::Tensor& neurons, const ExpertMask& mask, double weight) {
+          const at::Tensor dropped =
+              mask.experts.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
+          sums.Add(x, MissingOutput(x, neurons, mask, ffn_.w_out, kept_), dropped, weight);
+        });
+    const double flops = 4.0 * static_cast<double>(hidden * rank);
+    const double expert_flops = 2.0 * static_cast<double>(hidden * ffn_.num_neurons()) *
+                                static_cast<double>(runner_.num_matrices) /
+                                static_cast<double>(runner_.num_experts);
+    const MeanErrors with_more = Errors(kept_, std::llround(std::ceil(flops / expert_flops)));
+    for (const double strength : kPenalties) {
+      const auto [down, up, b] = sums.SolveLowRank(strength, rank);
+      Substitute with = kept_;
+      with.correction = {down, up, b};
+      KeepIfBetter(with, {std::min(errors_.all, with_more.all),
+                          std::min(errors_.varying, with_more.varying)});
+    }
+  }
+
+ private:
+  // One over the error at that ratio, 1 on the mean. Where nothing is lost: as at the ratio that
+  // loses least.
+  void WeighRatios() {
+    std::vector<double> errors;
+    for (const double ratio : ratios_) {
+      errors.push_back(sample_.Error(runner_.At(ratio, held_scores_)));
+    }
+    double least = 1;
+    for (const double error : errors) least = error > 0 ? std::min(least, error) : least;
+    double total = 0;
+    for (const double error : errors) {
+      weights_.push_back(1 / std::max(error, least));
+      total += weights_.back() / static_cast<double>(errors.size());
+    }
+    for (double& weight : weights_) weight /= total;
+  }
+
+  // Means over the ratios, with the work of `more` experts than they give.
+  MeanErrors Errors(const Substitute& substitute, int64_t more) const {
+    MeanErrors errors;
+    for (size_t i = 0; i < ratios_.size(); ++i) {
+      const ExpertMask mask = runner_.At(ratios_[i], held_scores_, more);
+      const double weight = weights_[i] / static_cast<double>(ratios_.size());
+      errors.all += weight * sample_.Error(mask, substitute);
+      errors.varying += weight * sample_.VaryingError(mask, substitute);
+    }
+    return errors;
+  }
+
+  void KeepIfBetter(const Substitute& candidate, const MeanErrors& than) {
+    const MeanErrors errors = Errors(candidate, 0);
+    if (!errors.BothLessThan(than)) return;
+    kept_ = candidate;
+    errors_ = errors;
+  }
+
+  // use(x, neurons, running, weight), for every ratio.
+  template <class Use>
+  void ForEachChunk(const Use& use) {
+    for (const at::Tensor& part : x_.split(kChunkTokens)) {
+      ThrowIfInterrupted();
+      const at::Tensor neurons = model::NeuronActivations(ffn_, part);
+      const at::Tensor scores = router_.Scores(part);
+      for (size_t i = 0; i < ratios_.size(); ++i) {
+        use(part, neurons, runner_.At(ratios_[i], scores), weights_[i]);
+      }
+    }
+  }
+
+  Router& router_;
+  const model::FfnWeights& ffn_;
+  const OutputSample& sample_;
+  at::Tensor x_, held_scores_;
+  std::vector<double> ratios_, weights_;
+  Runner runner_;
+  Substitute kept_;
+  MeanErrors errors_;
+};
+
+}  // namespace
+
+FittedSubstitute FitSubstitute(Router& router, const model::FfnWeights& ffn,
+                               const OutputSample& sample, const at::Tensor& x,
+                               const RouterTrainOptions& options, const Runner& runner) {
+  const Compensation& compensation = GetCompensation(options.compensation);
+  StandFitter fitter(router, ffn, sample, x, options.fit_ratios, runner);
+  FittedSubstitute best;
+  MeanErrors least;
+  for (size_t i = 0; i < options.neuron_shares.size(); ++i) {
+    fitter.SetNeuronShare(options.neuron_shares[i]);
+    if (compensation.name != "none") fitter.AddTerms(compensation);
+    if (options.least_squares) fitter.FitOutput();
+    if (compensation.corrected) fitter.AddCorrection();
+    if (i > 0 && !fitter.errors().BothLessThan(least)) continue;
+    best = {fitter.kept(), options.neuron_shares[i]};
+    least = fitter.errors();
+  }
+  return best;
+}
+
+}  // namespace moefy::route

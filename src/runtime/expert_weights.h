@@ -1,0 +1,79 @@
+// An FFN's weights laid out for the sparse kernels, each in the order in which they are read.
+// Thread-safety: immutable once built.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "moefy/model/config.h"
+#include "runtime/weight_format.h"
+
+namespace moefy::model {
+struct FfnWeights;
+}
+
+namespace moefy::runtime {
+
+// The neurons of an expert are processed in tiles of at most so many, the last one narrower.
+inline constexpr int64_t kTileNeurons = 32;
+// A tile's rows of W_in are stored transposed, in blocks of so many: a cache line of F32.
+inline constexpr int64_t kBlockNeurons = 16;
+// W_out is processed in panels of so many columns, the last one narrower.
+inline constexpr int64_t kPanelColumns = 128;
+
+// With `block` the neurons of a block, `width` those of a tile and `columns` those of a panel:
+//   w_in, w_gate  [experts][tiles][blocks][hidden][block]
+//   w_out         [experts][tiles][panels][width][columns]
+// so that one expert is one contiguous run of each, read from its beginning to its end.
+struct ExpertWeights {
+  int64_t num_experts = 0;
+  int64_t neurons_per_expert = 0;
+  int64_t hidden = 0;
+  int64_t padded_hidden = 0;  // columns of w_out: hidden rounded up to 16, zeros at the end
+  model::Activation activation = model::Activation::kRelu;
+  WeightFormat format = WeightFormat::kF32;
+  const std::byte* w_in = nullptr;
+  const std::byte* w_gate = nullptr;  // as w_in, or null
+  const std::byte* w_out = nullptr;
+  const float* in_scale = nullptr;  // INT8: [neurons] what a row is multiplied by; else null
+  const float* gate_scale = nullptr;
+  const float* out_scale = nullptr;
+  const float* b_in = nullptr;           // [experts, neurons_per_expert] or null
+  const float* b_gate = nullptr;         // as b_in, or null
+  const float* b_out = nullptr;          // [padded_hidden] or null
+  const float* compensation = nullptr;   // [experts, padded_hidden] or null
+  const float* min_magnitude = nullptr;  // [experts, neurons_per_expert] or null
+  std::shared_ptr<void> storage;         // keeps the above alive; 64-byte aligned
+  std::shared_ptr<void> compensation_storage, min_magnitude_storage;
+
+  int64_t num_matrices() const { return w_gate ? 3 : 2; }
+  int64_t ExpertBytes() const;  // read from memory when one expert runs
+};
+
+// `ffn` is permuted as its plan says: expert e owns the e-th run of neurons. Its tensors are F32
+// and may be strided. Error{kInput} when `num_experts` does not divide the neurons, Error{kSystem}
+// when memory runs out. In parallel; needs no memory but the result's.
+ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts,
+                          WeightFormat format = WeightFormat::kF32);
+
+// What stands in for an expert that does not run: for each token, `terms` [experts, hidden] of the
+// experts that were not chosen are added to the output.
+ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms);
+
+// Neurons that put less than `min_magnitude` [neurons] into W_out put in nothing, and their rows of
+// it are not read.
+ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magnitude);
+
+// A learned router for the kernels: scores = W2 tanh(W1 x / |x|), both matrices in tiles like W_in.
+struct RouterWeights {
+  int64_t num_experts = 0;
+  int64_t hidden = 0;
+  const float* w1 = nullptr;  // of [experts, hidden]
+  const float* w2 = nullptr;  // of [experts, experts]
+  std::shared_ptr<void> storage;
+};
+RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2);
+
+}  // namespace moefy::runtime

@@ -1,0 +1,88 @@
+// One call of the sparse FFN for up to kChunkTokens tokens, in one parallel region. The router's
+// two products and the selection (where there is a router); the tokens grouped by expert; the first
+// product; the second. Two threads never write to the same place, and each sum has one fixed order.
+// One thread calls it, once.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/kernels.h"
+#include "runtime/scratch.h"
+#include "runtime/sparse_ffn.h"
+
+namespace moefy::runtime {
+
+// More tokens than this are run in chunks, which bounds the scratch memory.
+inline constexpr int64_t kChunkTokens = 512;
+
+// The experts of one token by its scores [experts] into out [shared + selected], -1 for those below
+// the threshold. `keys` is room for a number per expert.
+void SelectRow(const float* scores, int64_t num_experts, const SelectionRule& rule, uint64_t* keys,
+               int32_t* out);
+
+class ChunkRun {
+ public:
+  // x, y [num_tokens, hidden].
+  ChunkRun(const ExpertWeights& experts, const float* x, int64_t num_tokens, float* y,
+           Scratch& scratch)
+      : experts_(experts),
+        x_(x),
+        x_stride_(experts.hidden),
+        num_tokens_(num_tokens),
+        y_(y),
+        scratch_(scratch) {}
+
+  // What to do before Execute, one of:
+  void RunAll() { all_ = true; }
+  void RunChosen(const int64_t* chosen, int64_t num_chosen);  // [num_tokens, num_chosen]
+  void RunRouted(const RouterWeights& router, const SelectionRule& rule);
+
+  // `only_route`: the chosen experts stay in the scratch, and that is all.
+  void Execute(int max_threads, bool only_route = false);
+
+  int64_t num_active_experts() const { return num_active_; }
+  int64_t num_pairs() const { return num_pairs_; }
+  int64_t CountLiveNeurons() const;  // neurons x tokens that the second product did not skip
+
+ private:
+  // chunk_run.cpp: the order of things.
+  void Prepare(int threads);
+  void Work(int threads, bool only_route);
+  void Group(int threads);
+  void GroupByExpert();
+  void CutIntoTiles(int64_t expert, int64_t begin, int64_t end);
+
+  // chunk_products.cpp: one item of work each.
+  void LookAtToken(int64_t t) const;
+  void RouterProduct(int which, int64_t tile, int64_t token_item) const;
+  void Select(int64_t t, int thread) const;
+  const int32_t* TokensOf(const Tile& tile) const;
+  void RunFirstProduct(const Tile& tile) const;
+  void RunSecondProduct(int64_t item, int thread) const;
+  void TouchPages(const Tile& tile, int64_t first, int64_t last) const;
+  void Compensate(const Tile& tile, int64_t column, const SecondProductArgs& args) const;
+
+  const ExpertWeights& experts_;
+  const float* x_;
+  const float* given_x_ = nullptr;
+  int64_t x_stride_;
+  int64_t num_tokens_;
+  float* y_;
+  Scratch& scratch_;
+  const RouterWeights* router_ = nullptr;
+  SelectionRule rule_;
+  int64_t router_stride_ = 0;
+  int64_t num_chosen_ = 0;
+  bool all_ = false;
+  bool copy_ = false;
+  int64_t num_active_ = 0;
+  int64_t num_pairs_ = 0;
+  int64_t num_slots_ = 0;
+  int64_t panels_per_item_ = 1;
+  int64_t num_column_items_ = 0;
+};
+
+// Tokens of one item of the router's work: rows of x that stay in the L2 cache.
+inline constexpr int64_t kRouterTokens = 60;
+
+}  // namespace moefy::runtime

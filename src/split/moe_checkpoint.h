@@ -1,0 +1,61 @@
+// A split checkpoint: the permuted dense checkpoint with moefy.safetensors and moefy.json beside
+// it. Format: docs/formats.md, "Split checkpoint". Thread-safety: reading is thread-safe.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moefy/base/json.h"
+#include "moefy/io/checkpoint.h"
+#include "moefy/io/safetensors.h"
+#include "moefy/model/config.h"
+#include "moefy/model/ffn_spec.h"
+#include "split/expert_plan.h"
+
+namespace moefy::split {
+
+inline constexpr int kMoeFormat = 1;
+inline constexpr const char* kMoeManifest = "moefy.json";
+inline constexpr const char* kMoeTensors = "moefy.safetensors";
+// Behind an FFN's name in moefy.safetensors: I64 [neurons], new position to old neuron.
+inline constexpr const char* kNeuronOrder = ".neuron_order";
+
+// source.family in moefy.json where the FFNs were named by hand (split/named_ffns.h): moefy.json
+// then has their tensors, config.json need not be one that moefy knows, and the model cannot be
+// run.
+inline constexpr const char* kNamedFamily = "named";
+
+struct MoeFfn {
+  model::FfnSpec spec;
+  ExpertPlan plan;
+};
+
+class MoeCheckpoint {
+ public:
+  // True when `directory` holds a moefy.json.
+  static bool IsMoe(const std::filesystem::path& directory);
+  // Throws Error{kInput}: not a split checkpoint, unknown format version, plans that do not fit.
+  static MoeCheckpoint Open(const std::filesystem::path& directory);
+
+  const std::filesystem::path& directory() const { return weights_.directory(); }
+  const io::Checkpoint& weights() const { return weights_; }    // permuted
+  const model::ModelConfig& config() const { return config_; }  // only `family` when named
+  const std::vector<MoeFfn>& ffns() const { return ffns_; }
+  const std::string& source_fingerprint() const { return source_fingerprint_; }
+  const Json& manifest() const { return manifest_; }              // all of moefy.json
+  const io::SafetensorsFile& extras() const { return *extras_; }  // moefy.safetensors
+
+ private:
+  MoeCheckpoint(io::Checkpoint weights, model::ModelConfig config);
+  io::Checkpoint weights_;
+  model::ModelConfig config_;
+  std::vector<MoeFfn> ffns_;
+  std::string source_fingerprint_;
+  Json manifest_;
+  std::optional<io::SafetensorsFile> extras_;
+};
+
+}  // namespace moefy::split
