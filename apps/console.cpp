@@ -12,16 +12,12 @@ namespace moefy::apps {
 namespace {
 
 constexpr int kBarWidth = 24;
-constexpr std::chrono::milliseconds kRedrawInterval(100);
+constexpr double kRedrawSeconds = 0.1;
 
 // Bytes are shown in units of their own, everything else is counted.
 std::string Amount(double amount, const std::string& unit) {
   const auto whole = static_cast<uint64_t>(std::max(0.0, amount));
   return unit == "B" ? FormatBytes(whole) : FormatCount(whole);
-}
-
-double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
@@ -43,22 +39,20 @@ void ConsoleProgress::Begin(std::string_view what, uint64_t total, std::string_v
   unit_ = unit;
   total_ = total;
   done_ = 0;
-  start_ = std::chrono::steady_clock::now();
-  last_drawn_ = start_;
+  since_start_ = since_drawn_ = Stopwatch();
   if (!quiet_ && is_terminal_) DrawBar();
 }
 
 void ConsoleProgress::Advance(uint64_t num_units) {
   done_ += num_units;
   ThrowIfInterrupted();
-  const auto now = std::chrono::steady_clock::now();
   if (quiet_) return;
-  if (is_terminal_ && now - last_drawn_ >= kRedrawInterval) {
-    last_drawn_ = now;
+  if (is_terminal_ && since_drawn_.Seconds() >= kRedrawSeconds) {
+    since_drawn_ = Stopwatch();
     DrawBar();
   }
-  if (!is_terminal_ && now - last_drawn_ >= line_interval_) {
-    last_drawn_ = now;
+  if (!is_terminal_ && since_drawn_.Milliseconds() >= static_cast<double>(line_interval_.count())) {
+    since_drawn_ = Stopwatch();
     std::fprintf(stderr, "  %s: %s\n", what_.c_str(), HowFar().c_str());
     std::fflush(stderr);
   }
@@ -66,7 +60,7 @@ void ConsoleProgress::Advance(uint64_t num_units) {
 
 // "12/30 FFNs, 0.4/s, 45.0 s left"
 std::string ConsoleProgress::HowFar() const {
-  const double seconds = SecondsSince(start_);
+  const double seconds = since_start_.Seconds();
   if (total_ == 0) return FormatDuration(seconds) + " so far";
   const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
   std::string text =
@@ -105,9 +99,9 @@ void ConsoleProgress::End(std::string_view result) {
   if (quiet_) return;
   ClearLine();
   constexpr double kWorthALine = 1;  // seconds, where there is nothing else to say
-  if (result.empty() && SecondsSince(start_) < kWorthALine) return;
+  if (result.empty() && since_start_.Seconds() < kWorthALine) return;
   std::fprintf(stderr, "  %s: %s%s%s\n", what_.c_str(), std::string(result).c_str(),
-               result.empty() ? "" : ", ", FormatDuration(SecondsSince(start_)).c_str());
+               result.empty() ? "" : ", ", FormatDuration(since_start_.Seconds()).c_str());
 }
 
 }  // namespace moefy::apps

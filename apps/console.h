@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "moefy/base/progress.h"
 
 namespace moefy::apps {
@@ -33,7 +34,7 @@ class ConsoleProgress final : public Progress {
   std::string what_, unit_;
   uint64_t total_ = 0;
   uint64_t done_ = 0;
-  std::chrono::steady_clock::time_point start_, last_drawn_;
+  Stopwatch since_start_, since_drawn_;
   bool bar_visible_ = false;
 };
 

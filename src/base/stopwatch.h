@@ -1,4 +1,4 @@
-// Time that has passed, in milliseconds.
+// Time that has passed since it was made. Pure values, thread-safe.
 #pragma once
 
 #include <chrono>
@@ -7,9 +7,8 @@ namespace moefy {
 
 class Stopwatch {
  public:
-  double Milliseconds() const {
-    return std::chrono::duration<double, std::milli>(Clock::now() - start_).count();
-  }
+  double Seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  double Milliseconds() const { return 1e3 * Seconds(); }
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -1,12 +1,12 @@
 #include "eval/evaluate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 
 #include "ask/metric.h"
 #include "ask/prepared_task.h"
 #include "ask/translation.h"
+#include "base/stopwatch.h"
 #include "eval/sample.h"
 #include "model/device.h"
 #include "model/family.h"
@@ -16,10 +16,6 @@
 
 namespace moefy::eval {
 namespace {
-
-double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // What one pass over the data gives, before it is compared with dense.
 struct Pass {
@@ -33,10 +29,10 @@ class TimedFeedForward final : public model::FeedForward {
   explicit TimedFeedForward(std::unique_ptr<FeedForward> inner) : inner_(std::move(inner)) {}
   at::Tensor Forward(const at::Tensor& x) override {
     model::WaitFor(x);
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     at::Tensor y = inner_->Forward(x);
     model::WaitFor(y);
-    seconds_ += SecondsSince(start);
+    seconds_ += stopwatch.Seconds();
     tokens_ += x.size(0);
     return y;
   }
@@ -51,9 +47,9 @@ class TimedFeedForward final : public model::FeedForward {
 
 Pass RunPass(model::Transformer& model, const ask::PreparedTask& prepared, Progress& progress) {
   Pass pass;
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   pass.answers = prepared.Ask(model, progress);
-  pass.seconds = SecondsSince(start);
+  pass.seconds = stopwatch.Seconds();
   return pass;
 }
 

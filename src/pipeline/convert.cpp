@@ -1,10 +1,10 @@
 #include "pipeline/convert.h"
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 
 #include "base/options.h"
+#include "base/stopwatch.h"
 #include "eval/report.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
@@ -206,7 +206,7 @@ ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bo
   result.moe = conversion.first_moe();
   for (size_t i = 0; i < stages.size(); ++i) {
     const Stage& stage = stages[i];
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     ConvertStage done{stage.name, false, 0};
     const bool was_done = records.Matches(stage.name, stage.inputs);
     const std::string why = was_done ? WhyNotKept(stage) : "";
@@ -219,7 +219,7 @@ ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bo
       WithContext(stage.name, [&] { stage.run(); });
       records.Store(stage.name, stage.inputs);
     }
-    done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    done.seconds = stopwatch.Seconds();
     result.stages.push_back(done);
   }
   result.reports = ReadReports(out / kEvalFile);

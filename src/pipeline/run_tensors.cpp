@@ -1,9 +1,9 @@
 #include "moefy/pipeline/run.h"
 
-#include <chrono>
 #include <cstring>
 #include <map>
 
+#include "base/stopwatch.h"
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/io/safetensors.h"
@@ -77,13 +77,13 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
     const bool is_tap = name.find("ffn.") != std::string::npos;
     if (is_tap ? options.ffn_taps : options.hidden_states) results[name] = states;
   };
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   progress.Begin("running", static_cast<uint64_t>(inputs.input_ids.size(0)), "examples");
   const bool observe = options.hidden_states || options.ffn_taps;
   const model::ForwardOutputs outputs =
       transformer.Forward(inputs, observe ? model::StateSink(keep) : nullptr);
   RunTensorsResult result;
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = stopwatch.Seconds();
   if (options.ffn_taps) {
     AddNeurons(runnable.checkpoint(), model::FfnSpecs(transformer.config()), results);
   }

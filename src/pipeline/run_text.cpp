@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <optional>
 
 #include "ask/answer_span.h"
 #include "ask/translation.h"
 #include "base/options.h"
+#include "base/stopwatch.h"
 #include "model/input_check.h"
 #include "model/pooling.h"
 #include "moefy/base/error.h"
@@ -151,7 +151,7 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
   Progress& shown = on_piece && inputs.size() == 1 ? SilentProgress() : progress;
   const Asked asked{runnable.transformer(), *tokenizer, inputs, answers, shown};
 
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   const model::GenerationOptions generation =
       ToGenerationOptions(options, directory, asked.config(), *tokenizer, &result.warnings);
   if (!spec) shown.Begin("answering", inputs.size(), "inputs");
@@ -163,7 +163,7 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
   } else {
     AnswerByHead(asked, options, directory, &result.warnings);
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = stopwatch.Seconds();
   result.num_answers = answers.num_answers();
   result.failures = answers.Failures();
   result.ffn_ratio = runnable.FfnRatio();

@@ -1,11 +1,11 @@
-#include <chrono>
 
+#include "moefy/pipeline/split_stage.h"
 #include "base/options.h"
+#include "base/stopwatch.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
-#include "moefy/pipeline/split_stage.h"
 #include "split/named_ffns.h"
 #include "split/rewrite.h"
 #include "split/shared_experts.h"
@@ -48,7 +48,7 @@ void CheckSplitOptions(const SplitOptions& options) {
 }
 
 SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   CheckSplitOptions(options);
   const split::Splitter& splitter = split::GetSplitter(options.method);
   CheckDumpGiven(splitter, options);
@@ -95,7 +95,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   result.num_experts = ffns.back().plan.num_experts();
   result.neurons_per_expert = ffns.back().plan.neurons_per_expert();
   result.num_shared = options.shared;
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = stopwatch.Seconds();
   progress.End(StrCat(result.num_ffns, " FFNs into ", result.num_experts, " experts of ",
                       result.neurons_per_expert, " neurons",
                       result.num_shared > 0 ? StrCat(", ", result.num_shared, " shared") : ""));

@@ -1,9 +1,9 @@
 #include "route/router_trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
+#include "base/stopwatch.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
 #include "route/analytic_routers.h"
@@ -30,10 +30,6 @@ at::Tensor SpreadEvenly(const at::Tensor& rows, int64_t max_rows) {
   if (kept == rows.size(0)) return rows;
   return rows.index_select(
       0, (at::arange(kept, rows.options().dtype(at::kLong)) * rows.size(0)).div(kept, "floor"));
-}
-
-double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 // Held-out tokens with all that is known of them.
@@ -135,7 +131,7 @@ double TrainedRouter::LoadEntropy() const {
 TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_experts,
                           const record::ActivationDump& dump, size_t dump_ffn_idx,
                           const RouterTrainOptions& options, int64_t num_shared) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   const at::NoGradGuard no_grad;
   const record::DumpedFfn& dumped = dump.ffns().at(dump_ffn_idx);
   CheckInputs(dumped, given_ffn);
@@ -166,11 +162,11 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
     if (largest > 0) scaled.div_(largest).clamp_max_(1);
     return RouterBatch{x, scaled};
   };
-  const auto before_fit = std::chrono::steady_clock::now();
+  const Stopwatch fit_stopwatch;
   Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), batch, held_out.x,
                              wanted(held_out.x), k, options, num_shared});
   TrainedRouter result;
-  result.fit_seconds = SecondsSince(before_fit);
+  result.fit_seconds = fit_stopwatch.Seconds();
   result.router = std::move(fitted.router);
   result.best_epoch = fitted.best_epoch;
   Runner runner{num_experts, num_shared, ffn.w_gate.defined() ? 3 : 2,
@@ -207,7 +203,7 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   }
   result.dump_tokens = dumped.tokens;
   result.train_tokens = tokens.num_train();
-  result.seconds = SecondsSince(start);
+  result.seconds = stopwatch.Seconds();
   return result;
 }
 

@@ -1,9 +1,9 @@
 #include "runtime/sparse_ffn.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/buffer.h"
+#include "base/stopwatch.h"
 #include "moefy/base/error.h"
 #include "route/learned_routers.h"
 #include "route/selection.h"
@@ -59,7 +59,7 @@ at::Tensor SparseFeedForward::Forward(const at::Tensor& x) {
 
 void SparseFeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) {
   MOEFY_CHECK(hidden == experts_->hidden);
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   if (dense_) {
     RunAllExpertRows(*experts_, x, tokens, y, &counters_);
     counters_.dense_tokens += tokens;
@@ -74,8 +74,7 @@ void SparseFeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidd
   }
   if (correction_down_) AddCorrection(x, tokens, y);
   counters_.router_flops += work_per_token_ * static_cast<double>(tokens);
-  counters_.seconds +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  counters_.seconds += stopwatch.Seconds();
 }
 
 void SparseFeedForward::ScoreRows(const float* x, int64_t tokens) {

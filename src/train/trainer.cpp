@@ -1,11 +1,11 @@
 #include "train/trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
 #include "ask/metric.h"
+#include "base/stopwatch.h"
 #include "model/device.h"
 #include "moefy/base/error.h"
 #include "train/epoch_plan.h"
@@ -72,7 +72,7 @@ class Trainer {
         held_out_batches_(MakeBatches(setup.held_out.task.RightSequences())) {}
 
   TrainingReport Run(IfExists if_other) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     if (const auto state = LoadState(state_directory_, setup_.identity, if_other)) Restore(*state);
     report_.first_step = step_;
     if (step_ == 0) Measure();
@@ -93,8 +93,7 @@ class Trainer {
     report_.num_held_out = static_cast<int64_t>(setup_.held_out.dataset.examples.size());
     for (const auto& [name, leaf] : setup_.weights.leaves()) report_.num_trained += leaf.numel();
     report_.metric = metric_.name;
-    report_.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    report_.seconds = stopwatch.Seconds();
     return report_;
   }
 
