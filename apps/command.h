@@ -1,5 +1,5 @@
-// What a command is, and how its options become flags. A command is one file with an options
-// struct and a function; main.cpp has the table of all.
+// This header says what a command is and how its options become flags. A command is one file with
+// an options struct and a function; main.cpp has the table of all commands.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -18,7 +18,7 @@ namespace moefy::apps {
 inline constexpr int kExitUsage = 2, kExitInput = 3, kExitSystem = 4, kExitBug = 70,
                      kExitInterrupted = 130;
 
-// Options every command has.
+// The options that every command has.
 struct CommonOptions {
   std::string config;
   bool json = false;
@@ -41,7 +41,7 @@ struct Context {
   CommonOptions common;
   Progress* progress = nullptr;
   std::vector<std::string> warnings;
-  std::vector<std::string> errors;  // of inputs that cost themselves only; the rest is done
+  std::vector<std::string> errors;  // one per input that failed by itself while others went on
 
   IfExists if_exists() const { return common.force ? IfExists::kReplace : IfExists::kRefuse; }
 };
@@ -169,7 +169,7 @@ std::unique_ptr<Command> MakeCommand(CLI::App& parent, const char* name, const c
   return std::make_unique<CommandOf<Options>>(parent, name, summary, examples, run);
 }
 
-// One per file; the table in main.cpp calls them in this order.
+// Each file has one of these functions; the table in main.cpp calls them in this order.
 std::unique_ptr<Command> FamiliesCommand(CLI::App& parent);
 std::unique_ptr<Command> InspectCommand(CLI::App& parent);
 std::unique_ptr<Command> RecordCommand(CLI::App& parent);
