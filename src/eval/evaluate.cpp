@@ -12,6 +12,8 @@
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/text/tokenizer.h"
+#include "route/router.h"
+#include "route/selection.h"
 #include "runtime/sparse_model.h"
 
 namespace moefy::eval {
@@ -220,6 +222,7 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
         EvaluationRow row;
         row.model = named.name;
         row.selection = selection;
+        row.is_bound = !route::FindRouterKind(route::ParseSelection(selection).router);
         row.ffn_ratio = ffn_ratio;
         progress.Begin(StrCat(spec.name, ": ", RowTitle(named.name, selection, ffn_ratio)),
                        prepared->num_steps(), "inputs");
