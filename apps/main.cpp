@@ -1,7 +1,6 @@
 // The program: parses the command line, runs one command, prints its outcome, turns errors into
 // exit codes. Nothing else in the project prints, exits or reads argv.
 #include <fcntl.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -13,6 +12,7 @@
 #include <iostream>
 #include <new>
 
+#include "base/heap.h"
 #include "base/non_finite.h"
 #include "bench/machine.h"
 #include "command.h"
@@ -257,10 +257,7 @@ int RunGuarded(int argc, char** argv) {
 }  // namespace moefy::apps
 
 int main(int argc, char** argv) {
-  // Temporaries of a few MB come again and again; giving them back to the system each time costs
-  // more than computing on them. 32 MB is the largest threshold that glibc takes.
-  mallopt(M_MMAP_THRESHOLD, 1 << 25);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  moefy::SetHeapPolicy(moefy::kProgramHeap);
   // If stdin is closed, the first file that is opened would become stdin; this one cannot be read.
   if (fcntl(STDIN_FILENO, F_GETFD) == -1) open("/dev/null", O_WRONLY);
   spdlog::set_default_logger(spdlog::stderr_color_mt("moefy"));  // its default writes to stdout

@@ -12,6 +12,7 @@
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/text/tokenizer.h"
+#include "route/routed_ffn.h"
 #include "runtime/sparse_model.h"
 
 namespace moefy::eval {
@@ -190,9 +191,9 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
                           const task::TaskSpec& spec, const std::string& split_name,
                           const task::Dataset& dataset, const EvaluateOptions& options,
                           Progress& progress) {
-  std::vector<const split::MoeCheckpoint*> checkpoints;
-  for (const NamedModel& named : models) checkpoints.push_back(named.moe);
-  runtime::CheckSelections(options.selections, checkpoints);
+  for (const route::Selection& selection : options.selections) {
+    for (const NamedModel& named : models) route::CheckServes(*named.moe, selection);
+  }
   const auto tokenizer = text::LoadTokenizer(dense.directory(), {}, ask::LanguagesOf(spec));
   EvaluationReport report = Describe(spec, split_name, dataset);
 
@@ -214,14 +215,15 @@ EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedMo
 
   for (const NamedModel& named : models) {
     runtime::SparseModel sparse(*named.moe, options.seed, options.weights, progress);
-    for (const std::string& given : options.selections) {
-      const std::string selection = runtime::NameSelection(*named.moe, given);
+    for (const route::Selection& given : options.selections) {
+      const route::Selection selection = route::NameStored(*named.moe, given);
       for (const double ffn_ratio : options.ffn_ratios) {
         EvaluationRow row;
         row.model = named.name;
-        row.selection = selection;
+        row.selection = selection.Text();
+        row.is_bound = route::FindRouterKind(selection.router) == nullptr;
         row.ffn_ratio = ffn_ratio;
-        progress.Begin(StrCat(spec.name, ": ", RowTitle(named.name, selection, ffn_ratio)),
+        progress.Begin(StrCat(spec.name, ": ", RowTitle(named.name, row.selection, ffn_ratio)),
                        prepared->num_steps(), "inputs");
         sparse.Install(selection, ffn_ratio);
         const Pass pass = RunPass(sparse.transformer(), *prepared, progress);

@@ -5,8 +5,6 @@
 #include "ask/metric.h"
 #include "base/table.h"
 #include "moefy/base/strings.h"
-#include "route/router.h"
-#include "route/selection.h"
 
 namespace moefy::eval {
 namespace {
@@ -49,8 +47,7 @@ std::string FormatEvaluation(const EvaluationReport& report) {
   const int decimals = share ? 2 : 4;
   for (const EvaluationRow& row : report.rows) {
     const bool dense = row.selection == "dense";
-    // Oracles and random are bounds, not methods: their time means nothing.
-    const bool timed = dense || route::FindRouterKind(route::ParseSelection(row.selection).router);
+    const bool timed = !row.is_bound;
     const auto& [name, value, difference] = row.metric();
     cells.push_back({
         dense ? "dense" : row.model + " + " + row.selection,

@@ -23,16 +23,15 @@ void CheckComplete(const Recipe& recipe) {
 }
 
 // That every way of routing in the recipe makes what a selection needs.
-void CheckServed(const Recipe& recipe, const std::string& text) {
-  const route::Selection selection = route::ParseSelection(text);
+void CheckServed(const Recipe& recipe, const route::Selection& selection) {
   const route::RouterKind* kind = route::FindRouterKind(selection.router);
   if (!kind || kind->from_weights) return;
   for (const RecipeRoute& route : recipe.routes) {
-    const std::string made = WithPreset(route.options).router;
+    const std::string made = RouterKindOf(route.options);
     if (made == selection.router) continue;
-    throw UsageError("selection ", Quoted(text), " needs ", selection.router, " routers; route",
-                     route.name.empty() ? "" : " " + Quoted(route.name), " makes ", made,
-                     " ones; \"stored\" stands for whichever there are");
+    throw UsageError("selection ", Quoted(selection.Text()), " needs ", selection.router,
+                     " routers; route", route.name.empty() ? "" : " " + Quoted(route.name),
+                     " makes ", made, " ones; \"stored\" stands for whichever there are");
   }
 }
 
@@ -54,17 +53,20 @@ Inspection CheckRecipe(const Recipe& recipe) {
   };
   stage("record", [&] { CheckRecordOptions(recipe.record); });
   for (const RecipeRoute& route : recipe.routes) {
-    stage("route", [&] { CheckRouteOptions(WithPreset(route.options)); });
+    stage("route", [&] { CheckRouteOptions(route.options); });
   }
   if (recipe.calibrate) {
     stage("calibrate", [&] {
       CheckCalibrateOptions(*recipe.calibrate);
-      if (!recipe.calibrate->selection.empty()) CheckServed(recipe, recipe.calibrate->selection);
+      if (!recipe.calibrate->selection.empty())
+        CheckServed(recipe, route::ParseSelection(recipe.calibrate->selection));
     });
   }
   stage("eval", [&] {
     CheckEvalOptions(recipe.eval);
-    for (const std::string& selection : recipe.eval.selections) CheckServed(recipe, selection);
+    for (const route::Selection& selection : route::ParseSelections(recipe.eval.selections)) {
+      CheckServed(recipe, selection);
+    }
   });
   Inspection model = Inspect(recipe.model);
   if (model.num_experts > 0) {

@@ -62,7 +62,7 @@ void CheckEvalOptions(const EvalOptions& options) {
   for (const double ratio : options.ffn_ratios) {
     RequireOption(ratio > 0 && ratio <= 1, "ffn-ratio", ratio, "a share above 0 and at most 1");
   }
-  for (const std::string& selection : options.selections) route::ParseSelection(selection);
+  route::ParseSelections(options.selections);
   runtime::ParseWeightFormat(options.weights);
   model::ParseDevice(options.device);
   for (const std::string& file : options.tasks) {
@@ -78,7 +78,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
   CheckEvalOptions(options);
   eval::EvaluateOptions evaluate;
   evaluate.ffn_ratios = options.ffn_ratios;
-  evaluate.selections = options.selections;
+  evaluate.selections = route::ParseSelections(options.selections);
   evaluate.weights = runtime::ParseWeightFormat(options.weights);
   evaluate.seed = static_cast<uint64_t>(options.seed);
   std::vector<std::string> warnings;

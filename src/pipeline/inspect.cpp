@@ -7,7 +7,7 @@
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
-#include "route/router_store.h"
+#include "route/router_reader.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {

@@ -10,6 +10,7 @@
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/transformer.h"
 #include "moefy/pipeline/run.h"
+#include "route/selection.h"
 #include "runtime/sparse_model.h"
 #include "split/moe_checkpoint.h"
 
@@ -30,10 +31,11 @@ class RunnableModel {
       dense_ = std::make_unique<model::Transformer>(model::LoadTransformer(checkpoint_, warnings));
       return;
     }
+    const route::Selection selection = route::ParseSelection(options.selection);
     moe_ = std::make_unique<split::MoeCheckpoint>(split::MoeCheckpoint::Open(options.model));
     sparse_ = std::make_unique<runtime::SparseModel>(*moe_, static_cast<uint64_t>(options.seed),
                                                      format, progress);
-    sparse_->Install(options.selection, options.ffn_ratio);
+    sparse_->Install(selection, options.ffn_ratio);
   }
 
   const io::Checkpoint& checkpoint() const { return checkpoint_; }

@@ -16,8 +16,9 @@
 #include "pipeline/student.h"
 #include "pipeline/task_data.h"
 #include "pipeline/training_data.h"
-#include "route/router_store.h"
-#include "runtime/sparse_model.h"
+#include "route/routed_ffn.h"
+#include "route/router_reader.h"
+#include "route/top_k.h"
 #include "split/moe_checkpoint.h"
 #include "split/rewrite.h"
 #include "train/masked_ffn.h"
@@ -156,13 +157,20 @@ void RequireOut(const std::string& out, const char* command) {
   if (out.empty()) throw UsageError(command, " needs --out: where should the result go?");
 }
 
-Json CalibrationEntry(const CalibrateOptions& options, const std::string& selection,
+// The selection given, or that of the stored routers, or the one that needs none.
+route::Selection SelectionOf(const CalibrateOptions& options, const split::MoeCheckpoint& moe) {
+  if (!options.selection.empty()) return route::ParseSelection(options.selection);
+  return route::ParseSelection(route::HasRouters(moe) ? route::StoredRouterKind(moe)
+                                                      : "similarity");
+}
+
+Json CalibrationEntry(const CalibrateOptions& options, const route::Selection& selection,
                       const std::string& task, const model::TensorMap& changed) {
   Json tensors = Json::array();
   for (const auto& [name, tensor] : changed) tensors.push_back(name);
   return {{"kind", "gradient"},
           {"ffn_ratios", options.ffn_ratios},
-          {"selection", selection},
+          {"selection", selection.Text()},
           {"task", task},
           {"tensors", std::move(tensors)}};
 }
@@ -252,16 +260,14 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   TrainResult result;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   const model::ModelConfig& config = moe.config();
-  std::string selection = options.selection;
-  if (selection.empty()) selection = route::StoredRouterKind(moe);
-  if (selection.empty()) selection = "similarity";
-  runtime::CheckSelections({selection}, {&moe});
+  const route::Selection selection = SelectionOf(options, moe);
+  route::CheckServes(moe, selection);
   PrepareExamples(config, moe.directory(), result.warnings, *examples);
 
   const at::Device device = DeviceOf(options.training, result);
-  std::map<double, std::vector<runtime::FfnSelection>> selections;
+  std::map<double, std::vector<route::RoutedFfn>> routed;
   for (const double ratio : options.ffn_ratios) {
-    selections[ratio] = runtime::SelectionOf(moe, selection, ratio, trainer.seed, device);
+    routed[ratio] = route::ReadRoutedFfns(moe, selection, ratio, trainer.seed, device);
   }
   train::TrainableWeights weights = MakeWeights(
       options.training, config,
@@ -273,7 +279,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
       const auto& dense = dynamic_cast<model::DenseFeedForward&>(transformer.feed_forward(i));
       transformer.ExchangeFeedForward(
           i, std::make_unique<train::MaskedFeedForward>(
-                 dense.weights(), moe.ffns()[i].plan.num_experts(), selections.at(ratio)[i]));
+                 dense.weights(), moe.ffns()[i].plan.num_experts(), routed.at(ratio)[i]));
     }
   };
   const auto teacher = LoadTeacher(options, moe, device);

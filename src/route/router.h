@@ -1,5 +1,6 @@
-// Expert scores from the FFN's input: what a router is, and the kinds that can be stored.
-// Higher means more wanted. Thread-safety: Scores may be called from one thread at a time.
+// Routers score experts from the FFN's input; a higher score means more wanted. Here is what a
+// router is, and the kinds that can be stored. Thread-safety: Scores may be called from one thread
+// at a time.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -14,16 +15,24 @@
 
 namespace moefy::route {
 
+// What the sparse kernels can compute by themselves, from a router's Parameters().
+enum class RouterForm {
+  kOther,
+  kMlp,     // w2 tanh(w1 x / |x|)
+  kLinear,  // w x + b
+};
+
 class Router {
  public:
   virtual ~Router() = default;
   virtual std::string name() const = 0;  // of RouterNames()
   // x [tokens, hidden] F32 -> [tokens, experts] F32.
   virtual at::Tensor Scores(const at::Tensor& x) = 0;
-  // Multiply-adds times two that an input costs; 0 for selections that are bounds, not methods
-  // (random, oracle).
+  // What an input costs: multiply-adds times two. 0 for bounds, which are no methods (random,
+  // oracles).
   virtual double FlopsPerToken() const = 0;
-  // What it has learned, in the order of its RouterKind's tensors; nothing for the others.
+  virtual RouterForm form() const { return RouterForm::kOther; }
+  // What the router has learned, in the order of its RouterKind's tensors; nothing for bounds.
   virtual std::vector<at::Tensor> Parameters() const { return {}; }
 };
 
@@ -34,24 +43,25 @@ inline constexpr int64_t kAnySize = -1;  // an extent that the first stored tens
 struct RouterKind {
   std::string name;
   std::string description;
-  // Behind "<ffn>.router." in moefy.safetensors.
+  // The names of its tensors behind "<ffn>.router." in moefy.safetensors.
   std::vector<std::string> tensors;
   std::vector<std::vector<int64_t>> (*shapes)(const model::FfnSpec& ffn, int64_t experts);
   std::unique_ptr<Router> (*make)(const std::vector<at::Tensor>& parameters,
                                   model::Activation activation);
-  // Of routers that follow from the weights (permuted as the plan says); nullptr: from a dump.
+  // Makes a router that follows from the weights, permuted as the plan says; nullptr where a dump
+  // is needed.
   std::unique_ptr<Router> (*from_weights)(const model::FfnWeights& ffn, int64_t experts);
 };
 const std::vector<RouterKind>& RouterKinds();
-// nullptr for names that are none: bounds (oracles, random) and what is unknown.
+// nullptr for names of no kind: bounds (oracles, random) and what is unknown.
 const RouterKind* FindRouterKind(const std::string& name);
 const RouterKind& GetRouterKind(const std::string& name);  // Error{kUsage} lists the names
-// Whether a size in its tensors' shapes is for whoever trains it to choose.
+// Whether a size in the kind's shapes is for whoever trains the router to choose.
 bool HasWidth(const RouterKind& kind);
 
 inline constexpr const char* kStoredRouter = "stored";  // whichever kind a checkpoint holds
 
-// All that can choose experts: the kinds, "stored", the targets' oracles and "random".
+// Everything that can choose experts: the kinds, "stored", the targets' oracles and "random".
 const std::vector<std::string>& RouterNames();
 
 }  // namespace moefy::route

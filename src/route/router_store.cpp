@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "moefy/base/error.h"
+#include "moefy/base/json.h"
 #include "moefy/base/output.h"
 #include "moefy/model/tensor_io.h"
 #include "record/recorded_inputs.h"
@@ -53,7 +54,7 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn
   return tensors;
 }
 
-// moefy.safetensors again, with these routers in place of any that were there.
+// Writes moefy.safetensors with these routers in place of any that were there.
 void WriteExtras(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
                  const fs::path& path) {
   std::vector<std::pair<std::string, at::Tensor>> added;
@@ -72,11 +73,6 @@ void WriteExtras(const split::MoeCheckpoint& moe, const std::vector<TrainedRoute
   writer.Finish();
 }
 
-Json QualityToJson(const RouterQuality& quality) {
-  return {
-      {"mass", quality.mass}, {"recall", quality.recall}, {"output_error", quality.output_error}};
-}
-
 Json OptionsToJson(const RouterTrainOptions& options, const std::string& corpus) {
   return {{"epochs", options.epochs},
           {"patience", options.patience},
@@ -87,33 +83,37 @@ Json OptionsToJson(const RouterTrainOptions& options, const std::string& corpus)
           {"width", options.width},
           {"fit_ratios", options.fit_ratios},
           {"compensation", options.compensation},
-          {"least_squares", options.least_squares},
+          {"output_fit", options.output_fit},
           {"seed", options.seed},
           {"corpus", corpus}};
 }
+
+// The figures of a report that moefy.json keeps for each FFN, in its order.
+constexpr const char* kKeptFigures[] = {"dump_tokens",
+                                        "train_tokens",
+                                        "held_out_tokens",
+                                        "best_epoch",
+                                        "routed",
+                                        "similarity",
+                                        "random",
+                                        "oracle",
+                                        "oracle_output",
+                                        "neuron_oracle_output_error",
+                                        "final_output_error",
+                                        "neuron_share",
+                                        "dead_experts",
+                                        "load_entropy",
+                                        "compensated",
+                                        "corrected"};
 
 Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
                     const RouterTrainOptions& options, const std::string& corpus) {
   Json ffns = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
-    const TrainedRouter& router = routers[i];
-    ffns.push_back({{"name", moe.ffns()[i].spec.name},
-                    {"dump_tokens", router.dump_tokens},
-                    {"train_tokens", router.train_tokens},
-                    {"held_out_tokens", router.routed.tokens},
-                    {"best_epoch", router.best_epoch},
-                    {"routed", QualityToJson(router.routed)},
-                    {"similarity", QualityToJson(router.similarity)},
-                    {"random", QualityToJson(router.random)},
-                    {"oracle", QualityToJson(router.oracle)},
-                    {"oracle_output", QualityToJson(router.oracle_output)},
-                    {"neuron_oracle_output_error", router.neuron_oracle_error},
-                    {"final_output_error", router.final_error},
-                    {"neuron_share", router.neuron_share},
-                    {"dead_experts", router.DeadExperts()},
-                    {"load_entropy", router.LoadEntropy()},
-                    {"compensated", router.substitute.compensation.defined()},
-                    {"corrected", router.substitute.correction.defined()}});
+    const Json figures = ReportToJson(routers[i].report);
+    Json kept = {{"name", moe.ffns()[i].spec.name}};
+    for (const char* figure : kKeptFigures) kept[figure] = figures.at(figure);
+    ffns.push_back(std::move(kept));
   }
   return {{"kind", options.router},
           {"target", options.target},
@@ -121,19 +121,19 @@ Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRo
           {"ffns", ffns}};
 }
 
-// One entry per calibration, with the tensors that it changed; empty for none.
-Json Calibrations(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  const std::vector<double>& ratios) {
+// An entry for the output fit, with the tensors that it changed; none where it changed none.
+Json OutputFits(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
+                const std::vector<double>& ratios) {
   Json tensors = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
     if (routers[i].substitute.w_out.defined()) tensors.push_back(moe.ffns()[i].spec.w_out);
   }
   if (tensors.empty()) return Json::array();
   return Json::array(
-      {{{"kind", "least-squares"}, {"ffn_ratios", ratios}, {"tensors", std::move(tensors)}}});
+      {{{"kind", "output-fit"}, {"ffn_ratios", ratios}, {"tensors", std::move(tensors)}}});
 }
 
-// The same bytes under a second name where the file system can, a copy where it cannot.
+// Gives the same bytes a second name where the file system can, and copies where it cannot.
 void LinkOrCopy(const fs::path& from, const fs::path& to) {
   std::error_code code;
   fs::create_hard_link(fs::canonical(from, code), to, code);
@@ -150,9 +150,9 @@ void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {
   }
 }
 
-// The weights again, with the calibrated W_outs in place of their own.
-void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                     const fs::path& directory) {
+// Writes the weights with the fitted W_outs in place of their own.
+void WriteFitted(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
+                 const fs::path& directory) {
   model::TensorMap changed;
   for (size_t i = 0; i < routers.size(); ++i) {
     const model::FfnSpec& spec = moe.ffns()[i].spec;
@@ -180,16 +180,16 @@ void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRout
                   IfExists::kRefuse);
   }
   split::CopySideFiles(moe.weights(), directory);
-  const Json calibrations = Calibrations(moe, routers, options.fit_ratios);
-  if (calibrations.empty()) {
+  const Json fits = OutputFits(moe, routers, options.fit_ratios);
+  if (fits.empty()) {
     LinkWeights(moe, directory);
   } else {
-    WriteCalibrated(moe, routers, directory);
+    WriteFitted(moe, routers, directory);
   }
   WriteExtras(moe, routers, directory / split::kMoeTensors);
   Json manifest = moe.manifest();
   manifest["router"] = RouterManifest(moe, routers, options, corpus);
-  if (!calibrations.empty()) manifest["calibration"] = calibrations;
+  if (!fits.empty()) manifest["calibration"] = fits;
   WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
 }
 

@@ -9,8 +9,8 @@
 namespace moefy::route {
 namespace {
 
-// Held out: up to 50 runs of neighbours at even distances. Neighbours are words of one text, and a
-// word held out between two trained ones would measure memory.
+// Marks up to 50 runs of neighbours, at even distances, as held out. Neighbours are words of one
+// text, and a word held out between two trained ones would measure memory.
 std::vector<char> HoldOutRuns(int64_t num_tokens, double held_out) {
   const auto wanted =
       static_cast<int64_t>(std::clamp(std::round(held_out * static_cast<double>(num_tokens)), 1.0,

@@ -4,20 +4,20 @@
 #pragma once
 
 #include "moefy/model/feed_forward.h"
-#include "runtime/sparse_model.h"
+#include "route/routed_ffn.h"
 
 namespace moefy::train {
 
 class MaskedFeedForward final : public model::FeedForward {
  public:
   // `ffn` is permuted as its plan says. All on one device, the router too.
-  MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts, runtime::FfnSelection selection);
+  MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts, route::RoutedFfn routed);
   at::Tensor Forward(const at::Tensor& x) override;
 
  private:
   model::FfnWeights ffn_;
   int64_t num_experts_;
-  runtime::FfnSelection selection_;
+  route::RoutedFfn routed_;
 };
 
 }  // namespace moefy::train

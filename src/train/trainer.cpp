@@ -9,6 +9,7 @@
 #include "model/device.h"
 #include "moefy/base/error.h"
 #include "train/epoch_plan.h"
+#include "train/fast_process.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/training_state.h"

@@ -58,14 +58,4 @@ struct TrainingSetup {
 TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
                      const std::filesystem::path& state, IfExists if_other, Progress& progress);
 
-// While one lives, the process keeps large temporaries, which glibc would give back to the kernel
-// every time, and takes denormals, a hundred times slower than numbers, for 0. Train makes one.
-class FastProcess {
- public:
-  FastProcess();
-  ~FastProcess();
-  FastProcess(const FastProcess&) = delete;
-  FastProcess& operator=(const FastProcess&) = delete;
-};
-
 }  // namespace moefy::train
