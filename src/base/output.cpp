@@ -11,6 +11,7 @@
 #include "base/input_watch.h"
 #include "base/output_places.h"
 #include "base/own_output.h"
+#include "base/staging.h"
 #include "moefy/base/error.h"
 
 namespace moefy {

@@ -1,4 +1,5 @@
-// Names beside an output's target, their locks, and what is left of them by killed processes.
+#include "base/staging.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,7 +21,6 @@
 #include "base/file.h"
 #include "base/output_places.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 
 namespace moefy {
 namespace {

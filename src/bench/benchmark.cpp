@@ -11,7 +11,7 @@
 #include "bench/machine.h"
 #include "bench/roofline.h"
 #include "moefy/base/error.h"
-#include "record/activation_dump.h"
+#include "record/dump_rows.h"
 #include "route/top_k.h"
 #include "runtime/sparse_ffn.h"
 #include "split/moe_checkpoint.h"
@@ -107,7 +107,7 @@ class Bench {
       if (layer.next_input + tokens > available) layer.next_input = 0;
       const int64_t begin = layer.next_input;
       layer.next_input += tokens;
-      return options_.dump->ReadInputs(layer.dumped_ffn, begin, begin + tokens);
+      return record::ReadRows(*options_.dump, layer.dumped_ffn, begin, begin + tokens);
     }
     at::Tensor x = at::randn({tokens, options_.shape.hidden}, generator_);
     if (options_.routing == Routing::kUniform) return x;

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <set>
 #include <system_error>
 
 #include "base/file.h"
+#include "base/problems.h"
+#include "io/fingerprint.h"
 #include "io/found_instead.h"
 #include "io/npy_file.h"
-#include "io/problems.h"
 #include "io/shard_index.h"
 #include "io/torch_file.h"
 #include "moefy/base/error.h"
@@ -260,6 +262,12 @@ const TensorInfo& Checkpoint::Get(std::string_view name) const {
 std::span<const std::byte> Checkpoint::Bytes(std::string_view name) const {
   const TensorInfo& info = Get(name);
   return files_[tensors_.find(name)->second.first]->Bytes(info);
+}
+
+std::string Checkpoint::Fingerprint(Progress& progress) const {
+  const std::lock_guard lock(fingerprint_->mutex);
+  if (fingerprint_->hex.empty()) fingerprint_->hex = TensorsFingerprint(*this, progress);
+  return fingerprint_->hex;
 }
 
 uint64_t Checkpoint::TotalBytes() const {

@@ -1,5 +1,6 @@
 #include "pipeline/check_recipe.h"
 
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "route/router.h"
 #include "route/selection.h"
@@ -22,7 +23,7 @@ void CheckComplete(const Recipe& recipe) {
   }
 }
 
-// That every way of routing in the recipe makes what a selection needs.
+// Checks that every way of routing in the recipe makes the routers that a selection needs.
 void CheckServed(const Recipe& recipe, const route::Selection& selection) {
   const route::RouterKind* kind = route::FindRouterKind(selection.router);
   if (!kind || kind->from_weights) return;
@@ -46,7 +47,7 @@ void CheckSplit(const SplitOptions& options, const Inspection& model) {
 
 }  // namespace
 
-Inspection CheckRecipe(const Recipe& recipe) {
+CheckedRecipe CheckRecipe(Recipe recipe) {
   CheckComplete(recipe);
   const auto stage = [&](const std::string& name, const auto& check) {
     WithContext(StrCat("recipe ", Quoted(recipe.name), ": ", name), check);
@@ -68,14 +69,15 @@ Inspection CheckRecipe(const Recipe& recipe) {
       CheckServed(recipe, selection);
     }
   });
-  Inspection model = Inspect(recipe.model);
-  if (model.num_experts > 0) {
+  io::Checkpoint model = model::OpenTensors(recipe.model);
+  Inspection inspection = Inspect(model, recipe.model);
+  if (inspection.num_experts > 0) {
     throw UsageError(recipe.model, " is split already; `moefy merge` makes it dense again");
   }
   for (const RecipeSplit& split : recipe.splits) {
-    stage("split " + split.name, [&] { CheckSplit(split.options, model); });
+    stage("split " + split.name, [&] { CheckSplit(split.options, inspection); });
   }
-  return model;
+  return {std::move(recipe), std::move(model), std::move(inspection)};
 }
 
 }  // namespace moefy::pipeline

@@ -7,6 +7,7 @@
 #include "route/router_reader.h"
 #include "route/router_store.h"
 #include "route/target.h"
+#include "split/calibration.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -148,7 +149,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
   if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
   const bool in_place = options.out.empty() || IsSame(options.out, options.moe);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
-  if (train.output_fit && route::IsCalibrated(moe)) {
+  if (train.output_fit && split::IsCalibrated(moe)) {
     throw UsageError(options.moe,
                      " is calibrated already, so the original W_out is not known; start from "
                      "`moefy split` again");
@@ -177,7 +178,10 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
     result.reports.push_back(routers.back().report);
     progress.Advance(1);
   }
-  route::WriteRouters(moe, routers, train, dump.info().corpus, staged.path());
+  for (std::string& warning :
+       route::WriteRouters(moe, routers, train, dump.info().corpus, staged.path())) {
+    result.warnings.push_back(std::move(warning));
+  }
   staged.Commit();
   progress.End(Summary(result.reports, options.metric_ratio));
   result.moe = in_place ? options.moe : options.out;

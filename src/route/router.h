@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "moefy/io/tensor_info.h"
 #include "moefy/model/ffn.h"
 #include "moefy/model/ffn_spec.h"
 
@@ -36,7 +37,8 @@ class Router {
   virtual std::vector<at::Tensor> Parameters() const { return {}; }
 };
 
-inline constexpr int64_t kAnySize = -1;  // an extent that the first stored tensor decides
+// An extent that the first stored tensor decides.
+inline constexpr int64_t kAnySize = io::kAnyExtent;
 
 // The routers that a split checkpoint can store. Adding one is a class (or a use of one), a way to
 // find it (from_weights, or a line in src/route/router_fit.cpp) and a line in RouterKinds().

@@ -13,21 +13,14 @@
 namespace moefy::route {
 namespace {
 
-bool Fits(const std::vector<uint64_t>& found, const std::vector<int64_t>& wanted) {
-  return std::ranges::equal(found, wanted, [](uint64_t extent, int64_t size) {
-    return size == kAnySize ? extent > 0 : extent == static_cast<uint64_t>(size);
-  });
-}
-
 // Reads an F32 tensor of that shape, where kAnySize allows any extent. Throws Error{kInput} for any
 // other tensor.
 at::Tensor ReadF32(const io::SafetensorsFile& file, const std::string& name,
                    const std::vector<int64_t>& shape) {
   const io::TensorInfo* info = file.Find(name);
-  if (!info || info->dtype != io::DType::kF32 || !Fits(info->shape, shape)) {
-    throw InputError(
-        file.path(), ": expected a tensor ", Quoted(name), ", F32 ", FormatShape(shape), ", found ",
-        info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
+  if (!info || info->dtype != io::DType::kF32 || !io::HasShape(*info, shape)) {
+    throw InputError(file.path(), ": expected a tensor ", Quoted(name), ", F32 ",
+                     FormatShape(shape), ", found ", io::DescribeType(info));
   }
   at::Tensor out =
       at::empty(std::vector<int64_t>(info->shape.begin(), info->shape.end()), at::kFloat);
@@ -64,10 +57,6 @@ std::string StoredRouterKind(const split::MoeCheckpoint& moe) {
 }
 
 bool HasRouters(const split::MoeCheckpoint& moe) { return !StoredRouterKind(moe).empty(); }
-
-bool IsCalibrated(const split::MoeCheckpoint& moe) {
-  return JsonObject(moe.manifest(), split::kMoeManifest).Has("calibration");
-}
 
 std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
                                    at::Device device) {

@@ -25,9 +25,6 @@ namespace moefy::route {
 std::string StoredRouterKind(const split::MoeCheckpoint& moe);
 bool HasRouters(const split::MoeCheckpoint& moe);
 
-// True when W_out is no longer the source's (moefy.json, "calibration").
-bool IsCalibrated(const split::MoeCheckpoint& moe);
-
 std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
                                    at::Device device = at::kCPU);
 // Also throws Error{kUsage} for routers of another kind.

@@ -17,12 +17,12 @@ namespace moefy::route {
 // and sizes.
 void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationDump& dump);
 
-// Writes a copy of the split checkpoint with the routers into `directory`, which exists and is
-// empty. Weights are hard-linked or copied, and rewritten where a W_out was fitted;
-// moefy.safetensors and moefy.json are rewritten with what was measured. moefy.json keeps `options`
-// and the dump's corpus.
-void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  const RouterTrainOptions& options, const std::string& corpus,
-                  const std::filesystem::path& directory);
+// Writes the split checkpoint again, with the routers and what was measured of them, into
+// `directory`, which exists and is empty (split/moe_writer.h). moefy.json keeps `options` and the
+// dump's corpus. Returns warnings about files that it left out.
+std::vector<std::string> WriteRouters(const split::MoeCheckpoint& moe,
+                                      const std::vector<TrainedRouter>& routers,
+                                      const RouterTrainOptions& options, const std::string& corpus,
+                                      const std::filesystem::path& directory);
 
 }  // namespace moefy::route

@@ -5,6 +5,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
+#include "record/dump_rows.h"
 
 namespace moefy::route {
 namespace {
@@ -68,7 +69,7 @@ at::Tensor TrainingTokens::Read(const std::vector<int64_t>& rows) const {
     std::vector<int64_t> wanted;
     for (size_t i = done; i < rows.size() && rows[i] < end; ++i) wanted.push_back(rows[i] - begin);
     if (wanted.empty()) continue;
-    const at::Tensor read = dump_.ReadInputs(ffn_idx_, begin, end);
+    const at::Tensor read = record::ReadRows(dump_, ffn_idx_, begin, end);
     const auto count = static_cast<int64_t>(wanted.size());
     out.narrow(0, static_cast<int64_t>(done), count)
         .copy_(read.index_select(0, at::tensor(at::ArrayRef<int64_t>(wanted))));

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "base/problems.h"
 #include "moefy/base/error.h"
 
 namespace moefy::split {
@@ -184,10 +185,8 @@ class Finder {
   }
 
   std::vector<model::FfnSpec> Take() {
-    if (!problems_.empty()) {
-      throw InputError(checkpoint_.directory(), ": --ffn does not fit:\n  ",
-                       Join(problems_, "\n  "));
-    }
+    WithContext(StrCat(checkpoint_.directory(), ": --ffn does not fit"),
+                [&] { problems_.ThrowIfAny(); });
     return std::move(specs_);
   }
 
@@ -245,16 +244,16 @@ class Finder {
     spec.activation = pattern.activation;
     const io::TensorInfo& w_in = checkpoint_.Get(spec.w_in);
     if (w_in.shape.size() != 2) {
-      problems_.push_back(StrCat("W_IN ", Quoted(spec.w_in), " has shape ", FormatShape(w_in.shape),
-                                 "; expected a matrix"));
+      problems_.Add("W_IN ", Quoted(spec.w_in), " has shape ", FormatShape(w_in.shape),
+                    "; expected a matrix");
       return;
     }
     spec.num_neurons = static_cast<int64_t>(w_in.shape[spec.transposed ? 1 : 0]);
     spec.hidden = static_cast<int64_t>(w_in.shape[spec.transposed ? 0 : 1]);
     const int64_t parts = spec.fused() ? 2 : 1;
     if (spec.num_neurons % parts != 0) {
-      problems_.push_back(StrCat("W_IN ", Quoted(spec.w_in), " has ", spec.num_neurons,
-                                 " rows; a fused pair has two for each neuron"));
+      problems_.Add("W_IN ", Quoted(spec.w_in), " has ", spec.num_neurons,
+                    " rows; a fused pair has two for each neuron");
       return;
     }
     spec.num_neurons /= parts;
@@ -273,22 +272,20 @@ class Finder {
     if (name.empty()) return;
     const io::TensorInfo* info = checkpoint_.Find(name);
     if (!info) {
-      problems_.push_back(StrCat(role, " ", Quoted(name), " is missing",
-                                 DidYouMean(name, checkpoint_.TensorNames())));
-    } else if (!std::ranges::equal(info->shape, shape, [](uint64_t a, int64_t b) {
-                 return a == static_cast<uint64_t>(b);
-               })) {
-      problems_.push_back(StrCat(
+      problems_.Add(role, " ", Quoted(name), " is missing",
+                    DidYouMean(name, checkpoint_.TensorNames()));
+    } else if (!io::HasShape(*info, shape)) {
+      problems_.Add(
           role, " ", Quoted(name), " has shape ", FormatShape(info->shape), "; W_IN ",
           Quoted(spec.w_in), " ", FormatShape(checkpoint_.Get(spec.w_in).shape),
           spec.transposed ? " (transposed)" : "", " wants ", FormatShape(shape),
-          spec.transposed ? "" : "; are the matrices stored [in, out]? then add :transposed"));
+          spec.transposed ? "" : "; are the matrices stored [in, out]? then add :transposed");
     }
   }
 
   const io::Checkpoint& checkpoint_;
   std::vector<model::FfnSpec> specs_;
-  std::vector<std::string> problems_;
+  Problems problems_;
 };
 
 }  // namespace

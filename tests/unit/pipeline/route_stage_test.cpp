@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/options.h"
-#include "route/router_reader.h"
+#include "split/calibration.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -57,7 +57,7 @@ TEST_F(RouteStage, WritesRoutersAndReportsOnEachFfn) {
   EXPECT_EQ(result.compensation, "none");
   const split::MoeCheckpoint routed = split::MoeCheckpoint::Open(options_.out);
   EXPECT_EQ(route::StoredRouterKind(routed), "ridge");
-  EXPECT_FALSE(route::IsCalibrated(routed));
+  EXPECT_FALSE(split::IsCalibrated(routed));
   ASSERT_EQ(result.reports.size(), routed.ffns().size());
   for (size_t i = 0; i < result.reports.size(); ++i) {
     const route::RouterReport& report = result.reports[i];
@@ -114,7 +114,7 @@ TEST_F(RouteStage, WhatIsNotGivenIsThePresets) {
   EXPECT_EQ(stored["patience"], 0);
   EXPECT_EQ(stored["output_fit"], false);
   EXPECT_EQ(stored["fit_ratios"], Json({0.5}));
-  EXPECT_FALSE(route::IsCalibrated(split::MoeCheckpoint::Open(options_.out)));
+  EXPECT_FALSE(split::IsCalibrated(split::MoeCheckpoint::Open(options_.out)));
 }
 
 TEST_F(RouteStage, WithoutFitRatiosTheMetricRatioIsFitted) {
@@ -146,7 +146,7 @@ TEST_F(RouteStage, AnOutputFitNeedsTheOriginalWOut) {
   options_.fit_ratios = {0.25};
   Train();
   const split::MoeCheckpoint fitted = split::MoeCheckpoint::Open(options_.out);
-  ASSERT_TRUE(route::IsCalibrated(fitted)) << "random inputs leave much to fit";
+  ASSERT_TRUE(split::IsCalibrated(fitted)) << "random inputs leave much to fit";
   EXPECT_EQ(fitted.manifest()["calibration"][0]["kind"], "output-fit");
   options_.moe = options_.out;
   options_.out = (dir_ / "again").string();

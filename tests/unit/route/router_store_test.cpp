@@ -5,6 +5,9 @@
 
 #include "record/dump_writer.h"
 #include "route/router_reader.h"
+#include "split/calibration.h"
+#include "split/merge.h"
+#include "split/verify.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -77,7 +80,7 @@ TEST_F(Store, RoutersComeBackAsTrained) {
   EXPECT_EQ(routed.manifest()["router"]["kind"], "mlp");
   EXPECT_EQ(routed.manifest()["router"]["target"], "mass");
   EXPECT_EQ(routed.manifest()["router"]["options"]["corpus"], "random");
-  EXPECT_FALSE(IsCalibrated(routed));
+  EXPECT_FALSE(split::IsCalibrated(routed));
   EXPECT_EQ(tests::FileBytes(temp_.path() / "routed" / "spiece.model"), "tokenizer");
   EXPECT_TRUE(split::VerifyMoe(io::Checkpoint::Open(dense_), routed).ok);
   EXPECT_EQ(std::filesystem::hard_link_count(temp_.path() / "routed" / "model.safetensors"), 2u);
@@ -133,7 +136,7 @@ TEST_F(Store, FittedWeightsAreStoredAndVerifySaysWhy) {
   WriteRouters(moe, routers, options, "random", temp_.Make("routed"));
 
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
-  EXPECT_TRUE(IsCalibrated(routed));
+  EXPECT_TRUE(split::IsCalibrated(routed));
   const Json& calibration = routed.manifest()["calibration"][0];
   EXPECT_EQ(calibration["kind"], "output-fit");
   EXPECT_EQ(calibration["ffn_ratios"][0], 0.5);
@@ -166,7 +169,7 @@ TEST_F(Store, WhatWasWrittenUnderOlderNamesIsRead) {
   manifest = ReplaceAll(manifest, "\"output_fit\"", "\"least_squares\"");
   tests::WriteBytes(directory / "moefy.json", manifest);
   const auto old = split::MoeCheckpoint::Open(directory);
-  EXPECT_TRUE(IsCalibrated(old));
+  EXPECT_TRUE(split::IsCalibrated(old));
   EXPECT_TRUE(SameParameters(*ReadRouter(old, 0), *routers[0].router));
   const split::VerifyReport report = split::VerifyMoe(io::Checkpoint::Open(dense_), old);
   EXPECT_THAT(report.problems.at(0), HasSubstr("calibrated by least-squares"));
