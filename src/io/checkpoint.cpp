@@ -22,8 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The layouts of a directory. The first whose index or single file is there is used, an index
-// before a file.
+// The layouts of a directory. The first whose index or single file is there is used; an index wins
+// over a file.
 struct Layout {
   const char* single;
   const char* index;
@@ -52,7 +52,7 @@ bool IsShardName(std::string_view name, std::string_view ending) {
   });
 }
 
-// Names of what is in a directory, sorted.
+// The names of all entries of a directory, sorted.
 std::set<std::string> EntryNames(const fs::path& directory) {
   std::error_code code;
   std::set<std::string> names;
@@ -126,7 +126,8 @@ const Layout* FindLayout(const std::set<std::string>& names) {
   return found == kLayouts.end() ? nullptr : &*found;
 }
 
-// total_size of an index counts tensors that share their bytes once or each, by who wrote it.
+// Whether an index's total_size is right. Tensors that share their bytes count once or each,
+// depending on who wrote it.
 bool IsTotalSize(const Json& total_size, const Checkpoint& checkpoint) {
   std::set<const std::byte*> seen;
   uint64_t distinct = 0;

@@ -81,7 +81,7 @@ void ForEachInParallel(size_t count, const Body& body) {
 
 std::string TensorsFingerprint(const Checkpoint& checkpoint, Progress& progress) {
   const std::vector<std::string> names = checkpoint.TensorNames();
-  // The largest first, so that no thread is left alone with one at the end.
+  // The largest tensor comes first, so that no thread is left alone with it at the end.
   std::vector<size_t> order(names.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {

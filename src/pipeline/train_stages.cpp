@@ -40,7 +40,7 @@ struct TrainingExamples {
   std::string fingerprint;  // of the data file
 };
 
-// Not movable once prepared: the prepared tasks refer to the rest.
+// Returns a pointer, because the prepared tasks will refer to the rest.
 std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options) {
   if (options.task.empty()) {
     throw UsageError("training needs --task: a task file, e.g. configs/tasks/sst2.json");

@@ -87,7 +87,7 @@ void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {
   }
 }
 
-// moefy.safetensors with the neuron orders that are there and these routers.
+// Writes moefy.safetensors with the neuron orders that are there and these routers.
 void WriteExtras(const MoeCheckpoint& moe, const model::TensorMap& routers, const fs::path& path) {
   std::vector<io::TensorInfo> orders;
   for (const io::TensorInfo& info : moe.extras().tensors()) {

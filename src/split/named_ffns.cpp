@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kForm =
     "expected W_IN:W_OUT[:gate=W_GATE|:fused][:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed]";
 
-// One --ffn, taken apart. Names are templates.
+// The parts of one --ffn. Names are templates.
 struct Pattern {
   std::string text;
   std::string w_in, w_out, w_gate, b_in, b_gate;
@@ -92,7 +92,7 @@ std::optional<Numbers> Match(const std::string& name_template, std::string_view 
       const auto length = static_cast<size_t>(end - name.begin());
       uint64_t number = 0;
       const auto [stop, code] = std::from_chars(name.data(), name.data() + length, number);
-      // "007" would not come back from 7.
+      // The name could not be made again from 7 if it has "007".
       if (length == 0 || code != std::errc() || (name[0] == '0' && length > 1)) return std::nullopt;
       numbers.push_back(number);
       name.remove_prefix(length);
@@ -115,8 +115,8 @@ std::string Substitute(const std::string& name_template, const Numbers& numbers)
 
 bool IsNumber(std::string_view part) { return !part.empty() && std::ranges::all_of(part, IsDigit); }
 
-// Each name's template: "layers.12.fc1.weight" -> "layers.{}.fc1.weight". A part that is a number
-// is left as it is where it is the same in all names that differ in numbers only.
+// Each name's template: "layers.12.fc1.weight" -> "layers.{}.fc1.weight". A number that is the same
+// in all names that differ in numbers only stays.
 std::map<std::string, std::string> TemplatesOf(const std::vector<std::string>& names) {
   const auto skeleton_of = [](std::vector<std::string> parts) {
     for (std::string& part : parts) {
@@ -190,8 +190,8 @@ class Finder {
     return std::move(specs_);
   }
 
-  // Tensors beside an FFN's that are as long as it has neurons, by the number of FFNs. One that
-  // holds something per neuron must be reordered too, or the split model computes something else.
+  // Warns of tensors beside an FFN's that are as long as it has neurons. One that holds something
+  // per neuron must be reordered too, or the split model computes something else.
   std::vector<std::string> Warnings() const {
     std::set<std::string> named;
     for (const model::FfnSpec& spec : specs_) {
@@ -219,7 +219,7 @@ class Finder {
   }
 
  private:
-  // Behind the last number in a name: "layers.3." of "layers.3.mlp.fc1.weight".
+  // The place behind the last number in a name: "layers.3." of "layers.3.mlp.fc1.weight".
   static size_t LayerEnd(const std::string& name) {
     size_t end = 0, position = 0;
     for (const std::string& part : Split(name, '.')) {

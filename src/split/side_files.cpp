@@ -22,8 +22,7 @@ bool IsWeights(const std::string& name) {
   return std::ranges::any_of(kEndings, [&](const auto& ending) { return name.ends_with(ending); });
 }
 
-// Whether a folder is of the kind that sentence-transformers makes for what comes after a model:
-// "1_Pooling".
+// Whether a folder describes a module that sentence-transformers puts after a model: "1_Pooling".
 bool IsModule(const fs::path& path) {
   const std::string name = path.filename().string();
   std::error_code ignored;

@@ -22,7 +22,7 @@ std::string Difference(const io::TensorInfo& dense, std::span<const std::byte> d
                   FormatShape(moe.shape), "; the dense one is ", io::DTypeName(dense.dtype), " ",
                   FormatShape(dense.shape));
   }
-  // The same as undoing it on the other side, without a word about which neuron it was.
+  // Permuting the dense side is as good as undoing the other, and does not say which neuron it was.
   if (permutation) dense_bytes = Permute(dense, dense_bytes, *permutation, scratch);
   if (std::memcmp(dense_bytes.data(), moe_bytes.data(), moe_bytes.size()) == 0) return "";
   const auto at = std::ranges::mismatch(dense_bytes, moe_bytes).in2;

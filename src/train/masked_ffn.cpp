@@ -8,7 +8,7 @@ namespace {
 
 // chosen [tokens, k], -1 for none -> [tokens, experts], 1 where an expert runs.
 at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
-  // One column more takes the places that chose none.
+  // An additional column takes the places that chose no expert.
   const at::Tensor columns = chosen.masked_fill(chosen < 0, num_experts);
   return at::zeros({chosen.size(0), num_experts + 1}, chosen.device())
       .scatter_(1, columns, 1.0)

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/options.h"
+#include "route/router_reader.h"
 #include "split/calibration.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"

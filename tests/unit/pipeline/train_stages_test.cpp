@@ -27,7 +27,6 @@ class TrainStages : public ::testing::Test {
       training->train = "w-out";
       training->trainer.steps = 2;
       training->trainer.batch_size = 4;
-      // Whatever is measured, the weights after the last step are worth keeping.
       training->trainer.learning_rate = 1e-3;
     }
   }
@@ -73,6 +72,7 @@ TEST_F(TrainStages, CalibrateEntersWhatItChanged) {
   SplitModel();
   tests::AddLargeFile(dir_ / "moe");
   calibrate_.ffn_ratios = {0.25, 1};
+  calibrate_.training.trainer.steps = 4;
   const TrainResult result = RunCalibrate();
   EXPECT_THAT(result.report.ffn_ratios, ElementsAre(0.25, 1));
   EXPECT_THAT(result.warnings, ::testing::Contains(HasSubstr(tests::kLargeFileWarning)));

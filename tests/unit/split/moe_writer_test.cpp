@@ -103,5 +103,50 @@ TEST_F(MoeWriter, NamesFilesTooLargeToCopy) {
   EXPECT_THAT(warnings[0].get<std::string>(), HasSubstr("'corpus.txt' was not copied"));
 }
 
+// What a split checkpoint gets when it is written again, and what stays.
+TEST_F(MoeWriter, WritesASplitCheckpointAgainWithChanges) {
+  tests::SplitInto(dense_, moe_, 8);
+  const MoeCheckpoint moe = MoeCheckpoint::Open(moe_);
+  const model::FfnSpec& spec = moe.ffns()[0].spec;
+
+  // Without changes: equal files, and the weights under a second name.
+  const std::filesystem::path same = temp_.Make("same");
+  EXPECT_TRUE(WriteChangedMoe(moe, {}, same).empty());
+  EXPECT_EQ(tests::DirectoryBytes(same), tests::DirectoryBytes(moe_));
+  EXPECT_TRUE(std::filesystem::equivalent(same / "model.safetensors", moe_ / "model.safetensors"));
+
+  MoeChanges changes;
+  changes.weights[spec.w_out] = at::ones({spec.hidden, spec.num_neurons});
+  changes.calibration = {"gradient", {0.5}, "mlp", "sst2", {spec.w_out}};
+  changes.routers = MoeChanges::Routers{{{"kind", "mlp"}},
+                                        {{spec.name + ".router.w1", at::ones({8, spec.hidden})}}};
+  WriteChangedMoe(moe, changes, temp_.Make("changed"));
+  const MoeCheckpoint changed = MoeCheckpoint::Open(temp_.path() / "changed");
+  EXPECT_TRUE(model::ReadTensor(changed.weights(), spec.w_out).eq(1).all().item<bool>());
+  EXPECT_EQ(changed.manifest()["router"]["kind"], "mlp");
+  EXPECT_TRUE(io::HasShape(*changed.extras().Find(spec.name + ".router.w1"), {8, spec.hidden}));
+  EXPECT_EQ(changed.ffns()[0].plan.order(), moe.ffns()[0].plan.order());
+  ASSERT_TRUE(IsCalibrated(changed));
+  EXPECT_FALSE(IsCalibrated(moe));
+  const Calibration calibration = ReadCalibrations(changed).at(0);
+  EXPECT_EQ(calibration.kind, "gradient");
+  EXPECT_EQ(calibration.task, "sst2");
+  EXPECT_THAT(calibration.tensors, ElementsAre(spec.w_out));
+  const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense_), changed);
+  EXPECT_THAT(report.problems, ElementsAre(HasSubstr(": calibrated by gradient at ffn ratio 0.5")));
+
+  // New routers take the place of old ones; calibrations add up; large files are named.
+  tests::WriteBytes(temp_.path() / "changed" / "corpus.txt", "");
+  std::filesystem::resize_file(temp_.path() / "changed" / "corpus.txt", (64 << 20) + 1);
+  changes.routers =
+      MoeChanges::Routers{{{"kind", "ridge"}}, {{spec.name + ".router.w", at::ones({2})}}};
+  EXPECT_THAT(WriteChangedMoe(changed, changes, temp_.Make("again")),
+              ElementsAre(HasSubstr("'corpus.txt' was not copied")));
+  const MoeCheckpoint again = MoeCheckpoint::Open(temp_.path() / "again");
+  EXPECT_FALSE(again.extras().Find(spec.name + ".router.w1"));
+  EXPECT_TRUE(again.extras().Find(spec.name + ".router.w"));
+  EXPECT_EQ(ReadCalibrations(again).size(), 2u);
+}
+
 }  // namespace
 }  // namespace moefy::split
