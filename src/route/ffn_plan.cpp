@@ -3,8 +3,13 @@
 #include <algorithm>
 
 #include "route/threshold.h"
+#include "route/top_k.h"
 
 namespace moefy::route {
+
+FfnPlan FfnPlanner::ForRatio(double ffn_ratio, int64_t more) const {
+  return ForExperts(NumSelected(ffn_ratio, num_experts, num_shared) + more);
+}
 
 FfnPlan FfnPlanner::ForExperts(int64_t whole_experts) const {
   return PlanFor(PortionFor(static_cast<double>(whole_experts), neuron_share, num_experts,
@@ -12,11 +17,12 @@ FfnPlan FfnPlanner::ForExperts(int64_t whole_experts) const {
 }
 
 FfnPlan FfnPlanner::ForThreshold(double ffn_ratio, const at::Tensor& score_table) const {
+  NumSelected(ffn_ratio, 1);  // checks the ratio
   const auto all = static_cast<double>(num_experts);
   const FfnPortion portion =
       PortionFor(ffn_ratio * all, neuron_share, num_experts, num_matrices, /*whole_experts=*/false);
   FfnPlan plan = PlanFor(portion);
-  plan.rule.num_selected = num_experts - num_shared;  // at most
+  plan.rule.num_selected = num_experts - num_shared;  // the threshold decides
   plan.rule.threshold =
       ThresholdFor(score_table, portion.num_experts / all, static_cast<double>(num_shared) / all);
   return plan;

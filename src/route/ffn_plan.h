@@ -35,9 +35,13 @@ struct FfnPlanner {
   double neuron_share = 1;           // of the running experts' neurons that go through W_out
   NeuronThresholds thresholds = {};  // needed for a neuron_share below 1
 
-  // The policy top-k: as many experts for every token as the work of `whole_experts` pays for.
+  // All throw Error{kUsage} for a ratio outside (0, 1].
+  // The policy top-k: as many experts for every token as that share of the work pays for, with the
+  // work of `more` whole experts besides.
+  FfnPlan ForRatio(double ffn_ratio, int64_t more = 0) const;
+  // The same for the work of so many whole experts, shared ones counted.
   FfnPlan ForExperts(int64_t whole_experts) const;
-  // The policy threshold: the experts that score enough, on the mean for `ffn_ratio` of the work.
+  // The policy threshold: the experts that score enough, on the mean for that share of the work.
   // score_table: ThresholdTable of the router's scores.
   FfnPlan ForThreshold(double ffn_ratio, const at::Tensor& score_table) const;
 

@@ -46,7 +46,7 @@ LowRankMap LinearFit::SolveLowRank(double strength, int64_t rank) const {
   const at::Tensor whole = SolveWhole(strength);
   const at::Tensor w = whole.narrow(1, 0, hidden_);
   const auto [values, vectors] = at::linalg_eigh(w.mm(varying).mm(w.t()), "L");
-  const at::Tensor up = vectors.narrow(1, w.size(0) - rank, rank);  // the largest
+  const at::Tensor up = vectors.narrow(1, w.size(0) - rank, rank);  // of the largest values
   const at::Tensor down = up.t().mm(w);
   // The mean prediction stays what it was.
   const at::Tensor b = whole.select(1, hidden_) + (w - up.mm(down)).mv(mean);

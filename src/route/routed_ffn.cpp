@@ -4,7 +4,6 @@
 #include "moefy/base/error.h"
 #include "route/analytic_routers.h"
 #include "route/router_reader.h"
-#include "route/top_k.h"
 
 namespace moefy::route {
 namespace {
@@ -34,10 +33,11 @@ std::vector<FfnPlan> PlanFfns(const split::MoeCheckpoint& moe, const Selection& 
     FfnPlanner planner{ffn.plan.num_experts(), ffn.plan.num_shared(), ffn.spec.gated() ? 3 : 2,
                        shares[i]};
     if (shares[i] < 1) planner.thresholds = ReadNeuronThresholds(moe, i);
-    const int64_t whole = NumSelected(ffn_ratio, planner.num_experts, planner.num_shared);
-    plans.push_back(selection.policy == Selection::kThreshold
-                        ? planner.ForThreshold(ffn_ratio, ReadThresholds(moe, i))
-                        : planner.ForExperts(budget.empty() ? whole : budget[i]));
+    if (selection.policy == Selection::kThreshold) {
+      plans.push_back(planner.ForThreshold(ffn_ratio, ReadThresholds(moe, i)));
+    } else {
+      plans.push_back(budget.empty() ? planner.ForRatio(ffn_ratio) : planner.ForExperts(budget[i]));
+    }
   }
   return plans;
 }

@@ -104,17 +104,17 @@ Fitted FitRouter(const FitRequest& request) {
 }
 
 void BestRouter::Offer(std::unique_ptr<Router> router, int64_t epoch) {
-  const double caught = CaughtShare(router->Scores(request_.held_x), request_.held_target,
-                                    request_.num_selected, request_.num_shared);
+  const double caught =
+      CaughtShare(router->Scores(request_.held_x), request_.held_target, request_.rule);
   if (fitted_.router && !(caught > caught_)) return;
   caught_ = caught;
   fitted_ = {std::move(router), epoch};
 }
 
-double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k,
-                   int64_t num_shared) {
+double CaughtShare(const at::Tensor& scores, const at::Tensor& target, const SelectionRule& rule) {
   const double total = target.sum(at::kDouble).item<double>();
-  const at::Tensor caught = target.gather(1, SelectTopK(scores, k, num_shared));
+  const at::Tensor caught =
+      target.gather(1, SelectTopK(scores, rule.num_chosen(), rule.num_shared));
   return total > 0 ? caught.sum(at::kDouble).item<double>() / total : 1.0;
 }
 

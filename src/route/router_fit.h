@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "route/ffn_plan.h"
 #include "route/router_trainer.h"
 
 namespace moefy::route {
@@ -17,11 +18,10 @@ struct FitRequest {
   int64_t num_experts;
   int64_t num_batches;                             // batches that hold different tokens
   std::function<RouterBatch(int64_t pass)> batch;  // what pass 0, 1, ... learns from
-  // A router is chosen by the share of held_target that its num_selected experts catch.
+  // A router is chosen by the share of held_target that the experts of `rule` catch.
   at::Tensor held_x, held_target;
-  int64_t num_selected;
+  SelectionRule rule;
   const RouterTrainOptions& options;
-  int64_t num_shared = 0;  // the first so many experts run for all, and count in num_selected
 };
 
 struct Fitted {
@@ -46,9 +46,8 @@ class BestRouter {
   double caught_ = 0;
 };
 
-// The share of `target` that the k experts of each token catch (SelectTopK); 1 where the target is
-// 0. scores and target [tokens, experts].
-double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k,
-                   int64_t num_shared);
+// The share of `target` that the experts of each token catch; 1 where the target is 0. scores and
+// target [tokens, experts]; the rule has no threshold.
+double CaughtShare(const at::Tensor& scores, const at::Tensor& target, const SelectionRule& rule);
 
 }  // namespace moefy::route

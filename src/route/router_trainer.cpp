@@ -41,21 +41,18 @@ struct HeldOut {
   at::Tensor sample_x;  // the part of x that `sample` has
   OutputSample sample;
   const model::FfnWeights& ffn;
-  int64_t num_experts, num_shared;
+  FfnPlanner planner;  // of whole experts
 
-  HeldOut(const model::FfnWeights& weights, int64_t experts, int64_t shared,
-          const at::Tensor& inputs)
+  HeldOut(const model::FfnWeights& weights, const FfnPlanner& whole, const at::Tensor& inputs)
       : x(inputs),
-        mass(Importance(GetTarget("mass"), weights, inputs, experts)),
+        mass(Importance(GetTarget("mass"), weights, inputs, whole.num_experts)),
         sample_x(SpreadEvenly(inputs, kErrorTokens)),
-        sample(weights, sample_x, experts),
+        sample(weights, sample_x, whole.num_experts),
         ffn(weights),
-        num_experts(experts),
-        num_shared(shared) {}
+        planner(whole) {}
 
-  int64_t NumRun(double ratio) const { return NumSelected(ratio, num_experts, num_shared); }
   at::Tensor Runs(const at::Tensor& scores, double ratio) const {  // Bool [tokens, experts]
-    return TopKMask(scores, NumRun(ratio), num_shared);
+    return MaskFor(planner.ForRatio(ratio), scores).experts;
   }
 
   RouterQuality Measure(Router& router, double ratio) const {
@@ -64,7 +61,7 @@ struct HeldOut {
     const at::Tensor relevant = Runs(mass, ratio) & (mass > 0);
     const auto num_relevant = relevant.sum().item<double>();
     RouterQuality quality;
-    quality.mass = CaughtShare(scores, mass, NumRun(ratio), num_shared);
+    quality.mass = CaughtShare(scores, mass, planner.ForRatio(ratio).rule);
     quality.recall =
         num_relevant > 0 ? (chosen & relevant).sum().item<double>() / num_relevant : 1.0;
     quality.output_error = Error(router, ratio);
@@ -73,7 +70,7 @@ struct HeldOut {
   NeuronThresholds Thresholds(Router& router) const {
     const at::Tensor scores = router.Scores(sample_x), norms = ffn.w_out.norm(2, {1});
     const at::Tensor all =
-        (sample.neurons().abs() * norms).view({sample_x.size(0), num_experts, -1});
+        (sample.neurons().abs() * norms).view({sample_x.size(0), planner.num_experts, -1});
     std::vector<at::Tensor> tables;
     for (const double ratio : kCurveRatios) {
       const at::Tensor ran = all.masked_select(Runs(scores, ratio).unsqueeze(2));
@@ -89,13 +86,14 @@ struct HeldOut {
 // What stands in for each expert before any router is there: conditional means over the tokens
 // where its output is not among the largest. [experts, hidden]
 at::Tensor FirstStandIn(const model::FfnWeights& ffn, int64_t num_experts, const at::Tensor& x,
-                        int64_t k, int64_t num_shared) {
+                        const SelectionRule& rule) {
   ContributionSums sums(ffn.num_neurons(), num_experts, x.device());
   const Target& norm = GetTarget("output-norm");
   for (const at::Tensor& part : x.split(kChunkTokens)) {
     ThrowIfInterrupted();
     const at::Tensor neurons = model::NeuronActivations(ffn, part);
-    sums.Add(neurons, TopKMask(norm.importance(ffn, neurons, num_experts, {}), k, num_shared));
+    const at::Tensor scores = norm.importance(ffn, neurons, num_experts, {});
+    sums.Add(neurons, TopKMask(scores, rule.num_chosen(), rule.num_shared));
   }
   return GetCompensation("conditional").terms(sums, ffn);
 }
@@ -141,14 +139,15 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   const model::FfnWeights ffn = given_ffn.To(options.device);
   const TrainingTokens tokens(dump, dump_ffn_idx, options.held_out, options.max_tokens);
   const at::Tensor first_x = tokens.Pass(0).to(options.device);  // [tokens, hidden]
-  const HeldOut held_out(ffn, num_experts, num_shared, tokens.held_out().to(options.device));
+  FfnPlanner planner{num_experts, num_shared, ffn.w_gate.defined() ? 3 : 2};
+  const HeldOut held_out(ffn, planner, tokens.held_out().to(options.device));
 
   const Target& target = GetTarget(options.target);
   const double ratio = options.metric_ratio;
-  const int64_t k = held_out.NumRun(ratio);
+  const SelectionRule rule = planner.ForRatio(ratio).rule;
   const at::Tensor stand_in =
       target.name == "deviation"
-          ? FirstStandIn(ffn, num_experts, SpreadEvenly(first_x, kSumTokens), k, num_shared)
+          ? FirstStandIn(ffn, num_experts, SpreadEvenly(first_x, kSumTokens), rule)
           : at::Tensor();
   const auto wanted = [&](const at::Tensor& x) {
     const at::Tensor importance = Importance(target, ffn, x, num_experts, stand_in);
@@ -167,14 +166,13 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   };
   const Stopwatch fit_stopwatch;
   Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), batch, held_out.x,
-                             wanted(held_out.x), k, options, num_shared});
+                             wanted(held_out.x), rule, options});
   TrainedRouter result;
   RouterReport& report = result.report;
   report.fit_seconds = fit_stopwatch.Seconds();
   report.best_epoch = fitted.best_epoch;
   result.router = std::move(fitted.router);
   result.neuron_thresholds = held_out.Thresholds(*result.router);
-  FfnPlanner planner{num_experts, num_shared, ffn.w_gate.defined() ? 3 : 2};
   planner.thresholds = result.neuron_thresholds;
   FittedSubstitute found = FitSubstitute(*result.router, ffn, held_out.sample,
                                          SpreadEvenly(first_x, kSumTokens), options, planner);
@@ -192,7 +190,7 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   report.oracle_output = held_out.Measure(oracle_output, ratio);
   report.neuron_oracle_error = held_out.sample.NeuronOracleError(ratio);
   const auto mask_at = [&](double at_ratio, const at::Tensor& scores) {
-    return MaskFor(planner.ForExperts(held_out.NumRun(at_ratio)), scores);
+    return MaskFor(planner.ForRatio(at_ratio), scores);
   };
   const at::Tensor sample_scores = result.router->Scores(held_out.sample_x);
   const auto final_error = [&](double at_ratio) {

@@ -7,7 +7,6 @@
 #include "route/compensation.h"
 #include "route/linear_fit.h"
 #include "route/output_fit.h"
-#include "route/top_k.h"
 #include "route/training_tokens.h"
 
 namespace moefy::route {
@@ -95,8 +94,7 @@ class SubstituteFitter {
  private:
   // The mask of what the FFN runs at the ratio, with the work of `more` experts besides.
   ExpertMask MaskAt(double ratio, const at::Tensor& scores, int64_t more = 0) const {
-    const int64_t num_run = NumSelected(ratio, planner_.num_experts, planner_.num_shared) + more;
-    return MaskFor(planner_.ForExperts(num_run), scores);
+    return MaskFor(planner_.ForRatio(ratio, more), scores);
   }
 
   // Weighs each ratio by one over its error, 1 on the mean. A ratio that loses nothing weighs as

@@ -63,7 +63,8 @@ T Narrowed(float value, float inverse_scale) {
   }
 }
 
-// Per row of a tile: its largest absolute value / 127 into `scales`, the inverse into `inverse`.
+// Puts the largest absolute value / 127 of each row of a tile into `scales`, and its inverse into
+// `inverse`.
 void MeasureRows(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
                  float* scales, float* inverse) {
   float largest[kTileNeurons] = {};
@@ -85,7 +86,7 @@ void MeasureRows(const Matrix& from, int64_t first_row, int64_t width, int64_t c
   }
 }
 
-// `width` rows -> blocks of kBlockNeurons columns each, `columns` long.
+// Lays out `width` rows as blocks of kBlockNeurons columns each, `columns` long.
 template <class T>
 void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
                      const float* inverse, T* to) {
@@ -99,7 +100,7 @@ void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64
   }
 }
 
-// Column by column, because W_out is stored that way.
+// Goes column by column, because W_out is stored that way.
 template <class T>
 void CopyPanels(const Matrix& from, int64_t first_row, int64_t width, int64_t hidden,
                 int64_t padded_hidden, const float* inverse, T* to) {
@@ -121,7 +122,7 @@ void CheckShape(const char* what, const at::Tensor& tensor, at::IntArrayRef shap
                    FormatShape(shape.vec()));
 }
 
-// One expert after the other into `packed`, whose arrays are there already.
+// Packs one expert after the other into `packed`, whose arrays are there already.
 template <class T>
 void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
   const Matrix w_in(ffn.w_in), w_out(ffn.w_out);

@@ -100,7 +100,7 @@ void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
   }
 }
 
-// Other formats part by part to F32, and all through BLAS.
+// Multiplies through BLAS; other formats are widened to F32 part by part.
 void PackedLinear::ForwardMany(const at::Tensor& x, at::Tensor& y) const {
   if (format_ == WeightFormat::kF32) {
     at::mm_out(y, x, weight_.t());

@@ -24,7 +24,9 @@ class RouteStage : public ::testing::Test {
   // Splits the pico model into `name` and records random inputs beside it.
   void Use(const std::string& name) {
     const auto directory = dir_ / name;
-    tests::SplitInto(tests::Pico(name), directory, kExperts);
+    StagedDirectory staged(directory, IfExists::kRefuse);  // as moefy's own, which may be renewed
+    tests::SplitInto(tests::Pico(name), staged.path(), kExperts);
+    staged.Commit();
     const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(directory);
     at::manual_seed(4);
     std::vector<std::pair<std::string, at::Tensor>> inputs;

@@ -7,6 +7,7 @@
 #include "route/budget.h"
 #include "route/expert_mask.h"
 #include "route/threshold.h"
+#include "support/expect_error.h"
 
 namespace moefy::route {
 namespace {
@@ -27,6 +28,9 @@ TEST(FfnPlanner, WholeExpertsRunAsManyAsTheirWork) {
     EXPECT_FALSE(plan.min_magnitude.defined());
     EXPECT_EQ(plan.expert_ratio, static_cast<double>(whole) / 16);
   }
+  EXPECT_EQ(planner.ForRatio(0.5).rule.num_chosen(), 8);
+  EXPECT_EQ(planner.ForRatio(0.1).rule.num_chosen(), 3) << "the shared ones";
+  EXPECT_EQ(planner.ForRatio(0.5, 2).rule.num_chosen(), 10);
   EXPECT_EQ(planner.ForExperts(20).rule.num_chosen(), 16) << "there are no more";
 }
 
@@ -49,6 +53,8 @@ TEST(FfnPlanner, AThresholdRunsThatShareOnTheMean) {
   EXPECT_EQ(plan.expert_ratio, 0.5);
   const at::Tensor runs = scores.narrow(1, 4, 12) >= plan.rule.threshold;
   EXPECT_NEAR(runs.to(at::kFloat).mean().item<double>() * 12 + 4, 8, 0.2);
+  tests::ExpectError(ErrorKind::kUsage, {"expected a share above 0 and at most 1"},
+                     [&] { planner.ForThreshold(0, table); });
   EXPECT_EQ(planner.ForThreshold(0.1, table).expert_ratio, 0.25) << "the shared ones alone";
 }
 

@@ -43,6 +43,21 @@ TEST(MlpRouter, ScoresAsThePaperSays) {
   EXPECT_EQ(router.FlopsPerToken(), 2 * (5 * 8 + 5 * 5));
 }
 
+TEST(Router, TellsTheFormThatItsParametersCompute) {
+  at::manual_seed(2);
+  const at::Tensor x = at::randn({6, 8});
+  MlpRouter mlp(at::randn({5, 8}), at::randn({5, 5}));
+  EXPECT_EQ(mlp.form(), RouterForm::kMlp);
+  std::vector<at::Tensor> w = mlp.Parameters();
+  const at::Tensor unit = x / x.norm(2, {1}, true);
+  EXPECT_TRUE(mlp.Scores(x).allclose(at::mm(at::tanh(at::mm(unit, w[0].t())), w[1].t()), 1e-5));
+  LinearRouter linear("ridge", at::randn({5, 8}), at::randn({5}));
+  EXPECT_EQ(linear.form(), RouterForm::kLinear);
+  w = linear.Parameters();
+  EXPECT_TRUE(linear.Scores(x).allclose(at::linear(x, w[0], w[1])));
+  EXPECT_EQ(SimilarityRouter(at::randn({5, 8})).form(), RouterForm::kOther);
+}
+
 TEST(SimilarityRouter, IsTheCosine) {
   SimilarityRouter router(at::tensor({2.0f, 0.0f, 3.0f, 3.0f, 0.0f, 0.0f}).view({3, 2}));
   const at::Tensor scores = router.Scores(at::tensor({5.0f, 0.0f}).view({1, 2}));
