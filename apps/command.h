@@ -68,7 +68,6 @@ class Command {
 // Turns fields into CLI11 options.
 struct OptionBinder {
   CLI::App& app;
-  bool positional_required = true;
 
   template <typename T>
   void Argument(const char* name, T& value, const char* help) {

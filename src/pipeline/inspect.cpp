@@ -3,8 +3,11 @@
 #include <numeric>
 #include <set>
 
+#include "model/activation.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "route/router_store.h"
@@ -84,7 +87,7 @@ Inspection Inspect(const std::filesystem::path& path) {
   const io::Checkpoint checkpoint = model::OpenCheckpoint(path);
   Inspection out;
   out.path = path;
-  out.config = model::ReadModelConfig(checkpoint, &out.warnings);
+  out.config = model::ReadModelConfig(checkpoint, &out.warnings, model::ReadFor::kFfns);
   model::CheckParameters(checkpoint, out.config, &out.warnings);
   out.head = HeadName(out.config);
   out.ffns = model::FfnSpecs(out.config);
@@ -100,7 +103,8 @@ Inspection Inspect(const std::filesystem::path& path) {
   }
   out.expert_sizes = ExpertSizes(out.ffns);
   if (split::MoeCheckpoint::IsMoe(checkpoint.directory())) {
-    const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(checkpoint.directory());
+    const split::MoeCheckpoint moe =
+        split::MoeCheckpoint::Open(checkpoint.directory(), model::ReadFor::kFfns);
     if (!moe.ffns().empty()) {
       out.num_experts = moe.ffns().front().plan.num_experts();
       out.num_shared = moe.ffns().front().plan.num_shared();

@@ -2,8 +2,10 @@
 #include "moefy/pipeline/split_stage.h"
 #include "base/options.h"
 #include "base/stopwatch.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "split/named_ffns.h"
@@ -17,7 +19,7 @@ namespace {
 std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
                                      std::vector<std::string>& warnings) {
   if (!options.ffn.empty()) return split::FindNamedFfns(dense, options.ffn, warnings);
-  const model::ModelConfig config = model::ReadModelConfig(dense, &warnings);
+  const model::ModelConfig config = model::ReadModelConfig(dense, &warnings, model::ReadFor::kFfns);
   model::CheckParameters(dense, config, &warnings);
   model::CheckValues(dense, config);
   return model::FfnSpecs(config);

@@ -1,6 +1,7 @@
 #include "moefy/pipeline/verify_stage.h"
 
 #include "model/open_checkpoint.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 
@@ -27,7 +28,7 @@ void CheckValues(const split::MoeCheckpoint& moe) {
 
 split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
   const io::Checkpoint dense = model::OpenCheckpoint(options.dense);
-  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe, model::ReadFor::kFfns);
   CheckValues(moe);
   progress.Begin("comparing", dense.TotalBytes(), "B");
   split::VerifyReport report = split::VerifyMoe(dense, moe, progress);
@@ -38,7 +39,7 @@ split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
 void Merge(const MergeOptions& options, IfExists if_exists, Progress& progress) {
   if (options.out.empty()) throw UsageError("merge needs --out: where should the result go?");
   StagedDirectory staged(options.out, if_exists, {options.moe});
-  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe, model::ReadFor::kFfns);
   CheckValues(moe);
   progress.Begin("merging", moe.weights().TotalBytes(), "B");
   split::MergeMoe(moe, staged.path(), progress);

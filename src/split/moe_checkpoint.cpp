@@ -3,6 +3,8 @@
 #include <cstring>
 #include <limits>
 
+#include "model/activation.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "split/permute.h"
@@ -117,7 +119,7 @@ bool MoeCheckpoint::IsMoe(const std::filesystem::path& directory) {
   return std::filesystem::exists(directory / kMoeManifest, ignored);
 }
 
-MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
+MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory, model::ReadFor read_for) {
   const std::filesystem::path manifest_path = directory / kMoeManifest;
   if (!IsMoe(directory)) {
     throw InputError(directory, " is not a split checkpoint: it has no ", kMoeManifest,
@@ -137,7 +139,7 @@ MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
   if (named) {
     config.family = kNamedFamily;
   } else {
-    config = model::ReadModelConfig(weights);
+    config = model::ReadModelConfig(weights, nullptr, read_for);
   }
   MoeCheckpoint moe(std::move(weights), std::move(config));
   if (family != moe.config_.family) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/family.h"
 #include "moefy/base/json.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/io/safetensors.h"
@@ -38,7 +39,8 @@ class MoeCheckpoint {
   // True when `directory` holds a moefy.json.
   static bool IsMoe(const std::filesystem::path& directory);
   // Throws Error{kInput}: not a split checkpoint, unknown format version, plans that do not fit.
-  static MoeCheckpoint Open(const std::filesystem::path& directory);
+  static MoeCheckpoint Open(const std::filesystem::path& directory,
+                            model::ReadFor read_for = model::ReadFor::kRun);
 
   const std::filesystem::path& directory() const { return weights_.directory(); }
   const io::Checkpoint& weights() const { return weights_; }    // permuted

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "model/activation.h"
 #include "moefy/base/error.h"
 
 namespace moefy::split {

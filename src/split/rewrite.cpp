@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "model/activation.h"
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
@@ -87,7 +88,9 @@ Json Manifest(const io::Checkpoint& dense, const std::string& fingerprint,
     listed.push_back(std::move(ffn));
   }
   const std::string family =
-      source == FfnSource::kNamed ? kNamedFamily : model::ReadModelConfig(dense).family;
+      source == FfnSource::kNamed
+          ? kNamedFamily
+          : model::ReadModelConfig(dense, nullptr, model::ReadFor::kFfns).family;
   return {{"format", kMoeFormat},
           {"moefy_version", kVersion},
           {"source",
