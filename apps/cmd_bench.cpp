@@ -3,7 +3,7 @@
 
 #include "base/table.h"
 #include "bench.h"
-#include "model/family.h"
+#include "model/activation.h"
 #include "moefy/base/error.h"
 #include "pipeline/inspect.h"
 #include "record/activation_dump.h"

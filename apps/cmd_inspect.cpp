@@ -1,6 +1,7 @@
 // moefy inspect: what a checkpoint holds.
 #include "base/table.h"
 #include "command.h"
+#include "model/activation.h"
 #include "moefy/base/strings.h"
 #include "pipeline/inspect.h"
 

@@ -72,7 +72,6 @@ inline std::string NoFlag(const char* name) { return std::string("--no-") + name
 // Turns fields into CLI11 options.
 struct OptionBinder {
   CLI::App& app;
-  bool positional_required = true;
 
   void Renamed(const char* before, const char* now) {
     const std::string old_flag = std::string("--") + before;

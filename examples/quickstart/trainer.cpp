@@ -11,6 +11,7 @@
 #include "ask/batches.h"
 #include "lessons.h"
 #include "model/family.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"

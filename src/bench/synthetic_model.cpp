@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "route/learned_routers.h"

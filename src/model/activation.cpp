@@ -1,17 +1,16 @@
-// The names of activations. Source: Hugging Face transformers, activations.py (ACT2FN); fatrelu:
-// ProSparse's FATReLU.
+#include "model/activation.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
 
 #include "moefy/base/error.h"
-#include "moefy/model/config.h"
 
 namespace moefy::model {
 namespace {
 
-// As ACT2FN names them. The first of a kind is ActivationName()'s.
+// The names of ACT2FN. ActivationName() gives the first name of a kind.
 constexpr std::array<std::pair<const char*, Activation::Kind>, 18> kActivations = {{
     {"relu", Activation::kRelu},
     {"relu2", Activation::kRelu2},
@@ -42,7 +41,7 @@ std::string Lowered(std::string name) {
   return name;
 }
 
-// The number in "fatrelu(0.01)".
+// Reads the number in "fatrelu(0.01)".
 bool ParseThreshold(std::string_view text, double& threshold) {
   if (!text.starts_with('(') || !text.ends_with(')')) return false;
   text = text.substr(1, text.size() - 2);
@@ -87,7 +86,7 @@ Activation ParseActivation(const std::string& name, const std::string& where) {
     if (base == known_name) return activation;
     known.emplace_back(known_name);
   }
-  // Only what computes the same is suggested: another spelling, never another function.
+  // The hint suggests another spelling of the same function, never another function.
   const std::string lowered = Lowered(name);
   const bool spelled_otherwise =
       lowered != name && std::ranges::find(known, lowered) != known.end();

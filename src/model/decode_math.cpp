@@ -20,7 +20,7 @@ float Sum(const float* x, int64_t size) {
   return sum;
 }
 
-// [size], not normalized; returns what they sum to.
+// Replaces scores [size] by their exponentials, not normalized, and returns the sum of these.
 float Exponentials(float* scores, int64_t size) {
   const float highest = *std::max_element(scores, scores + size);
   for (int64_t i = 0; i < size; ++i) scores[i] = std::exp(scores[i] - highest);

@@ -1,5 +1,5 @@
-// What a Transformer does to single rows of numbers, in plain loops without tensors; the norms are
-// also those of whole batches. Thread-safety: pure functions.
+// What a Transformer does to single rows of numbers, in plain loops without tensors. Whole batches
+// use the same norms. Thread-safety: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +9,18 @@
 
 namespace moefy::model {
 
-// y = norm(x), [width]; may be the same row.
+// y = norm(x), both [width]; x and y may be the same row.
 void NormRow(const Norm& norm, const float* x, int64_t width, float* y);
 
-// x [heads][head_dim]: the first 2 * half dimensions of every head, by angles [half].
+// Rotates the first 2 * half dimensions of every head of x [heads][head_dim] by the angles whose
+// cosines and sines are [half].
 void RotateHeads(float* x, int64_t heads, int64_t head_dim, const float* cos, const float* sin,
                  int64_t half);
 
-// x becomes cap * tanh(x / cap); 0: stays.
+// Replaces x by cap * tanh(x / cap); a cap of 0 leaves x as it is.
 void Softcap(float cap, int64_t size, float* x);
 
-// One head of one row: softmax(softcap(q keys^T) + biases) values.
+// Attention of one head of one row: softmax(softcap(q keys^T) + biases) values.
 struct AttendArgs {
   const float* query = nullptr;   // [head_dim]
   const float* keys = nullptr;    // row of key i at keys + i * key_stride

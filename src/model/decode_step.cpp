@@ -12,7 +12,7 @@
 namespace moefy::model {
 namespace {
 
-// Below so many multiplications starting threads costs more than it gives.
+// With fewer multiplications, starting threads costs more than it gives.
 constexpr int64_t kSerialWork = 1 << 16;
 
 void Add(const float* more, int64_t size, float* x) {
@@ -116,7 +116,7 @@ void TokenStep::AppendKeyBias(const int64_t* mask, int64_t batch) {
   }
 }
 
-// `table` [buckets, heads]
+// Writes the bias of every head and key from `table` [buckets, heads] to buffers_.bias.
 void TokenStep::FillRelativeBias(const at::Tensor& table) {
   const int64_t heads = config_.decoder.num_heads, keys = state_.length + 1;
   GrowTo(buffers_.bias, heads * state_.self.front().keys.size(2) + heads);
@@ -231,7 +231,7 @@ TokenStep::Projected TokenStep::Project(size_t layer_idx) {
   return projected;
 }
 
-// Queries or keys: normed where there is a norm, rotated where there are angles.
+// Norms queries or keys if there is a norm, and rotates them if there are angles.
 void TokenStep::PrepareHeads(const Rows& heads, int64_t num_heads, const Norm& norm, QkNorm kind,
                              const StepBuffers::Angles* angles) {
   const int64_t dim = config_.decoder.head_dim;
@@ -247,7 +247,7 @@ void TokenStep::PrepareHeads(const Rows& heads, int64_t num_heads, const Norm& n
   }
 }
 
-// Texts that have ended get zeros: nobody sees them, but they are read.
+// Texts that have ended get zeros: their columns are read, but weigh nothing.
 void TokenStep::AppendKeysValues(size_t layer_idx, const Projected& projected) {
   const int64_t dim = config_.decoder.head_dim, column = state_.length;
   const auto append = [&](at::Tensor& memory, const Rows& rows) {
@@ -271,7 +271,7 @@ void TokenStep::AppendKeysValues(size_t layer_idx, const Projected& projected) {
   append(state_.self[layer_idx].values, projected.values);
 }
 
-// Over keys [first_key, end_key); `relative` [heads][end_key] or null.
+// Attends to keys [first_key, end_key); `relative` is [heads][end_key] or null.
 void TokenStep::Attend(const Attention& attention, const Rows& queries, const KeysValues& memory,
                        int64_t first_key, int64_t end_key, const at::Tensor& key_bias,
                        const float* relative) {
@@ -331,7 +331,7 @@ void TokenStep::Logits(int64_t batch) {
   if (!buffers_.logits.defined()) buffers_.logits = at::zeros({batch, vocab}, at::kFloat);
   float* const logits = buffers_.logits.data_ptr<float>();
   output_.kernel->ForwardInto(last, rows_, logits);
-  // To the rows of their texts, which are never before theirs.
+  // Move logits to the rows of their texts. These are never earlier rows, so go from the last down.
   for (int64_t row = rows_ - 1; row >= 0; --row) {
     float* const of_text = logits + buffers_.texts[static_cast<size_t>(row)] * vocab;
     if (of_text != logits + row * vocab) std::copy_n(logits + row * vocab, vocab, of_text);

@@ -1,6 +1,8 @@
-// One more token of every text through a decoder whose linear maps are kernels (model/linear.h), on
-// the CPU and without gradients: the sums of Transformer::Impl::Run, row by row, without a tensor.
-// With a few rows LibTorch's tensors and calls take longer than the sums do; decision 13.
+// The second way to compute a token: runs one more token of every text through a decoder whose
+// linear maps are kernels (model/linear.h), on the CPU and without gradients. It computes the sums
+// of Transformer::Impl::Run row by row, without a tensor, because for a few rows LibTorch's tensors
+// and calls take longer than the sums do (decision 13). Both ways must honour every field of
+// ModelConfig: tests/unit/model/decode_step_fields_test.cpp.
 // Thread-safety: one call at a time, parallel inside.
 #pragma once
 
@@ -18,7 +20,8 @@ namespace moefy::model {
 
 struct DecodingState;
 
-// Kept from step to step, so that none allocates. Rows are the texts that go on.
+// Buffers that a decoding keeps from step to step, so that no step allocates. Rows are the texts
+// that go on.
 struct StepBuffers {
   std::vector<int64_t> texts;      // [rows] in the batch
   std::vector<int64_t> positions;  // [rows]
@@ -28,8 +31,9 @@ struct StepBuffers {
   std::vector<float> heads;        // queries, keys and values of all rows
   std::vector<float> mixed;        // [rows][heads][head_dim]
   std::vector<float> scores;       // [rows][heads][keys]
-  std::vector<float> bias;         // [heads][keys], of relative positions
-  // Of layers that see all tokens, and of those with a window.
+  std::vector<float> bias;         // [heads][keys], what relative positions add to scores
+  // Rotation angles: `angles` of layers that see all tokens, `local_angles` of layers with a
+  // window.
   struct Angles {
     std::vector<float> cos, sin;  // [rows][rotated dimensions / 2]
     at::Tensor frequencies;       // [rotated dimensions / 2]
@@ -44,8 +48,9 @@ class TokenStep {
             const at::Tensor& logits_bias, const std::vector<std::unique_ptr<FeedForward>>& ffns,
             DecodingState& state);
 
-  // ids [batch]; mask [batch], 0 for texts that have ended; null: none has. `state` must have
-  // begun. The logits are in its buffers, of no meaning where a text has ended.
+  // Runs the step on ids [batch]. mask [batch] is 0 for texts that have ended; null means that none
+  // has. `state` must have begun. The logits are in its buffers; those of a text that has ended
+  // mean nothing.
   void Run(const int64_t* ids, const int64_t* mask, int64_t batch);
 
  private:

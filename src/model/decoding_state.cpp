@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kFirstCapacity = 64;
 
-// `more` behind the first `length` columns of `buffer`.
+// Appends `more` to the first `length` columns of `buffer`, and returns all of them.
 at::Tensor AppendColumns(at::Tensor& buffer, int64_t length, const at::Tensor& more) {
   const int64_t wanted = length + more.size(2);
   if (!buffer.defined())

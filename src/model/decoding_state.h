@@ -1,4 +1,4 @@
-// What a decoder remembers between steps.
+// What a decoder remembers between steps. Thread-safety: one decoding at a time.
 #pragma once
 
 #include <vector>
@@ -18,14 +18,15 @@ struct DecodingState {
   Packing memory_packing;
   StepBuffers buffers;
 
-  // Puts the keys and values of further columns behind a layer's; returns all of them.
+  // Appends the keys and values of further columns to a layer's; returns all of them.
   KeysValues Append(size_t layer_idx, const KeysValues& more);
-  // The same of what is added to their scores, [batch, 1, 1, columns]; undefined: nothing.
+  // Appends what is added to the scores of further columns; returns that of all columns,
+  // [batch, 1, 1, columns], or undefined if nothing is added.
   at::Tensor AppendKeyBias(const Packing& packing);
 };
 
-// Columns are dimension 2: room for `wanted`, of which the first `length` are kept. Grows by
-// doubling, from what has a shape.
+// Makes room for `wanted` columns (dimension 2) by doubling, and keeps the first `length`. `buffer`
+// must have a shape.
 void GrowColumns(at::Tensor& buffer, int64_t length, int64_t wanted);
 
 }  // namespace moefy::model

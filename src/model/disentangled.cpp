@@ -7,8 +7,8 @@
 namespace moefy::model {
 namespace {
 
-// The row of the positions that a query and a key look up, [count, keys] of the queries from
-// `first` on.
+// The row of the position table that each query and key look up, [count, keys], for `count`
+// queries from `first` on.
 at::Tensor PositionRows(int64_t first, int64_t count, int64_t keys, int64_t num_buckets,
                         int64_t max_distance) {
   at::Tensor rows = at::empty({count, keys}, at::kLong);
@@ -27,7 +27,7 @@ at::Tensor PositionRows(int64_t first, int64_t count, int64_t keys, int64_t num_
 int64_t LogarithmicBucket(int64_t relative, int64_t num_buckets, int64_t max_distance) {
   const int64_t middle = num_buckets / 2, distance = std::abs(relative);
   if (max_distance <= 0 || distance <= middle) return relative;
-  // In F32, as the reference does.
+  // The reference computes in F32.
   const float octaves = std::log(static_cast<float>(distance) / static_cast<float>(middle)) /
                         std::log(static_cast<float>(static_cast<double>(max_distance - 1) /
                                                     static_cast<double>(middle)));
@@ -41,8 +41,8 @@ std::function<at::Tensor(int64_t first, int64_t count)> DisentangledBias(
     const KeysValues& states, const Packing& packing) {
   const int64_t batch = packing.batch(), heads = attention.num_heads, tokens = packing.tokens();
   const auto [position_queries, position_keys] = attention.QueriesAndKeys(positions);
-  // [batch, heads, tokens, head_dim] by [2 * buckets, heads * head_dim] -> [batch, heads, tokens,
-  // 2 * buckets]
+  // Multiplies [batch, heads, tokens, head_dim] by [2 * buckets, heads * head_dim] to
+  // [batch, heads, tokens, 2 * buckets].
   const auto product = [&](const at::Tensor& by, const at::Tensor& table) {
     const at::Tensor by_head = table.reshape({table.size(0), heads, -1}).permute({1, 2, 0});
     return at::matmul(by * attention.scale, by_head);

@@ -1,14 +1,15 @@
-// What a model's tensors are called and shaped, and which of them are FFNs: the family's names and
-// the config's sizes put together.
+#include "model/expected_tensors.h"
+
 #include <set>
 
-#include "model/families/families.h"
+#include "model/family.h"
+#include "model/stored_names.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
 namespace {
 
-// A length, and where config.json says so.
+// A length, and the words of config.json that say so.
 struct Extent {
   int64_t value = 0;
   std::string text;
@@ -18,7 +19,7 @@ Extent FromKey(const SizeKey& key, int64_t value) {
   return {value, key.key.empty() ? "" : StrCat(key.key, " ", value)};
 }
 
-// Collects the tensors of a model; parts without a name are skipped, and so are repeated names.
+// Collects the tensors of a model. Skips parts without a name and names that it has already.
 class Collector {
  public:
   Collector(const ModelConfig& config, const Family& family)
@@ -142,7 +143,7 @@ class Collector {
   void Head(const ModelNames& names) {
     const Extent vocab = FromKey(keys_.vocab, config_.vocab_size);
     const Extent labels{config_.num_labels, StrCat("num_labels ", config_.num_labels)};
-    // Of models with an output projection that is as wide as the embeddings.
+    // A masked language model's output projection is as wide as its embeddings.
     const Extent width =
         config_.head == kMaskedLanguageModel ? Extent{config_.embedding_width, ""} : hidden_;
     Linear(names.head_dense, width, hidden_, config_.head_dense_bias);
@@ -161,7 +162,7 @@ class Collector {
         break;
       case kSequenceClassification:
         Linear(names.pooler, hidden_, hidden_, true);
-        // Decoders' have no bias, and read what is as wide as their embeddings.
+        // A decoder's classifier has no bias, and reads states as wide as its embeddings.
         if (config_.architecture == Architecture::kDecoder) {
           Linear(names.classifier, labels, {config_.embedding_width, ""}, false);
         } else {
@@ -245,18 +246,6 @@ std::string LayerName(const std::string& name_template, int64_t layer_idx) {
 int64_t StoredLayer(const ModelConfig& config, int64_t num_layers, int64_t layer_idx) {
   const int64_t groups = config.num_layer_groups;
   return groups > 0 ? layer_idx * groups / num_layers : layer_idx;
-}
-
-std::string StoredName(const ModelConfig& config, const std::string& name) {
-  const std::string stored =
-      config.added_prefix +
-      (name.starts_with(config.missing_prefix) ? name.substr(config.missing_prefix.size()) : name);
-  const auto alias = config.aliases.find(stored);
-  return alias == config.aliases.end() ? stored : alias->second;
-}
-
-NormSuffixes SuffixesOfNorms(const ModelConfig& config) {
-  return config.gamma_beta ? NormSuffixes{".gamma", ".beta"} : NormSuffixes{".weight", ".bias"};
 }
 
 std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config) {

@@ -57,7 +57,7 @@ void ReadStack(const JsonObject& json, const StackKeys& keys, int64_t hidden, St
   stack.num_neurons = ReadSize(json, keys.neurons, kMaxWidth, std::min(4 * hidden, kMaxWidth));
 }
 
-// Sizes that must fit each other, whichever key they came from.
+// Checks sizes that must fit each other, whichever key they came from.
 void CheckStack(const JsonObject& json, const ConfigKeys& all_keys, const StackKeys& keys,
                 const ModelConfig& config, StackConfig& stack) {
   if (stack.num_layers == 0) return;
@@ -77,7 +77,7 @@ void CheckStack(const JsonObject& json, const ConfigKeys& all_keys, const StackK
   if (config.position != PositionKind::kRotary) return;
   for (const int64_t dims :
        {config.rotary.dims, config.local_rotary.value_or(config.rotary).dims}) {
-    // Of an odd number one more is rotated, as the reference does.
+    // If the number is odd, the reference rotates one dimension more.
     if (dims >= 1 && dims + dims % 2 <= stack.head_dim) continue;
     throw InputError(json.PathOf(keys.heads.key), " is ", stack.num_heads, ": heads of ",
                      stack.head_dim, " dimensions, of which ", dims,
@@ -96,7 +96,7 @@ void CheckSizes(const JsonObject& json, const ConfigKeys& keys, ModelConfig& con
   }
 }
 
-// One way to say one thing: what differs between layers is said only where it does.
+// Gives each model one form: layers are listed only if they differ, windows only if one is used.
 void Simplify(ModelConfig& config) {
   auto& layers = config.layer_attention;
   if (std::none_of(layers.begin(), layers.end(),
@@ -112,10 +112,30 @@ void Simplify(ModelConfig& config) {
   if (std::all_of(layers.begin(), layers.end(), is_plain)) layers.clear();
 }
 
+bool HasUnknownEncoderHead(const JsonObject& json, const Family& family) {
+  if (!family.keys.decoder.layers.key.empty() || !json.Has("architectures")) return false;
+  const std::vector<std::string> classes = json.GetStrings("architectures");
+  return !classes.empty() && !HeadOfClass(classes.front(), EncoderHeads());
+}
+
+// The same config.json with the class that has no head.
+Json WithoutHead(const Json& json_text, const JsonObject& json, const Family& family,
+                 std::vector<std::string>* warnings) {
+  if (warnings) {
+    warnings->push_back(StrCat(json.PathOf("architectures"), " names ",
+                               Quoted(json.GetStrings("architectures").front()),
+                               ", which has a head that moefy cannot run; its FFNs are read, and "
+                               "the head's tensors stay as they are"));
+  }
+  Json bare = json_text;
+  bare["architectures"] = Json::array({family.class_names.front() + "Model"});
+  return bare;
+}
+
 }  // namespace
 
 ModelConfig ParseModelConfig(const Json& json_text, const std::string& where,
-                             std::vector<std::string>* warnings) {
+                             std::vector<std::string>* warnings, ReadFor read_for) {
   const JsonObject json(json_text, where);
   const std::string model_type = json.GetString("model_type");
   std::vector<std::string> known;
@@ -125,6 +145,9 @@ ModelConfig ParseModelConfig(const Json& json_text, const std::string& where,
     if (std::find(types.begin(), types.end(), model_type) == types.end()) continue;
     CheckClass(json, family);
     const ConfigKeys& keys = family.keys;
+    if (read_for == ReadFor::kFfns && HasUnknownEncoderHead(json, family)) {
+      return ParseModelConfig(WithoutHead(json_text, json, family, warnings), where, warnings);
+    }
     ModelConfig config;
     config.family = family.name;
     config.model_type = model_type;
@@ -143,7 +166,7 @@ ModelConfig ParseModelConfig(const Json& json_text, const std::string& where,
     CheckUnreadKeys(json, family, warnings);
     return config;
   }
-  // Nobody types this value, and a family of a like name computes something else: no suggestion.
+  // No name is suggested: nobody types this value, and families of like names compute other things.
   throw InputError(json.PathOf("model_type"), " is ", Quoted(model_type),
                    ", a family moefy does not know; supported: ", Join(known),
                    " (`moefy split --ffn` splits other models by the names of their FFN tensors)");
@@ -153,15 +176,16 @@ ModelConfig ReadModelConfig(const std::filesystem::path& config_file) {
   return ParseModelConfig(ReadJsonFile(config_file), config_file.string());
 }
 
-ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings) {
-  return ReadModelConfig(checkpoint, ReadJsonFile(checkpoint.directory() / "config.json"),
-                         warnings);
+ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
+                            ReadFor read_for) {
+  return ReadModelConfig(checkpoint, ReadJsonFile(checkpoint.directory() / "config.json"), warnings,
+                         read_for);
 }
 
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, const Json& json,
-                            std::vector<std::string>* warnings) {
+                            std::vector<std::string>* warnings, ReadFor read_for) {
   ModelConfig config =
-      ParseModelConfig(json, (checkpoint.directory() / "config.json").string(), warnings);
+      ParseModelConfig(json, (checkpoint.directory() / "config.json").string(), warnings, read_for);
   const Family& family = GetFamily(config.family);
   FindStoredNames(checkpoint, family, config, [&](const std::string& what) {
     if (warnings) warnings->push_back(StrCat(checkpoint.directory(), ": ", what));

@@ -10,12 +10,11 @@
 #include "moefy/base/json.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/config.h"
-#include "moefy/model/ffn_spec.h"
 
 namespace moefy::model {
 
-// Name templates without the ".weight" or ".bias" at the end; "{}" stands for the layer's index.
-// "" means the model has no such part.
+// Name templates without the ".weight" or ".bias" at the end. "{}" stands for the layer's index,
+// and the name "" for a part that the model does not have.
 struct AttentionNames {
   std::string query, key, value;  // QkvLayout::kSeparate, and cross-attention
   std::string output;
@@ -30,17 +29,17 @@ struct StackNames {
   std::string embedding_norm;
   std::string attention_norm;
   AttentionNames attention;
-  std::string attention_post_norm;  // of what attention adds to the residual stream
+  std::string attention_post_norm;  // norms what attention adds to the residual stream
   std::string cross_norm;
   AttentionNames cross;
   std::string ffn_norm;
   std::string ffn_post_norm;
   std::string w_in;
-  // Gated: the activated half. The same name as w_in's: both are one tensor, [2 neurons, hidden],
-  // this half first.
+  // The activated half of a gated FFN. If it has w_in's name, both are one tensor, [2 neurons,
+  // hidden], with this half first.
   std::string w_gate;
   std::string w_out;
-  std::string relative_bias;       // with "{}": every layer has one
+  std::string relative_bias;       // with "{}" if every layer has one
   std::string relative_embedding;  // PositionKind::kDisentangled
   std::string relative_norm;
   std::string final_norm;
@@ -51,8 +50,8 @@ struct ModelNames {
   StackNames decoder;
   // Between the stack and the last map of a head: a linear map, an activation and a norm.
   std::string head_dense, head_norm;
-  std::string language_model_head;  // when not tied
-  std::string logits_bias;          // a whole name; masked language models always have it
+  std::string language_model_head;  // unless it is tied
+  std::string logits_bias;          // a whole name; masked language models always have one
   std::string pooler;
   std::string classifier;
   std::string span_head;
@@ -60,11 +59,12 @@ struct ModelNames {
   std::vector<std::string> tied_names = {};
 };
 
-// A key of config.json and the reference implementation's default; 0: derived from other sizes.
+// A key of config.json and the reference implementation's default; a default of 0 means that the
+// size is derived from others.
 struct SizeKey {
   std::string key;  // "": there is none
   int64_t if_absent = 0;
-  std::string old_key = {};  // read where `key` is absent
+  std::string old_key = {};  // read if `key` is absent
 };
 struct StackKeys {
   SizeKey layers;
@@ -81,11 +81,11 @@ struct ConfigKeys {
   StackKeys decoder;
 };
 
-// A key that stands in the reference's config class and that the family's reader does not read.
+// A key of the reference's config class that the family's reader does not read.
 struct UnreadKey {
   std::string key;
-  std::string reason;  // why it changes nothing; where `only` is given, what other values would do
-  // The value that changes nothing: others are refused. Null, as absent, is as good as it.
+  std::string reason;  // why it changes nothing or, if `only` is set, what other values would do
+  // The one value that changes nothing; others are refused. Null and no key are as good.
   std::optional<Json> only = std::nullopt;
 };
 
@@ -94,9 +94,9 @@ struct Family {
   std::vector<std::string> model_types;  // values of config.json's "model_type"
   std::string description;               // one line for `moefy families`
   std::string source;                    // what the claim rests on
-  std::string base_prefix;               // of tensor names; bare and old checkpoints leave it out
+  std::string base_prefix;               // of tensor names; some checkpoints leave it out
   ConfigKeys keys;
-  // Everything but the sizes, which `keys` have given already.
+  // Reads everything but the sizes, which `keys` have given already.
   void (*read_config)(const JsonObject& json, ModelConfig& config);
   ModelNames (*names)(const ModelConfig& config);
   // How the reference's classes are called for each of model_types, up to "For...", "LMHeadModel",
@@ -110,39 +110,27 @@ struct Family {
 const std::vector<Family>& Families();
 const Family& GetFamily(const std::string& name);
 
+// Why a model is read. kRun: to run it; a head that moefy does not have is refused. kFfns: for its
+// FFNs only; an encoder with such a head (BertForPreTraining) is read as one without a head, and
+// `warnings` hears of it.
+enum class ReadFor { kRun, kFfns };
+
 // Reads and checks config.json. Throws Error{kInput} with field, value and what was expected; an
-// unknown model_type lists the supported ones. Keys that nothing is known of are `warnings`.
+// unknown model_type lists the supported ones. `warnings` hears of keys that nothing is known of.
 ModelConfig ReadModelConfig(const std::filesystem::path& config_file);
 ModelConfig ParseModelConfig(const Json& config, const std::string& where,
-                             std::vector<std::string>* warnings = nullptr);
+                             std::vector<std::string>* warnings = nullptr,
+                             ReadFor read_for = ReadFor::kRun);
 
-// The same for a checkpoint's config.json, and finds out how its tensors' names differ from the
-// family's: without the base prefix, norms with gamma and beta, no language model head of its own.
-// What differs is said in `warnings`.
+// Reads a checkpoint's config.json and finds out how its tensors' names differ from the family's:
+// without the base prefix, norms with gamma and beta, no language model head of its own. `warnings`
+// hears what differs.
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint,
-                            std::vector<std::string>* warnings = nullptr);
+                            std::vector<std::string>* warnings = nullptr,
+                            ReadFor read_for = ReadFor::kRun);
 // The same with another config.json than the checkpoint's own.
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, const Json& config,
-                            std::vector<std::string>* warnings = nullptr);
-
-// A tensor that a model of this config has, under the name it has in the file.
-struct ExpectedTensor {
-  std::string name;
-  std::vector<int64_t> shape;
-  std::vector<std::string> extents;  // what config.json says of each: "d_model 48"
-  std::string layers;                // which field says that there is such a layer: "num_layers 3"
-  bool required = true;
-};
-std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);
-
-// Every FFN of the model in execution order (encoder first).
-std::vector<FfnSpec> FfnSpecs(const ModelConfig& config);
-
-// What the layers that use an FFN are called in the names of what is computed on the way: its name,
-// and one more for each further layer that shares it.
-std::vector<std::string> LayerNames(const FfnSpec& spec);
-
-// "encoder.block.{}.x", 3 -> "encoder.block.3.x"
-std::string LayerName(const std::string& name_template, int64_t layer_idx);
+                            std::vector<std::string>* warnings = nullptr,
+                            ReadFor read_for = ReadFor::kRun);
 
 }  // namespace moefy::model

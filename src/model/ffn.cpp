@@ -1,11 +1,9 @@
 #include "moefy/model/ffn.h"
 
-#include <algorithm>
 #include <map>
 
 #include "moefy/base/error.h"
-#include "moefy/model/feed_forward.h"
-#include "moefy/model/transformer.h"
+#include "moefy/model/tensor_io.h"
 
 namespace moefy::model {
 
@@ -20,7 +18,7 @@ FfnWeights MakeFfnWeights(const FfnSpec& spec,
     }
     return tensor;
   };
-  // A matrix or a bias of one entry per neuron: `half` of a fused pair.
+  // A matrix or a bias with one entry per neuron; in a fused pair, the given half of the tensor.
   const auto rows = [&](const std::string& name, std::vector<int64_t> tail, int64_t half) {
     if (name.empty()) return at::Tensor();
     const int64_t parts = spec.fused() ? 2 : 1;
@@ -111,18 +109,6 @@ FfnSteps RunFfnSteps(const FfnWeights& ffn, const at::Tensor& x) {
 
 at::Tensor NeuronActivations(const FfnWeights& ffn, const at::Tensor& x) {
   return RunFfnSteps(ffn, x).down_in;
-}
-
-DenseFeedForward::DenseFeedForward(FfnWeights weights) : weights_(std::move(weights)) {}
-
-void FeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) {
-  const at::Tensor in = at::from_blob(const_cast<float*>(x), {tokens, hidden}, at::kFloat);
-  const at::Tensor out = Forward(in).contiguous();
-  std::copy_n(out.data_ptr<float>(), tokens * hidden, y);
-}
-
-at::Tensor DenseFeedForward::Forward(const at::Tensor& x) {
-  return at::linear(NeuronActivations(weights_, x), weights_.w_out.t(), weights_.b_out);
 }
 
 }  // namespace moefy::model

@@ -11,11 +11,12 @@
 
 namespace moefy::model {
 
-// input_ids and what stands beside them.
+// Checks input_ids and the tensors beside them.
 void CheckFirstInputs(const ModelConfig& config, const ForwardInputs& inputs);
-// The decoder's ids of an encoder-decoder, and what stands beside them.
+// Checks the decoder's ids of an encoder-decoder and the tensors beside them.
 void CheckDecoderInputs(const ModelConfig& config, const ForwardInputs& inputs);
-// What a decoding goes on with: `ids` [batch, tokens] and their mask, or none, after `state`.
+// Checks what a decoding goes on with after `state`: `ids` [batch, tokens] and their mask, which
+// may be undefined.
 void CheckNextInputs(const ModelConfig& config, const DecodingState& state, const at::Tensor& ids,
                      const at::Tensor& mask);
 

@@ -44,7 +44,7 @@ struct PaddedBatch {
   at::Tensor mask;  // likewise; undefined without padding
 };
 
-// Texts that will be continued end together: their padding is on the left.
+// Pads prompts. Texts that will be continued must end together, so their padding is on the left.
 PaddedBatch Pad(const std::vector<std::vector<int64_t>>& prompts, int64_t pad_id, bool left) {
   size_t tokens = 0;
   bool equal = true;
@@ -99,12 +99,12 @@ std::vector<std::vector<int64_t>> Generate(Transformer& model,
 
   Sampler sampler(options, prompts.size());
   const auto vocab = static_cast<size_t>(config.vocab_size);
-  // What follows is written in place: a step makes no tensors.
+  // The loop writes these in place, so that a step makes no tensors.
   const at::Tensor next = at::full({rows, 1}, padding, at::kLong);
   const at::Tensor goes_on = at::ones({rows, 1}, at::kLong);
   int64_t num_going = rows;
   std::vector<std::vector<int64_t>> texts(prompts.size());
-  // No position is left to read the last token at, and so to say another.
+  // A text is full if no position is left at which to read its last token and to write another.
   const int64_t positions = NumPositions(config);
   const auto is_full = [&](size_t i) {
     const size_t num_before = encoder_decoder ? 1 : prompts[i].size();
@@ -135,13 +135,13 @@ std::vector<std::vector<int64_t>> Generate(Transformer& model,
 
 namespace {
 
-// The first of the two files that has the key.
+// Reads each key from the first of the two files that has it.
 class TokenReader {
  public:
   TokenReader(const std::vector<JsonObject>& files, const ModelConfig& config)
       : files_(files), limit_(config.vocab_size - 1) {}
 
-  // Null and an empty list are none.
+  // Null and an empty list mean no tokens.
   std::vector<int64_t> Ids(const std::string& key, const std::vector<int64_t>& if_absent) const {
     for (const JsonObject& file : files_) {
       if (!IsThere(file, key)) continue;
@@ -162,7 +162,7 @@ class TokenReader {
   int64_t limit_;
 };
 
-// "bad_words_ids": [[5], [7, 8]]
+// Reads "bad_words_ids": [[5], [7, 8]].
 void ReadBanned(const std::vector<JsonObject>& files, const ModelConfig& config,
                 GenerationOptions& options, std::vector<std::string>* warnings) {
   for (const JsonObject& file : files) {
@@ -195,8 +195,9 @@ GenerationOptions ReadGenerationOptions(const std::filesystem::path& directory,
   std::vector<JsonObject> files;
   const std::filesystem::path paths[] = {directory / "generation_config.json",
                                          directory / "config.json"};
+  std::error_code ignored;
+  const bool has_generation_config = std::filesystem::exists(paths[0], ignored);
   for (const std::filesystem::path& path : paths) {
-    std::error_code ignored;
     if (std::filesystem::exists(path, ignored))
       json.push_back(ReadJsonFile(path));
     else
@@ -210,6 +211,11 @@ GenerationOptions ReadGenerationOptions(const std::filesystem::path& directory,
   options.decoder_start_id = read.Id("decoder_start_token_id", config.decoder_start_id);
   options.forced_bos_id = read.Id("forced_bos_token_id", -1);
   options.forced_eos_id = read.Id("forced_eos_token_id", -1);
+  const JsonObject& old = files.back();
+  if (options.forced_bos_id < 0 && config.family == "bart" && !has_generation_config &&
+      old.GetBool("force_bos_token_to_be_generated", false)) {
+    options.forced_bos_id = old.GetInt("bos_token_id", 0, config.vocab_size - 1, 0);
+  }
   ReadBanned(files, config, options, warnings);
   return options;
 }

@@ -10,7 +10,7 @@
 namespace moefy::model {
 namespace {
 
-// Fewer are normed faster than a thread starts.
+// Fewer rows are normed faster than a thread starts.
 constexpr int64_t kNormRowsPerThread = 16;
 
 }  // namespace
@@ -20,7 +20,7 @@ at::Tensor Norm::operator()(const at::Tensor& x) const {
   if (at::GradMode::is_enabled() || !x.is_cpu() || x.scalar_type() != at::kFloat) {
     return x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon) * weight;
   }
-  // In one pass over memory, not five.
+  // This loop passes over memory once; the tensors above pass five times.
   const at::Tensor in = x.contiguous();
   at::Tensor out = at::empty_like(in, at::MemoryFormat::Contiguous);
   const int64_t width = in.size(-1);
@@ -64,14 +64,14 @@ at::Tensor ToHeads(const at::Tensor& packed, int64_t num_heads, const Packing& p
 
 namespace {
 
-// x [rows, heads * head_dim], normed all together or by head; as it is where there is no norm.
+// Norms x [rows, heads * head_dim], each head by itself or all together; returns x without a norm.
 at::Tensor NormHeads(const Norm& norm, QkNorm kind, int64_t num_heads, const at::Tensor& x) {
   if (!norm.defined()) return x;
   if (kind == QkNorm::kAll) return norm(x);
   return norm(x.reshape({x.size(0), num_heads, x.size(1) / num_heads})).flatten(1);
 }
 
-// Scores, which may be changed in place where nothing is differentiated.
+// Caps the scores, in place if nothing is differentiated.
 at::Tensor CapScores(const at::Tensor& scores, double cap) {
   if (cap == 0) return scores;
   if (at::GradMode::is_enabled()) return at::tanh(scores / cap) * cap;
@@ -81,15 +81,15 @@ at::Tensor CapScores(const at::Tensor& scores, double cap) {
 
 at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotation& rotation) {
   if (!rotation.cos.defined()) return packed;
-  // No -1 for the last: of no rows LibTorch could not tell it.
+  // The last size is not -1, because LibTorch could not tell it if there are no rows.
   return Rotate(packed.view({packed.size(0), num_heads, packed.size(1) / num_heads}), rotation)
       .flatten(1);
 }
 
-// q [batch, heads, tokens, head_dim], `memory` and `bias` as Attention takes them -> [batch,
-// tokens, heads * head_dim]. One head at a time on each thread, so that its scores never leave the
-// cache and nothing is copied to be multiplied; LibTorch without MKL would otherwise start and join
-// its threads for every head. Not differentiable, and for the CPU.
+// Maps q [batch, heads, tokens, head_dim], with `memory` and `bias` as Attention takes them, to
+// [batch, tokens, heads * head_dim]. Each thread takes one head at a time, so that scores stay in
+// the cache, nothing is copied, and LibTorch without MKL does not start and join its threads for
+// every head. Not differentiable, and for the CPU only.
 at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at::Tensor& bias,
                         double softcap) {
   const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2), dim = q.size(3);
@@ -112,13 +112,13 @@ at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at:
   return out;
 }
 
-// The same of all heads at once, [batch, tokens, heads * head_dim]: for gradients, and for a token
-// or two, where a head is no work, and for GPUs.
+// The same for all heads at once, [batch, tokens, heads * head_dim]: for gradients, for GPUs, and
+// for one or two tokens, with which a head is hardly any work.
 at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias,
                         double softcap) {
   const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2);
   const int64_t kv_heads = memory.keys.size(1), keys = memory.keys.size(2);
-  // The query heads of one key head are further queries to it: nothing is repeated.
+  // The query heads of one key head count as further queries to it, so that no key is repeated.
   if (kv_heads != heads) q = q.reshape({batch, kv_heads, -1, q.size(3)});
   at::Tensor scores = CapScores(at::matmul(q, memory.keys.transpose(2, 3)), softcap);
   scores = scores.view({batch, heads, tokens, keys});

@@ -31,7 +31,8 @@ struct Norm {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-// Where the real tokens of a padded batch [batch, tokens] are.
+// Which tokens of a padded batch [batch, tokens] are real, and the way from one form to the other.
+// Thread-safety: immutable.
 class Packing {
  public:
   Packing() = default;
@@ -44,8 +45,8 @@ class Packing {
   at::Tensor Pack(const at::Tensor& padded) const;
   // [rows, width] -> [batch, tokens, width], zero at padding.
   at::Tensor Unpack(const at::Tensor& packed) const;
-  // To be added to attention scores: [batch, 1, 1, tokens], 0 or the lowest float; undefined
-  // without padding.
+  // What is added to attention scores so that nobody sees padding: [batch, 1, 1, tokens], 0 or the
+  // lowest float; undefined if there is no padding.
   at::Tensor KeyBias() const { return key_bias_; }
 
  private:
@@ -71,16 +72,16 @@ struct Attention {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   double scale = 1.0;
-  double softcap = 0;         // c: scores become c tanh(score / c) before biases; 0: they do not
+  double softcap = 0;         // c: scores become c tanh(score / c) before biases; 0: no cap
   Norm query_norm, key_norm;  // before the rotation
   QkNorm qk_norm = QkNorm::kNone;
 
-  // x [rows, hidden] -> queries and keys, unrotated, [rows, heads * head_dim].
+  // Queries and keys of x [rows, hidden] before rotation, [rows, heads * head_dim].
   std::pair<at::Tensor, at::Tensor> QueriesAndKeys(const at::Tensor& x) const;
-  // x [key rows, hidden]
+  // Keys and values of x [key rows, hidden], and the queries if one map makes all three.
   KeysValues Project(const at::Tensor& x, const Packing& packing, const Rotation& rotation) const;
-  // x [query rows, hidden]. Scores are computed for a block of queries at a time where all of them
-  // would be too many (QueriesPerBlock).
+  // What the queries of x [query rows, hidden] read from `memory`, [query rows, hidden]. If the
+  // scores of all queries would be too many, blocks of queries follow each other (QueriesPerBlock).
   at::Tensor operator()(const at::Tensor& x, const Packing& packing, const Rotation& rotation,
                         const KeysValues& memory, const ScoreBias& bias) const;
 };

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "model/expected_tensors.h"
 #include "model/families/families.h"
+#include "model/stored_names.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
 namespace {
 
-// "Bert", or "" for models whose heads are not made anew.
+// The family's class name ("Bert"), or "" if its heads cannot be made anew.
 std::string ClassName(const Json& config) {
   if (!config.is_object() || !config.contains("model_type")) return "";
   for (const Family& family : Families()) {

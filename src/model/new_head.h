@@ -1,5 +1,5 @@
-// A new head for an encoder: a checkpoint that is only pretrained, or trained for a task of another
-// kind, has none that can be trained further. Thread-safe.
+// A new head for an encoder whose checkpoint has none that can be trained further, because it is
+// only pretrained or was trained for a task of another kind. Thread-safe.
 #pragma once
 
 #include <set>
@@ -12,18 +12,18 @@
 
 namespace moefy::model {
 
-// True for the config.json of a family whose heads can be made anew.
+// Whether config.json is of a family whose heads can be made anew.
 bool CanHaveNewHead(const Json& config);
 
-// True when such a config.json names this head and its tensors are there, whatever their shapes.
+// Whether such a config.json names this head and its tensors are there, whatever their shapes.
 bool HasHead(const io::Checkpoint& checkpoint, const Json& config, Head head);
 
-// Such a config.json with this head in place of its own: "architectures" and, for a classification,
-// "num_labels", "id2label" and "label2id".
+// Replaces the head in such a config.json: "architectures" and, for a classification, "num_labels",
+// "id2label" and "label2id".
 Json WithHead(Json config, Head head, const std::vector<std::string>& labels);
 
-// Tensors of the head, by the checkpoint's names, that a new one does not take from it: the last
-// layer, and what is before it (BERT's pooler) where the checkpoint has none.
+// The tensors of the head, by the checkpoint's names, that must be made anew: those of the last
+// layer, and those of the layer before it (BERT's pooler) if the checkpoint has none.
 std::set<std::string> NewHeadTensors(const io::Checkpoint& checkpoint, const ModelConfig& config);
 
 }  // namespace moefy::model

@@ -1,5 +1,5 @@
-// Opens any checkpoint that moefy reads: what io::Checkpoint::Open opens, and TorchScript archives,
-// which only LibTorch reads. Thread-safe.
+// Opens any checkpoint that moefy reads: those that io::Checkpoint::Open opens, and TorchScript
+// archives, which only LibTorch can read. Thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -8,13 +8,14 @@
 
 namespace moefy::model {
 
-// A checkpoint to compute on: OpenTensors, but for what has no weights in numbers that moefy
-// computes on, quantised checkpoints and adapters: Error{kInput} that says how, and what to do.
+// Opens a checkpoint to compute on, as OpenTensors does. Throws Error{kInput} that says what to do
+// for a checkpoint without weights that moefy can compute on: a quantised one, or an adapter.
 io::Checkpoint OpenCheckpoint(const std::filesystem::path& path);
 
-// The parameters and buffers of a TorchScript archive under their names in it, each once; the code
-// in it is loaded by LibTorch and not run by moefy. Anything else is io::Checkpoint::Open.
-// Throws Error{kInput} as that does, and when LibTorch refuses the archive or nothing is in it.
+// Opens a TorchScript archive as its parameters and buffers, each once under its name there;
+// LibTorch loads the code in it, and moefy does not run it. Opens anything else as
+// io::Checkpoint::Open does. Throws Error{kInput} as that does, and if LibTorch refuses the archive
+// or nothing is in it.
 io::Checkpoint OpenTensors(const std::filesystem::path& path);
 
 }  // namespace moefy::model

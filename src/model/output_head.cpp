@@ -5,8 +5,8 @@
 namespace moefy::model {
 namespace {
 
-// x [batch, tokens, width] -> [batch, width]: of encoders the first token, or the mean of all real
-// ones; of decoders the last real one.
+// Maps x [batch, tokens, width] to [batch, width]: for encoders, the first token or the mean of all
+// real ones; for decoders, the last real token.
 at::Tensor Summarize(const ModelConfig& config, const at::Tensor& x, const at::Tensor& mask) {
   const bool encoder_only = config.architecture == Architecture::kEncoder;
   if (encoder_only && !config.mean_pooling) return x.select(1, 0);

@@ -1,5 +1,5 @@
-// What stands behind a model's last stack: the maps of its head, and what they make of the hidden
-// states. Thread-safety: const objects may be shared.
+// The head of a model, which reads the hidden states of its last stack. Thread-safety: const
+// objects may be shared.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -14,16 +14,17 @@ namespace moefy::model {
 struct OutputHead {
   Linear output;           // [vocab, embedding width], language models
   at::Tensor logits_bias;  // [vocab] or undefined
-  Linear dense;            // with `norm`: what some heads do before their last map
+  Linear dense;            // with `norm`: what some heads apply before their last map
   Norm norm;
   Linear pooler, classifier, span_head;
 
-  // x [..., hidden] -> [..., vocab] of a language model; `dense` comes before it.
+  // The logits of a language model: x [..., hidden] to [..., vocab]. Transform() is part of it.
   at::Tensor Logits(const ModelConfig& config, const at::Tensor& x) const;
-  // x [..., hidden] -> [..., width] of the last map.
+  // Applies `dense` and `norm` if the head has them: x [..., hidden] to [..., width of the last
+  // map].
   at::Tensor Transform(const ModelConfig& config, const at::Tensor& x) const;
-  // x [rows, hidden] of the last stack, `packing` of its rows and `mask` [batch, tokens] or
-  // undefined, all on one device, where the outputs are too.
+  // The outputs of the model from x [rows, hidden] of the last stack, the `packing` of its rows and
+  // `mask` [batch, tokens] or undefined. All are on one device, and the outputs too.
   ForwardOutputs Outputs(const ModelConfig& config, const at::Tensor& x, const Packing& packing,
                          const at::Tensor& mask) const;
 
@@ -32,7 +33,7 @@ struct OutputHead {
   at::Tensor Pool(const ModelConfig& config, const at::Tensor& x) const;
 };
 
-// The head that `config` names; `embedding` is that of the last stack.
+// Makes the head that `config` names; `embedding` is the token embedding of the last stack.
 OutputHead MakeOutputHead(const ModelConfig& config, const ModelNames& names, const Builder& build,
                           const at::Tensor& embedding);
 

@@ -20,7 +20,7 @@ struct PoolingRow {
   const char* name;  // as the value of "pooling_mode"
 };
 
-// In the order in which several are put together.
+// The order in which several poolings are put together.
 constexpr std::array<PoolingRow, 6> kPoolings = {{
     {Pooling::kFirst, "pooling_mode_cls_token", "cls"},
     {Pooling::kMax, "pooling_mode_max_tokens", "max"},
@@ -42,7 +42,7 @@ std::vector<Pooling> ParsePooling(const JsonObject& json) {
   for (const PoolingRow& row : kPoolings) {
     keys.emplace_back(row.key);
     names.emplace_back(row.name);
-    // The reference's default is the mean, where nothing is said at all.
+    // The reference takes the mean if the file names no pooling at all.
     if (mode.empty() ? json.GetBool(row.key, false) : mode == row.name) {
       poolings.push_back(row.pooling);
     }
@@ -77,7 +77,7 @@ void ReadPrompt(const fs::path& directory, TextEmbedding& embedding) {
   if (!name.empty()) embedding.prompt = json.GetObject("prompts").GetString(name);
 }
 
-// The row of modules.json after its dots: "sentence_transformers.models.Pooling".
+// What follows the last dot in a row of modules.json: "sentence_transformers.models.Pooling".
 std::string ModuleName(const JsonObject& module) {
   const std::string type = module.GetString("type");
   return type.substr(type.rfind('.') + 1);

@@ -52,8 +52,8 @@ at::Tensor RotaryFrequencies(const RotaryConfig& config) {
   const at::Tensor exponents = at::arange(0, config.dims, 2, options) / config.dims;
   at::Tensor frequencies = at::pow(at::full({}, config.base, options), -exponents);
   if (config.llama3) {
-    // Source: modeling_rope_utils.py, _compute_llama3_parameters. 1 for frequencies that are kept,
-    // 0 for those that are divided, and a ramp between.
+    // Source: modeling_rope_utils.py, _compute_llama3_parameters. `kept` is 1 for frequencies that
+    // stay, 0 for those that are divided, and a ramp between.
     const at::Tensor turns = frequencies * (config.original_positions / (2 * std::numbers::pi));
     const at::Tensor kept = ((turns - config.low_frequency_factor) /
                              (config.high_frequency_factor - config.low_frequency_factor))
@@ -91,7 +91,7 @@ int64_t RelativeBucket(int64_t relative, int64_t num_buckets, bool bidirectional
   // Half of the buckets are for exact distances, the other half grow logarithmically.
   const int64_t max_exact = num_buckets / 2;
   if (distance < max_exact) return first + distance;
-  // In F32, as the reference does.
+  // The reference computes in F32.
   const float octaves = std::log(static_cast<float>(distance) / static_cast<float>(max_exact)) /
                         static_cast<float>(std::log(static_cast<double>(max_distance) /
                                                     static_cast<double>(max_exact)));

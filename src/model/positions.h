@@ -1,4 +1,5 @@
-// Where tokens are: their positions, and what positions do to embeddings, queries and scores.
+// The positions of tokens, and what positions do to embeddings, queries and scores. Pure functions,
+// thread-safe.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -10,25 +11,26 @@
 
 namespace moefy::model {
 
-// Added to a score that must not count. Not minus infinity: a row of nothing but -inf softmaxes to
-// NaN, and its gradient with it.
+// What is added to a score that must not count. Minus infinity would not do: the softmax of a row
+// that is -inf throughout is NaN, and so is its gradient.
 inline constexpr float kLowestScore = std::numeric_limits<float>::lowest();
 
-// The position of the token `id` in the given column of a text, `real` or padding, after `count`
-// tokens that count; and the new count. Where not columns but tokens are counted, those that do not
-// count get the position before the first; if masked, nobody sees it.
+// The position of the token `id` in the given column of a text. The token is `real` or padding, and
+// `count` tokens before it count; `count` moves on if this one counts too. If the family counts
+// tokens and not columns, a token that does not count gets the position before the first.
 int64_t PositionOf(const ModelConfig& config, int64_t id, bool real, int64_t column,
                    int64_t& count);
 
-// Positions of a batch of ids [batch, tokens], I64 likewise, on the CPU. `mask` may be undefined.
-// The batch continues one of `first_column` columns; `counts` [batch] are its rows', and move on.
+// The positions of a batch of ids [batch, tokens], as I64 of the same shape, on the CPU. `mask` may
+// be undefined. The batch continues one of `first_column` columns; `counts` [batch] are the counts
+// of its rows, and move on.
 at::Tensor TokenPositions(const ModelConfig& config, const at::Tensor& ids, const at::Tensor& mask,
                           int64_t first_column, std::vector<int64_t>& counts);
 
-// Sines, then cosines, of positions [rows] -> [rows, width]; the i-th frequency is
+// Sines, then cosines, of positions [rows], as [rows, width]; the i-th frequency is
 // 10000^(-i / steps).
 at::Tensor Sinusoids(const at::Tensor& positions, int64_t width, double steps);
-// The same of one position, into `out` [width].
+// Writes those of one position to `out` [width].
 void Sinusoids(int64_t position, int64_t width, double steps, float* out);
 
 // Cosines and sines of the rotation angles, [rows, 1, dims / 2]; undefined: no rotation.
@@ -36,7 +38,7 @@ struct Rotation {
   at::Tensor cos, sin;
 };
 Rotation MakeRotation(const RotaryConfig& config, const at::Tensor& positions);
-// The angle of a step of one position, F32 [dims / 2], on the CPU.
+// The angles by which one position more rotates, F32 [dims / 2], on the CPU.
 at::Tensor RotaryFrequencies(const RotaryConfig& config);
 // x [rows, heads, head_dim]; dimension i < dims / 2 is rotated together with i + dims / 2.
 at::Tensor Rotate(const at::Tensor& x, const Rotation& rotation);
@@ -46,18 +48,19 @@ at::Tensor Rotate(const at::Tensor& x, const Rotation& rotation);
 int64_t RelativeBucket(int64_t relative, int64_t num_buckets, bool bidirectional,
                        int64_t max_distance);
 
-// T5's relative position bias, [1, heads, queries, keys], from the table [buckets, heads]; the
-// queries begin at key `first_query`.
+// T5's relative position bias, [1, heads, queries, keys], from the table [buckets, heads]. The
+// first query stands at key `first_query`.
 at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t num_queries,
                         int64_t num_keys, bool bidirectional, int64_t max_distance);
 
-// 0 where a query may see a key, the lowest float where not: [1, 1, queries, keys]. A query sees
-// itself and `window` - 1 keys before it, all where `window` is 0. Undefined: all see all.
+// What keeps a query from seeing later keys: [1, 1, queries, keys], 0 if the query may see the key,
+// else the lowest float. A query sees itself and `window` - 1 keys before it; a window of 0 means
+// all keys before it. Undefined if every query may see every key.
 at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
                       at::Device device);
 
-// The same for queries that see `window` - 1 keys to either side of them; undefined where that is
-// all, and for a window of 0.
+// The same for queries that see `window` - 1 keys to either side. Undefined for a window of 0 and
+// if every query may see every key.
 at::Tensor WindowBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
                       at::Device device);
 

@@ -1,20 +1,18 @@
-// Tensors of a checkpoint as the model wants them: all there, of the right shape, in F32.
-#include <algorithm>
-#include <set>
+#include "model/read_parameters.h"
 
-#include "model/device.h"
-#include "model/families/families.h"
+#include <algorithm>
+
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/stored_names.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
 #include "moefy/io/mapped_file.h"
-#include "moefy/model/transformer.h"
 
 namespace moefy::model {
 namespace {
 
-// The tensor where it lies in the mapped file, if it can be computed on there; else a copy.
+// The tensor as it lies in the mapped file, if it can be computed on there; else a copy.
 at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name) {
   const io::TensorInfo& info = checkpoint.Get(name);
   const auto bytes = checkpoint.Bytes(name);
@@ -45,7 +43,7 @@ bool IsSuperfluous(const std::string& name, const ModelConfig& config) {
                              [&](const std::string& ending) { return name.ends_with(ending); });
 }
 
-// What the tensors of the model's class are called, that is, begin with: any in its blocks, and
+// How the names of tensors of the model's class begin: those in its blocks, whatever they are, and
 // those of its parts.
 class ClassNames {
  public:
@@ -89,7 +87,7 @@ class ClassNames {
   std::set<std::string> blocks_, parts_;
 };
 
-// Tensors of the file that the model does not use: of its class, which is an error, and others.
+// Tensors of the file that the model does not use: those of its class, an error, and others.
 struct UnusedTensors {
   std::vector<std::string> of_class, others;
 };
@@ -119,7 +117,7 @@ UnusedTensors FindUnused(const io::Checkpoint& checkpoint, const ModelConfig& co
   return unused;
 }
 
-// "" or what config.json says of the extents that disagree: " (d_model 48)".
+// What config.json says of the extents that disagree: " (d_model 48)", or "".
 std::string Because(const ExpectedTensor& want, const io::TensorInfo& found) {
   std::vector<std::string> reasons;
   for (size_t i = 0; i < want.shape.size(); ++i) {
@@ -208,12 +206,6 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
                                                                : ReadTensor(checkpoint, want.name));
   }
   return parameters;
-}
-
-Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
-                            Parts parts, at::Device device) {
-  const ModelConfig config = ReadModelConfig(checkpoint, warnings);
-  return Transformer(config, OnDevice(ReadParameters(checkpoint, config, warnings, parts), device));
 }
 
 }  // namespace moefy::model

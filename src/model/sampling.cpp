@@ -30,7 +30,7 @@ int64_t Sampler::Draw(std::mt19937_64& random) {
   std::iota(ids_.begin(), ids_.end(), 0);
   num_best_ = 0;
   const auto share = [&](size_t rank) { return scores_[static_cast<size_t>(Best(rank))]; };
-  // The best tokens, as many as top-k says...
+  // Take the best tokens, as many as top-k says,
   size_t count = vocab;
   double total = 0;
   if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < vocab) {
@@ -39,7 +39,7 @@ int64_t Sampler::Draw(std::mt19937_64& random) {
   } else {
     total = std::accumulate(scores_.begin(), scores_.end(), 0.0);
   }
-  // ...and of these the fewest that have top-p of it all; at least one.
+  // and of these the fewest that together have the share top-p, at least one.
   if (options_.top_p < 1) {
     const double wanted = options_.top_p * total;
     size_t enough = 0;
@@ -48,15 +48,15 @@ int64_t Sampler::Draw(std::mt19937_64& random) {
     while (enough < count && total < wanted);
     count = enough;
   }
-  // Not std::uniform_real_distribution, which differs between standard libraries.
+  // std::uniform_real_distribution would differ between standard libraries.
   double left = static_cast<double>(random() >> 11) * 0x1p-53 * total;
   size_t drawn = 0;
   while (drawn + 1 < count && left >= share(drawn)) left -= share(drawn++);
   return Best(drawn);
 }
 
-// The token of that rank; ranks are asked for in order, so that only those that are asked for need
-// be sorted.
+// Returns the token of that rank. Callers ask for ranks in order, so that tokens are sorted only as
+// far as somebody asks.
 int32_t Sampler::Best(size_t rank) {
   const auto worse = [&](int32_t a, int32_t b) {
     const double of_a = scores_[static_cast<size_t>(a)], of_b = scores_[static_cast<size_t>(b)];

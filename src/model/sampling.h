@@ -10,13 +10,13 @@
 
 namespace moefy::model {
 
-// For texts that are generated together. Allocates at the first choice only.
+// Chooses for texts that are generated together. Only the first choice allocates.
 class Sampler {
  public:
   Sampler(const GenerationOptions& options, size_t num_texts);
 
-  // The best token that is not banned, or, from a temperature above 0 on, one drawn for that text;
-  // what other texts draw does not matter. Source of top-p: Holtzman et al., arXiv 1904.09751.
+  // Returns the best token that is not banned or, if the temperature is above 0, one drawn for that
+  // text, whatever other texts draw. Source of top-p: Holtzman et al., arXiv 1904.09751.
   int64_t Choose(size_t text_idx, std::span<const float> logits);
 
  private:

@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "model/expected_tensors.h"
 #include "model/families/families.h"
+#include "model/stored_names.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
@@ -32,15 +34,15 @@ Norm Builder::MakeNorm(const std::string& name) const {
   MOEFY_CHECK(weight.defined());
   if (config_.norm_weight_offset != 0) weight = weight + config_.norm_weight_offset;
   at::Tensor bias = Find(name + suffixes.bias);
-  // A norm without a bias is told from an RMS norm by a bias of zeros.
+  // A layer norm without a bias gets one of zeros, which tells it from an RMS norm.
   if (config_.norm == NormKind::kLayerNorm && !bias.defined()) bias = at::zeros_like(weight);
   return {weight, bias, config_.norm_epsilon};
 }
 
-// One stored map for queries, keys and values -> three.
+// Makes three maps of one that is stored for queries, keys and values.
 void Builder::TakeApart(const Linear& qkv, const StackConfig& stack, Attention& attention) const {
   const int64_t heads = stack.num_heads, kv_heads = stack.num_kv_heads, dim = stack.head_dim;
-  // Rows `first`, `first` + 1, ... of every group of `group` heads.
+  // `count` heads from `first` on of each of `num_groups` groups.
   const auto part = [&](int64_t num_groups, int64_t first, int64_t count) -> Linear {
     const auto slice = [&](const at::Tensor& t, at::IntArrayRef tail) -> at::Tensor {
       if (!t.defined()) return {};

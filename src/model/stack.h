@@ -19,7 +19,7 @@ struct Block {
   std::optional<Attention> cross;
   Norm ffn_norm;
   Norm ffn_post_norm;
-  at::Tensor relative_bias;  // [buckets, heads]; of layers that have one of their own
+  at::Tensor relative_bias;  // [buckets, heads], if the layer has one of its own
   size_t ffn_idx = 0;        // in the model; layers may share one
 };
 
@@ -38,8 +38,9 @@ struct Stack {
   at::Tensor relative_embedding;  // [2 * buckets, hidden], after its norm; kDisentangled
 };
 
-// Looks parameters up by the family's names, as views in the layout the Transformer computes with;
-// "" and absent biases give undefined tensors.
+// Makes the parts of a Transformer from parameters, which it looks up by the family's names. The
+// parts are views in the layout that the Transformer computes with. The name "" and absent biases
+// give undefined tensors. Thread-safety: const methods from many threads.
 class Builder {
  public:
   Builder(const ModelConfig& config, const TensorMap& parameters)
@@ -50,7 +51,7 @@ class Builder {
   bool Has(const std::string& name) const {  // a linear map or an embedding
     return !name.empty() && Find(name + ".weight").defined();
   }
-  // The stack's first FFN is the model's `first_ffn_idx`-th.
+  // `first_ffn_idx` is the index, among the model's FFNs, of the stack's first.
   Stack MakeStack(const StackNames& names, const StackConfig& stack, size_t first_ffn_idx) const;
   FfnWeights MakeFfn(const FfnSpec& spec) const;
   // [vocab] or undefined

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 
+#include "model/expected_tensors.h"
 #include "model/families/families.h"
 #include "moefy/base/error.h"
 #include "moefy/io/mapped_file.h"
@@ -12,7 +13,7 @@
 namespace moefy::model {
 namespace {
 
-// Before every name: what DistributedDataParallel and torch.compile leave.
+// What DistributedDataParallel and torch.compile put before every name.
 std::string FindAddedPrefix(const std::vector<std::string>& stored) {
   constexpr std::array<std::string_view, 2> kWrappers = {"module.", "_orig_mod."};
   std::string prefix;
@@ -30,7 +31,7 @@ std::string FindAddedPrefix(const std::vector<std::string>& stored) {
   return prefix;
 }
 
-// What save_model() of safetensors notes of tensors it left out because another is the same.
+// The notes of safetensors' save_model() on tensors that it left out because another is the same.
 std::map<std::string, std::string> NotedAliases(const io::Checkpoint& checkpoint) {
   std::map<std::string, std::string> aliases;
   for (const auto& file : checkpoint.files()) {
@@ -48,7 +49,7 @@ std::string HeadName(const ModelConfig& config, const ModelNames& names) {
                                                         : "";
 }
 
-// Whether the output projection is the token embedding is for the file to say where it can: the
+// If the file can tell whether the output projection is the token embedding, it decides: the
 // reference uses an lm_head.weight that differs, whatever tie_word_embeddings says.
 void FindOutput(const io::Checkpoint& checkpoint, const Family& family, ModelConfig& config,
                 const Warn& warn) {
@@ -73,7 +74,7 @@ void FindOutput(const io::Checkpoint& checkpoint, const Family& family, ModelCon
   }
 }
 
-// Expected tensors that are missing and that another is said to be.
+// Gives missing tensors the names of those that stand for them, as the file's notes say.
 void FindAliases(const io::Checkpoint& checkpoint, const Family& family, ModelConfig& config) {
   const std::map<std::string, std::string> noted = NotedAliases(checkpoint);
   const std::vector<std::string> tied = TiedNames(config, family.names(config));
@@ -131,7 +132,7 @@ void FindStoredNames(const io::Checkpoint& checkpoint, const Family& family, Mod
   const std::string base = config.added_prefix + family.base_prefix;
   if (std::ranges::none_of(stored, [&](const auto& name) { return name.starts_with(base); })) {
     config.missing_prefix = family.base_prefix;
-    // Models without a head have none: there is nothing beside them.
+    // No warning for models without a head: their files lack the prefix as a rule.
     if (config.head != Head::kNone && !config.missing_prefix.empty()) {
       warn(StrCat("tensor names lack the prefix ", Quoted(config.missing_prefix),
                   ", as in old checkpoints; read as if they had it"));
@@ -144,6 +145,18 @@ void FindStoredNames(const io::Checkpoint& checkpoint, const Family& family, Mod
   }
   FindOutput(checkpoint, family, config, warn);
   FindAliases(checkpoint, family, config);
+}
+
+std::string StoredName(const ModelConfig& config, const std::string& name) {
+  const std::string stored =
+      config.added_prefix +
+      (name.starts_with(config.missing_prefix) ? name.substr(config.missing_prefix.size()) : name);
+  const auto alias = config.aliases.find(stored);
+  return alias == config.aliases.end() ? stored : alias->second;
+}
+
+NormSuffixes SuffixesOfNorms(const ModelConfig& config) {
+  return config.gamma_beta ? NormSuffixes{".gamma", ".beta"} : NormSuffixes{".weight", ".bias"};
 }
 
 }  // namespace moefy::model

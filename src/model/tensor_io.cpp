@@ -32,7 +32,7 @@ std::optional<at::ScalarType> ComputableType(io::DType dtype) {
 }
 
 void RequireFinite(const io::TensorInfo& info, std::span<const std::byte> bytes) {
-  // In parallel, the first one found first.
+  // Threads search for any; CheckFinite then names the first.
   constexpr int64_t kChunk = int64_t{8} << 20;
   const auto size = static_cast<int64_t>(bytes.size());
   std::atomic<bool> found{false};
@@ -51,7 +51,7 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
     throw InputError("tensor ", Quoted(name), " is stored as ", io::DTypeName(info.dtype),
                      "; moefy computes on F32, F16, BF16 and F64");
   }
-  // A copy, because tensors in the mapped file need not be aligned.
+  // Tensors in the mapped file need not be aligned, hence the copy.
   at::Tensor tensor = at::empty(std::vector<int64_t>(info.shape.begin(), info.shape.end()), *type);
   const auto bytes = checkpoint.Bytes(name);
   if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());

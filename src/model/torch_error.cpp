@@ -7,10 +7,10 @@
 namespace moefy::model {
 namespace {
 
-// The first line is the message, the rest where it came from.
+// The first line of what(), which is the message; the rest says where it came from.
 std::string_view FirstLine(std::string_view text) { return text.substr(0, text.find('\n')); }
 
-// The number after `before`, in digits; 0 when there is none.
+// The number after `before`, in digits; 0 if there is none.
 uint64_t NumberAfter(std::string_view text, std::string_view before) {
   const size_t at = text.find(before);
   if (at == std::string_view::npos) return 0;
@@ -25,7 +25,7 @@ uint64_t NumberAfter(std::string_view text, std::string_view before) {
 Error FromTorch(const c10::Error& error) {
   const std::string message = error.what_without_backtrace();
   const std::string_view line = FirstLine(message);
-  // Of the CPU's allocator, of CUDA's, and of sizes that no memory could have.
+  // Messages of the CPU's allocator, of CUDA's, and for sizes that no memory could have.
   constexpr std::string_view kShort[] = {"DefaultCPUAllocator", "not enough memory",
                                          "out of memory", "Storage size calculation overflowed",
                                          "numel: integer multiplication overflow"};

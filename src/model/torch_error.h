@@ -7,8 +7,8 @@
 
 namespace moefy::model {
 
-// kSystem, with what was asked for, where memory was short, on the CPU or a GPU; kBug for anything
-// else: no input may reach that.
+// Returns an Error{kSystem} that says what was asked for if memory was short, on the CPU or a GPU.
+// Anything else is Error{kBug}: no input may reach it.
 Error FromTorch(const c10::Error& error);
 
 }  // namespace moefy::model

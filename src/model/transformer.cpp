@@ -6,8 +6,11 @@
 #include "model/decoding_state.h"
 #include "model/device.h"
 #include "model/disentangled.h"
+#include "model/expected_tensors.h"
+#include "model/family.h"
 #include "model/forward_check.h"
 #include "model/output_head.h"
+#include "model/read_parameters.h"
 #include "model/stack.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
@@ -16,7 +19,7 @@
 namespace moefy::model {
 namespace {
 
-// Once a layer, on the way back through it too: a batch may take long.
+// Called once a layer, and again on the way back through it: a batch may take long.
 void PollForInterrupt(const at::Tensor& x) {
   ThrowIfInterrupted();
   if (!x.requires_grad()) return;
@@ -37,7 +40,7 @@ struct Transformer::Impl {
   std::vector<FfnSpec> specs;
   std::vector<std::unique_ptr<FeedForward>> ffns;
 
-  // Packed embeddings of a padded batch of ids; `positions` [rows].
+  // The packed embeddings [rows, width] of a padded batch of ids; `positions` are [rows].
   at::Tensor Embed(const Stack& stack, const at::Tensor& ids, const at::Tensor& token_types,
                    const Packing& packing, const at::Tensor& positions) const {
     at::Tensor x = at::embedding(stack.token_embedding, packing.Pack(ids));  // [rows, width]
@@ -48,7 +51,7 @@ struct Transformer::Impl {
       x = x + at::embedding(stack.position_embedding, positions);
     } else if (config.position == PositionKind::kSinusoidal) {
       const at::Tensor sinusoids = Sinusoids(positions, config.hidden, config.sinusoid_steps);
-      // The padding id is before the first position, and gets zeros.
+      // Tokens that count no position stand before the first one, and get zeros.
       x = x + sinusoids * (positions >= config.position_offset).unsqueeze(1);
     }
     if (stack.token_type_embedding.defined()) {
@@ -60,7 +63,7 @@ struct Transformer::Impl {
     return stack.project_in.defined() && narrow ? stack.project_in(x) : x;
   }
 
-  // What self-attention is told of positions, by kind of layer: with a window or without.
+  // What positions mean to self-attention, in layers with a window and in layers without.
   struct Positions {
     ScoreBias bias;  // added to its scores
     Rotation rotation;
@@ -97,9 +100,9 @@ struct Transformer::Impl {
     return made;
   }
 
-  // A padded batch through a stack -> [rows, width]. `ids` and `mask` are as they were given, all
-  // else is on the device. `memory` is the encoder's output for a decoder; `state` holds what came
-  // before, and takes what is new.
+  // Runs a padded batch through a stack, to [rows, width]. `ids` and `mask` are as they were given,
+  // all else is on the device. A decoder reads `memory`, the encoder's output. `state` holds
+  // what came before, and takes what is new.
   at::Tensor Run(const Stack& stack, const at::Tensor& ids, const at::Tensor& token_types,
                  const at::Tensor& mask, const Packing& packing, const at::Tensor& memory,
                  const Packing& memory_packing, DecodingState* state, const StateSink& sink) {
@@ -187,10 +190,10 @@ struct Transformer::Impl {
     return x;
   }
 
-  // The output projection is the last linear map to be exchanged for a kernel.
+  // If the output projection is a kernel, all linear maps are, because it is exchanged last.
   bool StepsTokens() const { return head.output.kernel && !at::GradMode::is_enabled(); }
 
-  // What the head reads, on the device: [rows, width] of the last stack, and where the rows are.
+  // What the head reads, on the device: [rows, width] of the last stack, and the rows' packing.
   std::pair<at::Tensor, Packing> RunStacks(const ForwardInputs& given,
                                            const StateSink& given_sink) {
     CheckFirstInputs(config, given);
@@ -320,7 +323,7 @@ FeedForward& Transformer::feed_forward(size_t ffn_idx) { return *impl_->ffns.at(
 
 namespace {
 
-// The copy is made: what lies in a mapped file need not stay in memory.
+// Lets go of a mapped tensor's memory after it has been copied.
 void ReleasePages(const at::Tensor& tensor) {
   if (!tensor.is_contiguous()) return;
   io::ReleaseMappedPages({static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()});
@@ -371,6 +374,12 @@ std::unique_ptr<FeedForward> Transformer::ExchangeFeedForward(size_t ffn_idx,
                                                               std::unique_ptr<FeedForward> ffn) {
   std::swap(impl_->ffns.at(ffn_idx), ffn);
   return ffn;
+}
+
+Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
+                            Parts parts, at::Device device) {
+  const ModelConfig config = ReadModelConfig(checkpoint, warnings);
+  return Transformer(config, OnDevice(ReadParameters(checkpoint, config, warnings, parts), device));
 }
 
 }  // namespace moefy::model

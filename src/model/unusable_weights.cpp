@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kOriginal = "use the checkpoint that it was made from";
 
-// Names as quantization_config has them, and what to do where that is more than kOriginal.
+// The names of quantization_config, and what to do if that is more than kOriginal.
 struct Method {
   std::string_view name;
   std::string_view advice;
@@ -39,7 +39,7 @@ std::string_view AdviceFor(std::string_view method) {
                    "; moefy computes on F32, F16, BF16 and F64: ", AdviceFor(method));
 }
 
-// What marks a method: how the names of its tensors end. The first that fits counts.
+// Names of tensors end in ways that mark a method; the first row that fits counts.
 struct Marks {
   std::string_view ending;
   std::string_view beside;  // "": nothing else is needed
@@ -61,7 +61,7 @@ bool IsEightBitFloat(io::DType dtype) {
   return io::DTypeName(dtype).starts_with("F") && io::DTypeBits(dtype) <= 8;
 }
 
-// By what config.json says; methods that are there and do nothing are let through.
+// Refuses by what config.json says, except for methods that are named there and do nothing.
 void RefuseByConfig(const io::Checkpoint& checkpoint) {
   const auto path = checkpoint.directory() / "config.json";
   std::error_code ignored;

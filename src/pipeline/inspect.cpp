@@ -3,9 +3,12 @@
 #include <numeric>
 #include <set>
 
+#include "model/activation.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"
 #include "model/unusable_weights.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "route/router_reader.h"
@@ -86,7 +89,7 @@ Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path
   model::RefuseUnusableWeights(checkpoint);
   Inspection out;
   out.path = path;
-  out.config = model::ReadModelConfig(checkpoint, &out.warnings);
+  out.config = model::ReadModelConfig(checkpoint, &out.warnings, model::ReadFor::kFfns);
   model::CheckParameters(checkpoint, out.config, &out.warnings);
   out.head = HeadName(out.config);
   out.ffns = model::FfnSpecs(out.config);

@@ -4,7 +4,6 @@
 #include "ask/translation.h"
 #include "base/options.h"
 #include "model/device.h"
-#include "model/family.h"
 #include "model/input_check.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "base/stopwatch.h"
-#include "model/family.h"
+#include "model/expected_tensors.h"
 #include "moefy/base/error.h"
 #include "moefy/io/safetensors.h"
 #include "pipeline/runnable_model.h"

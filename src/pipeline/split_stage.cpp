@@ -3,8 +3,10 @@
 
 #include "base/options.h"
 #include "base/stopwatch.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "split/moe_writer.h"
@@ -25,7 +27,7 @@ FoundFfns FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
   if (!options.ffn.empty()) {
     return {split::kNamedFamily, split::FindNamedFfns(dense, options.ffn, warnings)};
   }
-  const model::ModelConfig config = model::ReadModelConfig(dense, &warnings);
+  const model::ModelConfig config = model::ReadModelConfig(dense, &warnings, model::ReadFor::kFfns);
   model::CheckParameters(dense, config, &warnings);
   model::CheckValues(dense, config);
   return {config.family, model::FfnSpecs(config)};

@@ -1,8 +1,10 @@
 #include "pipeline/student.h"
 
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/new_head.h"
 #include "model/open_checkpoint.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
 #include "moefy/model/transformer.h"

@@ -1,6 +1,7 @@
 #include "moefy/pipeline/verify_stage.h"
 
 #include "model/open_checkpoint.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "split/merge.h"
@@ -29,7 +30,7 @@ void CheckSplitValues(const split::MoeCheckpoint& moe) {
 
 split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
   const io::Checkpoint dense = model::OpenCheckpoint(options.dense);
-  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe, model::ReadFor::kFfns);
   CheckSplitValues(moe);
   progress.Begin("comparing", dense.TotalBytes(), "B");
   split::VerifyReport report = split::VerifyMoe(dense, moe, progress);
@@ -40,7 +41,7 @@ split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
 MergeResult Merge(const MergeOptions& options, IfExists if_exists, Progress& progress) {
   if (options.out.empty()) throw UsageError("merge needs --out: where should the result go?");
   StagedDirectory staged(options.out, if_exists, {options.moe});
-  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe, model::ReadFor::kFfns);
   CheckSplitValues(moe);
   MergeResult result;
   result.out = options.out;

@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "base/problems.h"
+#include "model/activation.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "split/permute.h"
@@ -151,11 +153,12 @@ bool MoeCheckpoint::IsMoe(const std::filesystem::path& directory) {
   return std::filesystem::exists(directory / kMoeManifest, ignored);
 }
 
-MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
+MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory, model::ReadFor read_for) {
   Json manifest = ReadManifest(directory);
   io::Checkpoint weights = io::Checkpoint::Open(directory);
-  model::ModelConfig config =
-      IsNamed(manifest, directory) ? NamedConfig() : model::ReadModelConfig(weights);
+  model::ModelConfig config = IsNamed(manifest, directory)
+                                  ? NamedConfig()
+                                  : model::ReadModelConfig(weights, nullptr, read_for);
   return {std::move(manifest), std::move(weights), std::move(config)};
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/family.h"
 #include "moefy/base/json.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/io/safetensors.h"
@@ -39,7 +40,8 @@ class MoeCheckpoint {
   static bool IsMoe(const std::filesystem::path& directory);
   // Throws Error{kInput} for what is no split checkpoint, for an unknown version of the format, and
   // for plans that do not fit the model.
-  static MoeCheckpoint Open(const std::filesystem::path& directory);
+  static MoeCheckpoint Open(const std::filesystem::path& directory,
+                            model::ReadFor read_for = model::ReadFor::kRun);
   // The same where the weights are open already and their config.json is read.
   static MoeCheckpoint Open(io::Checkpoint weights, model::ModelConfig config);
 

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/problems.h"
+#include "model/activation.h"
 #include "moefy/base/error.h"
 
 namespace moefy::split {

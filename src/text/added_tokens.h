@@ -15,10 +15,10 @@ namespace moefy::text {
 struct AddedToken {
   std::string content;
   int64_t id = 0;
-  bool strip_left = false;   // eats white space before it
-  bool strip_right = false;  // eats white space after it
-  bool single_word = false;  // only where it stands apart from other text
-  bool special = true;       // left out by Decode(skip_special_tokens)
+  bool strip_left = false;   // takes the white space before it along
+  bool strip_right = false;  // takes the white space after it along
+  bool single_word = false;  // found only if it stands apart from other text
+  bool special = true;       // Decode(skip_special_tokens) leaves it out
 };
 
 class AddedTokens {
@@ -28,7 +28,7 @@ class AddedTokens {
     const AddedToken* token = nullptr;  // null: text between tokens
   };
 
-  // Replaces one of the same id. Throws Error{kInput} for one that is absurdly long.
+  // Adds a token in place of one with the same id. Throws Error{kInput} for an absurdly long one.
   void Add(AddedToken token);
 
   std::vector<Part> Split(std::string_view text) const;  // no empty parts

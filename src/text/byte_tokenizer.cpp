@@ -1,4 +1,4 @@
-#include "text/byte_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
-// The languages of translation models: the tokens that stand for them, where these go, and which
-// two were chosen. Equal to M2M100Tokenizer, NllbTokenizer, MBartTokenizer and MBart50Tokenizer of
-// transformers 4.44. Thread-safety: values.
+// The languages of translation models: the tokens that stand for them, where these tokens go, and
+// which two languages were chosen. Equal to M2M100Tokenizer, NllbTokenizer, MBartTokenizer and
+// MBart50Tokenizer of transformers 4.44. Thread-safety: values.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +18,20 @@
 
 namespace moefy::text {
 
-// How a class of tokenizers tells languages.
+// How a class of tokenizers marks languages.
 struct LanguageConvention {
   std::string_view tokenizer_class;
   std::string_view codes;           // in the order of their ids, separated by spaces
   std::string_view mark = "";       // before and after a code in its token
-  std::string_view default_source;  // as the class has it
-  bool source_last = false;         // "A </s> en"; else "en A </s>"
+  std::string_view default_source;  // the class's own
+  bool source_last = false;         // "A </s> en", not "en A </s>"
   bool starts_decoder = false;      // the target's token is the decoder's first input, not output
 
   std::string Token(std::string_view code) const { return StrCat(mark, code, mark); }
   std::vector<std::string> Codes() const;
 };
 
-// Null for other classes.
+// The convention of the configuration's class; null if that has none.
 const LanguageConvention* FindLanguageConvention(const TokenizerConfig& config);
 
 class LanguageSet {
@@ -59,12 +59,12 @@ class LanguageSet {
   std::vector<std::pair<std::string, int64_t>> ids_;  // by code
   bool source_last_ = false, starts_decoder_ = false;
   std::optional<int64_t> source_id_, target_id_;
-  bool target_is_chosen_ = false;  // not only the configuration's
+  bool target_is_chosen_ = false;  // by the caller, not only by the configuration
 };
 
-// For messages: "'fr' is not one of its languages (did you mean 'fra_Latn'?): ...".
+// For messages: "'fr' is not one of its languages (did you mean 'fra_Latn'?): ..."
 std::string NotALanguage(const std::string& code, const std::vector<std::string>& codes);
-// "target-language is missing: ..."
+// The error "target-language is missing: ...".
 Error MissingLanguage(const std::string& option, const std::vector<std::string>& codes);
 
 }  // namespace moefy::text

@@ -20,7 +20,7 @@ icu::UnicodeString ToUtf16(std::string_view text) {
   return icu::UnicodeString::fromUTF8({text.data(), static_cast<int32_t>(text.size())});
 }
 
-// UTF-8 bytes of the UTF-16 units [begin, end).
+// The number of UTF-8 bytes of the UTF-16 units [begin, end).
 size_t NumBytes(const icu::UnicodeString& text, int32_t begin, int32_t end) {
   size_t num_bytes = 0;
   for (int32_t i = begin; i < end; ++i) {

@@ -1,6 +1,7 @@
 // Regular expressions of tokenizers, on UTF-8 text, with limits: a pattern that backtracks without
-// end is an Error. ICU's (https://unicode-org.github.io/icu/userguide/strings/regexp.html), why:
-// docs/decisions/0007-icu-regular-expressions.md. Thread-safety: immutable.
+// end is an Error. The syntax is ICU's
+// (https://unicode-org.github.io/icu/userguide/strings/regexp.html);
+// docs/decisions/0007-icu-regular-expressions.md says why. Thread-safety: immutable.
 #pragma once
 
 #include <memory>
@@ -17,13 +18,13 @@ class Regex {
     bool matched = false;
   };
 
-  // Throws Error{kInput} when it is not a pattern.
+  // Throws Error{kInput} if `pattern` is not one.
   explicit Regex(std::string_view pattern);
   ~Regex();
   Regex(Regex&&) noexcept;
 
-  // All of `text` (valid UTF-8) from left to right: what matches, and what lies between. No span is
-  // empty. Throws Error{kInput} when the pattern needs too many steps or too much memory.
+  // Cuts all of `text` (valid UTF-8), from left to right, into what matches and what lies between.
+  // No span is empty. Throws Error{kInput} if the pattern needs too many steps or too much memory.
   std::vector<Span> Split(std::string_view text) const;
 
   // The parts of `text` that match.

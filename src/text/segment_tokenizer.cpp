@@ -113,7 +113,7 @@ Encoding SegmentTokenizer::Filled(const std::vector<TemplateItem>& items, const 
   return encoding;
 }
 
-// Padding is masked: where the model has no row for it, any other token does.
+// Padding is masked: if the model has no row for its token, any other token will do.
 int64_t SegmentTokenizer::pad_id() const {
   const bool known = model_vocab_size_ == 0 || pad_id_ < model_vocab_size_;
   return known ? pad_id_ : eos_id_.value_or(0);
@@ -165,7 +165,7 @@ std::string SegmentTokenizer::Decode(const std::vector<int64_t>& ids,
     if (!added && id >= base_vocab_size_) throw InputError("token id ", id, " has no token");
     if (skip_special_tokens && added && added->special) continue;
     const std::string token = added ? added->content : IdToToken(id);
-    // The vocabulary's own special tokens are the joining's business.
+    // JoinTokens takes care of the vocabulary's own special tokens.
     if (!added || added_join_ == AddedTokenJoin::kTogether ||
         (added->special && (id < base_vocab_size_ || joined_ids_.contains(id)))) {
       tokens.push_back(token);

@@ -1,5 +1,5 @@
-// What tokenizers share whatever their vocabulary: repair of the text, truncation, special tokens
-// around it, and decoding, as PreTrainedTokenizer of transformers 4.44 does them.
+// What all tokenizers share, whatever their vocabulary: repair of the text, truncation, special
+// tokens around it, and decoding, as PreTrainedTokenizer of transformers 4.44 does them.
 // Thread-safety: as Tokenizer.
 #pragma once
 
@@ -41,7 +41,7 @@ class SegmentTokenizer : public Tokenizer {
   // tokens the model has.
   explicit SegmentTokenizer(const TokenizerConfig& config);
 
-  // The ids of a text in valid UTF-8, no tokens added around it.
+  // The ids of a text in valid UTF-8, without tokens around it.
   virtual Ids Segment(std::string_view text) const = 0;
   // The same for what the model writes.
   virtual Ids SegmentTarget(std::string_view text) const { return Segment(text); }
@@ -50,8 +50,8 @@ class SegmentTokenizer : public Tokenizer {
   // Tokens to text: joins word pieces; special tokens may be among them.
   virtual std::string JoinTokens(const std::vector<std::string>& tokens) const = 0;
 
-  // Adds a special token: at its id in the base vocabulary, or at the end of the vocabulary. One
-  // that was added before becomes special.
+  // Adds a special token at its id in the base vocabulary or, if it has none, at the end of the
+  // vocabulary. A token that was added before becomes special.
   void AddSpecialToken(const std::string& content, std::optional<int64_t> base_id);
   void AddToken(AddedToken token);
 
@@ -67,8 +67,8 @@ class SegmentTokenizer : public Tokenizer {
   std::optional<int64_t> mask_id_;
   int64_t second_type_ = 0;  // the token type of a second segment
   bool clean_up_spaces_ = true;
-  // How decoding treats tokens added to the vocabulary: they stand apart from what JoinTokens makes
-  // of the tokens between them, with spaces or without, or JoinTokens sees them as well.
+  // How decoding treats added tokens: they stand apart from what JoinTokens makes of the tokens
+  // between them, with spaces or without spaces; or JoinTokens gets them as well.
   enum class AddedTokenJoin { kSpaces, kNoSpaces, kTogether };
   AddedTokenJoin added_join_ = AddedTokenJoin::kSpaces;
   // Special tokens that joining takes care of though their ids are above the base vocabulary.
@@ -80,7 +80,7 @@ class SegmentTokenizer : public Tokenizer {
   Encoding Filled(const std::vector<TemplateItem>& items, const Ids& first,
                   const Ids* second) const;
 
-  int64_t model_vocab_size_;  // 0: not known
+  int64_t model_vocab_size_;  // 0 if it is not known
 };
 
 }  // namespace moefy::text

@@ -9,7 +9,7 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD: perhaps half a character
 constexpr size_t kMaxPending = 64;                         // ids whose text may be held back
 
-// `text` without the end that later ids may change: characters not complete, and beginnings of
+// Cuts off the end of `text` that later ids may change: incomplete characters, and beginnings of
 // what CleanUpSpaces replaces.
 std::string_view CertainPart(std::string_view text) {
   constexpr std::array<std::string_view, 6> kBeginnings = {" n'", " 'v", " 'r", " n", " '", " "};
@@ -31,7 +31,7 @@ std::string StreamDecoder::Advance(std::string_view certain) {
   return fresh;
 }
 
-// Whatever follows what the text shares with that which is out.
+// Returns what follows the part of the text that is out already.
 std::string StreamDecoder::AdvanceAnyway(std::string_view text) {
   const auto [ours, theirs] = std::mismatch(text.begin(), text.end(), shown_.begin(), shown_.end());
   auto begin = static_cast<size_t>(ours - text.begin());
@@ -42,8 +42,8 @@ std::string StreamDecoder::AdvanceAnyway(std::string_view text) {
   return std::string(text.substr(begin));
 }
 
-// Where all text is out, only the last ids are kept: as many as have text of their own to which
-// the next ids' can be compared.
+// If all text is out, keeps only the last ids: as many as have a text of their own, with which the
+// text of the next ids can be compared.
 void StreamDecoder::DropShown(const std::string& text) {
   if (shown_ != text) return;
   for (size_t kept = 1; kept < ids_.size(); ++kept) {

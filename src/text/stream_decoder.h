@@ -1,9 +1,8 @@
-// Text while it is being generated: ids go in one by one, and what comes out is only what later ids
-// cannot change any more. Never half a character, nor a space that may still be tidied away. All
-// that comes out, one after the other, is Tokenizer::Decode of all ids without special tokens, in
-// linear time; but for what was a character and then, with the bytes that follow it, no longer is
-// (some tokenizers decode a run of byte tokens as a whole), which is out already.
-// Thread-safety: one thread.
+// Text while it is being generated: ids go in one by one, and text comes out when later ids cannot
+// change it any more, so never half a character, nor a space that may still be tidied away. All
+// that comes out is, together, what Tokenizer::Decode makes of all ids without special tokens, in
+// linear time. There is one exception: some tokenizers decode a run of byte tokens as a whole, and
+// bytes that follow may undo a character that is out already. Thread-safety: one thread.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +19,9 @@ class StreamDecoder {
   // The tokenizer must outlive it.
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
-  // The text that is certain now and was not before; often "". Throws what Decode throws.
+  // Returns the text that has become certain; often "". Throws what Decode throws.
   std::string Push(int64_t id);
-  // What was held back. The next Push starts a new text.
+  // Returns what was held back. The next Push starts a new text.
   std::string Finish();
 
  private:
@@ -31,8 +30,8 @@ class StreamDecoder {
   void DropShown(const std::string& text);
 
   const Tokenizer& tokenizer_;
-  std::vector<int64_t> ids_;  // since the last id whose text is out, and that one for context
-  std::string shown_;         // what of their text is out
+  std::vector<int64_t> ids_;  // from the last id whose text is out, which gives context
+  std::string shown_;         // the part of their text that is out
 };
 
 }  // namespace moefy::text

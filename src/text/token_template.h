@@ -1,5 +1,5 @@
-// Where special tokens go around one segment or two: "<s> A </s>", "[CLS] A [SEP] B [SEP]". A
-// value.
+// Where special tokens go around one segment or two: "<s> A </s>", "[CLS] A [SEP] B [SEP]". Values,
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ namespace moefy::text {
 struct TemplateItem {
   enum class Kind { kToken, kFirst, kSecond };
   Kind kind = Kind::kToken;
-  int64_t id = 0;             // of kToken
-  int64_t type = 0;           // the token type of all it stands for
-  bool unless_there = false;  // of kToken: not if the segment before it ends with the same id
+  int64_t id = 0;             // of a kToken
+  int64_t type = 0;           // the token type of all ids that the item stands for
+  bool unless_there = false;  // a kToken is left out if the segment before it ends with its id
 };
 
 struct TokenTemplate {
@@ -22,12 +22,12 @@ struct TokenTemplate {
   std::vector<TemplateItem> pair = {{TemplateItem::Kind::kFirst}, {TemplateItem::Kind::kSecond}};
 };
 
-// A template of tokens before and after each segment, of type 0.
+// A template with these tokens before and after each segment, all of type 0.
 TokenTemplate AroundEach(const std::vector<int64_t>& before, const std::vector<int64_t>& after);
 
-int64_t NumTokens(const std::vector<TemplateItem>& items);  // special tokens, at most
+int64_t NumTokens(const std::vector<TemplateItem>& items);  // the most special tokens it may add
 
-// `second` may be null when the items do not mention it.
+// Puts the segments into the template. `second` may be null if no item stands for it.
 Encoding Fill(const std::vector<TemplateItem>& items, const std::vector<int64_t>& first,
               const std::vector<int64_t>* second);
 

@@ -3,23 +3,16 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
-#include "text/bert/wordpiece_tokenizer.h"
-#include "text/byte_level/byte_level_tokenizer.h"
-#include "text/byte_tokenizer.h"
-#include "text/character_tokenizer.h"
-#include "text/sentencepiece/llama_tokenizer.h"
-#include "text/sentencepiece/marian_tokenizer.h"
-#include "text/sentencepiece/piece_tokenizer.h"
-#include "text/sentencepiece/t5_tokenizer.h"
 #include "text/tokenizer_config.h"
-#include "text/tokenizer_json/pipeline_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 namespace moefy::text {
 namespace {
 
-// What LoadTokenizer recognises: a vocabulary file, and the values of "tokenizer_class" whose
-// conventions we follow; none: any. A new kind of tokenizer is one more row. Where neither class
-// nor model_type is known, the first row whose file is there counts.
+// What LoadTokenizer recognises: a vocabulary file, and the values of "tokenizer_class" that may go
+// with it (an empty list: any). A new kind of tokenizer is one more row, and one more function in
+// tokenizer_kinds.h. If neither class nor model_type is known, the first row whose file is there
+// counts.
 struct TokenizerKind {
   const char* vocabulary_file;
   std::vector<std::string> classes;  // without the suffix "Fast"; any of them may be left unsaid
@@ -44,7 +37,7 @@ const std::vector<TokenizerKind>& TokenizerKinds() {
        &LoadWordPieceTokenizer},
       {"source_vocab.txt", {}, &LoadCharacterTokenizer},
       {"tokenizer.json", {}, &LoadPipelineTokenizer},
-      // Behind tokenizer.json, which says how words are cut before they are looked up here.
+      // This row follows tokenizer.json, which says how words are cut before they are looked up.
       {"vocab.json",
        {"GPT2Tokenizer", "CodeGenTokenizer", "RobertaTokenizer", "BartTokenizer",
         "LongformerTokenizer", "LEDTokenizer", "Qwen2Tokenizer"},
@@ -58,7 +51,7 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// The row's file may be read as the class says, or as anything where nothing tells the class.
+// Whether the row's file may be read: as the class says or, if nothing tells the class, as any.
 bool Fits(const TokenizerKind& kind, const TokenizerConfig& config) {
   const std::string name = config.ClassName();
   if (kind.classes.empty() || Contains(kind.classes, name)) return true;
@@ -117,7 +110,7 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
         CheckLanguages(*tokenizer, languages);
         return tokenizer;
       }
-      // Whatever its class, a tokenizer.json beside it would tell all.
+      // No refusal for a row without a file: a tokenizer.json would tell all, whatever the class.
       if (!wants_file) continue;
       std::string refusal = Refusal(kind.vocabulary_file, config);
       if (!Contains(refused, refusal)) refused.push_back(std::move(refusal));

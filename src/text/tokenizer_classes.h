@@ -1,4 +1,4 @@
-// Which tokenizer class a family of models goes with, where the checkpoint does not name one.
+// The tokenizer class that goes with a family of models, if the checkpoint does not name one.
 // Source: AutoTokenizer's table in transformers 4.44 and 5. Pure functions, thread-safe.
 #pragma once
 
@@ -8,8 +8,8 @@
 
 namespace moefy::text {
 
-// "" for a family whose tokenizers are tokenizer.json files of any kind; nothing for a `model_type`
-// that is not in the table.
+// The class of `model_type`; "" if the family's tokenizers are tokenizer.json files of any kind;
+// nothing if the table does not have it.
 std::optional<std::string> ClassOfModel(std::string_view model_type);
 
 }  // namespace moefy::text

@@ -34,7 +34,7 @@ AddedToken ParseAddedToken(const JsonObject& entry, int64_t id) {
           .special = entry.GetBool("special", false)};
 }
 
-// Its tokens replace the configuration's, but for lists, which add to them.
+// Its tokens replace the configuration's, except lists, which add to them.
 void AddSpecialTokensMap(const Json& map, const std::string& where, TokenizerConfig& config) {
   const std::string list = "additional_special_tokens";
   for (const std::string& key : JsonObject(map, where).Keys()) {
@@ -127,7 +127,7 @@ TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory) {
     }
     return config;
   }
-  // The way of older versions: special tokens in a file of their own, which goes first.
+  // Older versions wrote special tokens to a file of their own, which goes first.
   if (const std::filesystem::path map = directory / "special_tokens_map.json"; Exists(map)) {
     AddSpecialTokensMap(ReadJsonFile(map), map.string(), config);
   }

@@ -15,36 +15,37 @@ namespace moefy::text {
 inline constexpr int64_t kMaxTokenId = (int64_t{1} << 31) - 1;
 
 struct TokenizerConfig {
-  std::filesystem::path file;  // for messages, whether or not it is there
+  std::filesystem::path file;  // for messages; it need not be there
   Json json = Json::object();
-  std::string model_type;        // config.json's, "" when absent
-  int64_t model_vocab_size = 0;  // config.json's, 0 when absent: what the embedding has
-  // added_tokens_decoder; or else added_tokens.json, and tokenizer.json's, which go first.
+  std::string model_type;        // config.json's; "" if it is absent
+  int64_t model_vocab_size = 0;  // config.json's, the rows of the embedding; 0 if it is absent
+  // Those of added_tokens_decoder or, if there is none, of tokenizer.json and added_tokens.json;
+  // the former's go first.
   std::vector<AddedToken> added_tokens;
-  Languages languages;  // as chosen by the caller
+  Languages languages;  // which the caller has chosen
 
   JsonObject object() const { return JsonObject(json, file.string()); }
-  // "tokenizer_class" without the suffix "Fast", old spellings and names of the same thing
-  // replaced; where it is absent, the one that config.json's model_type goes with; "" where that
-  // tells nothing either.
+  // "tokenizer_class" without the suffix "Fast", in today's spelling. If it is absent, the class
+  // that config.json's model_type goes with; "" if that tells nothing either.
   std::string ClassName() const;
   // "eos_token" and the like: a string, or an object with "content".
   std::string GetToken(const std::string& key, const std::string& if_absent) const;
-  // The same with its flags; `strip_left` where it is only a string; no content where it is null.
-  // The id is not set.
+  // The same token with its flags. A plain string has the flag `strip_left` as given; null has no
+  // content. The id is not set.
   AddedToken GetAddedToken(const std::string& key, const std::string& if_absent,
                            bool strip_left = false) const;
-  // "additional_special_tokens" and "extra_special_tokens", a list or an object; empty when absent.
+  // "additional_special_tokens" and "extra_special_tokens", each a list or an object; none if
+  // absent.
   std::vector<std::string> GetAdditionalSpecialTokens() const;
 };
 
-// An absent file means defaults. Throws Error{kInput}.
+// Reads the files of `directory`; an absent file means defaults. Throws Error{kInput}.
 TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory);
 
 inline constexpr uint64_t kMaxPipelineBytes = uint64_t{256} << 20;  // of tokenizer.json
 
-// Where tokenizer_config.json does not list the added tokens but a tokenizer.json is there, its
-// list counts for the other tokenizers as well.
+// Reads the list of added tokens from tokenizer.json if tokenizer_config.json has none: it counts
+// for the other tokenizers as well.
 void ReadAddedTokensOfPipeline(const std::filesystem::path& directory, TokenizerConfig& config);
 
 }  // namespace moefy::text

@@ -12,7 +12,7 @@
 namespace moefy::text {
 namespace {
 
-// The character at `i`, which moves past it; U+FFFD for a malformed sequence.
+// Reads the character at `i` and moves `i` past it; U+FFFD for a malformed sequence.
 char32_t NextCodePoint(std::string_view text, int32_t& i) {
   UChar32 c;
 #pragma GCC diagnostic push
@@ -22,7 +22,7 @@ char32_t NextCodePoint(std::string_view text, int32_t& i) {
   return static_cast<char32_t>(c);
 }
 
-// Offset of the first character from `begin` that is not white space, or text.size().
+// The offset of the first character from `begin` on that is not white space, or text.size().
 size_t SkipSpace(std::string_view text, size_t begin) {
   for (auto i = static_cast<int32_t>(begin); i < static_cast<int32_t>(text.size());) {
     const int32_t at = i;

@@ -16,15 +16,15 @@ namespace moefy::text {
 
 class Vocabulary {
  public:
-  // Throws Error{kInput}: the token or the id is there already.
+  // Throws Error{kInput} if the token or the id is there already.
   void Add(std::string token, int64_t id);
 
-  // The same for a token that may be there already: from now on it has the new id, and the old one
-  // still stands for it. Throws Error{kInput}: the id is there already.
+  // Adds a token that may be there already: from now on it has the new id, and the old id still
+  // stands for it. Throws Error{kInput} if the id is there already.
   void AddAgain(std::string token, int64_t id);
 
   std::optional<int64_t> Find(std::string_view token) const;
-  const std::string& Get(int64_t id) const;  // throws Error{kInput} when no token has this id
+  const std::string& Get(int64_t id) const;  // throws Error{kInput} if no token has this id
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }  // above every id
   int64_t num_tokens() const { return static_cast<int64_t>(ids_.size()); }
   const std::vector<std::optional<std::string>>& tokens() const { return tokens_; }  // by id
@@ -39,13 +39,13 @@ class Vocabulary {
   std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> ids_;
 };
 
-// One token a line, the first has id 0; empty lines take up an id that no token has. A token that
-// stands on two lines is refused or, as in Python's dict, has the last line's id.
+// Reads one token a line; the first has id 0, and an empty line takes up an id that no token has. A
+// token that stands on two lines is refused or, as in Python's dict, has the last line's id.
 enum class Repeated { kIsRefused, kLastCounts };
 Vocabulary ParseVocabularyLines(std::string_view text, Repeated repeated = Repeated::kIsRefused);
 
-// {"token": id, ...}. An id far above the number of tokens is an error: nothing good has it, and it
-// would cost memory. `where` begins every message.
+// Reads {"token": id, ...}. An id far above the number of tokens is an error: no sound file has
+// one, and it would cost memory. `where` begins every message.
 Vocabulary ParseVocabularyJson(const Json& json, const std::string& where);
 
 }  // namespace moefy::text

@@ -9,8 +9,8 @@ namespace moefy::text {
 
 std::string LowerCase(std::string_view text);                // any script, UTF-8
 std::vector<std::string> SplitWords(std::string_view text);  // at white space of any kind
-// `text` with every whole word of `words` replaced by a space. What no letter, digit or underscore
-// joins is a word. Words are in lower case, ASCII.
+// Replaces every whole word of `words` in `text` by a space. A word has no letter, digit or
+// underscore beside it. `words` are in lower case, ASCII.
 std::string DropWords(std::string_view text, const std::vector<std::string>& words);
 std::vector<std::string> SplitCharacters(std::string_view text);  // code points
 

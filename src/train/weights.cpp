@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "model/family.h"
+#include "model/expected_tensors.h"
 #include "moefy/base/error.h"
 
 namespace moefy::train {

@@ -7,14 +7,14 @@
 namespace moefy {
 namespace {
 
-struct Row {
+struct JsonRow {
   std::string name;
   std::string bad;
   std::string fragment;
   std::string good;
 };
 
-std::vector<Row> Rows() {
+std::vector<JsonRow> JsonRows() {
   using namespace std::string_literals;
   const auto nested = [](int depth) {
     return std::string(static_cast<size_t>(depth), '[') +
@@ -55,7 +55,7 @@ std::vector<Row> Rows() {
   };
 }
 
-class JsonFormat : public testing::TestWithParam<Row> {};
+class JsonFormat : public testing::TestWithParam<JsonRow> {};
 
 TEST_P(JsonFormat, RefusesTheBadDocument) {
   tests::ExpectError(ErrorKind::kInput, {GetParam().fragment}, [&] { ParseJson(GetParam().bad); });
@@ -63,7 +63,7 @@ TEST_P(JsonFormat, RefusesTheBadDocument) {
 
 TEST_P(JsonFormat, AcceptsItsTwin) { EXPECT_NO_THROW(ParseJson(GetParam().good)); }
 
-INSTANTIATE_TEST_SUITE_P(Table, JsonFormat, testing::ValuesIn(Rows()),
+INSTANTIATE_TEST_SUITE_P(Table, JsonFormat, testing::ValuesIn(JsonRows()),
                          [](const auto& row) { return row.param.name; });
 
 // Messages stay short and readable whatever the document is.

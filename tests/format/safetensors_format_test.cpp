@@ -20,7 +20,7 @@ namespace {
 using tests::LengthPrefix;
 using tests::SafetensorsBytes;
 
-struct Row {
+struct SafetensorsRow {
   std::string name;
   std::string bad;
   std::string fragment;
@@ -28,7 +28,7 @@ struct Row {
 };
 
 // A header with one tensor 'a' of four bytes of data.
-std::string One(std::string_view entry, std::string_view data = "abcd") {
+std::string OneTensor(std::string_view entry, std::string_view data = "abcd") {
   return SafetensorsBytes("{\"a\":" + std::string(entry) + "}", data);
 }
 std::string Entry(std::string_view dtype, std::string_view shape, std::string_view offsets) {
@@ -36,7 +36,7 @@ std::string Entry(std::string_view dtype, std::string_view shape, std::string_vi
 }
 std::string OneOf(std::string_view dtype, std::string_view shape, std::string_view offsets,
                   std::string_view data = "abcd") {
-  return One(Entry(dtype, shape, offsets), data);
+  return OneTensor(Entry(dtype, shape, offsets), data);
 }
 std::string Named(const std::string& name) {
   return SafetensorsBytes("{\"" + name + "\":" + Entry("U8", "[4]", "[0,4]") + "}", "abcd");
@@ -51,28 +51,32 @@ std::string WithMetadata(std::string_view metadata) {
       StrCat("{\"__metadata__\":", metadata, ",\"a\":", Entry("U8", "[4]", "[0,4]"), "}"), "abcd");
 }
 
-const std::string kGood = OneOf("U8", "[4]", "[0,4]");
+const std::string kGoodSafetensors = OneOf("U8", "[4]", "[0,4]");
 const std::string kHeader = "{\"a\":" + Entry("U8", "[4]", "[0,4]") + "}";
 
-std::vector<Row> Rows() {
+std::vector<SafetensorsRow> SafetensorsRows() {
   const std::string long_name(4096, 'n');
-  std::vector<Row> rows = {
+  std::vector<SafetensorsRow> rows = {
       {"01_empty_file", "", "has 0 bytes", SafetensorsBytes("{}")},
       {"01_seven_bytes", std::string(7, '\0'), "has 7 bytes", SafetensorsBytes("{}")},
-      {"02_header_length_over_limit", LengthPrefix(100'000'001) + kHeader, "100000001", kGood},
+      {"02_header_length_over_limit", LengthPrefix(100'000'001) + kHeader, "100000001",
+       kGoodSafetensors},
       {"02_header_length_huge", LengthPrefix(~uint64_t{0}) + kHeader, "18446744073709551615",
-       kGood},
-      {"02_git_lfs_pointer", "version https://git-lfs.github.com/spec/v1\n", "git lfs pull", kGood},
-      {"02_pytorch_zip", std::string("PK\x03\x04\x00\x00\x08\x08\x00\x00", 10), "PyTorch", kGood},
+       kGoodSafetensors},
+      {"02_git_lfs_pointer", "version https://git-lfs.github.com/spec/v1\n", "git lfs pull",
+       kGoodSafetensors},
+      {"02_pytorch_zip", std::string("PK\x03\x04\x00\x00\x08\x08\x00\x00", 10), "PyTorch",
+       kGoodSafetensors},
       {"03_header_longer_than_file", LengthPrefix(kHeader.size() + 1) + kHeader, "cut short",
        SafetensorsBytes("{}")},
-      {"03_length_100_mb_of_a_small_file", LengthPrefix(100'000'000) + kHeader, "only", kGood},
+      {"03_length_100_mb_of_a_small_file", LengthPrefix(100'000'000) + kHeader, "only",
+       kGoodSafetensors},
       {"03_zero_header", LengthPrefix(0), "not valid JSON", SafetensorsBytes("{}")},
       {"04_not_utf8", Named("\xff"), "UTF-8", Named("\xc3\xa9")},
       {"04_overlong_utf8", Named("\xc0\xaf"), "UTF-8", Named("/")},
       {"04_surrogate_in_utf8", Named("\xed\xa0\x80"), "UTF-8", Named("\xee\x80\x80")},
       {"04_byte_order_mark", SafetensorsBytes("\xef\xbb\xbf" + kHeader, "abcd"), "byte order mark",
-       kGood},
+       kGoodSafetensors},
       {"05_syntax", SafetensorsBytes("{\"a\":", ""), "not valid JSON", SafetensorsBytes("{}")},
       {"05_trailing_nul", SafetensorsBytes(kHeader + std::string(1, '\0'), "abcd"), "NUL",
        SafetensorsBytes(kHeader + " \n\r\t", "abcd")},
@@ -80,11 +84,12 @@ std::vector<Row> Rows() {
        SafetensorsBytes(kHeader + "    ", "abcd")},
       {"05_vertical_tab_is_no_json_space", SafetensorsBytes("\v" + kHeader, "abcd"),
        "not valid JSON", SafetensorsBytes(" \t\r\n" + kHeader, "abcd")},
-      {"05_comment", SafetensorsBytes("/**/" + kHeader, "abcd"), "not valid JSON", kGood},
+      {"05_comment", SafetensorsBytes("/**/" + kHeader, "abcd"), "not valid JSON",
+       kGoodSafetensors},
       {"06_array", SafetensorsBytes("[]"), "not a JSON object", SafetensorsBytes("{}")},
       {"06_number", SafetensorsBytes("7"), "not a JSON object", SafetensorsBytes("{ }")},
-      {"06_depth_4", OneOf("U8", "[[4]]", "[0,4]"), "nested deeper than 3", kGood},
-      {"06_deep", SafetensorsBytes(std::string(1 << 20, '[')), "nested deeper", kGood},
+      {"06_depth_4", OneOf("U8", "[[4]]", "[0,4]"), "nested deeper than 3", kGoodSafetensors},
+      {"06_deep", SafetensorsBytes(std::string(1 << 20, '[')), "nested deeper", kGoodSafetensors},
       {"07_tensor_twice",
        SafetensorsBytes(StrCat("{\"a\":", Entry("U8", "[2]", "[0,2]"),
                                ",\"a\":", Entry("U8", "[2]", "[2,4]"), "}"),
@@ -96,8 +101,8 @@ std::vector<Row> Rows() {
                         "abcd"),
        "'a' appears twice", Named("\\u0061")},
       {"07_field_twice",
-       One("{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}"),
-       "'dtype' appears twice", kGood},
+       OneTensor("{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}"),
+       "'dtype' appears twice", kGoodSafetensors},
       {"07_metadata_key_twice", WithMetadata("{\"k\":\"1\",\"k\":\"2\"}"), "'k' appears twice",
        WithMetadata("{\"k\":\"1\",\"l\":\"2\"}")},
       {"07_metadata_twice", SafetensorsBytes("{\"__metadata__\":{},\"__metadata__\":{}}"),
@@ -107,32 +112,37 @@ std::vector<Row> Rows() {
       {"08_metadata_array", WithMetadata("[]"), "__metadata__", WithMetadata("null")},
       {"08_metadata_string", WithMetadata("\"pt\""), "__metadata__",
        WithMetadata("{\"format\":\"pt\"}")},
-      {"09_no_dtype", One("{\"shape\":[4],\"data_offsets\":[0,4]}"), "dtype is missing", kGood},
-      {"09_no_shape", One("{\"dtype\":\"U8\",\"data_offsets\":[0,4]}"), "shape is missing", kGood},
-      {"09_no_offsets", One("{\"dtype\":\"U8\",\"shape\":[4]}"), "data_offsets is missing", kGood},
+      {"09_no_dtype", OneTensor("{\"shape\":[4],\"data_offsets\":[0,4]}"), "dtype is missing",
+       kGoodSafetensors},
+      {"09_no_shape", OneTensor("{\"dtype\":\"U8\",\"data_offsets\":[0,4]}"), "shape is missing",
+       kGoodSafetensors},
+      {"09_no_offsets", OneTensor("{\"dtype\":\"U8\",\"shape\":[4]}"), "data_offsets is missing",
+       kGoodSafetensors},
       {"09_extra_field",
-       One("{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4],\"strides\":[1]}"),
-       "unknown key 'strides'", kGood},
-      {"09_entry_is_no_object", One("[0,4]"), "expected an object", kGood},
-      {"09_entry_is_null", One("null"), "expected an object", kGood},
-      {"09_three_offsets", OneOf("U8", "[4]", "[0,4,4]"), "has 3 numbers", kGood},
-      {"09_one_offset", OneOf("U8", "[4]", "[4]"), "has 1 numbers", kGood},
-      {"10_unknown_dtype", OneOf("F12", "[4]", "[0,4]"), "'F12'", kGood},
-      {"10_lower_case_dtype", OneOf("u8", "[4]", "[0,4]"), "'u8'", kGood},
-      {"10_dtype_number", One("{\"dtype\":8,\"shape\":[4],\"data_offsets\":[0,4]}"),
-       "expected a string", kGood},
-      {"11_negative_extent", OneOf("U8", "[-4]", "[0,4]"), "not an unsigned", kGood},
+       OneTensor("{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4],\"strides\":[1]}"),
+       "unknown key 'strides'", kGoodSafetensors},
+      {"09_entry_is_no_object", OneTensor("[0,4]"), "expected an object", kGoodSafetensors},
+      {"09_entry_is_null", OneTensor("null"), "expected an object", kGoodSafetensors},
+      {"09_three_offsets", OneOf("U8", "[4]", "[0,4,4]"), "has 3 numbers", kGoodSafetensors},
+      {"09_one_offset", OneOf("U8", "[4]", "[4]"), "has 1 numbers", kGoodSafetensors},
+      {"10_unknown_dtype", OneOf("F12", "[4]", "[0,4]"), "'F12'", kGoodSafetensors},
+      {"10_lower_case_dtype", OneOf("u8", "[4]", "[0,4]"), "'u8'", kGoodSafetensors},
+      {"10_dtype_number", OneTensor("{\"dtype\":8,\"shape\":[4],\"data_offsets\":[0,4]}"),
+       "expected a string", kGoodSafetensors},
+      {"11_negative_extent", OneOf("U8", "[-4]", "[0,4]"), "not an unsigned", kGoodSafetensors},
       {"11_minus_zero", OneOf("U8", "[-0]", "[0,0]", ""), "not an unsigned",
        OneOf("U8", "[0]", "[0,0]", "")},
-      {"11_fraction", OneOf("U8", "[4.5]", "[0,4]"), "not an unsigned", kGood},
-      {"11_whole_fraction", OneOf("U8", "[4.0]", "[0,4]"), "not an unsigned", kGood},
-      {"11_exponent", OneOf("U8", "[4e0]", "[0,4]"), "not an unsigned", kGood},
-      {"11_over_64_bits", OneOf("U8", "[18446744073709551620]", "[0,4]"), "not an unsigned", kGood},
-      {"11_infinite", OneOf("U8", "[1e999]", "[0,4]"), "1e999", kGood},
-      {"11_string_extent", OneOf("U8", "[\"4\"]", "[0,4]"), "not an unsigned", kGood},
-      {"11_shape_is_number", OneOf("U8", "4", "[0,4]"), "not an array", kGood},
-      {"11_negative_offset", OneOf("U8", "[4]", "[-4,0]"), "not an unsigned", kGood},
-      {"12_begin_after_end", OneOf("U8", "[4]", "[4,0]"), "begin 4 is after end 0", kGood},
+      {"11_fraction", OneOf("U8", "[4.5]", "[0,4]"), "not an unsigned", kGoodSafetensors},
+      {"11_whole_fraction", OneOf("U8", "[4.0]", "[0,4]"), "not an unsigned", kGoodSafetensors},
+      {"11_exponent", OneOf("U8", "[4e0]", "[0,4]"), "not an unsigned", kGoodSafetensors},
+      {"11_over_64_bits", OneOf("U8", "[18446744073709551620]", "[0,4]"), "not an unsigned",
+       kGoodSafetensors},
+      {"11_infinite", OneOf("U8", "[1e999]", "[0,4]"), "1e999", kGoodSafetensors},
+      {"11_string_extent", OneOf("U8", "[\"4\"]", "[0,4]"), "not an unsigned", kGoodSafetensors},
+      {"11_shape_is_number", OneOf("U8", "4", "[0,4]"), "not an array", kGoodSafetensors},
+      {"11_negative_offset", OneOf("U8", "[4]", "[-4,0]"), "not an unsigned", kGoodSafetensors},
+      {"12_begin_after_end", OneOf("U8", "[4]", "[4,0]"), "begin 4 is after end 0",
+       kGoodSafetensors},
       {"13_product_overflows", OneOf("U8", "[4294967296,4294967296]", "[0,0]", ""), "overflows",
        OneOf("U8", "[4294967295,0]", "[0,0]", "")},
       {"13_bits_overflow", OneOf("F64", "[288230376151711744]", "[0,0]", ""), "overflows",
@@ -142,7 +152,7 @@ std::vector<Row> Rows() {
       {"14_half_a_byte", OneOf("F4", "[7]", "[0,4]"), "whole bytes", OneOf("F4", "[8]", "[0,4]")},
       {"14_six_bits", OneOf("F6_E2M3", "[5]", "[0,4]"), "whole bytes",
        OneOf("F6_E2M3", "[4]", "[0,3]", "abc")},
-      {"15_span_too_long", OneOf("U8", "[3]", "[0,4]"), "needs 3", kGood},
+      {"15_span_too_long", OneOf("U8", "[3]", "[0,4]"), "needs 3", kGoodSafetensors},
       {"15_span_too_short", OneOf("U16", "[3]", "[0,4]"), "needs 6", OneOf("U16", "[2]", "[0,4]")},
       {"15_scalar", OneOf("U8", "[]", "[0,4]"), "needs 1", OneOf("F32", "[]", "[0,4]")},
       {"16_starts_late", OneOf("U8", "[3]", "[1,4]"), "a hole", OneOf("U8", "[3]", "[0,3]", "abc")},
@@ -151,8 +161,8 @@ std::vector<Row> Rows() {
       {"16_overlap", Two("[0,2]", "[1,3]", "abc"), "expected 2 (an overlap)",
        Two("[2,4]", "[0,2]", "abcd")},
       {"16_same_place", Two("[0,2]", "[0,2]", "ab"), "an overlap", Two("[0,2]", "[2,4]", "abcd")},
-      {"17_data_cut_short", OneOf("U8", "[4]", "[0,4]", "abc"), "cut short", kGood},
-      {"17_data_left_over", OneOf("U8", "[4]", "[0,4]", "abcde"), "which has 5", kGood},
+      {"17_data_cut_short", OneOf("U8", "[4]", "[0,4]", "abc"), "cut short", kGoodSafetensors},
+      {"17_data_left_over", OneOf("U8", "[4]", "[0,4]", "abcde"), "which has 5", kGoodSafetensors},
       {"17_data_without_tensors", SafetensorsBytes("{}", "a"), "which has 1",
        SafetensorsBytes("{}")},
       {"18_empty_name", Named(""), "empty name", Named(" ")},
@@ -165,7 +175,7 @@ std::vector<Row> Rows() {
   return rows;
 }
 
-class SafetensorsFormat : public testing::TestWithParam<Row> {};
+class SafetensorsFormat : public testing::TestWithParam<SafetensorsRow> {};
 
 TEST_P(SafetensorsFormat, RefusesTheBadFile) {
   const tests::TempDir dir;
@@ -179,7 +189,7 @@ TEST_P(SafetensorsFormat, AcceptsItsTwin) {
   EXPECT_NO_THROW(SafetensorsFile file(dir.Write("model.safetensors", GetParam().good)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, SafetensorsFormat, testing::ValuesIn(Rows()),
+INSTANTIATE_TEST_SUITE_P(Table, SafetensorsFormat, testing::ValuesIn(SafetensorsRows()),
                          [](const auto& row) { return row.param.name; });
 
 TEST(SafetensorsFormatMore, EveryDTypePassesThrough) {
@@ -227,7 +237,7 @@ TEST(SafetensorsFormatMore, OnlyARegularFileIsRead) {  // 19
   tests::ExpectError(ErrorKind::kInput, {"not a regular file"},
                      [&] { SafetensorsFile file(pipe); });
 
-  dir.Write("real.safetensors", kGood);
+  dir.Write("real.safetensors", kGoodSafetensors);
   std::filesystem::create_symlink("real.safetensors", dir / "link.safetensors");
   EXPECT_EQ(SafetensorsFile(dir / "link.safetensors").tensors().size(), 1u);
 }

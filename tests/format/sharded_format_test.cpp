@@ -38,7 +38,7 @@ Files With(Files files, const Files& changes) {
 }
 
 const std::string kMap = StrCat(R"({"a":")", kFirst, R"(","b":")", kSecond, R"("})");
-const Files kGood = {{kIndex, Index(kMap)}, {kFirst, Shard({"a"})}, {kSecond, Shard({"b"})}};
+const Files kGoodShards = {{kIndex, Index(kMap)}, {kFirst, Shard({"a"})}, {kSecond, Shard({"b"})}};
 
 // The same in PyTorch's format.
 constexpr const char* kBinIndex = "pytorch_model.bin.index.json";
@@ -65,14 +65,14 @@ Files MapsAllTo(const std::string& shard) {
   return {{kIndex, Index("{\"a\":\"" + shard + "\"}")}, {kFirst, Shard({"a"})}};
 }
 
-struct Row {
+struct ShardedRow {
   std::string name;
   Files bad;
   std::string fragment;
-  Files good = kGood;
+  Files good = kGoodShards;
 };
 
-std::vector<Row> Rows() {
+std::vector<ShardedRow> ShardedRows() {
   return {
       {"1_parent_directory", MapsAllTo("../model.safetensors"), "plain file name",
        MapsAllTo(kFirst)},
@@ -87,24 +87,25 @@ std::vector<Row> Rows() {
       {"1_nul_in_name", MapsAllTo("model\\u0000.safetensors"), "plain file name",
        MapsAllTo(kFirst)},
       {"2_shard_missing", {{kIndex, Index(kMap)}, {kFirst, Shard({"a"})}}, "no such file"},
-      {"2_shard_bad", With(kGood, {{kSecond, "oops"}}), "has 4 bytes"},
-      {"3_tensor_not_in_its_shard", With(kGood, {{kSecond, Shard({})}}),
+      {"2_shard_bad", With(kGoodShards, {{kSecond, "oops"}}), "has 4 bytes"},
+      {"3_tensor_not_in_its_shard", With(kGoodShards, {{kSecond, Shard({})}}),
        "'b' is not in 'model-00002-of-00002.safetensors'"},
-      {"3_tensors_swapped", With(kGood, {{kFirst, Shard({"b"})}, {kSecond, Shard({"a"})}}),
+      {"3_tensors_swapped", With(kGoodShards, {{kFirst, Shard({"b"})}, {kSecond, Shard({"a"})}}),
        "4 problems"},
-      {"4_tensor_not_in_the_index", With(kGood, {{kFirst, Shard({"a", "c"})}}),
+      {"4_tensor_not_in_the_index", With(kGoodShards, {{kFirst, Shard({"a", "c"})}}),
        "'c' of 'model-00001-of-00002.safetensors' is not in the index"},
-      {"5_tensor_twice", With(kGood, {{kFirst, Shard({"a", "b"})}}),
+      {"5_tensor_twice", With(kGoodShards, {{kFirst, Shard({"a", "b"})}}),
        "'b' is in 'model-00001-of-00002.safetensors', but the index puts it in "
        "'model-00002-of-00002.safetensors'"},
       {"5_key_twice",
-       With(kGood, {{kIndex, Index(StrCat(R"({"a":")", kFirst, R"(","a":")", kSecond, R"("})"))}}),
+       With(kGoodShards,
+            {{kIndex, Index(StrCat(R"({"a":")", kFirst, R"(","a":")", kSecond, R"("})"))}}),
        "'a' appears twice"},
-      {"index_not_json", With(kGood, {{kIndex, "{"}}), "not valid JSON"},
-      {"index_an_array", With(kGood, {{kIndex, "[]"}}), "expected an object"},
-      {"index_without_map", With(kGood, {{kIndex, "{}"}}), "weight_map is missing"},
-      {"index_map_an_array", With(kGood, {{kIndex, Index("[]")}}), "expected an object"},
-      {"index_map_empty", With(kGood, {{kIndex, Index("{}")}}), "weight_map is empty"},
+      {"index_not_json", With(kGoodShards, {{kIndex, "{"}}), "not valid JSON"},
+      {"index_an_array", With(kGoodShards, {{kIndex, "[]"}}), "expected an object"},
+      {"index_without_map", With(kGoodShards, {{kIndex, "{}"}}), "weight_map is missing"},
+      {"index_map_an_array", With(kGoodShards, {{kIndex, Index("[]")}}), "expected an object"},
+      {"index_map_empty", With(kGoodShards, {{kIndex, Index("{}")}}), "weight_map is empty"},
       {"shards_without_index",
        {{kFirst, Shard({"a"})}, {kSecond, Shard({"b"})}},
        "the index that says what is in them is missing"},
@@ -144,7 +145,7 @@ std::vector<Row> Rows() {
   };
 }
 
-class ShardedFormat : public testing::TestWithParam<Row> {
+class ShardedFormat : public testing::TestWithParam<ShardedRow> {
  protected:
   Checkpoint Open(const Files& files) {
     for (const auto& [name, bytes] : files) dir_.Write(name, bytes);
@@ -164,14 +165,14 @@ TEST_P(ShardedFormat, AcceptsItsTwin) {
   EXPECT_TRUE(checkpoint.warnings().empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, ShardedFormat, testing::ValuesIn(Rows()),
+INSTANTIATE_TEST_SUITE_P(Table, ShardedFormat, testing::ValuesIn(ShardedRows()),
                          [](const auto& row) { return row.param.name; });
 
 struct WarningRow {
   std::string name;
   Files changes;
   std::string fragment;
-  Files from = kGood;
+  Files from = kGoodShards;
 };
 
 class ShardedWarning : public testing::TestWithParam<WarningRow> {};

@@ -25,11 +25,11 @@ const std::string kFour(16, '\0');  // four F32
 std::string File(const std::string& body, const std::string& storage = kFour) {
   return TorchBytes(Whole(body), storage);
 }
-std::string One(const std::string& value, const std::string& storage = kFour) {
+std::string OneTorchTensor(const std::string& value, const std::string& storage = kFour) {
   return File(Dict({Text("a"), value}), storage);
 }
 const std::string kTensor = Tensor(Storage("0", 4), {2, 2}, {2, 1});
-const std::string kGood = One(kTensor);
+const std::string kGoodTorch = OneTorchTensor(kTensor);
 const std::string kGoodPickle = Whole(Dict({Text("a"), kTensor}));
 
 std::string Zip(const tests::ZipEntry& changed) {
@@ -52,18 +52,19 @@ std::string Legacy(const std::string& storage = LegacyStorage(), const std::stri
          Whole("](" + Text(keys) + "e") + Raw(num_elements) + data;
 }
 
-struct Row {
+struct TorchRow {
   std::string name;
   std::string bad;
   std::string fragment;
-  std::string good = kGood;
+  std::string good = kGoodTorch;
 };
 
-std::vector<Row> PickleRows() {
-  const auto opcode = [](const std::string& bytes) { return One(bytes + kTensor); };
+std::vector<TorchRow> PickleRows() {
+  const auto opcode = [](const std::string& bytes) { return OneTorchTensor(bytes + kTensor); };
   const auto v3 = [](const std::string& dtype) {
-    return One(Call(Global("torch._utils", "_rebuild_tensor_v3"),
-                    {Storage("0", 4), Int(0), Ints({2}), Ints({1}), "\x89", "N", dtype}));
+    return OneTorchTensor(
+        Call(Global("torch._utils", "_rebuild_tensor_v3"),
+             {Storage("0", 4), Int(0), Ints({2}), Ints({1}), "\x89", "N", dtype}));
   };
   return {
       {"pickle_runs_code", File(Call(Global("os", "system"), {Text("touch /tmp/owned")})),
@@ -73,8 +74,8 @@ std::vector<Row> PickleRows() {
       {"pickle_names_code_of_torch", File(Global("torch", "load")), "'torch.load'"},
       {"pickle_names_by_stack", File(Text("os") + Text("system") + "\x93"), "'os.system'",
        File(Text("collections") + Text("OrderedDict") + "\x93)R(" + Text("a") + kTensor + "u")},
-      {"pickle_calls_a_text", One(Text("f") + ")R"), "expected something to call"},
-      {"pickle_calls_a_dtype", One(Call(Global("torch", "float32"), {})), "is called",
+      {"pickle_calls_a_text", OneTorchTensor(Text("f") + ")R"), "expected something to call"},
+      {"pickle_calls_a_dtype", OneTorchTensor(Call(Global("torch", "float32"), {})), "is called",
        v3(Global("torch", "float32"))},
       {"pickle_dtype_that_is_none", v3(Global("torch", "Size")), "expected a dtype",
        v3(Global("torch", "float32"))},
@@ -103,7 +104,7 @@ std::vector<Row> PickleRows() {
        "18446744073709551615 bytes are wanted"},
       {"pickle_bytes_of_2_63", TorchBytes("\x80\x04\x8e" + Raw(uint64_t{1} << 63), kFour),
        "are wanted"},
-      {"pickle_text_not_utf8", One(Text("\xff")), "not UTF-8"},
+      {"pickle_text_not_utf8", OneTorchTensor(Text("\xff")), "not UTF-8"},
       {"pickle_global_without_end",
        TorchBytes("\x80\x02"
                   "c" +
@@ -115,33 +116,36 @@ std::vector<Row> PickleRows() {
       {"pickle_no_mark", TorchBytes("\x80\x02Nt.", kFour), "no mark"},
       {"pickle_marks_without_end", TorchBytes("\x80\x02" + std::string(1001, '('), kFour),
        "nested deeper than 1000"},
-      {"pickle_memo_of_nothing", One("h\x07"), "nothing was stored as 7",
+      {"pickle_memo_of_nothing", OneTorchTensor("h\x07"), "nothing was stored as 7",
        File(Dict({Text("a"), kTensor + "q\x07", Text("b"), "h\x07"}))},
       {"pickle_key_without_value", File("}(" + Text("a") + "u"), "a key without a value"},
-      {"pickle_append_to_a_dict", One("}Na"), "expected a list",
+      {"pickle_append_to_a_dict", OneTorchTensor("}Na"), "expected a list",
        File(Dict({Text("a"), kTensor, Text("b"), "]Na"}))},
-      {"pickle_item_of_a_list", One("]NNs"), "expected a dict"},
+      {"pickle_item_of_a_list", OneTorchTensor("]NNs"), "expected a dict"},
       {"pickle_too_many_arguments",
-       One(Call(Global("torch", "device"), std::vector<std::string>(9, "N"))), "9 items"},
-      {"pickle_too_few_arguments", One(Call(Global("torch._utils", "_rebuild_tensor_v2"), {"N"})),
+       OneTorchTensor(Call(Global("torch", "device"), std::vector<std::string>(9, "N"))),
+       "9 items"},
+      {"pickle_too_few_arguments",
+       OneTorchTensor(Call(Global("torch._utils", "_rebuild_tensor_v2"), {"N"})),
        "a call with 1 arguments"},
       {"pickle_parameter_of_a_text",
-       One(Call(Global("torch._utils", "_rebuild_parameter"), {Text("x"), "\x88", "N"})),
+       OneTorchTensor(Call(Global("torch._utils", "_rebuild_parameter"), {Text("x"), "\x88", "N"})),
        "a parameter's tensor",
-       One(Call(Global("torch._utils", "_rebuild_parameter"), {kTensor, "\x88", "N"}))},
+       OneTorchTensor(Call(Global("torch._utils", "_rebuild_parameter"), {kTensor, "\x88", "N"}))},
       {"pickle_persistent_id_of_three",
-       One(Tensor(Tuple({Text("storage"), "N", "N"}) + "Q", {1}, {1})), "not a storage"},
+       OneTorchTensor(Tensor(Tuple({Text("storage"), "N", "N"}) + "Q", {1}, {1})), "not a storage"},
       {"pickle_persistent_module",
-       One(Tensor(Tuple({Text("module"), Global("torch", "FloatStorage"), Text("0"), Text("cpu"),
-                         Int(4)}) +
-                      "Q",
-                  {1}, {1})),
+       OneTorchTensor(Tensor(Tuple({Text("module"), Global("torch", "FloatStorage"), Text("0"),
+                                    Text("cpu"), Int(4)}) +
+                                 "Q",
+                             {1}, {1})),
        "not a storage"},
-      {"pickle_negative_storage", One(Tensor(Storage("0", -4), {2, 2}, {2, 1})), "is -4"},
-      {"pickle_storage_of_quantised", One(Tensor(Storage("0", 4, "QInt8Storage"), {4}, {1})),
-       "'torch.QInt8Storage'"},
+      {"pickle_negative_storage", OneTorchTensor(Tensor(Storage("0", -4), {2, 2}, {2, 1})),
+       "is -4"},
+      {"pickle_storage_of_quantised",
+       OneTorchTensor(Tensor(Storage("0", 4, "QInt8Storage"), {4}, {1})), "'torch.QInt8Storage'"},
       {"pickle_storage_type_no_type",
-       One(Tensor(
+       OneTorchTensor(Tensor(
            Tuple({Text("storage"), Global("torch", "float32"), Text("0"), Text("cpu"), Int(4)}) +
                "Q",
            {1}, {1})),
@@ -149,14 +153,14 @@ std::vector<Row> PickleRows() {
   };
 }
 
-std::vector<Row> FileRows() {
+std::vector<TorchRow> FileRows() {
   const auto view = [](const std::vector<int32_t>& shape, const std::vector<int32_t>& strides,
                        int32_t offset = 0) {
-    return One(Tensor(Storage("0", 4), shape, strides, offset));
+    return OneTorchTensor(Tensor(Storage("0", 4), shape, strides, offset));
   };
   return {
-      {"zip_cut_short", kGood.substr(0, kGood.size() - 30), "without a directory"},
-      {"zip_cut_to_four_bytes", kGood.substr(0, 4), "without a directory"},
+      {"zip_cut_short", kGoodTorch.substr(0, kGoodTorch.size() - 30), "without a directory"},
+      {"zip_cut_to_four_bytes", kGoodTorch.substr(0, 4), "without a directory"},
       {"zip_compressed", Zip({.name = "archive/data/0", .data = kFour, .method = 8}),
        "is compressed"},
       {"zip_sizes_disagree",
@@ -185,11 +189,13 @@ std::vector<Row> FileRows() {
        ZipBytes({{"a/data.pkl", kGoodPickle}, {"a/byteorder", "little"}, {"a/data/0", kFour}})},
       {"storage_missing", ZipBytes({{"archive/data.pkl", kGoodPickle}}),
        "storage '0' has no entry"},
-      {"storage_too_short", One(kTensor, std::string(15, '\0')),
+      {"storage_too_short", OneTorchTensor(kTensor, std::string(15, '\0')),
        "storage '0' has 15 bytes in the file; the pickle wants 4 elements of 4"},
-      {"storage_too_long", One(kTensor, std::string(20, '\0')), "has 20 bytes"},
-      {"storage_length_lies", One(Tensor(Storage("0", 5), {2, 2}, {2, 1})), "wants 5 elements"},
-      {"storage_length_overflows", One(Tensor(Storage("0", 0x7fffffff, "DoubleStorage"), {1}, {1})),
+      {"storage_too_long", OneTorchTensor(kTensor, std::string(20, '\0')), "has 20 bytes"},
+      {"storage_length_lies", OneTorchTensor(Tensor(Storage("0", 5), {2, 2}, {2, 1})),
+       "wants 5 elements"},
+      {"storage_length_overflows",
+       OneTorchTensor(Tensor(Storage("0", 0x7fffffff, "DoubleStorage"), {1}, {1})),
        "wants 2147483647 elements of 8"},
       {"view_beyond_the_end", view({3, 2}, {2, 1}), "reach outside its storage of 4",
        view({2, 2}, {2, 1})},
@@ -203,15 +209,16 @@ std::vector<Row> FileRows() {
       {"view_repeats_to_8_gb", view({0x7fffffff}, {0}), "repeats the 16 bytes", view({1000}, {0})},
       {"view_strides_overflow", view({0x7fffffff, 2}, {0x7fffffff, 1}), "reach outside"},
       {"view_shape_of_texts",
-       One(Call(Global("torch._utils", "_rebuild_tensor_v2"),
-                {Storage("0", 4), Int(0), Tuple({Text("2")}), Ints({1})})),
+       OneTorchTensor(Call(Global("torch._utils", "_rebuild_tensor_v2"),
+                           {Storage("0", 4), Int(0), Tuple({Text("2")}), Ints({1})})),
        "shape holds something else"},
       {"view_shape_no_tuple",
-       One(Call(Global("torch._utils", "_rebuild_tensor_v2"),
-                {Storage("0", 4), Int(0), Int(4), Ints({1})})),
+       OneTorchTensor(Call(Global("torch._utils", "_rebuild_tensor_v2"),
+                           {Storage("0", 4), Int(0), Int(4), Ints({1})})),
        "shape is not a tuple"},
       {"view_of_no_storage",
-       One(Call(Global("torch._utils", "_rebuild_tensor_v2"), {"N", Int(0), Ints({1}), Ints({1})})),
+       OneTorchTensor(
+           Call(Global("torch._utils", "_rebuild_tensor_v2"), {"N", Int(0), Ints({1}), Ints({1})})),
        "has no storage"},
       {"legacy_unknown_version", LegacyHeader(1002) + Whole("}"), "unknown version, 1002",
        Legacy()},
@@ -240,13 +247,13 @@ std::vector<Row> FileRows() {
   };
 }
 
-std::vector<Row> StateRows() {
+std::vector<TorchRow> StateRows() {
   const std::string itself = "}q\x01(" + Text("model") + "h\x01u";
   return {
       {"state_a_number", File(Int(1)), "neither a dict of tensors nor a tensor", File(kTensor)},
       {"state_a_list", File("]"), "neither a dict"},
       {"state_empty", File("}"), "no tensors by name"},
-      {"state_of_numbers", One(Int(1)), "there are 'a'"},
+      {"state_of_numbers", OneTorchTensor(Int(1)), "there are 'a'"},
       {"state_two_models",
        File(Dict({Text("generator"), Dict({Text("a"), kTensor}), Text("critic"), "}"})),
        "there are 'generator', 'critic'",
@@ -263,14 +270,14 @@ std::vector<Row> StateRows() {
   };
 }
 
-std::vector<Row> Rows() {
-  std::vector<Row> rows = PickleRows();
+std::vector<TorchRow> TorchRows() {
+  std::vector<TorchRow> rows = PickleRows();
   for (const auto& more : {FileRows(), StateRows()})
     rows.insert(rows.end(), more.begin(), more.end());
   return rows;
 }
 
-class TorchFormat : public testing::TestWithParam<Row> {};
+class TorchFormat : public testing::TestWithParam<TorchRow> {};
 
 TEST_P(TorchFormat, RefusesTheBadFile) {
   const tests::TempDir dir;
@@ -288,7 +295,7 @@ TEST_P(TorchFormat, AcceptsItsTwin) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, TorchFormat, testing::ValuesIn(Rows()),
+INSTANTIATE_TEST_SUITE_P(Table, TorchFormat, testing::ValuesIn(TorchRows()),
                          [](const auto& row) { return row.param.name; });
 
 // Every prefix and every single changed byte of good files opens or is an Error, and whatever opens

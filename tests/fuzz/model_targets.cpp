@@ -1,6 +1,7 @@
 // Readers in the layers above io and text.
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"

@@ -5,6 +5,7 @@
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
 #include "moefy/text/tokenizer.h"
+#include "support/sentencepiece_bytes.h"
 #include "text/sentencepiece/sentencepiece_model.h"
 
 namespace moefy::fuzz {
@@ -28,7 +29,7 @@ std::string Pieces() {
                    "a",
                    -1},
                   {"b", -2}};
-  return text::FormatSentencePieceModel(model);
+  return tests::FormatSentencePieceModel(model);
 }
 
 const std::vector<File>& AllFiles() {

@@ -9,7 +9,7 @@
 #include <map>
 #include <string>
 
-#include "model/family.h"
+#include "model/expected_tensors.h"
 #include "moefy/io/safetensors.h"
 #include "moefy/model/transformer.h"
 #include "support/tolerances.h"

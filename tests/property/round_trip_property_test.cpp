@@ -9,6 +9,7 @@
 #include "moefy/model/transformer.h"
 #include "split/merge.h"
 #include "split/verify.h"
+#include "property/splitter_names.h"
 #include "support/random_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -90,12 +91,6 @@ TEST(RoundTripOfFusedPairs, IsBitForBitAndComputesTheSame) {
             tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
   MergeMoe(opened, merged);
   EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
-}
-
-std::vector<std::string> SplitterNames() {
-  std::vector<std::string> names;
-  for (const Splitter& splitter : Splitters()) names.push_back(splitter.name);
-  return names;
 }
 
 std::vector<std::string> PicoNames() {

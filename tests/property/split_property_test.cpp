@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "property/splitter_names.h"
 #include "split/shared_experts.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
@@ -94,12 +95,6 @@ TEST_P(EverySplitter, AnotherSeedMayGiveAnotherPlan) {
         GetSplitter(name).split({ffn, shape.experts, seed, 1, "auto", recorded.inputs()}).order());
   }
   EXPECT_GT(plans.size(), 1u) << "the seed is not used";
-}
-
-std::vector<std::string> SplitterNames() {
-  std::vector<std::string> names;
-  for (const Splitter& splitter : Splitters()) names.push_back(splitter.name);
-  return names;
 }
 
 INSTANTIATE_TEST_SUITE_P(

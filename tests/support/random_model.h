@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "moefy/base/json.h"
 #include "moefy/io/safetensors.h"

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "split/moe_writer.h"
 #include "split/shared_experts.h"

@@ -9,7 +9,6 @@
 
 #include "ask/metric.h"
 #include "ask/prepared_task.h"
-#include "model/family.h"
 #include "model/open_checkpoint.h"
 #include "support/split_fixtures.h"
 #include "support/word_tokenizer.h"
@@ -17,6 +16,8 @@
 namespace moefy::ask {
 
 using Ids = std::vector<int64_t>;
+
+inline constexpr text::EncodeOptions kPlain{.add_special_tokens = false};
 
 // A pico model and a tiny task; the spec may be changed before anything is asked.
 struct Tiny {

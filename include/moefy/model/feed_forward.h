@@ -12,11 +12,11 @@ namespace moefy::model {
 class FeedForward {
  public:
   virtual ~FeedForward() = default;
-  // x [tokens, hidden] F32 contiguous, real tokens only, no padding -> [tokens, hidden].
-  // tokens may be 0. Must not change x.
+  // Maps x [tokens, hidden], F32, contiguous, to [tokens, hidden]. The tokens are real ones, never
+  // padding; there may be none. An implementation must not change x.
   virtual at::Tensor Forward(const at::Tensor& x) = 0;
-  // The same on the CPU from plain memory to plain memory, for loops that make no tensors: x, y
-  // [tokens, hidden], which do not overlap.
+  // Does the same on the CPU from plain memory to plain memory, for loops that make no tensors: x
+  // and y are [tokens, hidden] and do not overlap.
   virtual void ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y);
 };
 

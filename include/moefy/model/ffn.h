@@ -16,7 +16,8 @@
 
 namespace moefy::model {
 
-// The FFN's weights as F32 tensors in the canonical orientation; absent ones are undefined.
+// The FFN's weights as F32 tensors in the canonical orientation. An FFN leaves those undefined that
+// it does not have.
 struct FfnWeights {
   at::Tensor w_in;    // [neurons, hidden]
   at::Tensor b_in;    // [neurons]
@@ -28,16 +29,16 @@ struct FfnWeights {
 
   int64_t num_neurons() const { return w_in.size(0); }
   int64_t hidden() const { return w_in.size(1); }
-  FfnWeights To(at::Device device) const;  // no copy where they are there
+  FfnWeights To(at::Device device) const;  // copies only what is on another device
 };
 
-// The FFN's tensors as `find` gives them, whole and as they are stored, in the canonical
-// orientation: views. Error{kInput} for a shape that disagrees with `spec`.
+// Puts the FFN's tensors, which `find` gives whole and as they are stored, into the canonical
+// orientation, as views. Throws Error{kInput} for a shape that disagrees with `spec`.
 FfnWeights MakeFfnWeights(const FfnSpec& spec,
                           const std::function<at::Tensor(const std::string& name)>& find);
 
-// Reads one FFN (F32, F16, BF16 or F64 as stored). Error{kInput} for a missing tensor or a shape
-// that disagrees with `spec`.
+// Reads one FFN, which may be stored as F32, F16, BF16 or F64. Throws Error{kInput} for a missing
+// tensor or a shape that disagrees with `spec`.
 FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec);
 
 // act(x), element-wise.
@@ -48,8 +49,8 @@ at::Tensor ActivateGated(const Activation& activation, const at::Tensor& gate,
 
 // What happens inside an FFN, for x [tokens, hidden].
 struct FfnSteps {
-  at::Tensor act;  // [tokens, neurons] what the activation gives, of gated FFNs that of the gate
-  at::Tensor up;   // [tokens, neurons] gated: x W_in^T + b_in; else undefined
+  at::Tensor act;  // [tokens, neurons] the activation's outputs; in gated FFNs, those of the gate
+  at::Tensor up;   // [tokens, neurons] x W_in^T + b_in of a gated FFN; else undefined
   at::Tensor down_in;  // [tokens, neurons] what enters W_out: act, or ActivateGated()
 };
 FfnSteps RunFfnSteps(const FfnWeights& ffn, const at::Tensor& x);

@@ -7,7 +7,6 @@
 
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -21,8 +20,9 @@
 
 namespace moefy::model {
 
-// All tensors I64; undefined where the model takes none. A missing mask means no padding; padding
-// may be on either side. Positions follow from ids and mask, as the family counts them.
+// All tensors are I64. A tensor that the model does not take stays undefined. No mask means that
+// there is no padding; padding may be on either side. Positions follow from ids and mask, as the
+// family counts them.
 struct ForwardInputs {
   at::Tensor input_ids;               // [batch, tokens]
   at::Tensor attention_mask;          // [batch, tokens], 1 for real tokens
@@ -39,46 +39,30 @@ struct ForwardInputs {
 using StateSink = std::function<void(const std::string& name, const at::Tensor& states)>;
 
 struct ForwardOutputs {
-  // Sequence classification [batch, labels]; of tokens [batch, tokens, labels]; language models,
-  // masked or not, [batch, tokens, vocab].
+  // [batch, labels] of sequence classification; [batch, tokens, labels] of token classification;
+  // [batch, tokens, vocab] of language models, masked or not.
   at::Tensor logits;
-  at::Tensor start_logits;  // question answering [batch, tokens]
+  at::Tensor start_logits;  // [batch, tokens] of question answering
   at::Tensor end_logits;
-  // Without a head: [batch, tokens, hidden], zero at padding, and [batch, hidden], which only
-  // models with a pooler have.
-  at::Tensor last_hidden_state;
-  at::Tensor pooler_output;
+  // Of models without a head.
+  at::Tensor last_hidden_state;  // [batch, tokens, hidden], zero at padding
+  at::Tensor pooler_output;      // [batch, hidden], if the model has a pooler
 };
 
 // What a decoder remembers between steps: the keys and values of every layer.
 struct DecodingState;
 
-// Compares the checkpoint's headers with what the config implies. Throws Error{kInput} listing all
-// tensors that are missing or of another shape, but for those `left_out`; says in `warnings` which
-// ones the model does not use.
-void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                     std::vector<std::string>* warnings = nullptr,
-                     const std::set<std::string>& left_out = {});
-
-// Reads every tensor the model has, without keeping any: Error{kInput} for values that are not
-// finite, as ReadParameters gives. For those who copy tensors and do not compute on them.
-void CheckValues(const io::Checkpoint& checkpoint, const ModelConfig& config);
-
-// Whoever puts FFNs and linear maps of his own in need not have the dense ones in memory:
-// kForExchange leaves the FFNs' tensors out, and what is stored as F32 stays in the mapped file, to
-// be read only and only as long as the checkpoint lives.
+// Which tensors are read. kForExchange is for callers who put in FFNs and linear maps of their own
+// and need not have the dense ones in memory: it leaves the FFNs' tensors out, and tensors stored
+// as F32 stay in the mapped file, where they may be read, not written, while the checkpoint lives.
 enum class Parts { kAll, kForExchange };
 
-// Checks, then reads every tensor the family expects, as F32, but for those `left_out`.
-TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
-                         std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll,
-                         std::set<std::string> left_out = {});
-
-// Computes on the device of its parameters, where what enters a FeedForward is too. What callers
-// get is where the ids are that they give.
+// Computes on the device of its parameters; a FeedForward gets its inputs there too. Outputs are on
+// the device of the ids that the caller gives.
 class Transformer {
  public:
-  // FFNs whose tensors are not among the parameters must be put in before anything runs.
+  // If an FFN's tensors are not among the parameters, ExchangeFeedForward must put one in before
+  // anything runs.
   Transformer(ModelConfig config, const TensorMap& parameters);
   ~Transformer();
   Transformer(Transformer&&) noexcept;
@@ -87,22 +71,23 @@ class Transformer {
   // Throws Error{kInput} when ids are outside the vocabulary, shapes disagree, or the text is
   // longer than the position table.
   ForwardOutputs Forward(const ForwardInputs& inputs, const StateSink& sink = nullptr);
-  // All but the head, for those who want what is inside, or few of the logits: what the head reads,
-  // [batch, tokens, width], zero at padding. A language model's logits are by far the largest
-  // thing a run can make. Throws as Forward.
+  // Runs all but the head and returns what the head reads, [batch, tokens, width], zero at padding:
+  // for callers who want what is inside, or few of the logits. A language model's logits are by far
+  // the largest thing a run can make. Throws as Forward.
   at::Tensor ForwardHidden(const ForwardInputs& inputs, const StateSink& sink = nullptr);
-  // Of a language model: rows of what ForwardHidden gives, [rows, width] -> [rows, vocab].
+  // The logits of a language model for rows of what ForwardHidden gives: [rows, width] to
+  // [rows, vocab].
   at::Tensor Logits(const at::Tensor& hidden) const;
-  // The same in blocks of rows with no more than 64 MB of logits (or one row); `use` gets each
-  // block's first row and its logits.
+  // Computes the same in blocks of rows that have at most 64 MB of logits (or are one row). `use`
+  // gets each block's first row and its logits.
   using LogitsSink = std::function<void(int64_t first, const at::Tensor& logits)>;
   void LogitsInBlocks(const at::Tensor& hidden, const LogitsSink& use) const;
 
-  // Decoding in steps (model/generation.h does it all), for models with a decoder. Nothing is
-  // computed twice: StartDecoding runs the encoder, if there is one, on `inputs`; Decode runs the
-  // decoder on further tokens, ids and mask [batch, tokens] (undefined: all real), and returns the
-  // logits of the last column, [batch, vocab], of no meaning where that is padding; the next call
-  // with the same state may overwrite them. Throws as Forward.
+  // Decoding in steps, for models with a decoder; Generate() of model/generation.h is made of it.
+  // Nothing is computed twice. StartDecoding runs the encoder, if there is one, on `inputs`. Decode
+  // runs the decoder on further tokens, ids and mask [batch, tokens] (undefined: all are real), and
+  // returns the logits of the last column, [batch, vocab]. They mean nothing for a text whose last
+  // column is padding, and the next call with the same state may overwrite them. Throws as Forward.
   std::shared_ptr<DecodingState> StartDecoding(const ForwardInputs& inputs);
   at::Tensor Decode(DecodingState& state, const at::Tensor& ids, const at::Tensor& mask = {});
 
@@ -110,14 +95,14 @@ class Transformer {
   size_t num_ffns() const;
   const FfnSpec& ffn_spec(size_t ffn_idx) const;
   FeedForward& feed_forward(size_t ffn_idx);
-  // Puts other implementations of all linear maps of the stacks and of the output projection in,
-  // once, on the CPU; weight [out, in], bias [out] or undefined. Queries, keys and values of
-  // self-attention become one. Not differentiable afterwards. The old weights are dropped.
-  // Decoding one token at a time then makes no tensors.
+  // Replaces all linear maps of the stacks and the output projection by kernels that `make` builds
+  // from weight [out, in] and bias [out] or undefined. Queries, keys and values of self-attention
+  // become one map. To be called once, on the CPU. The old weights are dropped, the model is not
+  // differentiable any more, and decoding one token at a time makes no tensors.
   using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(const at::Tensor& weight,
                                                                         const at::Tensor& bias)>;
   void ExchangeLinears(const LinearMaker& make);
-  // Puts another implementation in; returns the one that was there.
+  // Replaces one FFN and returns the one that was there.
   std::unique_ptr<FeedForward> ExchangeFeedForward(size_t ffn_idx,
                                                    std::unique_ptr<FeedForward> ffn);
 
@@ -126,7 +111,7 @@ class Transformer {
   std::unique_ptr<Impl> impl_;
 };
 
-// config.json and weights of a directory, ready to run on `device`.
+// Reads config.json and weights into a Transformer that is ready to run on `device`.
 Transformer LoadTransformer(const io::Checkpoint& checkpoint,
                             std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll,
                             at::Device device = at::kCPU);

@@ -12,33 +12,34 @@
 
 namespace moefy::text {
 
-// Which of two segments gives way when they are over the limit.
+// Which of two segments is cut if both together are over the limit.
 enum class Truncation {
-  kLongestFirst,  // the longer one loses its last token, again and again; of equals, the second
+  kLongestFirst,  // the longer one loses its last token, again and again; if equal, the second
   kOnlySecond,    // the first is kept whole (a question and its context)
 };
 
 struct EncodeOptions {
   bool add_special_tokens = true;
-  // 0: no limit; special tokens count, and survive truncation. A limit that cannot hold them (or,
-  // for kOnlySecond, the first segment) is Error{kUsage}.
+  // The most tokens there may be, special tokens included, which are never cut; 0 means no limit. A
+  // limit that cannot hold the special tokens (or, for kOnlySecond, the first segment) is
+  // Error{kUsage}.
   int64_t max_tokens = 0;
   Truncation truncation = Truncation::kLongestFirst;
 };
 
 struct Encoding {
   std::vector<int64_t> ids;
-  std::vector<int64_t> token_type_ids;  // same length; all 0 for families without segments
+  std::vector<int64_t> token_type_ids;  // of the same length; all 0 in families without segments
 };
 
-// What a model translates between, by the codes that its tokenizer has for them: "fr" (M2M100),
-// "fra_Latn" (NLLB), "fr_XX" (mBART), "fra" (Opus-MT). "": what tokenizer_config.json says.
+// The languages a model translates between, by the codes of its tokenizer: "fr" (M2M100),
+// "fra_Latn" (NLLB), "fr_XX" (mBART), "fra" (Opus-MT). "" means what tokenizer_config.json says.
 struct Languages {
   std::string source;
   std::string target;
 };
 
-// What a decoder is given, or made to write, before it writes by itself; -1: nothing.
+// What a decoder is given, or made to write, before it writes by itself; -1 means nothing.
 struct TargetStart {
   int64_t decoder_start_id = -1;  // its first input
   int64_t forced_first_id = -1;   // its first output
@@ -52,29 +53,30 @@ class Tokenizer {
   virtual Encoding Encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
   virtual Encoding EncodePair(std::string_view first, std::string_view second,
                               const EncodeOptions& options = {}) const = 0;
-  // What such a model writes, as labels and for scoring; the same as Encode except where source and
-  // target have vocabularies or languages of their own. The token of the target language, where it
-  // is the decoder's first output, is there without special tokens as well: all that follows
-  // depends on it. Throws Error{kUsage} when a language is needed and none was chosen.
+  // Encodes what such a model writes, as labels and for scoring. It differs from Encode only if
+  // source and target have vocabularies or languages of their own. If the token of the target
+  // language is the decoder's first output, it is there without special tokens as well, because all
+  // that follows depends on it. Throws Error{kUsage} if a language is needed and none was chosen.
   virtual Encoding EncodeTarget(std::string_view text, const EncodeOptions& options = {}) const {
     return Encode(text, options);
   }
   // Puts the target language into `start`, which holds what the model's configuration says. Throws
-  // Error{kUsage} when a language is needed, none was chosen and `start` has none.
+  // Error{kUsage} if a language is needed, none was chosen and `start` has none.
   virtual void BeginTarget(TargetStart& /*start*/) const {}
-  // The codes that Languages may name; empty: the tokenizer has no tokens for languages.
+  // The codes that Languages may name; none if the tokenizer has no tokens for languages.
   virtual std::vector<std::string> LanguageCodes() const { return {}; }
-  // Without skipping, nothing is left out and nothing tidied. With it, special tokens (the unknown
-  // token among them) are left out, and spaces before punctuation are removed if the tokenizer's
-  // configuration says so. Throws Error{kInput} for an id that no token has.
+  // Turns ids back into text. With skip_special_tokens, special tokens (the unknown token among
+  // them) are left out, and spaces before punctuation are removed if the tokenizer's configuration
+  // says so; without it, nothing is left out or tidied. Throws Error{kInput} for an id that no
+  // token has.
   virtual std::string Decode(const std::vector<int64_t>& ids,
                              bool skip_special_tokens = true) const = 0;
 
   virtual int64_t vocab_size() const = 0;  // ids are below this, added tokens included
-  virtual int64_t pad_id() const = 0;      // </s> or the like where there is no token for padding
+  virtual int64_t pad_id() const = 0;      // </s> or the like if there is no token for padding
   virtual std::optional<int64_t> eos_id() const = 0;
-  // The token that stands for one to be guessed; only vocabularies of masked language models have
-  // it.
+  // The token that stands for one to be guessed, which only vocabularies of masked language models
+  // have.
   virtual std::optional<int64_t> mask_id() const { return std::nullopt; }
 };
 
@@ -87,7 +89,8 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
                                          const std::filesystem::path& data_directory = {},
                                          const Languages& languages = {});
 
-// The files LoadTokenizer reads and others of the kind, to be copied with a checkpoint.
+// The names of the files that LoadTokenizer reads and of others of the kind, which are copied with
+// a checkpoint.
 const std::vector<std::string>& TokenizerFileNames();
 
 }  // namespace moefy::text

@@ -73,6 +73,7 @@ Family AlbertFamily() {
   family.unread_keys = {{"classifier_dropout_prob", "of training only"},
                         {"down_scale_factor", "nothing reads it"},
                         {"gap_size", "nothing reads it"},
+                        {"layers_to_keep", "nothing reads it"},
                         {"net_structure_type", "nothing reads it"},
                         {"num_memory_blocks", "nothing reads it"}};
   family.keys = {{"vocab_size", 30000},

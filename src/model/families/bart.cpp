@@ -41,7 +41,7 @@ void ReadBart(const JsonObject& json, ModelConfig& config) {
   config.max_positions += kBartOffset;
 }
 
-// The layout of BART, pre-norm; checked against the reference's code, not its outputs.
+// mBART is a pre-norm BART; checked against the reference's code, not its outputs.
 void ReadMBart(const JsonObject& json, ModelConfig& config) {
   ReadBart(json, config);
   config.norm_place = NormPlace::kPre;

@@ -69,7 +69,7 @@ StackNames BertStack(const std::string& base) {
   return names;
 }
 
-// The layers of a head that fills masks.
+// Names the layers of a head that fills masks.
 void NameMaskedHead(const std::string& dense, const std::string& norm, const std::string& decoder,
                     const std::string& bias, ModelNames& names) {
   names.head_dense = dense;
@@ -108,7 +108,7 @@ ModelNames ElectraNames(const ModelConfig& config) {
   const bool of_tokens = config.head == Head::kTokenClassification;
   ModelNames names;
   names.encoder = BertStack("electra.");
-  // The reference leaves the projection out where it would change no width.
+  // The reference leaves the projection out if it would change no width.
   if (config.embedding_width != config.hidden) {
     names.encoder.project_in = "electra.embeddings_project";
   }

@@ -10,6 +10,7 @@ namespace moefy::model {
 namespace {
 
 constexpr const char* kBookkeeping = "says who wrote the file, and how";
+constexpr const char* kOtherTools = "of other programs; no class of transformers reads it";
 constexpr const char* kTraining = "of training only";
 constexpr const char* kOutputs = "says what else a call returns";
 constexpr const char* kGeneration = "of generation, where moefy's own options decide";
@@ -54,6 +55,10 @@ const std::vector<UnreadKey>& CommonKeys() {
                        "pretraining_tp",
                        "use_cache",
                        "cache_config"});
+    // save_step: transformers' old example of fine-tuning, in which sshleifer's distilled BARTs
+    // were made. sentence_transformers: what CrossEncoder does with the logits. ff_factor: what a
+    // training script derived intermediate_size from, which counts.
+    add(kOtherTools, {"save_step", "sentence_transformers", "ff_factor"});
     add(kTraining, {"attention_dropout",
                     "hidden_dropout",
                     "hidden_dropout_prob",
@@ -80,8 +85,9 @@ const std::vector<UnreadKey>& CommonKeys() {
                     "pooler_dropout",
                     "mlp_dropout",
                     "router_aux_loss_coef"});
+    // output_past: use_cache's name before transformers 3.
     add(kOutputs, {"return_dict", "output_attentions", "output_hidden_states", "output_scores",
-                   "return_dict_in_generate"});
+                   "return_dict_in_generate", "output_past"});
     add(kGeneration, {"max_length",
                       "min_length",
                       "max_new_tokens",
@@ -101,6 +107,7 @@ const std::vector<UnreadKey>& CommonKeys() {
                       "bad_words_ids",
                       "num_return_sequences",
                       "forced_bos_token_id",
+                      "force_bos_token_to_be_generated",  // ReadGenerationOptions() reads it
                       "forced_eos_token_id",
                       "remove_invalid_values",
                       "exponential_decay_length_penalty",
@@ -123,7 +130,7 @@ const std::vector<UnreadKey>& CommonKeys() {
   return keys;
 }
 
-// Of encoders.
+// Keys of all encoders.
 const std::vector<UnreadKey>& EncoderKeys() {
   static const std::vector<UnreadKey> keys = {
       {"is_decoder", "tokens would not see what comes after them", false}};

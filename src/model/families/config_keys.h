@@ -1,4 +1,5 @@
-// What becomes of the keys of a config.json that its family's reader has not read.
+// The keys of a config.json that its family's reader has not read: without effect, refused, or
+// unknown. Thread-safe.
 #pragma once
 
 #include <string>
@@ -9,8 +10,8 @@
 
 namespace moefy::model {
 
-// Called when all readers are done with `json`. Throws Error{kInput} for a declared key whose value
-// would change the outputs; `warnings` names the keys that are declared nowhere.
+// Checks the keys of `json` when all readers are done with it. Throws Error{kInput} for a declared
+// key whose value would change the outputs; `warnings` hears of the keys that no table declares.
 void CheckUnreadKeys(const JsonObject& json, const Family& family,
                      std::vector<std::string>* warnings);
 

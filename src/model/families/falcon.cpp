@@ -2,6 +2,7 @@
 // of heads, two norms). Source: Hugging Face transformers 4.44, configuration_falcon.py and
 // modeling_falcon.py, checked against recorded outputs in tests/parity.
 #include "model/families/families.h"
+#include "model/families/rotary_config.h"
 
 namespace moefy::model {
 namespace {

@@ -4,12 +4,13 @@
 #include <array>
 #include <utility>
 
+#include "model/activation.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
 namespace {
 
-// The first row that fits counts.
+// How the names of classes end; the first row that fits counts.
 constexpr std::array<std::pair<const char*, Head>, 9> kHeads = {{
     {"ForSequenceClassification", Head::kSequenceClassification},
     {"ForQuestionAnswering", Head::kQuestionAnswering},
@@ -34,17 +35,25 @@ Activation ReadActivation(const JsonObject& json, const std::string& key,
   return activation;
 }
 
+std::optional<Head> HeadOfClass(const std::string& class_name, const std::vector<Head>& supported) {
+  for (const auto& [suffix, head] : kHeads) {
+    if (std::ranges::find(supported, head) == supported.end()) continue;
+    if (class_name.ends_with(suffix)) return head;
+  }
+  return std::nullopt;
+}
+
 Head ReadHead(const JsonObject& config, const std::vector<Head>& supported) {
   const std::vector<std::string> architectures =
       config.Has("architectures") ? config.GetStrings("architectures") : std::vector<std::string>{};
   const std::string name = architectures.empty() ? "" : architectures.front();
+  if (const std::optional<Head> head = HeadOfClass(name, supported)) return *head;
+  if (name.empty() && supported.front() == Head::kNone) return Head::kNone;
   std::vector<std::string> known;
   for (const auto& [suffix, head] : kHeads) {
-    if (std::find(supported.begin(), supported.end(), head) == supported.end()) continue;
-    if (name.ends_with(suffix)) return head;
+    if (std::ranges::find(supported, head) == supported.end()) continue;
     known.push_back(StrCat("...", suffix));
   }
-  if (name.empty() && supported.front() == Head::kNone) return Head::kNone;
   throw InputError(config.PathOf("architectures"),
                    name.empty() ? " is missing or empty" : " names " + Quoted(name),
                    "; moefy runs models of this type with one of these heads: ", Join(known));
@@ -87,7 +96,7 @@ void ReadLabels(const JsonObject& config, ModelConfig& out) {
       {"single_label_classification", Problem::kSingleLabel},
       {"multi_label_classification", Problem::kMultiLabel},
       {"regression", Problem::kRegression}};
-  // As the reference takes it: one output is a value, several are labels.
+  // In the reference, one output is a value and several are labels.
   const std::string problem =
       config.GetString("problem_type", kProblems[out.num_labels == 1 ? 2 : 0].first);
   for (const auto& [name, value] : kProblems) {

@@ -2,19 +2,20 @@
 
 #include <algorithm>
 
+#include "model/activation.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
 namespace {
 
-// A class that computes what a family's does but for `change`.
+// A class that computes what a family's class does, except for `change`.
 struct ForeignClass {
   const char* name;
   std::vector<std::string> families;
   void (*change)(const JsonObject& json, ModelConfig& config);
 };
 
-// ReLU on the gate and on what it is multiplied with: TurboSparse, arXiv 2406.05955, section 3.1.
+// Applies ReLU to both factors of a gated FFN: TurboSparse, arXiv 2406.05955, section 3.1.
 void ActivateBoth(const JsonObject& json, ModelConfig& config) {
   if (config.activation != Activation(Activation::kRelu)) {
     throw InputError(json.PathOf("hidden_act"), " is ", Quoted(ActivationName(config.activation)),
@@ -40,7 +41,7 @@ const ForeignClass* FindClass(const std::string& name) {
   return found == classes.end() ? nullptr : &*found;
 }
 
-// Class names without what follows the family's.
+// Whether `name` is a class of the family: the family's own name and a known end.
 bool IsOwnClass(const std::string& name, const Family& family) {
   constexpr std::string_view kEnds[] = {"Model",           "LMHeadModel",  "MTModel",
                                         "WithLMHeadModel", "EncoderModel", "PreTrainedModel"};

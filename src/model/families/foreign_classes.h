@@ -1,4 +1,4 @@
-// Checkpoints whose config.json names a model class of their own.
+// Checkpoints whose config.json names a model class of their own. Thread-safe.
 #pragma once
 
 #include "model/family.h"
@@ -6,12 +6,12 @@
 
 namespace moefy::model {
 
-// Throws Error{kInput} where "architectures" or "auto_map" names a class that is neither one of the
-// family's nor declared equal to one. A class of the family's own name is taken for the family's,
-// as the reference does unless it is told to trust the code beside the checkpoint.
+// Throws Error{kInput} if "architectures" or "auto_map" names a class that is neither one of the
+// family's nor declared equal to one. A class of the family's own name counts as the family's, as
+// in the reference unless it is told to trust the code beside the checkpoint.
 void CheckClass(const JsonObject& json, const Family& family);
 
-// What a class declared equal does otherwise than its family.
+// Applies to `config` what a class declared equal does otherwise than its family.
 void ApplyForeignClass(const JsonObject& json, ModelConfig& config);
 
 }  // namespace moefy::model

@@ -2,13 +2,16 @@
 // configuration and modeling files of each, checked against recorded outputs in tests/parity.
 #include <cmath>
 
+#include "model/activation.h"
 #include "model/families/families.h"
+#include "model/families/llama.h"
+#include "model/families/rotary_config.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
 namespace {
 
-// The number before the first dot of "transformers_version"; 0: not said.
+// The number before the first dot of "transformers_version"; 0 if there is none.
 int64_t WrittenBy(const JsonObject& json) {
   const std::string version = json.GetString("transformers_version", "");
   int64_t major = 0;
@@ -53,7 +56,7 @@ void ReadGemma(const JsonObject& json, ModelConfig& config) {
   config.activation = ReadGemmaActivation(json);
 }
 
-// Null is none, absent the default.
+// Null means none, and no key means the default.
 double ReadSoftcap(const JsonObject& json, const std::string& key, double if_absent) {
   return json.GetNumber(key, 1e-9, 1e9, IsThere(json, key) ? 0 : if_absent);
 }
@@ -88,7 +91,7 @@ void ReadGemma3(const JsonObject& json, ModelConfig& config) {
                  [&](int64_t i) { return config.sliding_window > 0 && (i + 1) % period != 0; });
 }
 
-// Normed before and after the sub-layers.
+// Names of layers that are normed before and after each sub-layer.
 ModelNames GemmaNames(const ModelConfig& config) {
   const std::string layer = "model.layers.{}.";
   ModelNames names = LlamaNames(config);

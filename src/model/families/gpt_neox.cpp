@@ -1,6 +1,7 @@
 // GPT-NeoX and Pythia. Source: Hugging Face transformers 4.44, configuration_gpt_neox.py and
 // modeling_gpt_neox.py, checked against recorded outputs in tests/parity.
 #include "model/families/families.h"
+#include "model/families/rotary_config.h"
 
 namespace moefy::model {
 namespace {

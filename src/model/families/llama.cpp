@@ -1,7 +1,10 @@
 // LLaMA and what is built like it: Mistral, Qwen2, Qwen3, SmolLM3, Granite, OLMo 2. Source: Hugging
 // Face transformers 4.44 and 5.24, the configuration and modeling files of each, checked against
 // recorded outputs in tests/parity.
+#include "model/families/llama.h"
+
 #include "model/families/families.h"
+#include "model/families/rotary_config.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
@@ -76,12 +79,12 @@ void ReadLlama(const JsonObject& json, ModelConfig& config) {
 
 void ReadMistral(const JsonObject& json, ModelConfig& config) {
   ReadLlamaLike(json, {}, config);
-  // Absent means 4096, null means none.
+  // No key means 4096, null means none.
   config.sliding_window =
       json.GetInt("sliding_window", 1, kMaxWindow, IsThere(json, "sliding_window") ? 0 : 4096);
 }
 
-// The window of the layers from max_window_layers on, if it is switched on.
+// Reads the window that the layers from max_window_layers on have, if it is switched on.
 void ReadQwenWindow(const JsonObject& json, ModelConfig& config) {
   const int64_t first = json.GetInt("max_window_layers", 0, kMaxWindow, 28);
   // Off may be written as null or 0.
@@ -106,7 +109,7 @@ void ReadQwen3(const JsonObject& json, ModelConfig& config) {
   config.eos_id = ReadTokenId(json, "eos_token_id", config, 151645);
 }
 
-// Every fourth layer, or those that the list says, has no rotary positions.
+// Every fourth layer, or each one that no_rope_layers names, has no rotary positions.
 void ReadSmolLm3(const JsonObject& json, ModelConfig& config) {
   ReadLlamaLike(json, {.default_base = 2000000}, config);
   ReadBiases(json, config);
@@ -151,7 +154,7 @@ void ReadOlmo2(const JsonObject& json, ModelConfig& config) {
   config.pad_id = ReadTokenId(json, "pad_token_id", config, 1);
 }
 
-// Nothing is normed before a sub-layer, all that it gives is.
+// The norms stand behind the sub-layers, none before.
 ModelNames Olmo2Names(const ModelConfig& config) {
   ModelNames names = LlamaNames(config);
   StackNames& stack = names.decoder;

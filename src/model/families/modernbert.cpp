@@ -3,6 +3,7 @@
 // configuration_modernbert.py and modeling_modernbert.py, checked against recorded outputs in
 // tests/parity.
 #include "model/families/families.h"
+#include "model/families/rotary_config.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
@@ -15,7 +16,7 @@ void ReadPositions(const JsonObject& json, ModelConfig& config) {
               .default_local_base = 10000,
               .local_base = "local_rope_theta"},
              config);
-  // Half of it to either side, and the token itself.
+  // The window is half of it to either side, and the token itself.
   config.sliding_window = json.GetInt("local_attention", 1, kMaxVocab, 128) / 2 + 1;
   const int64_t every = json.GetInt("global_attn_every_n_layers", 1, kMaxLayers, 3);
   ReadLayerTypes(json, config, [&](int64_t layer_idx) { return layer_idx % every != 0; });

@@ -1,6 +1,7 @@
 // Phi (1, 1.5 and 2). Source: Hugging Face transformers 4.44, configuration_phi.py and
 // modeling_phi.py, checked against recorded outputs in tests/parity.
 #include "model/families/families.h"
+#include "model/families/rotary_config.h"
 
 namespace moefy::model {
 namespace {

@@ -2,6 +2,7 @@
 // first ones in another. Source: Hugging Face transformers 4.44 and 5.24, configuration_phi3.py and
 // modeling_phi3.py, checked against recorded outputs in tests/parity.
 #include "model/families/families.h"
+#include "model/families/llama.h"
 
 namespace moefy::model {
 namespace {

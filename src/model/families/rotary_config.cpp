@@ -1,9 +1,7 @@
-// Rotary positions and kinds of layers in config.json, in the spelling of transformers 4
-// ("rope_theta", "rope_scaling") and of 5 ("rope_parameters", of all layers or by kind of layer).
-// Source: modeling_rope_utils.py of both.
+#include "model/families/rotary_config.h"
+
 #include <algorithm>
 
-#include "model/families/families.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
@@ -12,7 +10,7 @@ namespace {
 constexpr const char* kFull = "full_attention";
 constexpr const char* kSliding = "sliding_attention";
 
-// "rope_type" and what belongs to it.
+// Reads "rope_type" and what belongs to it.
 void ReadScaling(const JsonObject& rope, RotaryConfig& out) {
   const std::string key = rope.Has("rope_type") ? "rope_type" : "type";
   const std::string type = rope.GetString(key, "default");
@@ -43,14 +41,14 @@ double RotatedShare(const JsonObject& json, const RotaryKeys& keys) {
   return keys.share.empty() ? 1 : json.GetNumber(keys.share, 0, 1, keys.default_share);
 }
 
-// The first dimensions of a head, as many as `share` of it.
+// How many dimensions of a head are `share` of it.
 int64_t RotatedDims(double share, const ModelConfig& config) {
   const StackConfig& stack = config.last_stack();
   const int64_t head_dim = stack.head_dim > 0 ? stack.head_dim : config.hidden / stack.num_heads;
   return static_cast<int64_t>(static_cast<double>(head_dim) * share);
 }
 
-// One object of rope_parameters.
+// Reads one object of rope_parameters.
 RotaryConfig ReadParameters(const JsonObject& json, const JsonObject& rope, const RotaryKeys& keys,
                             double default_base, const ModelConfig& config) {
   RotaryConfig out;

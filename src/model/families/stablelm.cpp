@@ -2,6 +2,8 @@
 // transformers 4.44 and 5.24, the configuration and modeling files of each, checked against
 // recorded outputs in tests/parity.
 #include "model/families/families.h"
+#include "model/families/llama.h"
+#include "model/families/rotary_config.h"
 
 namespace moefy::model {
 namespace {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "model/activation.h"
 #include "model/families/families.h"
 #include "moefy/base/error.h"
 
@@ -21,7 +22,7 @@ void ReadFeedForward(const JsonObject& json, const std::string& if_absent, Model
       projection == "gated-gelu" ? Activation::kGeluTanh : ParseActivation(activation, where);
 }
 
-// The whole model with its head, or the encoder alone.
+// Reads whether this is the whole model with its head, or the encoder alone.
 void ReadArchitecture(const JsonObject& json, ModelConfig& config) {
   const std::string key = "architectures";
   config.head =

@@ -12,7 +12,7 @@ namespace moefy::text {
 
 struct BertWordOptions {
   bool lower_case = true;
-  std::optional<bool> strip_accents = std::nullopt;  // absent: as lower_case
+  std::optional<bool> strip_accents = std::nullopt;  // as lower_case if not set
   bool split_cjk = true;
   std::set<std::string, std::less<>> never_split =
       {};  // words between spaces that stay as they are
@@ -22,7 +22,7 @@ struct BertWordOptions {
 // `split_cjk` puts spaces around CJK characters.
 std::string CleanForBert(std::string_view text, bool clean, bool split_cjk);
 std::string StripAccents(std::string_view text);
-// Cut at white space, every punctuation character apart.
+// Cuts `text` at white space, and sets every punctuation character apart.
 std::vector<std::string> SplitAtPunctuation(std::string_view text);
 bool IsPunctuation(char32_t c);
 

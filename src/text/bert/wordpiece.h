@@ -1,4 +1,5 @@
-// WordPiece: the longest pieces of a vocabulary from the left. Thread-safety: immutable.
+// WordPiece: covers a word with the longest pieces of a vocabulary, from the left. Thread-safety:
+// immutable.
 #pragma once
 
 #include <cstdint>

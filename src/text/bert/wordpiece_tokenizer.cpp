@@ -1,4 +1,4 @@
-#include "text/bert/wordpiece_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <optional>
 #include <string>

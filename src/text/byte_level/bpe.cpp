@@ -58,7 +58,7 @@ Bpe::Bpe(std::shared_ptr<const Vocabulary> vocabulary, const Merges& merges, Bpe
     }
     const int64_t left_id = find(i, left), right_id = find(i, right);
     const int64_t merged_id = find(i, left + right.substr(prefix.size()));
-    // Of merges listed twice the last counts.
+    // If a merge is listed twice, the last one counts.
     merges_[PairKey(left_id, right_id)] = {static_cast<double>(i), merged_id};
   }
   if (options_.byte_fallback) {

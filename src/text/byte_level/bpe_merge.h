@@ -1,6 +1,6 @@
-// The heart of byte-pair encoding: neighbours are merged, the best pair first, until none is left
-// that may be. A linked list and a heap, so that a word of n symbols takes O(n log n).
-// Sennrich et al. 2016, https://arxiv.org/abs/1508.07909. Thread-safety: pure function.
+// The heart of byte-pair encoding: merges neighbours, the best pair first, until no pair is left
+// that may merge. A linked list and a heap make it O(n log n) for a word of n symbols. Sennrich et
+// al. 2016, https://arxiv.org/abs/1508.07909. Thread-safety: pure function.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +18,12 @@ struct BpeSymbol {
 };
 
 struct BpeMerge {
-  double cost = 0;  // the lowest goes first; of equals, the leftmost
+  double cost = 0;  // the lowest goes first; among equals, the leftmost
   int64_t id = 0;   // of the merged symbol
 };
 
-// `symbols` cover the word from left to right. find(left, right) tells how two neighbours merge:
-// std::optional<BpeMerge>, empty if they do not.
+// `symbols` cover the word from left to right. find(left, right) returns a std::optional<BpeMerge>:
+// how two neighbours merge, or nothing if they do not.
 template <typename Find>
 void MergeSymbols(std::vector<BpeSymbol>& symbols, Find&& find) {
   struct Candidate {

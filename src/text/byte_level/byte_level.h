@@ -8,10 +8,10 @@
 
 namespace moefy::text {
 
-// Every byte of `bytes` as its character.
+// Writes every byte of `bytes` as its character.
 std::string ToByteCharacters(std::string_view bytes);
 
-// The bytes that the characters of `token` stand for; `token` itself when one stands for none.
+// The bytes that the characters of `token` stand for; `token` itself if one stands for none.
 // The result need not be valid UTF-8.
 std::string FromByteCharacters(std::string_view token);
 

@@ -1,4 +1,4 @@
-#include "text/byte_level/byte_level_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <algorithm>
 #include <optional>

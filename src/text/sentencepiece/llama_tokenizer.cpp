@@ -1,4 +1,4 @@
-#include "text/sentencepiece/llama_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <utility>
 

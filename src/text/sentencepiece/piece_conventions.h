@@ -1,4 +1,4 @@
-// What the tokenizer classes around a SentencePiece model differ in, as a table. Values,
+// A table of what the tokenizer classes around a SentencePiece model differ in. Values,
 // thread-safe. Source: the slow tokenizers of transformers 4.44.
 #pragma once
 
@@ -36,7 +36,7 @@ enum class PieceJoin {
 
 struct NamedToken {
   const char* key;      // of tokenizer_config.json
-  const char* content;  // where the configuration names none
+  const char* content;  // if the configuration names none
 };
 
 struct PieceConvention {
@@ -44,15 +44,15 @@ struct PieceConvention {
   FirstIds first_ids;
   Around around;
   PieceJoin join;
-  std::vector<NamedToken> tokens;  // in the order in which those that are new get ids
+  std::vector<NamedToken> tokens;  // new ones get ids in this order
   bool mask_strips_left = false;   // the mask token takes the space before it
   bool mask_after_pieces = false;  // its id follows the pieces' and, for mBART, the languages'
   bool albert_text = false;        // options do_lower_case, remove_space, keep_accents
   bool deberta_text = false;       // options do_lower_case, split_by_punct
-  bool clean_up_spaces = true;     // clean_up_tokenization_spaces where the file is silent
+  bool clean_up_spaces = true;     // clean_up_tokenization_spaces if the file is silent
 };
 
-// Null for a class that is not in the table.
+// The row of a class; null if it is not in the table.
 const PieceConvention* FindPieceConvention(std::string_view tokenizer_class);
 
 }  // namespace moefy::text

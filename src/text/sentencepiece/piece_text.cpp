@@ -12,7 +12,7 @@
 namespace moefy::text {
 namespace {
 
-// str.isdigit of one character.
+// Python's str.isdigit of one character.
 bool IsDigit(char32_t c) {
   const int32_t type = u_getIntPropertyValue(static_cast<UChar32>(c), UCHAR_NUMERIC_TYPE);
   return type == U_NT_DECIMAL || type == U_NT_DIGIT;

@@ -23,7 +23,7 @@ std::string PrepareForAlbert(std::string text, const AlbertOptions& options);
 std::vector<std::string> SplitDigitCommas(std::vector<std::string> pieces,
                                           const EncodePieces& encode);
 
-// Runs of anything but punctuation, and every punctuation character.
+// Cuts `text` into runs of anything but punctuation, and single punctuation characters.
 std::vector<std::string> SplitPunctuation(std::string_view text);
 
 }  // namespace moefy::text

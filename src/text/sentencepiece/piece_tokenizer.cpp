@@ -1,4 +1,4 @@
-#include "text/sentencepiece/piece_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <algorithm>
 #include <optional>
@@ -176,7 +176,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     offset_ = object.GetInt("offset", 0, kMaxOffset, 103);
     std::vector<std::string> tokens = {config.GetToken("pad_token", "<pad>"),
                                        config.GetToken("eos_token", "</s>")};
-    // null: none; absent: the usual one.
+    // Null means none, and no key means the usual one.
     const bool has_sentence_mask =
         !config.json.contains("mask_token_sent") || object.Has("mask_token_sent");
     if (has_sentence_mask) {
@@ -253,7 +253,7 @@ class PieceTokenizer final : public SegmentTokenizer {
   }
 
   // The id of the token that the configuration, or else the convention, names under `key`.
-  // The convention's; "" where it has none.
+  // The convention's token; "" if it has none.
   std::string MaskContent() const {
     for (const NamedToken& named : convention_.tokens) {
       if (std::string_view(named.key) == "mask_token") return named.content;
@@ -290,7 +290,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     if (vocabulary_) return vocabulary_->Find(content);
     if (!pieces_.HasPiece(content)) return std::nullopt;
     const int64_t piece = pieces_.PieceToId(content);
-    // The model's unknown piece has another id where the first tokens hold one.
+    // If the first tokens include an unknown token, its id replaces the model's.
     const bool own_unknown = convention_.first_ids == FirstIds::kFairseq ||
                              convention_.first_ids == FirstIds::kCamembert;
     if (own_unknown && piece == pieces_.unknown_id()) return std::nullopt;

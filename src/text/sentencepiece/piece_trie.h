@@ -11,7 +11,7 @@ namespace moefy::text {
 class PieceTrie {
  public:
   PieceTrie() = default;
-  // Distinct, non-empty texts with their ids.
+  // `pieces` are distinct, non-empty texts with their ids.
   explicit PieceTrie(std::vector<std::pair<std::string_view, int32_t>> pieces);
 
   // Calls visit(length, id) for every piece that `text` begins with, shortest first.

@@ -1,12 +1,10 @@
-// Just enough of the protobuf wire format for one message type: a bounds-checked walk over the
-// fields of a message, and functions that append fields. Thread-safety: values.
+// Just enough of the protobuf wire format to read one message type: a bounds-checked walk over the
+// fields of a message. Thread-safety: values.
 // Format: https://protobuf.dev/programming-guides/encoding.
 #pragma once
 
 #include <bit>
 #include <cstdint>
-#include <cstring>
-#include <string>
 #include <string_view>
 
 #include "moefy/base/error.h"
@@ -87,24 +85,5 @@ class ProtobufReader {
   uint64_t number_ = 0;
   std::string_view bytes_;
 };
-
-inline void AppendVarint(std::string& out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  out += static_cast<char>(value);
-}
-inline void AppendNumberField(std::string& out, uint32_t field, uint64_t value) {
-  AppendVarint(out, uint64_t{field} << 3);
-  AppendVarint(out, value);
-}
-inline void AppendBytesField(std::string& out, uint32_t field, std::string_view bytes) {
-  AppendVarint(out, uint64_t{field} << 3 | 2);
-  AppendVarint(out, bytes.size());
-  out += bytes;
-}
-inline void AppendFloatField(std::string& out, uint32_t field, float value) {
-  AppendVarint(out, uint64_t{field} << 3 | 5);
-  const auto bits = std::bit_cast<uint32_t>(value);
-  for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(bits >> shift & 0xff);
-}
 
 }  // namespace moefy::text

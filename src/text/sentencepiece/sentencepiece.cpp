@@ -3,16 +3,22 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "moefy/base/error.h"
 #include "text/byte_level/bpe.h"
+#include "text/byte_level/bpe_merge.h"
 #include "text/unicode.h"
 
 namespace moefy::text {
 namespace {
 
-// How much worse than the worst piece an unknown character scores.
+// An unknown character scores so much worse than the worst piece.
 constexpr float kUnknownPenalty = 10.0f;
+
+// What a symbol is while merges go on.
+constexpr int64_t kFrozen = -1;  // a user-defined piece, which nothing merges with
+constexpr int64_t kAny = 0;
 
 }  // namespace
 
@@ -157,6 +163,52 @@ std::vector<SentencePiece::Span> SentencePiece::SplitUnigram(std::string_view no
   return spans;
 }
 
+std::vector<SentencePiece::Span> SentencePiece::SplitBpe(std::string_view normalized) const {
+  std::vector<BpeSymbol> symbols;
+  for (size_t begin = 0; begin < normalized.size(); begin = symbols.back().end) {
+    const std::string_view rest = normalized.substr(begin);
+    const size_t fixed = UserDefinedPrefix(rest);
+    symbols.push_back(
+        {fixed > 0 ? kFrozen : kAny, begin, begin + (fixed > 0 ? fixed : CharacterLength(rest))});
+  }
+
+  // How to take unused pieces apart: they help merging and are undone in the end.
+  std::unordered_map<std::string_view, size_t> unused_split;
+  const auto slice = [&](size_t begin, size_t end) {
+    return normalized.substr(begin, end - begin);
+  };
+  MergeSymbols(symbols,
+               [&](const BpeSymbol& left, const BpeSymbol& right) -> std::optional<BpeMerge> {
+                 if (left.id == kFrozen || right.id == kFrozen) return std::nullopt;
+                 if (right.end - left.begin > max_piece_bytes_) return std::nullopt;
+                 const std::string_view merged = slice(left.begin, right.end);
+                 const auto found = ids_.find(merged);
+                 if (found == ids_.end()) return std::nullopt;
+                 const Piece& piece = model_.pieces[found->second];
+                 if (piece.type == PieceType::kUnused) {
+                   unused_split[merged] = left.end - left.begin;
+                 }
+                 return BpeMerge{-static_cast<double>(piece.score), kAny};
+               });
+
+  std::vector<Span> spans;
+  std::vector<std::pair<size_t, size_t>> open;  // what is left to take apart, the leftmost last
+  for (const BpeSymbol& symbol : symbols) {
+    open = {{symbol.begin, symbol.end}};
+    while (!open.empty()) {
+      const auto [begin, end] = open.back();
+      open.pop_back();
+      if (const auto split = unused_split.find(slice(begin, end)); split != unused_split.end()) {
+        open.emplace_back(begin + split->second, end);
+        open.emplace_back(begin, begin + split->second);
+      } else {
+        spans.push_back({begin, end, PieceToId(slice(begin, end)) == unknown_id_});
+      }
+    }
+  }
+  return spans;
+}
+
 std::vector<std::string> SentencePiece::EncodeAsPieces(std::string_view text) const {
   const std::string normalized = Normalize(text);
   std::vector<std::string> pieces;
@@ -202,7 +254,7 @@ std::string SentencePiece::DecodePieces(const std::vector<std::string>& pieces) 
     if (at_start && (model_.add_dummy_prefix || model_.remove_extra_whitespaces) &&
         piece.starts_with(kSpaceSymbol)) {
       piece.remove_prefix(kSpaceSymbol.size());
-      // Where white space is squeezed, every leading space goes, not only the first.
+      // If white space is squeezed, every leading space goes, not only the first.
       consumed_space = !model_.remove_extra_whitespaces;
     }
     text += ReplaceAll(std::string(piece), kSpaceSymbol, " ");

@@ -20,19 +20,19 @@ inline constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581, "â–
 
 class SentencePiece {
  public:
-  // Throws Error{kInput} when the model's character map is malformed.
+  // Throws Error{kInput} if the model's character map is malformed.
   explicit SentencePiece(SentencePieceModel model);
   SentencePiece(const SentencePiece&) = delete;  // the maps look into model_
   SentencePiece& operator=(const SentencePiece&) = delete;
 
-  // The pieces of `text`; runs of unknown characters are one piece, or with byte fallback a piece
-  // for every byte. `text` is valid UTF-8.
+  // The pieces of `text`, which is valid UTF-8. A run of unknown characters is one piece or, with
+  // byte fallback, a piece for every byte.
   std::vector<std::string> EncodeAsPieces(std::string_view text) const;
   std::string DecodePieces(const std::vector<std::string>& pieces) const;
 
   int64_t num_pieces() const { return static_cast<int64_t>(model_.pieces.size()); }
   int64_t unknown_id() const { return unknown_id_; }
-  // The unknown piece's id when there is no such piece.
+  // The id of a piece; the unknown piece's if there is no such piece.
   int64_t PieceToId(std::string_view piece) const;
   bool HasPiece(std::string_view piece) const;
   const std::string& IdToPiece(int64_t id) const { return model_.pieces[id].text; }
@@ -44,8 +44,8 @@ class SentencePiece {
   };
 
   std::vector<Span> SplitUnigram(std::string_view normalized) const;
-  std::vector<Span> SplitBpe(std::string_view normalized) const;  // in sentencepiece_bpe.cpp
-  size_t UserDefinedPrefix(std::string_view text) const;          // bytes; 0: none
+  std::vector<Span> SplitBpe(std::string_view normalized) const;
+  size_t UserDefinedPrefix(std::string_view text) const;  // in bytes; 0 if there is none
   std::string Normalize(std::string_view text) const;
   Charsmap::Match NormalizePrefix(std::string_view text) const;
 

@@ -181,27 +181,4 @@ SentencePieceModel ParseSentencePieceModel(std::string_view bytes) {
   return model;
 }
 
-std::string FormatSentencePieceModel(const SentencePieceModel& model) {
-  std::string out;
-  for (const Piece& piece : model.pieces) {
-    std::string bytes;
-    AppendBytesField(bytes, kText, piece.text);
-    AppendFloatField(bytes, kScore, piece.score);
-    AppendNumberField(bytes, kType, static_cast<uint64_t>(piece.type));
-    AppendBytesField(out, kPieces, bytes);
-  }
-  std::string trainer;
-  AppendNumberField(trainer, kModelType, static_cast<uint64_t>(model.algorithm));
-  if (model.byte_fallback) AppendNumberField(trainer, kByteFallback, 1);
-  AppendBytesField(trainer, kUnknownSurface, model.unknown_surface);
-  AppendBytesField(out, kTrainerSpec, trainer);
-  std::string normalizer;
-  AppendBytesField(normalizer, kCharsmap, model.precompiled_charsmap);
-  AppendNumberField(normalizer, kAddDummyPrefix, model.add_dummy_prefix);
-  AppendNumberField(normalizer, kRemoveExtraWhitespaces, model.remove_extra_whitespaces);
-  AppendNumberField(normalizer, kEscapeWhitespaces, model.escape_whitespaces);
-  AppendBytesField(out, kNormalizerSpec, normalizer);
-  return out;
-}
-
 }  // namespace moefy::text

@@ -1,6 +1,6 @@
-// The content of a SentencePiece model file (spiece.model, a serialized ModelProto), read and
-// written without protobuf: the SentencePiece library of Debian 12 brings a protobuf of its own
-// that crashes any process which also loads LibTorch's. Values, thread-safe.
+// The content of a SentencePiece model file (spiece.model, a serialized ModelProto), read without
+// protobuf: the SentencePiece library of Debian 12 brings a protobuf of its own that crashes any
+// process which also loads LibTorch's. Values, thread-safe.
 // Format: https://github.com/google/sentencepiece, src/sentencepiece_model.proto.
 #pragma once
 
@@ -31,7 +31,7 @@ enum class SentencePieceAlgorithm { kUnigram = 1, kBpe = 2 };
 struct SentencePieceModel {
   SentencePieceAlgorithm algorithm = SentencePieceAlgorithm::kUnigram;
   std::vector<Piece> pieces;         // the index is the token id
-  std::string precompiled_charsmap;  // "": text is taken as it is
+  std::string precompiled_charsmap;  // "" leaves the text as it is
   bool add_dummy_prefix = true;
   bool remove_extra_whitespaces = true;
   bool escape_whitespaces = true;
@@ -39,16 +39,13 @@ struct SentencePieceModel {
   std::string unknown_surface = " \xE2\x81\x87 ";  // how the unknown piece is written, " ⁇ "
 };
 
-// Throws Error{kInput}: not a ModelProto, cut short, a piece empty or defined twice, not exactly
-// one unknown piece, a score that is not finite, a piece absurdly long, byte pieces missing or out
-// of place, or something not supported (word and character models, white space as suffix, a
-// denormalizer).
+// Throws Error{kInput} if the bytes are not a ModelProto or are cut short, if a piece is empty,
+// absurdly long, defined twice or has a score that is not finite, if there is not exactly one
+// unknown piece, if byte pieces are missing or out of place, and for what is not supported (word
+// and character models, white space as suffix, a denormalizer).
 SentencePieceModel ParseSentencePieceModel(std::string_view bytes);
 
-// Throws what ParseSentencePieceModel throws about the pieces and what they say of each other.
+// Throws what ParseSentencePieceModel throws about the pieces, each by itself and all together.
 void CheckSentencePieceModel(const SentencePieceModel& model);
-
-// A model as ParseSentencePieceModel and the SentencePiece library read it.
-std::string FormatSentencePieceModel(const SentencePieceModel& model);
 
 }  // namespace moefy::text

@@ -130,7 +130,7 @@ void CheckSentencePieceOptions(const TokenizerConfig& config) {
   const JsonObject object = config.object();
   if (!object.Has("sp_model_kwargs")) return;
   const JsonObject options = object.GetObject("sp_model_kwargs");
-  // Without sampling the two others say nothing.
+  // The two other options have no effect without sampling.
   if (options.GetBool("enable_sampling", false)) {
     throw InputError(options.PathOf("enable_sampling"), ": true is not supported");
   }

@@ -1,5 +1,5 @@
-// What T5 and LLaMA tokenizers share: added tokens around a SentencePiece model, and the option
-// "legacy". Equal to the slow tokenizers of transformers 4.44. Thread-safety: as Tokenizer.
+// What the tokenizers of T5 and LLaMA share: added tokens around a SentencePiece model, and the
+// option "legacy". Equal to the slow tokenizers of transformers 4.44. Thread-safety: as Tokenizer.
 #pragma once
 
 #include <filesystem>
@@ -20,8 +20,8 @@ class SentencePieceTokenizer : public SegmentTokenizer {
  protected:
   SentencePieceTokenizer(SentencePieceModel model, const TokenizerConfig& config);
 
-  // Throws Error{kInput} when the unknown token is not in the vocabulary. To be called when all
-  // tokens have been added.
+  // To be called when all tokens have been added. Throws Error{kInput} if the unknown token is not
+  // in the vocabulary.
   void FinishTokens(const TokenizerConfig& config);
 
   Ids Segment(std::string_view text) const override;
@@ -33,7 +33,7 @@ class SentencePieceTokenizer : public SegmentTokenizer {
                         const std::string& if_absent);
   bool IsSpecial(const std::string& token) const;
 
-  // Where the text gets a space that no token brings.
+  // Where decoding adds a space that no token brings.
   struct SpecialSpaces {
     bool before_special;       // before a special token that does not follow another or come first
     bool after_first_special;  // behind one at the very beginning, if the next has none
@@ -51,13 +51,13 @@ class SentencePieceTokenizer : public SegmentTokenizer {
   size_t unknown_length_ = 0;
 };
 
-// Error{kInput} for a sp_model_kwargs that asks for anything but the best pieces.
+// Throws Error{kInput} for a sp_model_kwargs that asks for anything but the best pieces.
 void CheckSentencePieceOptions(const TokenizerConfig& config);
 
-// Throws Error{kInput} that names the file.
+// Reads a model; throws Error{kInput} that names the file.
 std::unique_ptr<const SentencePiece> ReadSentencePiece(const std::filesystem::path& file);
 
-// Reads the model and makes a tokenizer of it; errors name the file.
+// Reads a model and makes a tokenizer of it; errors name the file.
 std::unique_ptr<Tokenizer> WithSentencePieceModel(
     const std::filesystem::path& file,
     const std::function<std::unique_ptr<Tokenizer>(SentencePieceModel)>& make);

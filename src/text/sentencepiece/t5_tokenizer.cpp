@@ -1,4 +1,4 @@
-#include "text/sentencepiece/t5_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <algorithm>
 #include <utility>

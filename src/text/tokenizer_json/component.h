@@ -1,4 +1,4 @@
-// Tables of the components of a tokenizer.json: "type" to the function that reads it.
+// The tables of a tokenizer.json's components: from a "type" to the function that reads it.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,8 @@ struct Component {
   Step (*parse)(const JsonObject& object);
 };
 
-// `what` says in messages what kind of component this is: "normalizer".
+// Looks `object`'s type up in the table and reads it. `what` is the kind of component in messages:
+// "normalizer". Throws Error{kInput} that lists the types of the table.
 template <typename Step, size_t kSize>
 Step ParseComponent(const Component<Step> (&table)[kSize], const JsonObject& object,
                     const char* what) {
@@ -34,7 +35,7 @@ Step ParseComponent(const Component<Step> (&table)[kSize], const JsonObject& obj
 // A string that must not be empty.
 std::string GetSymbol(const JsonObject& object, const std::string& key);
 
-// {"String": "..."} or {"Regex": "..."}. Values, thread-safe.
+// What {"String": "..."} or {"Regex": "..."} finds. Values, thread-safe.
 class Pattern {
  public:
   Pattern(const JsonObject& object, const std::string& key);
@@ -42,7 +43,7 @@ class Pattern {
   std::string Replace(std::string_view text, std::string_view by) const;
 
  private:
-  std::shared_ptr<const Regex> regex_;  // null: literal
+  std::shared_ptr<const Regex> regex_;  // null if the pattern is the literal
   std::string literal_;
 };
 

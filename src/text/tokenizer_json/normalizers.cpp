@@ -94,7 +94,7 @@ Normalizer ParseNormalizers(const JsonObject& object) {
   };
 }
 
-// Marks that stand by themselves; composed characters keep theirs.
+// Drops marks that stand by themselves; composed characters keep theirs.
 std::string StripMarks(std::string_view text) {
   std::string out;
   for (const char32_t c : ToCodePoints(text)) {

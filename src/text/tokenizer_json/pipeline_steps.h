@@ -1,7 +1,9 @@
-// The steps of a tokenizer.json before and after its model, each made from its JSON object:
-// normalizers, pre-tokenizers, decoders and post-processors. Equal to tokenizers 0.19, with ICU's
-// regular expressions (docs/decisions/0007-icu-regular-expressions.md). A component we do not have
-// is Error{kInput} that names it and those we have. Thread-safety: steps may be called from many
+// The steps of a tokenizer.json before and after its model, each made from its JSON object. There
+// are four kinds of steps. Each kind is a file with the table of its components and one function
+// that looks them up: normalizers.cpp, pre_tokenizers.cpp, decoders.cpp and post_processors.cpp.
+// Equal to tokenizers 0.19, with ICU's regular expressions
+// (docs/decisions/0007-icu-regular-expressions.md). A component that moefy does not have is
+// Error{kInput} that names it and those it has. Thread-safety: steps may be called from many
 // threads. Format: https://github.com/huggingface/tokenizers.
 #pragma once
 
@@ -26,12 +28,12 @@ using PreTokenizer = std::function<std::vector<Word>(std::vector<Word>)>;
 // Rewrites tokens so that the text is what they give one after the other.
 using Decoder = std::function<std::vector<std::string>(std::vector<std::string>)>;
 
-// Each gets the object with "type"; `where` is its path, for messages.
-Normalizer ParseNormalizer(const Json& json, const std::string& where);
-PreTokenizer ParsePreTokenizer(const Json& json, const std::string& where);
-Decoder ParseDecoder(const Json& json, const std::string& where);
+// Each function gets the object with "type"; `where` is its path, for messages.
+Normalizer ParseNormalizer(const Json& json, const std::string& where);      // normalizers.cpp
+PreTokenizer ParsePreTokenizer(const Json& json, const std::string& where);  // pre_tokenizers.cpp
+Decoder ParseDecoder(const Json& json, const std::string& where);            // decoders.cpp
 
-// Where the post-processor puts special tokens.
+// Where the post-processor puts special tokens; post_processors.cpp.
 TokenTemplate ParsePostProcessor(const Json& json, const std::string& where);
 
 }  // namespace moefy::text

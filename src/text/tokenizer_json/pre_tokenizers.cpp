@@ -30,7 +30,7 @@ PreTokenizer ForEachWord(Split split) {
   };
 }
 
-// What becomes of the parts of a text that match.
+// What to do with the parts of a text that match.
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
 Behavior GetBehavior(const JsonObject& object, const std::string& if_absent) {
@@ -76,7 +76,7 @@ Spans Apply(Behavior behavior, const Spans& spans) {
   return out;
 }
 
-// Spans of one character each, matched where the predicate holds.
+// Cuts `text` into spans of one character, matched if the predicate holds.
 template <typename Predicate>
 Spans MatchCharacters(std::string_view text, Predicate&& matches) {
   Spans spans;

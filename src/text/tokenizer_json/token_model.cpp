@@ -20,7 +20,7 @@ std::shared_ptr<const Vocabulary> GetVocabulary(const JsonObject& object) {
       ParseVocabularyJson(object.GetRaw("vocab"), object.PathOf("vocab")));
 }
 
-// "a b", or ["a", "b"] in newer files.
+// Reads a merge: "a b", or ["a", "b"] in newer files.
 Bpe::Merges GetMerges(const JsonObject& object) {
   const std::string path = object.PathOf("merges");
   const Json& list = object.GetRaw("merges");
@@ -92,7 +92,7 @@ TokenModel ParseWordLevel(const JsonObject& object) {
           }};
 }
 
-// The search of SentencePiece over the vocabulary, without its normalisation.
+// Searches as SentencePiece does over the vocabulary, without its normalisation.
 TokenModel ParseUnigram(const JsonObject& object) {
   const std::string path = object.PathOf("vocab");
   const Json& list = object.GetRaw("vocab");

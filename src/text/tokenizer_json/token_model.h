@@ -1,5 +1,5 @@
-// The model of a tokenizer.json: words to ids, by BPE, Unigram, WordPiece or WordLevel.
-// Thread-safety: a value whose functions may be called from many threads.
+// The model of a tokenizer.json, which turns words into ids by BPE, Unigram, WordPiece or
+// WordLevel. Thread-safety: a value whose functions may be called from many threads.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@ struct TokenModel {
   std::function<void(std::string_view word, std::vector<int64_t>& ids)> append_ids;
 };
 
-// Throws Error{kInput}: a model or an option we do not have, or a bad vocabulary or merge.
+// Throws Error{kInput} for a model or an option that moefy does not have, and for a bad vocabulary
+// or merge.
 TokenModel ParseTokenModel(const Json& json, const std::string& where);
 
 }  // namespace moefy::text

@@ -8,8 +8,6 @@
 namespace moefy::ask {
 namespace {
 
-constexpr text::EncodeOptions kPlain{.add_special_tokens = false};
-
 // The scores that `answer` should have, and that it says the best of them.
 void ExpectScores(const Answer& answer, const std::vector<double>& wanted) {
   ASSERT_EQ(answer.scores.size(0), 1);

@@ -9,8 +9,6 @@
 namespace moefy::ask {
 namespace {
 
-constexpr text::EncodeOptions kPlain{.add_special_tokens = false};
-
 // The sums of tests/data/tasks, with their right choice as what is to be said.
 Tiny Completions(const std::string& pico) {
   Tiny tiny(pico, "sums");

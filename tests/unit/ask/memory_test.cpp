@@ -2,6 +2,7 @@
 // with the square of a text's length.
 #include <gtest/gtest.h>
 
+#include "model/expected_tensors.h"
 #include "moefy/base/json.h"
 #include "record/recorder.h"
 #include "support/temp_dir.h"

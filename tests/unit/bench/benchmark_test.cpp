@@ -20,7 +20,7 @@ std::string UsageMessage(const std::function<void()>& body) {
   return "no error";
 }
 
-BenchmarkOptions SmallOptions() {
+BenchmarkOptions SmallBenchmark() {
   BenchmarkOptions options;
   options.shape = {"small", 64, 256, 8, model::Activation::kGelu, true, true};
   options.tokens = {1, 5};
@@ -42,7 +42,7 @@ TEST(Benchmark, EveryShapeHasExpertsThatDivideItsNeurons) {
 
 TEST(Benchmark, RowsAreTheProductOfItsLists) {
   const int threads_before = at::get_num_threads();
-  const BenchmarkResult result = RunBenchmark(SmallOptions());
+  const BenchmarkResult result = RunBenchmark(SmallBenchmark());
   EXPECT_EQ(at::get_num_threads(), threads_before);
   EXPECT_EQ(result.num_layers, 2);
   EXPECT_EQ(result.dense_layer_bytes, 3 * 64 * 256 * 4);
@@ -70,7 +70,7 @@ TEST(Benchmark, RowsAreTheProductOfItsLists) {
 }
 
 TEST(Benchmark, WeightsAreOneOfTheLists) {
-  BenchmarkOptions options = SmallOptions();
+  BenchmarkOptions options = SmallBenchmark();
   options.tokens = {5};
   options.ffn_ratios = {0.25};
   options.threads = {1};
@@ -84,7 +84,7 @@ TEST(Benchmark, WeightsAreOneOfTheLists) {
 
 TEST(Benchmark, RefusesWhatMakesNoSense) {
   const auto message = [](const std::function<void(BenchmarkOptions&)>& change) {
-    BenchmarkOptions options = SmallOptions();
+    BenchmarkOptions options = SmallBenchmark();
     change(options);
     return UsageMessage([&] { RunBenchmark(options); });
   };

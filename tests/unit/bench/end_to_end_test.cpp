@@ -10,7 +10,7 @@
 namespace moefy::bench {
 namespace {
 
-EndToEndOptions SmallOptions() {
+EndToEndOptions SmallEndToEnd() {
   EndToEndOptions options;
   options.shape = "t5-small";
   options.layers = 1;
@@ -26,7 +26,7 @@ EndToEndOptions SmallOptions() {
 
 // One run for all tests: most of it is random numbers for the vocabulary.
 const EndToEndResult& SmallResult() {
-  static const EndToEndResult result = RunEndToEnd(SmallOptions());
+  static const EndToEndResult result = RunEndToEnd(SmallEndToEnd());
   return result;
 }
 
@@ -75,7 +75,7 @@ TEST(EndToEnd, AllExpertsOnIsTheDenseModel) {
 }
 
 TEST(EndToEnd, UnknownShapeNamesTheNearest) {
-  EndToEndOptions options = SmallOptions();
+  EndToEndOptions options = SmallEndToEnd();
   options.shape = "t5-smal";
   try {
     RunEndToEnd(options);

@@ -15,13 +15,13 @@ using tests::AsBytes;
 
 // Elements of one type as bytes: what is finite, the largest and the smallest included, and what is
 // not.
-struct Row {
+struct FiniteRow {
   DType dtype;
   std::vector<uint64_t> finite, not_finite;
   std::vector<const char*> names;  // of what is not
 };
 
-std::vector<Row> Rows() {
+std::vector<FiniteRow> Rows() {
   return {
       {DType::kF16,
        {0x0000, 0x8000, 0x7bff, 0xfbff, 0x0001, 0x3c00},
@@ -51,7 +51,7 @@ std::string Bytes(const std::vector<uint64_t>& values, size_t width) {
 }
 
 TEST(Finite, EveryTypeAtEveryPlace) {
-  for (const Row& row : Rows()) {
+  for (const FiniteRow& row : Rows()) {
     SCOPED_TRACE(DTypeName(row.dtype));
     const auto width = static_cast<size_t>(DTypeBits(row.dtype)) / 8;
     std::vector<uint64_t> many;

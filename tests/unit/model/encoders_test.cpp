@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "model/disentangled.h"
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "moefy/model/transformer.h"
 #include "support/random_model.h"

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/activation.h"
+#include "model/expected_tensors.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 
@@ -194,6 +196,22 @@ TEST(Family, KeysThatNothingIsKnownOfAreNamed) {
   config["sinks"] = 4;
   ParseModelConfig(config, "c", &warnings);
   EXPECT_THAT(warnings, ElementsAre(testing::HasSubstr("'sinks' is a key")));
+}
+
+TEST(Family, KeysThatOtherProgramsWriteAreKnown) {
+  const auto warns = [](const char* pico, const Json& more) {
+    Json config = PicoConfig(pico);
+    config.update(more);
+    std::vector<std::string> warnings;
+    ParseModelConfig(config, "c", &warnings);
+    return !warnings.empty();
+  };
+  EXPECT_FALSE(
+      warns("bart-gelu",
+            {{"save_step", 58}, {"output_past", true}, {"force_bos_token_to_be_generated", true}}));
+  EXPECT_FALSE(warns("bert-cls-gelu",
+                     {{"sentence_transformers", {{"version", "4.1.0"}}}, {"ff_factor", 4}}));
+  EXPECT_TRUE(warns("bert-cls-gelu", {{"layers_to_keep", Json::array()}}));  // ALBERT's alone
 }
 
 TEST(Family, NoCommittedConfigHasAKeyThatNothingIsKnownOf) {

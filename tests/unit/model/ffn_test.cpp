@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/activation.h"
 #include "moefy/model/feed_forward.h"
 
 namespace moefy::model {

@@ -11,6 +11,7 @@
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
+#include "unit/model/load_pico.h"
 
 namespace moefy::model {
 namespace {
@@ -19,10 +20,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using tests::ExpectError;
 using Texts = std::vector<std::vector<int64_t>>;
-
-Transformer LoadPico(const std::string& name) {
-  return LoadTransformer(io::Checkpoint::Open(tests::TestData() / "pico" / name));
-}
 
 // Greedy and without a cache: the whole text again for every token.
 std::vector<int64_t> Slowly(Transformer& model, std::vector<int64_t> prompt, int64_t count) {
@@ -219,6 +216,29 @@ TEST(GenerationOptions, GenerationConfigGoesBeforeConfig) {
   dir.Write("generation_config.json", R"({"eos_token_id": 203})");
   ExpectError(ErrorKind::kInput, {"generation_config.json", "eos_token_id", "203", "202"},
               [&] { ReadGenerationOptions(dir.path(), config); });
+}
+
+// As BartConfig of transformers 4.44 does, whose generation reads config.json only where there is
+// no generation_config.json.
+TEST(GenerationOptions, AnOldBartForcesItsFirstToken) {
+  const tests::TempDir dir;
+  ModelConfig config = ReadModelConfig(tests::TestData() / "pico" / "bart-gelu" / "config.json");
+  const auto forced = [&] { return ReadGenerationOptions(dir.path(), config).forced_bos_id; };
+  dir.Write("config.json", R"({"force_bos_token_to_be_generated": true, "bos_token_id": 5})");
+  EXPECT_EQ(forced(), 5);
+  dir.Write("generation_config.json", "{}");
+  EXPECT_EQ(forced(), -1);
+  std::filesystem::remove(dir / "generation_config.json");
+  dir.Write("config.json", R"({"force_bos_token_to_be_generated": true})");
+  EXPECT_EQ(forced(), 0);
+  config.family = "pegasus";  // whose class does not look at the key
+  EXPECT_EQ(forced(), -1);
+  config.family = "bart";
+  dir.Write("config.json", R"({"force_bos_token_to_be_generated": false})");
+  EXPECT_EQ(forced(), -1);
+  dir.Write("config.json",
+            R"({"force_bos_token_to_be_generated": true, "forced_bos_token_id": 7})");
+  EXPECT_EQ(forced(), 7);
 }
 
 }  // namespace

@@ -3,19 +3,17 @@
 #include <gtest/gtest.h>
 
 #include "model/family.h"
+#include "model/read_parameters.h"
 #include "moefy/io/safetensors.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
+#include "unit/model/load_pico.h"
 
 namespace moefy::model {
 namespace {
 
 using tests::ExpectError;
-
-Transformer LoadPico(const std::string& name) {
-  return LoadTransformer(io::Checkpoint::Open(tests::TestData() / "pico" / name));
-}
 
 at::Tensor Ids(std::vector<int64_t> ids) { return at::tensor(ids, at::kLong).unsqueeze(0); }
 

@@ -15,8 +15,8 @@ using tests::ExpectError;
 constexpr const char* kPrefix = "model.layers.0.mlp.up_proj";
 
 // Tensors without elements: only names and types are looked at.
-void WriteTensors(const tests::TempDir& dir,
-                  const std::vector<std::pair<std::string, std::string>>& tensors) {
+void WriteNamedTensors(const tests::TempDir& dir,
+                       const std::vector<std::pair<std::string, std::string>>& tensors) {
   std::string header = "{";
   for (const auto& [name, dtype] : tensors) {
     header += StrCat(header.size() > 1 ? "," : "", "\"", kPrefix, name, "\":{\"dtype\":\"", dtype,
@@ -42,20 +42,20 @@ TEST(UnusableWeights, MethodsByTheirTensors) {
   for (const Row& row : rows) {
     SCOPED_TRACE(row.method);
     const tests::TempDir dir;
-    WriteTensors(dir, row.tensors);
+    WriteNamedTensors(dir, row.tensors);
     ExpectError(ErrorKind::kInput,
                 {StrCat("quantised by ", row.method), kPrefix, "the checkpoint that it was made"},
                 [&] { OpenCheckpoint(dir.path()); });
     EXPECT_EQ(OpenTensors(dir.path()).TensorNames().size(), row.tensors.size());
   }
   const tests::TempDir plain;
-  WriteTensors(plain, {{".weight", "F16"}, {".bias", "F32"}, {".scales", "F32"}});
+  WriteNamedTensors(plain, {{".weight", "F16"}, {".bias", "F32"}, {".scales", "F32"}});
   EXPECT_EQ(OpenCheckpoint(plain.path()).TensorNames().size(), 3u);
 }
 
 TEST(UnusableWeights, MethodsByTheConfig) {
   const tests::TempDir dir;
-  WriteTensors(dir, {{".weight", "F16"}});
+  WriteNamedTensors(dir, {{".weight", "F16"}});
   const auto config = [&](const std::string& text) {
     dir.Write("config.json", StrCat("{\"quantization_config\": ", text, "}"));
   };
@@ -77,7 +77,7 @@ TEST(UnusableWeights, MethodsByTheConfig) {
 
 TEST(UnusableWeights, AnAdapterNamedAsAFile) {
   const tests::TempDir dir;
-  WriteTensors(dir, {{".lora_A.weight", "F32"}, {".lora_B.weight", "F32"}});
+  WriteNamedTensors(dir, {{".lora_A.weight", "F32"}, {".lora_B.weight", "F32"}});
   ExpectError(ErrorKind::kInput, {"a LoRA adapter", "lora_A", "merge_and_unload"},
               [&] { OpenCheckpoint(dir / "model.safetensors"); });
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "model/family.h"
+#include "model/read_parameters.h"
 #include "model/torch_error.h"
 #include "moefy/io/safetensors.h"
 #include "moefy/model/transformer.h"

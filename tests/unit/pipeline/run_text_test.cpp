@@ -4,6 +4,7 @@
 #include "moefy/pipeline/run.h"
 #include "support/expect_error.h"
 #include "support/random_model.h"
+#include "support/sentencepiece_bytes.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 #include "text/sentencepiece/sentencepiece_model.h"
@@ -262,7 +263,7 @@ std::filesystem::path WithLanguages(const tests::TempDir& dir) {
     pieces.pieces.push_back({word, -1});
     vocabulary[word] = id;
   }
-  dir.Write("m2m/sentencepiece.bpe.model", text::FormatSentencePieceModel(pieces));
+  dir.Write("m2m/sentencepiece.bpe.model", tests::FormatSentencePieceModel(pieces));
   dir.Write("m2m/vocab.json", FormatJson(vocabulary));
   return model;
 }

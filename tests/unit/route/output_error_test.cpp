@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kExperts = 8, kSize = 4, kHidden = 12;
 
 // `orthogonal`: the experts put out in directions of their own, so that none undoes another's.
-model::FfnWeights RandomFfn(bool gated, bool orthogonal = false) {
+model::FfnWeights SmallFfn(bool gated, bool orthogonal = false) {
   at::manual_seed(7);
   model::FfnWeights ffn;
   const int64_t hidden = orthogonal ? kExperts * kSize : kHidden;
@@ -32,7 +32,7 @@ at::Tensor AllOn(int64_t tokens) { return at::ones({tokens, kExperts}, at::kBool
 
 TEST(OutputSample, ErrorIsOfTheOutputAndNothingWhenAllExpertsRun) {
   for (const bool gated : {false, true}) {
-    const model::FfnWeights ffn = RandomFfn(gated);
+    const model::FfnWeights ffn = SmallFfn(gated);
     const at::Tensor x = at::randn({50, kHidden});
     const OutputSample sample(ffn, x, kExperts);
     EXPECT_EQ(sample.Error({AllOn(50)}), 0);
@@ -51,7 +51,7 @@ TEST(OutputSample, ErrorIsOfTheOutputAndNothingWhenAllExpertsRun) {
 }
 
 TEST(OutputSample, NothingFiringIsNoError) {
-  model::FfnWeights ffn = RandomFfn(false);
+  model::FfnWeights ffn = SmallFfn(false);
   ffn.b_in.fill_(-1e6);
   const OutputSample sample(ffn, at::randn({5, kHidden}), kExperts);
   EXPECT_EQ(sample.Error({AllOn(5).logical_not()}), 0);
@@ -62,7 +62,7 @@ TEST(OutputSample, NothingFiringIsNoError) {
 // general only its bound does, the sum of what was left out.
 TEST(OutputSample, MoreExpertsNeverRaiseTheOutputOraclesError) {
   for (const bool orthogonal : {true, false}) {
-    const model::FfnWeights ffn = RandomFfn(false, orthogonal);
+    const model::FfnWeights ffn = SmallFfn(false, orthogonal);
     const at::Tensor x = at::randn({60, ffn.hidden()});
     const OutputSample sample(ffn, x, kExperts);
     const at::Tensor norms = Importance(GetTarget("output-norm"), ffn, x, kExperts);
@@ -83,7 +83,7 @@ TEST(OutputSample, MoreExpertsNeverRaiseTheOutputOraclesError) {
 }
 
 TEST(OutputSample, TheOutputOracleBeatsOthersWhereExpertsAreOrthogonal) {
-  const model::FfnWeights ffn = RandomFfn(true, true);
+  const model::FfnWeights ffn = SmallFfn(true, true);
   const at::Tensor x = at::randn({60, ffn.hidden()});
   const OutputSample sample(ffn, x, kExperts);
   for (const int64_t k : {1, 3, 6}) {
@@ -98,7 +98,7 @@ TEST(OutputSample, TheOutputOracleBeatsOthersWhereExpertsAreOrthogonal) {
 
 class Stands : public ::testing::Test {
  protected:
-  Stands() : ffn_(RandomFfn(false)), x_(at::rand({3000, kHidden})), sample_(ffn_, x_, kExperts) {
+  Stands() : ffn_(SmallFfn(false)), x_(at::rand({3000, kHidden})), sample_(ffn_, x_, kExperts) {
     runs_ = TopKMask(Importance(GetTarget("output-norm"), ffn_, x_, kExperts), 2);
   }
   at::Tensor Terms(const std::string& name) const {

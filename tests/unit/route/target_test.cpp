@@ -7,8 +7,8 @@
 namespace moefy::route {
 namespace {
 
-model::FfnWeights RandomFfn(int64_t neurons, int64_t hidden, model::Activation activation,
-                            bool gated) {
+model::FfnWeights FfnWith(int64_t neurons, int64_t hidden, model::Activation activation,
+                          bool gated) {
   at::manual_seed(3);
   model::FfnWeights ffn;
   ffn.w_in = at::randn({neurons, hidden});
@@ -41,7 +41,7 @@ TEST(Mass, CountsWhatANegativeNeuronMoves) {
 TEST(OutputNorm, IsTheLengthOfWhatTheExpertAdds) {
   for (const bool gated : {false, true}) {
     for (const auto activation : {model::Activation::kRelu, model::Activation::kGelu}) {
-      const model::FfnWeights ffn = RandomFfn(24, 6, activation, gated);
+      const model::FfnWeights ffn = FfnWith(24, 6, activation, gated);
       const at::Tensor x = at::randn({11, 6});
       const at::Tensor got = Importance(GetTarget("output-norm"), ffn, x, 4);
       const at::Tensor neurons = model::NeuronActivations(ffn, x);
@@ -55,7 +55,7 @@ TEST(OutputNorm, IsTheLengthOfWhatTheExpertAdds) {
 }
 
 TEST(Deviation, IsTheDistanceFromWhatStandsInForTheExpert) {
-  const model::FfnWeights ffn = RandomFfn(24, 6, model::Activation::kGelu, true);
+  const model::FfnWeights ffn = FfnWith(24, 6, model::Activation::kGelu, true);
   const at::Tensor x = at::randn({11, 6}), stand_in = at::randn({4, 6});
   const Target& deviation = GetTarget("deviation");
   const at::Tensor got = Importance(deviation, ffn, x, 4, stand_in);
@@ -69,7 +69,7 @@ TEST(Deviation, IsTheDistanceFromWhatStandsInForTheExpert) {
 }
 
 TEST(Targets, AreNeverNegativeAndDoNotDependOnHowManyTokensThereAre) {
-  const model::FfnWeights ffn = RandomFfn(24, 6, model::Activation::kGelu, true);
+  const model::FfnWeights ffn = FfnWith(24, 6, model::Activation::kGelu, true);
   const at::Tensor x = at::randn({2500, 6});
   for (const Target& target : Targets()) {
     const at::Tensor all = Importance(target, ffn, x, 4);

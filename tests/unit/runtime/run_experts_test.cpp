@@ -63,12 +63,12 @@ const Case kCases[] = {
     {"gated gelu tanh, biases", {130, 5, 33, Activation::kGeluTanh, true, true}, 30, 4},
 };
 
-struct Inputs {
+struct ExpertInputs {
   model::FfnWeights ffn;
   at::Tensor x, chosen;
 };
 
-Inputs MakeInputs(const Case& c) {
+ExpertInputs MakeInputs(const Case& c) {
   return {tests::RandomFfn(c.shape, 1), tests::RandomTokens(c.tokens, c.shape.hidden, 2),
           tests::RandomChoice(c.tokens, c.shape.num_experts, c.k, 3)};
 }
@@ -110,7 +110,7 @@ TEST(RunExperts, EqualsADoublePrecisionLoopOnEveryInstructionSetInEveryFormat) {
   ASSERT_FALSE(all.empty());
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);
-    const Inputs in = MakeInputs(c);
+    const ExpertInputs in = MakeInputs(c);
     for (const WeightFormat format : kFormats) {
       SCOPED_TRACE(WeightFormatName(format));
       const tests::Reference reference =
@@ -133,7 +133,7 @@ TEST(RunExperts, NarrowWeightsAreCloseToF32) {
                                                     {WeightFormat::kInt8, tests::kInt8VersusF32}};
   for (const bool gated : {false, true}) {
     const Case c{"", {128, 8, 32, Activation::kRelu, gated}, 50, 3};
-    const Inputs in = MakeInputs(c);
+    const ExpertInputs in = MakeInputs(c);
     const at::Tensor wanted = RunExperts(PackExperts(in.ffn, 8), in.x, in.chosen);
     for (const auto& [format, limit] : limits) {
       const at::Tensor y = RunExperts(PackExperts(in.ffn, 8, format), in.x, in.chosen);
@@ -227,7 +227,7 @@ TEST(RunExperts, DoesNotDependOnThreads) {
   // Large enough for more than one thread to be worth it.
   for (const Activation activation : {Activation::kRelu, Activation::kGelu}) {
     const Case c{"", {272, 16, 40, activation, false, true}, 70, 5};
-    const Inputs in = MakeInputs(c);
+    const ExpertInputs in = MakeInputs(c);
     const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts);
     at::Tensor one, two, five;
     {
@@ -250,7 +250,7 @@ TEST(RunExperts, DoesNotDependOnThreads) {
 TEST(RunExperts, DoesNotDependOnTheOtherTokens) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);
-    const Inputs in = MakeInputs(c);
+    const ExpertInputs in = MakeInputs(c);
     const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts);
     const at::Tensor together = RunExperts(experts, in.x, in.chosen);
     for (const int64_t t : {int64_t{0}, c.tokens / 2, c.tokens - 1}) {
@@ -262,7 +262,7 @@ TEST(RunExperts, DoesNotDependOnTheOtherTokens) {
 
 TEST(RunExperts, OrderOfTheChosenExpertsDoesNotMatter) {
   const Case c{"", {64, 8, 32}, 12, 4};
-  const Inputs in = MakeInputs(c);
+  const ExpertInputs in = MakeInputs(c);
   const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts);
   EXPECT_TRUE(at::equal(RunExperts(experts, in.x, in.chosen),
                         RunExperts(experts, in.x, in.chosen.flip(1))));
@@ -270,7 +270,7 @@ TEST(RunExperts, OrderOfTheChosenExpertsDoesNotMatter) {
 
 TEST(RunExperts, NoTokens) {
   const Case c{"", {24, 4, 8, Activation::kRelu, false, true}, 3, 2};
-  const Inputs in = MakeInputs(c);
+  const ExpertInputs in = MakeInputs(c);
   const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts);
   SparseCounters counters;
   const at::Tensor y =
@@ -281,7 +281,7 @@ TEST(RunExperts, NoTokens) {
 
 TEST(RunExperts, LeavesItsInputAloneAndReadsViews) {
   const Case c{"", {24, 4, 8}, 6, 2};
-  const Inputs in = MakeInputs(c);
+  const ExpertInputs in = MakeInputs(c);
   const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts);
   const at::Tensor before = in.x.clone();
   const at::Tensor y = RunExperts(experts, in.x, in.chosen);
@@ -292,7 +292,7 @@ TEST(RunExperts, LeavesItsInputAloneAndReadsViews) {
 
 TEST(RunExperts, NotANumberIsNotHidden) {
   const Case c{"", {24, 4, 8}, 2, 2};
-  const Inputs in = MakeInputs(c);
+  const ExpertInputs in = MakeInputs(c);
   in.x[1].fill_(std::nan(""));
   const at::Tensor y = RunExperts(PackExperts(in.ffn, 4), in.x, in.chosen);
   EXPECT_FALSE(at::isnan(y[0]).any().item<bool>());
@@ -325,7 +325,7 @@ TEST(RunExperts, CountsWhatItDoes) {
 // The weights of experts that were not chosen may be anything: nothing of them is used.
 TEST(RunExperts, ReadsOnlyTheChosenExperts) {
   const Case c{"", {40, 8, 12}, 9, 2};
-  const Inputs in = MakeInputs(c);
+  const ExpertInputs in = MakeInputs(c);
   const at::Tensor chosen = in.chosen.remainder(3) * 2 + at::tensor({0, 1}, at::kLong);
   const at::Tensor y = RunExperts(PackExperts(in.ffn, 8), in.x, chosen);
   model::FfnWeights poisoned = in.ffn;

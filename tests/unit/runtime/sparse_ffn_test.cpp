@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/activation.h"
 #include "moefy/model/feed_forward.h"
 #include "route/analytic_routers.h"
 #include "route/learned_routers.h"

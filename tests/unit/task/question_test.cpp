@@ -10,37 +10,37 @@ namespace {
 
 using testing::ElementsAre;
 
-TaskSpec Task(const std::string& name) {
+TaskSpec TaskOf(const std::string& name) {
   return ReadTaskSpec(MOEFY_SOURCE_DIR "/tests/data/tasks/" + name + ".json");
 }
 
 TEST(Question, HasTheFieldsOfATaskButForTheAnswer) {
-  EXPECT_THAT(QuestionFields(Task("moods")), ElementsAre("sentence"));
-  EXPECT_THAT(QuestionFields(Task("letters")), ElementsAre("source"));
-  EXPECT_THAT(QuestionFields(Task("sums")), ElementsAre("first", "question", "second", "third"));
-  EXPECT_THAT(QuestionFields(Task("race")), ElementsAre("context", "question"));
-  EXPECT_THAT(QuestionFields(Task("squad")), ElementsAre("context", "question"));
-  EXPECT_THAT(QuestionFields(Task("tales")), ElementsAre("text"));
+  EXPECT_THAT(QuestionFields(TaskOf("moods")), ElementsAre("sentence"));
+  EXPECT_THAT(QuestionFields(TaskOf("letters")), ElementsAre("source"));
+  EXPECT_THAT(QuestionFields(TaskOf("sums")), ElementsAre("first", "question", "second", "third"));
+  EXPECT_THAT(QuestionFields(TaskOf("race")), ElementsAre("context", "question"));
+  EXPECT_THAT(QuestionFields(TaskOf("squad")), ElementsAre("context", "question"));
+  EXPECT_THAT(QuestionFields(TaskOf("tales")), ElementsAre("text"));
 }
 
 TEST(Question, HasChoicesFromFieldsOrFromAList) {
   const Example table = MakeQuestion(
-      Task("sums"), {{"question", "q"}, {"first", "a"}, {"second", "b"}, {"third", "c"}}, {"d"});
+      TaskOf("sums"), {{"question", "q"}, {"first", "a"}, {"second", "b"}, {"third", "c"}}, {"d"});
   EXPECT_THAT(table.choices, ElementsAre("a", "b", "c"));
   EXPECT_EQ(table.fields.at("choices"), "(A) a (B) b (C) c");
   const Example document =
-      MakeQuestion(Task("race"), {{"context", "c"}, {"question", "q"}}, {"yes", "no"});
+      MakeQuestion(TaskOf("race"), {{"context", "c"}, {"question", "q"}}, {"yes", "no"});
   EXPECT_THAT(document.choices, ElementsAre("yes", "no"));
   EXPECT_EQ(document.fields.at("choices"), "(A) yes (B) no");
   tests::ExpectError(ErrorKind::kInput, {"has 1 choices; expected 2 to 26"}, [&] {
-    MakeQuestion(Task("race"), {{"context", "c"}, {"question", "q"}}, {"yes"});
+    MakeQuestion(TaskOf("race"), {{"context", "c"}, {"question", "q"}}, {"yes"});
   });
 }
 
 TEST(Question, NeedsAContextToFindAnAnswerIn) {
-  EXPECT_EQ(MakeQuestion(Task("squad"), {{"context", "c"}, {"question", "q"}}).fields.size(), 2U);
+  EXPECT_EQ(MakeQuestion(TaskOf("squad"), {{"context", "c"}, {"question", "q"}}).fields.size(), 2U);
   tests::ExpectError(ErrorKind::kInput, {"'context': is empty"}, [&] {
-    MakeQuestion(Task("squad"), {{"context", " "}, {"question", "q"}});
+    MakeQuestion(TaskOf("squad"), {{"context", " "}, {"question", "q"}});
   });
 }
 

@@ -1,4 +1,4 @@
-#include "text/byte_level/byte_level_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <gtest/gtest.h>
 
@@ -11,9 +11,9 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-std::unique_ptr<Tokenizer> Load(std::string_view config = "{}",
-                                std::string_view vocab = kTinyVocabJson,
-                                std::string_view merges = kTinyMerges) {
+std::unique_ptr<Tokenizer> LoadByteLevel(std::string_view config = "{}",
+                                         std::string_view vocab = kTinyVocabJson,
+                                         std::string_view merges = kTinyMerges) {
   const tests::TempDir dir;
   dir.Write("vocab.json", vocab);
   dir.Write("merges.txt", merges);
@@ -22,7 +22,7 @@ std::unique_ptr<Tokenizer> Load(std::string_view config = "{}",
 }
 
 TEST(ByteLevelTokenizer, Gpt2) {
-  const auto tokenizer = Load(R"({"tokenizer_class": "GPT2Tokenizer"})");
+  const auto tokenizer = LoadByteLevel(R"({"tokenizer_class": "GPT2Tokenizer"})");
   EXPECT_EQ(tokenizer->Encode("ab abc").ids, (Ids{9, 10, 8}));
   EXPECT_EQ(tokenizer->Encode("é").ids, (Ids{12, 13}));
   EXPECT_EQ(tokenizer->Encode("z").ids, Ids{14});
@@ -36,20 +36,21 @@ TEST(ByteLevelTokenizer, Gpt2) {
 }
 
 TEST(ByteLevelTokenizer, OptionsOfGpt2) {
-  const auto tokenizer = Load(R"({"add_bos_token": true, "bos_token": "</s>", "eos_token": "</s>",
+  const auto tokenizer =
+      LoadByteLevel(R"({"add_bos_token": true, "bos_token": "</s>", "eos_token": "</s>",
                                   "unk_token": "</s>", "pad_token": "<pad>"})");
   EXPECT_EQ(tokenizer->Encode("ab").ids, (Ids{2, 9}));  // as OPT has it
   EXPECT_EQ(tokenizer->EncodePair("a", "b").ids, (Ids{2, 6, 2, 7}));
   EXPECT_EQ(tokenizer->Encode("ab", {.add_special_tokens = false}).ids, Ids{9});
   EXPECT_EQ(tokenizer->Encode("abcc", {.max_tokens = 2}).ids, (Ids{2, 11}));
   EXPECT_EQ(tokenizer->pad_id(), 1);
-  EXPECT_EQ(Load(R"({"add_prefix_space": true})")->Encode("ab").ids, Ids{10});
-  EXPECT_EQ(Load(R"({"clean_up_tokenization_spaces": false})")->Decode({6, 5, 17}), "a .");
-  EXPECT_EQ(Load()->Decode({6, 5, 17}), "a.");
+  EXPECT_EQ(LoadByteLevel(R"({"add_prefix_space": true})")->Encode("ab").ids, Ids{10});
+  EXPECT_EQ(LoadByteLevel(R"({"clean_up_tokenization_spaces": false})")->Decode({6, 5, 17}), "a .");
+  EXPECT_EQ(LoadByteLevel()->Decode({6, 5, 17}), "a.");
 }
 
 TEST(ByteLevelTokenizer, Roberta) {
-  const auto tokenizer = Load(R"({"tokenizer_class": "RobertaTokenizerFast"})");
+  const auto tokenizer = LoadByteLevel(R"({"tokenizer_class": "RobertaTokenizerFast"})");
   EXPECT_EQ(tokenizer->Encode("ab").ids, (Ids{0, 9, 2}));
   EXPECT_EQ(tokenizer->EncodePair("a", "b").ids, (Ids{0, 6, 2, 2, 7, 2}));
   EXPECT_EQ(tokenizer->EncodePair("a", "b").token_type_ids, Ids(6, 0));
@@ -57,14 +58,14 @@ TEST(ByteLevelTokenizer, Roberta) {
   EXPECT_EQ(tokenizer->Encode("z").ids, (Ids{0, 3, 2}));
   EXPECT_EQ(tokenizer->pad_id(), 1);
   const auto prefixed =
-      Load(R"({"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true})");
+      LoadByteLevel(R"({"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true})");
   EXPECT_EQ(prefixed->Encode("ab").ids, (Ids{0, 10, 2}));
   EXPECT_EQ(prefixed->Encode(" ab").ids, (Ids{0, 10, 2}));
   EXPECT_EQ(prefixed->Encode("").ids, (Ids{0, 2}));
 }
 
 TEST(ByteLevelTokenizer, Qwen2) {
-  const auto tokenizer = Load(R"({"tokenizer_class": "Qwen2Tokenizer",
+  const auto tokenizer = LoadByteLevel(R"({"tokenizer_class": "Qwen2Tokenizer",
       "added_tokens_decoder": {"20": {"content": "<|im_start|>", "special": true}}})");
   EXPECT_EQ(tokenizer->Encode("11").ids, (Ids{15, 15}));
   EXPECT_EQ(tokenizer->Encode("e\u0301").ids, (Ids{12, 13}));  // composed first
@@ -93,7 +94,7 @@ TEST(ByteLevelTokenizer, RefusesBadFiles) {
     const char* merges;
     const char* fragment;
   };
-  EXPECT_NO_THROW(Load("{}", R"({"a": 0, "aa": 1})", "a a\n"));
+  EXPECT_NO_THROW(LoadByteLevel("{}", R"({"a": 0, "aa": 1})", "a a\n"));
   for (const Bad& bad :
        {Bad{R"({"a": 0, "a": 1})", "a a\n", "vocab.json: key 'a' appears twice"},
         Bad{R"({"a": 0, "aa": 0})", "a a\n", "tokens 'a' and 'aa' have the same id, 0"},
@@ -102,16 +103,16 @@ TEST(ByteLevelTokenizer, RefusesBadFiles) {
         Bad{R"({"a": 0})", "a a\n", "merges.txt: merge 1, 'a' with 'a': 'aa' is not in"},
         Bad{R"({"a": 0, "aa": 1})", "aa\n", "merges.txt: line 1 is 'aa'"}}) {
     tests::ExpectError(ErrorKind::kInput, {bad.fragment},
-                       [&] { Load("{}", bad.vocab, bad.merges); });
+                       [&] { LoadByteLevel("{}", bad.vocab, bad.merges); });
   }
   tests::ExpectError(ErrorKind::kInput, {"'MarianTokenizer' is not supported with vocab.json"},
-                     [&] { Load(R"({"tokenizer_class": "MarianTokenizer"})"); });
+                     [&] { LoadByteLevel(R"({"tokenizer_class": "MarianTokenizer"})"); });
   tests::ExpectError(ErrorKind::kInput, {"token id 18 is not in 0..17"},
-                     [&] { Load()->Decode({18}); });
+                     [&] { LoadByteLevel()->Decode({18}); });
 }
 
 TEST(ByteLevelTokenizer, LongWords) {
-  EXPECT_EQ(Load()->Encode(std::string(1 << 20, 'a')).ids, Ids(1 << 19, 16));
+  EXPECT_EQ(LoadByteLevel()->Encode(std::string(1 << 20, 'a')).ids, Ids(1 << 19, 16));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "text/byte_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-std::unique_ptr<Tokenizer> Load(
+std::unique_ptr<Tokenizer> LoadBytes(
     std::string_view config = R"({"tokenizer_class": "ByT5Tokenizer"})") {
   const tests::TempDir dir;
   dir.Write("tokenizer_config.json", config);
@@ -18,7 +18,7 @@ std::unique_ptr<Tokenizer> Load(
 }
 
 TEST(ByteTokenizer, ATokenPerByte) {
-  const auto tokenizer = Load();
+  const auto tokenizer = LoadBytes();
   EXPECT_EQ(tokenizer->Encode("The abé").ids, (Ids{87, 107, 104, 35, 100, 101, 198, 172, 1}));
   EXPECT_EQ(tokenizer->Encode("a</s>b<unk> z").ids, (Ids{100, 1, 101, 2, 125, 1}));
   EXPECT_EQ(tokenizer->Encode("a</s>").ids, (Ids{100, 1}));  // not a second one
@@ -29,7 +29,7 @@ TEST(ByteTokenizer, ATokenPerByte) {
 }
 
 TEST(ByteTokenizer, Decodes) {
-  const auto tokenizer = Load();
+  const auto tokenizer = LoadBytes();
   EXPECT_EQ(tokenizer->Decode({87, 107, 104, 35, 100, 101, 198, 172, 1}), "The abé");
   EXPECT_EQ(tokenizer->Decode({100, 1, 101}, false), "a</s>b");
   EXPECT_EQ(tokenizer->Decode({100, 198, 101}), "ab");  // half a character is left out
@@ -37,8 +37,9 @@ TEST(ByteTokenizer, Decodes) {
 }
 
 TEST(ByteTokenizer, OnlyWhereItIsNamed) {
-  EXPECT_EQ(Load(R"({"tokenizer_class": "ByT5Tokenizer", "extra_ids": 2})")->vocab_size(), 261);
-  tests::ExpectError(ErrorKind::kInput, {"no tokenizer found"}, [] { Load("{}"); });
+  EXPECT_EQ(LoadBytes(R"({"tokenizer_class": "ByT5Tokenizer", "extra_ids": 2})")->vocab_size(),
+            261);
+  tests::ExpectError(ErrorKind::kInput, {"no tokenizer found"}, [] { LoadBytes("{}"); });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "text/character_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "text/sentencepiece/llama_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <gtest/gtest.h>
 
@@ -12,17 +12,17 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-std::unique_ptr<Tokenizer> Load(std::string_view config = "{}",
-                                const SentencePieceModel& model = TinyBpeModel()) {
+std::unique_ptr<Tokenizer> LoadLlama(std::string_view config = "{}",
+                                     const SentencePieceModel& model = TinyBpeModel()) {
   const tests::TempDir dir;
-  dir.Write("tokenizer.model", FormatSentencePieceModel(model));
+  dir.Write("tokenizer.model", tests::FormatSentencePieceModel(model));
   dir.Write("tokenizer_config.json", config);
   return LoadTokenizer(dir.path());
 }
 
 // ab 259, ▁ab 260, abc 261, ▁ 262, a 263, b 264, c 265
 TEST(LlamaTokenizer, BeginsWithBos) {
-  const auto tokenizer = Load();
+  const auto tokenizer = LoadLlama();
   EXPECT_EQ(tokenizer->Encode("ab abc").ids, (Ids{1, 260, 260, 265}));
   EXPECT_EQ(tokenizer->EncodePair("a", "b").ids, (Ids{1, 262, 263, 1, 262, 264}));
   EXPECT_EQ(tokenizer->Encode("é").ids, (Ids{1, 262, 3 + 0xC3, 3 + 0xA9}));
@@ -35,28 +35,28 @@ TEST(LlamaTokenizer, BeginsWithBos) {
 }
 
 TEST(LlamaTokenizer, Options) {
-  EXPECT_EQ(Load(R"({"add_eos_token": true, "add_bos_token": false})")->Encode("ab").ids,
+  EXPECT_EQ(LoadLlama(R"({"add_eos_token": true, "add_bos_token": false})")->Encode("ab").ids,
             (Ids{260, 2}));
-  const auto padded = Load(R"({"pad_token": "<pad>"})");
+  const auto padded = LoadLlama(R"({"pad_token": "<pad>"})");
   EXPECT_EQ(padded->pad_id(), 266);
   EXPECT_EQ(padded->vocab_size(), 267);
-  EXPECT_EQ(Load(R"({"legacy": false})")->Encode("ab</s>a").ids, (Ids{1, 260, 2, 263}));
-  EXPECT_EQ(Load(R"({"legacy": true})")->Encode("ab</s>a").ids, (Ids{1, 260, 2, 262, 263}));
-  EXPECT_EQ(Load(R"({"legacy": false, "add_prefix_space": false})")->Encode("ab").ids,
+  EXPECT_EQ(LoadLlama(R"({"legacy": false})")->Encode("ab</s>a").ids, (Ids{1, 260, 2, 263}));
+  EXPECT_EQ(LoadLlama(R"({"legacy": true})")->Encode("ab</s>a").ids, (Ids{1, 260, 2, 262, 263}));
+  EXPECT_EQ(LoadLlama(R"({"legacy": false, "add_prefix_space": false})")->Encode("ab").ids,
             (Ids{1, 259}));
   tests::ExpectError(ErrorKind::kInput, {"tokenizer.model", "bos_token '<bos>' is not in the voc"},
-                     [&] { Load(R"({"bos_token": "<bos>"})"); });
+                     [&] { LoadLlama(R"({"bos_token": "<bos>"})"); });
 }
 
 TEST(LlamaTokenizer, LongWords) {
   SentencePieceModel model = TinyBpeModel();
   model.pieces.push_back({"aa", -1, PieceType::kNormal});
   model.pieces.push_back({std::string(4096, 'a'), -2, PieceType::kNormal});
-  EXPECT_EQ(Load("{}", model)->Encode(std::string(1 << 18, 'a')).ids.size(), 2u + (1 << 17));
+  EXPECT_EQ(LoadLlama("{}", model)->Encode(std::string(1 << 18, 'a')).ids.size(), 2u + (1 << 17));
 }
 
 TEST(StreamDecoder, GivesOnlyWhatIsCertain) {
-  const auto tokenizer = Load();
+  const auto tokenizer = LoadLlama();
   StreamDecoder decoder(*tokenizer);
   EXPECT_EQ(decoder.Push(1), "");  // left out
   EXPECT_EQ(decoder.Push(260), "ab");
@@ -74,7 +74,7 @@ TEST(StreamDecoder, GivesOnlyWhatIsCertain) {
 }
 
 TEST(StreamDecoder, IsDecodeWhateverComes) {
-  const auto tokenizer = Load();
+  const auto tokenizer = LoadLlama();
   uint32_t random = 1;
   for (int round = 0; round < 50; ++round) {
     Ids ids;
@@ -92,7 +92,7 @@ TEST(StreamDecoder, IsDecodeWhateverComes) {
 
 // Held back for ever, it would take quadratic time and all memory.
 TEST(StreamDecoder, DoesNotWaitForEver) {
-  const auto tokenizer = Load();
+  const auto tokenizer = LoadLlama();
   StreamDecoder decoder(*tokenizer);
   size_t num_bytes = 0;
   for (int i = 0; i < 1000; ++i) num_bytes += decoder.Push(3 + 0x80).size();

@@ -12,7 +12,8 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-std::unique_ptr<Tokenizer> Load(std::string_view config, const Languages& languages = {}) {
+std::unique_ptr<Tokenizer> LoadWithLanguages(std::string_view config,
+                                             const Languages& languages = {}) {
   return LoadPieces(config, kBpeFile, FairseqPieces(), languages);
 }
 
@@ -31,7 +32,7 @@ TEST(PieceLanguages, OfTheTarget) {
         Target{"M2M100Tokenizer", {"de", "fr"}, {40, 5, 6, 7, 2}, {-1, 40}}}) {
     SCOPED_TRACE(target.tokenizer_class);
     const std::string config = StrCat(R"({"tokenizer_class": ")", target.tokenizer_class, "\"}");
-    const auto tokenizer = Load(config, target.languages);
+    const auto tokenizer = LoadWithLanguages(config, target.languages);
     EXPECT_EQ(tokenizer->EncodeTarget("the cats").ids, target.ids);
     Ids plain = target.ids;
     plain.pop_back();
@@ -42,7 +43,7 @@ TEST(PieceLanguages, OfTheTarget) {
     EXPECT_EQ(start.forced_first_id, target.start.forced_first_id);
 
     // Where none is chosen, the command must name one, unless the model's configuration does.
-    const auto without = Load(config);
+    const auto without = LoadWithLanguages(config);
     tests::ExpectError(ErrorKind::kUsage,
                        {"languages and none is chosen", "target-language", target.languages.target},
                        [&] { without->EncodeTarget("the cats"); });
@@ -76,7 +77,7 @@ TEST(PieceLanguages, OfTheConfigurationAndOfTheCommand) {
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(StrCat(row.config, " ", row.languages.target));
-    const auto tokenizer = Load(row.config, row.languages);
+    const auto tokenizer = LoadWithLanguages(row.config, row.languages);
     EXPECT_EQ(tokenizer->Encode("the").ids, row.source);
     EXPECT_EQ(tokenizer->EncodeTarget("the").ids, row.target);
     EXPECT_EQ(tokenizer->LanguageCodes().size(), row.num_codes);
@@ -115,7 +116,8 @@ TEST(PieceLanguages, UnknownOnesAreRefusedWithTheList) {
   for (const Row& row : rows) {
     for (const char* fragment : row.fragments) {
       SCOPED_TRACE(row.config);
-      tests::ExpectError(row.kind, {fragment}, [&] { Load(row.config, row.languages); });
+      tests::ExpectError(row.kind, {fragment},
+                         [&] { LoadWithLanguages(row.config, row.languages); });
     }
   }
 }

@@ -75,7 +75,7 @@ inline std::unique_ptr<Tokenizer> LoadPieces(std::string_view config, const std:
                                              const SentencePieceModel& model,
                                              const Languages& languages = {}) {
   const tests::TempDir dir;
-  dir.Write(file, FormatSentencePieceModel(model));
+  dir.Write(file, tests::FormatSentencePieceModel(model));
   dir.Write("tokenizer_config.json", config);
   if (config.find("M2M100") != std::string_view::npos) dir.Write("vocab.json", kM2mVocabulary);
   return LoadTokenizer(dir.path(), {}, languages);

@@ -1,6 +1,6 @@
 // Options and special tokens of tokenizers around a SentencePiece model. Expected ids:
 // transformers 4.44's slow tokenizers on the same tiny models.
-#include "text/sentencepiece/piece_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ namespace {
 using Ids = std::vector<int64_t>;
 
 // A Pegasus tokenizer with some options.
-std::unique_ptr<Tokenizer> Load(std::string_view options) {
+std::unique_ptr<Tokenizer> LoadPiece(std::string_view options) {
   return LoadPieces(StrCat(R"({"tokenizer_class": "PegasusTokenizer")", options, "}"),
                     "spiece.model", PegasusPieces());
 }
@@ -33,7 +33,7 @@ TEST(PieceTokenizer, OptionsThatCount) {
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.options);
-    const auto tokenizer = Load(row.options);
+    const auto tokenizer = LoadPiece(row.options);
     EXPECT_EQ(tokenizer->vocab_size(), row.vocab_size);
     EXPECT_EQ(tokenizer->Encode("the cats", {.max_tokens = 3}).ids, row.ids);
   }
@@ -48,7 +48,7 @@ TEST(PieceTokenizer, OptionsThatAreRefused) {
   };
   for (const auto& [options, fragment] : rows) {
     SCOPED_TRACE(options);
-    tests::ExpectError(ErrorKind::kInput, {fragment}, [&, text = options] { Load(text); });
+    tests::ExpectError(ErrorKind::kInput, {fragment}, [&, text = options] { LoadPiece(text); });
   }
 }
 
@@ -62,7 +62,7 @@ TEST(PieceTokenizer, TokensThatAreMissing) {
 
 TEST(PieceTokenizer, HolesOfVocabJson) {
   const tests::TempDir dir;
-  dir.Write(kBpeFile, FormatSentencePieceModel(FairseqPieces()));
+  dir.Write(kBpeFile, tests::FormatSentencePieceModel(FairseqPieces()));
   dir.Write("tokenizer_config.json", R"({"tokenizer_class": "M2M100Tokenizer"})");
   dir.Write("vocab.json", R"({"</s>": 0, "<unk>": 1, "<s>": 3, "<pad>": 200})");
   const auto tokenizer = LoadTokenizer(dir.path());
@@ -82,7 +82,7 @@ TEST(PieceTokenizer, MaskTokens) {
 // Where tokenizer_config.json lists no added tokens, those of tokenizer.json count.
 TEST(PieceTokenizer, AddedTokensOfTokenizerJson) {
   const tests::TempDir dir;
-  dir.Write(kBpeFile, FormatSentencePieceModel(FairseqPieces()));
+  dir.Write(kBpeFile, tests::FormatSentencePieceModel(FairseqPieces()));
   dir.Write("tokenizer_config.json", R"({"tokenizer_class": "XLMRobertaTokenizerFast"})");
   EXPECT_EQ(LoadTokenizer(dir.path())->Encode("<mask>").ids, (Ids{0, 22, 2}));
   dir.Write("tokenizer.json", R"({"added_tokens": [{"id": 30, "content": "<new>"}]})");

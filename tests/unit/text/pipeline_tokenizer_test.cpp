@@ -1,4 +1,4 @@
-#include "text/tokenizer_json/pipeline_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ std::string ByteLevelBpe() {
          std::string(kTinyVocabJson) + "}";
 }
 
-std::unique_ptr<Tokenizer> Load(const Parts& parts, std::string_view config = "{}") {
+std::unique_ptr<Tokenizer> LoadPipeline(const Parts& parts, std::string_view config = "{}") {
   const tests::TempDir dir;
   std::vector<std::string> members = {R"("version": "1.0", "truncation": null)"};
   for (const auto& [key, value] : parts) members.push_back("\"" + key + "\": " + value);
@@ -39,7 +39,8 @@ std::unique_ptr<Tokenizer> Load(const Parts& parts, std::string_view config = "{
 // The words that a pre-tokenizer makes of `text`; those it must know are its vocabulary.
 std::vector<std::string> Words(const std::string& pre_tokenizer, const std::string& text,
                                const std::vector<std::string>& known) {
-  const auto tokenizer = Load({{"model", WordLevel(known)}, {"pre_tokenizer", pre_tokenizer}});
+  const auto tokenizer =
+      LoadPipeline({{"model", WordLevel(known)}, {"pre_tokenizer", pre_tokenizer}});
   std::vector<std::string> words;
   for (const int64_t id : tokenizer->Encode(text).ids) {
     words.push_back(id == 0 ? "?" : known[static_cast<size_t>(id) - 1]);
@@ -54,28 +55,29 @@ std::string Normalized(const std::string& normalizer, const std::string& text) {
   for (const char* c : {"a", "b", "é", "e", " ", "x", "_", "fi", "f", "i", "1", "日"}) {
     vocab += StrCat(", \"", c, "\": ", ++id);
   }
-  return Load({{"model",
-                R"({"type": "BPE", "unk_token": "?", "merges": [], "vocab": {)" + vocab + "}}"},
-               {"normalizer", normalizer},
-               {"decoder", R"({"type": "Fuse"})"}})
-      ->Decode(Load({{"model", R"({"type": "BPE", "unk_token": "?", "merges": [], "vocab": {)" +
-                                   vocab + "}}"},
-                     {"normalizer", normalizer}})
-                   ->Encode(text)
-                   .ids,
-               /*skip_special_tokens=*/false);
+  return LoadPipeline({{"model", R"({"type": "BPE", "unk_token": "?", "merges": [], "vocab": {)" +
+                                     vocab + "}}"},
+                       {"normalizer", normalizer},
+                       {"decoder", R"({"type": "Fuse"})"}})
+      ->Decode(
+          LoadPipeline({{"model", R"({"type": "BPE", "unk_token": "?", "merges": [], "vocab": {)" +
+                                      vocab + "}}"},
+                        {"normalizer", normalizer}})
+              ->Encode(text)
+              .ids,
+          /*skip_special_tokens=*/false);
 }
 
 TEST(PipelineTokenizer, Llama3) {
-  const auto tokenizer =
-      Load({{"model", ByteLevelBpe()},
-            {"pre_tokenizer",
-             R"({"type": "Sequence", "pretokenizers": [
+  const auto tokenizer = LoadPipeline(
+      {{"model", ByteLevelBpe()},
+       {"pre_tokenizer",
+        R"({"type": "Sequence", "pretokenizers": [
              {"type": "Split", "behavior": "Isolated", "invert": false, "pattern": {"Regex":
               "(?i:'s|'t)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+"}},
              {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})"},
-            {"post_processor",
-             R"({"type": "Sequence", "processors": [{"type": "ByteLevel"},
+       {"post_processor",
+        R"({"type": "Sequence", "processors": [{"type": "ByteLevel"},
              {"type": "TemplateProcessing",
               "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
                          {"Sequence": {"id": "A", "type_id": 0}}],
@@ -84,10 +86,10 @@ TEST(PipelineTokenizer, Llama3) {
                        {"SpecialToken": {"id": "<s>", "type_id": 1}},
                        {"Sequence": {"id": "B", "type_id": 1}}],
               "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}}]})"},
-            {"decoder", R"({"type": "ByteLevel"})"},
-            {"added_tokens", R"([{"id": 0, "content": "<s>", "special": true, "normalized": false},
+       {"decoder", R"({"type": "ByteLevel"})"},
+       {"added_tokens", R"([{"id": 0, "content": "<s>", "special": true, "normalized": false},
                             {"id": 30, "content": "<|eot|>", "special": true}])"}},
-           R"({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|eot|>"})");
+      R"({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|eot|>"})");
   EXPECT_EQ(tokenizer->Encode("ab abc é").ids, (Ids{0, 9, 10, 8, 5, 12, 13}));
   EXPECT_EQ(tokenizer->Encode("a<|eot|>b").ids, (Ids{0, 6, 30, 7}));
   EXPECT_EQ(tokenizer->EncodePair("a", "b").ids, (Ids{0, 6, 0, 7}));
@@ -102,7 +104,7 @@ TEST(PipelineTokenizer, Llama3) {
 }
 
 TEST(PipelineTokenizer, Llama2) {
-  const auto tokenizer = Load(
+  const auto tokenizer = LoadPipeline(
       {{"model", R"({"type": "BPE", "byte_fallback": true, "fuse_unk": true, "unk_token": "<unk>",
                      "merges": ["a b", "▁ ab"],
                      "vocab": {"<unk>": 0, "<s>": 1, "<0xC3>": 2, "<0xA9>": 3, "▁": 4, "a": 5,
@@ -125,7 +127,7 @@ TEST(PipelineTokenizer, Llama2) {
 }
 
 TEST(PipelineTokenizer, StreamsRunsOfBytes) {
-  const auto tokenizer = Load(
+  const auto tokenizer = LoadPipeline(
       {{"model", R"({"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "a": 1, "<0xC3>": 2,
                      "<0xA9>": 3}})"},
        {"decoder", R"({"type": "ByteFallback"})"}});
@@ -143,23 +145,24 @@ TEST(PipelineTokenizer, StreamsRunsOfBytes) {
 
 TEST(PipelineTokenizer, LlamasConfigurationGoesFirst) {
   const Parts parts = {{"model", WordLevel({"<s>", "</s>", "a"})}};
-  EXPECT_EQ(Load(parts, R"({"tokenizer_class": "PreTrainedTokenizerFast"})")->Encode("a").ids,
-            Ids{3});
-  EXPECT_EQ(Load(parts, R"({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>",
+  EXPECT_EQ(
+      LoadPipeline(parts, R"({"tokenizer_class": "PreTrainedTokenizerFast"})")->Encode("a").ids,
+      Ids{3});
+  EXPECT_EQ(LoadPipeline(parts, R"({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>",
                             "eos_token": "</s>", "add_eos_token": true})")
                 ->Encode("a")
                 .ids,
             (Ids{1, 3, 2}));
-  EXPECT_EQ(Load(parts, R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": false})")
+  EXPECT_EQ(LoadPipeline(parts, R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": false})")
                 ->Encode("a")
                 .ids,
             Ids{3});
   tests::ExpectError(ErrorKind::kInput, {"add_bos_token is true, but there is no bos_token"},
-                     [&] { Load(parts, R"({"tokenizer_class": "LlamaTokenizer"})"); });
+                     [&] { LoadPipeline(parts, R"({"tokenizer_class": "LlamaTokenizer"})"); });
 }
 
 TEST(PipelineTokenizer, Bert) {
-  const auto tokenizer = Load(
+  const auto tokenizer = LoadPipeline(
       {{"model", R"({"type": "WordPiece", "unk_token": "[UNK]", "max_input_chars_per_word": 5,
                      "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "cat": 3, "##s": 4, "!": 5}})"},
        {"normalizer", R"({"type": "BertNormalizer", "strip_accents": null, "lowercase": true})"},
@@ -177,7 +180,7 @@ TEST(PipelineTokenizer, Bert) {
 }
 
 TEST(PipelineTokenizer, RobertaProcessing) {
-  const auto tokenizer = Load(
+  const auto tokenizer = LoadPipeline(
       {{"model", ByteLevelBpe()},
        {"pre_tokenizer", R"({"type": "ByteLevel", "add_prefix_space": true})"},
        {"post_processor", R"({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
@@ -187,7 +190,7 @@ TEST(PipelineTokenizer, RobertaProcessing) {
 }
 
 TEST(PipelineTokenizer, Unigram) {
-  const auto tokenizer = Load(
+  const auto tokenizer = LoadPipeline(
       {{"model", R"({"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["▁", -3],
                      ["▁the", -1], ["a", -4], ["b", -4], ["ab", -5]]})"},
        {"pre_tokenizer", R"({"type": "Metaspace", "replacement": "▁", "add_prefix_space": true})"},
@@ -252,8 +255,8 @@ TEST(PipelineTokenizer, PreTokenizers) {
 }
 
 TEST(PipelineTokenizer, BpeDecoder) {
-  EXPECT_EQ(Load({{"model", WordLevel({"ab</w>", "a"})},
-                  {"decoder", R"({"type": "BPEDecoder", "suffix": "</w>"})"}})
+  EXPECT_EQ(LoadPipeline({{"model", WordLevel({"ab</w>", "a"})},
+                          {"decoder", R"({"type": "BPEDecoder", "suffix": "</w>"})"}})
                 ->Decode({2, 1, 1}),
             "aab ab");
 }
@@ -265,7 +268,7 @@ TEST(PipelineTokenizer, RefusesWhatItDoesNotHave) {
     const char* fragment;
   };
   const std::string model = WordLevel({"a"});
-  EXPECT_EQ(Load({{"model", model}})->Encode("a").ids, Ids{1});
+  EXPECT_EQ(LoadPipeline({{"model", model}})->Encode("a").ids, Ids{1});
   for (const Bad& bad :
        {Bad{"model", R"({"type": "CharLevel"})",
             "model 'CharLevel' is not supported; supported: BPE"},
@@ -303,9 +306,11 @@ TEST(PipelineTokenizer, RefusesWhatItDoesNotHave) {
         Bad{"added_tokens", R"([{"id": -7, "content": "b"}])", "id is -7"}}) {
     Parts parts = {{"model", model}};
     parts[bad.key] = bad.value;
-    tests::ExpectError(ErrorKind::kInput, {"tokenizer.json", bad.fragment}, [&] { Load(parts); });
+    tests::ExpectError(ErrorKind::kInput, {"tokenizer.json", bad.fragment},
+                       [&] { LoadPipeline(parts); });
   }
-  tests::ExpectError(ErrorKind::kInput, {"tokenizer.json: model is missing"}, [] { Load({}); });
+  tests::ExpectError(ErrorKind::kInput, {"tokenizer.json: model is missing"},
+                     [] { LoadPipeline({}); });
 }
 
 // A changed byte is an Error or another tokenizer; never a crash, in reading or in use.
@@ -361,7 +366,9 @@ TEST(PipelineTokenizer, Transformers5) {
                       {"SpecialToken": {"id": "</s>", "type_id": 0}}],
            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
            "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}})"}};
-  const auto ids = [&](const char* config) { return Load(parts, config)->Encode("ab<x>").ids; };
+  const auto ids = [&](const char* config) {
+    return LoadPipeline(parts, config)->Encode("ab<x>").ids;
+  };
   EXPECT_EQ(ids(R"({"tokenizer_class": "TokenizersBackend", "backend": "tokenizers",
                     "extra_special_tokens": ["<x>"], "is_local": true})"),
             (Ids{9, 20, 2}));
@@ -379,18 +386,19 @@ TEST(PipelineTokenizer, Transformers5) {
 TEST(PipelineTokenizer, OptionsOfTheClassGoBeforeTheFile) {
   const Parts bytes = {{"model", ByteLevelBpe()},
                        {"pre_tokenizer", R"({"type": "ByteLevel", "add_prefix_space": false})"}};
-  EXPECT_EQ(Load(bytes)->Encode("ab").ids, Ids{9});
-  EXPECT_EQ(Load(bytes, R"({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true})")
+  EXPECT_EQ(LoadPipeline(bytes)->Encode("ab").ids, Ids{9});
+  EXPECT_EQ(LoadPipeline(bytes, R"({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true})")
                 ->Encode("ab")
                 .ids,
             Ids{10});
   const Parts bert = {{"model", WordLevel({"ab", "AB"})},
                       {"normalizer", R"({"type": "BertNormalizer", "lowercase": true})"}};
-  EXPECT_EQ(Load(bert)->Encode("AB").ids, Ids{1});
-  EXPECT_EQ(Load(bert, R"({"tokenizer_class": "BertTokenizerFast", "do_lower_case": false})")
-                ->Encode("AB")
-                .ids,
-            Ids{2});
+  EXPECT_EQ(LoadPipeline(bert)->Encode("AB").ids, Ids{1});
+  EXPECT_EQ(
+      LoadPipeline(bert, R"({"tokenizer_class": "BertTokenizerFast", "do_lower_case": false})")
+          ->Encode("AB")
+          .ids,
+      Ids{2});
 }
 
 TEST(PipelineTokenizer, Languages) {

@@ -8,11 +8,11 @@
 namespace moefy::text {
 namespace {
 
-using Parts = std::vector<std::string>;
+using Pieces = std::vector<std::string>;
 
 TEST(Regex, SplitsCoverTheText) {
   const std::string text = "a1 日本22é";
-  Parts matched, between;
+  Pieces matched, between;
   size_t end = 0;
   for (const Regex::Span& span : Regex(R"(\p{N}+)").Split(text)) {
     EXPECT_EQ(span.begin, end);
@@ -20,8 +20,8 @@ TEST(Regex, SplitsCoverTheText) {
     (span.matched ? matched : between).push_back(text.substr(span.begin, span.end - span.begin));
   }
   EXPECT_EQ(end, text.size());
-  EXPECT_EQ(matched, (Parts{"1", "22"}));
-  EXPECT_EQ(between, (Parts{"a", " 日本", "é"}));
+  EXPECT_EQ(matched, (Pieces{"1", "22"}));
+  EXPECT_EQ(between, (Pieces{"a", " 日本", "é"}));
   EXPECT_TRUE(Regex("a").Split("").empty());
   EXPECT_EQ(Regex("x*").Split("ab").size(), 2u);  // empty matches cut, but are no parts
 }
@@ -30,14 +30,14 @@ TEST(Regex, Gpt2Words) {
   const Regex gpt2(kGpt2Pattern);
   EXPECT_EQ(
       gpt2.FindAll("He'll go  to No.12,  ok?\n\n"),
-      (Parts{"He", "'ll", " go", " ", " to", " No", ".", "12", ",", " ", " ok", "?", "\n\n"}));
-  EXPECT_EQ(gpt2.FindAll("日本 é\xF0\x9F\x98\x80"), (Parts{"日本", " é", "\xF0\x9F\x98\x80"}));
+      (Pieces{"He", "'ll", " go", " ", " to", " No", ".", "12", ",", " ", " ok", "?", "\n\n"}));
+  EXPECT_EQ(gpt2.FindAll("日本 é\xF0\x9F\x98\x80"), (Pieces{"日本", " é", "\xF0\x9F\x98\x80"}));
 }
 
 TEST(Regex, Qwen2Words) {
   const Regex qwen2(kQwen2Pattern);
   EXPECT_EQ(qwen2.FindAll("I'LL pay 123\n\n x"),
-            (Parts{"I", "'LL", " pay", " ", "1", "2", "3", "\n\n", " x"}));
+            (Pieces{"I", "'LL", " pay", " ", "1", "2", "3", "\n\n", " x"}));
 }
 
 TEST(Regex, RefusesBadPatterns) {
@@ -47,7 +47,7 @@ TEST(Regex, RefusesBadPatterns) {
 
 TEST(Regex, StopsEndlessBacktracking) {
   const Regex evil("(a+)+$");
-  EXPECT_EQ(evil.FindAll("aaaa"), Parts{"aaaa"});
+  EXPECT_EQ(evil.FindAll("aaaa"), Pieces{"aaaa"});
   tests::ExpectError(ErrorKind::kInput, {"'(a+)+$'", "backtracks too much"},
                      [&] { evil.Split(std::string(5000, 'a') + "!"); });
 }

@@ -120,13 +120,13 @@ TEST(SentencePieceLibrary, AgreesOnTrainedModels) {
 }
 
 TEST(SentencePieceLibrary, ReadsWhatWeWrite) {
-  Compare(FormatSentencePieceModel(TinyModel()), RandomTexts());
+  Compare(tests::FormatSentencePieceModel(TinyModel()), RandomTexts());
   SentencePieceModel mapped = TinyModel();
   mapped.precompiled_charsmap = TinyCharsmap();
   mapped.pieces.push_back({"<sep>", 0, PieceType::kUserDefined});
   mapped.add_dummy_prefix = false;
   mapped.remove_extra_whitespaces = false;
-  Compare(FormatSentencePieceModel(mapped), RandomTexts());
+  Compare(tests::FormatSentencePieceModel(mapped), RandomTexts());
 }
 
 TEST(SentencePieceLibrary, AgreesOnRealModels) {

@@ -7,7 +7,6 @@
 
 #include "moefy/base/strings.h"
 #include "support/expect_error.h"
-#include "text/sentencepiece/protobuf.h"
 #include "text/sentencepiece/sentencepiece.h"
 #include "tiny_models.h"
 
@@ -19,7 +18,7 @@ TEST(SentencePieceModel, RoundTrip) {
   model.precompiled_charsmap = TinyCharsmap();
   model.add_dummy_prefix = false;
   model.unknown_surface = "?";
-  const std::string bytes = FormatSentencePieceModel(model);
+  const std::string bytes = tests::FormatSentencePieceModel(model);
   const SentencePieceModel read = ParseSentencePieceModel(bytes);
   ASSERT_EQ(read.pieces.size(), model.pieces.size());
   for (size_t i = 0; i < model.pieces.size(); ++i) {
@@ -31,11 +30,12 @@ TEST(SentencePieceModel, RoundTrip) {
   EXPECT_FALSE(read.add_dummy_prefix);
   EXPECT_TRUE(read.remove_extra_whitespaces);
   EXPECT_EQ(read.unknown_surface, "?");
-  EXPECT_EQ(FormatSentencePieceModel(read), bytes);
+  EXPECT_EQ(tests::FormatSentencePieceModel(read), bytes);
 }
 
 TEST(SentencePieceModel, RoundTripOfABpeModel) {
-  const SentencePieceModel read = ParseSentencePieceModel(FormatSentencePieceModel(TinyBpeModel()));
+  const SentencePieceModel read =
+      ParseSentencePieceModel(tests::FormatSentencePieceModel(TinyBpeModel()));
   EXPECT_EQ(read.algorithm, SentencePieceAlgorithm::kBpe);
   EXPECT_TRUE(read.byte_fallback);
   EXPECT_EQ(read.pieces[3 + 0xAB].text, "<0xAB>");
@@ -52,21 +52,21 @@ struct BadModel {
 std::string With(const std::function<void(SentencePieceModel&)>& change) {
   SentencePieceModel model = TinyModel();
   change(model);
-  return FormatSentencePieceModel(model);
+  return tests::FormatSentencePieceModel(model);
 }
 
 std::string WithBytes(const std::function<void(SentencePieceModel&)>& change) {
   SentencePieceModel model = TinyBpeModel();
   change(model);
-  return FormatSentencePieceModel(model);
+  return tests::FormatSentencePieceModel(model);
 }
 
 // A model with a trainer_spec field put after the rest: fields of the same message merge.
 std::string WithTrainerField(uint32_t field, uint64_t value) {
   std::string trainer;
-  AppendNumberField(trainer, field, value);
-  std::string bytes = FormatSentencePieceModel(TinyModel());
-  AppendBytesField(bytes, 2, trainer);
+  tests::AppendNumberField(trainer, field, value);
+  std::string bytes = tests::FormatSentencePieceModel(TinyModel());
+  tests::AppendBytesField(bytes, 2, trainer);
   return bytes;
 }
 
@@ -124,7 +124,7 @@ TEST(SentencePieceModel, RefusesBadModels) {
 }
 
 TEST(SentencePieceModel, EveryTruncationIsAnError) {
-  const std::string bytes = FormatSentencePieceModel(TinyModel());
+  const std::string bytes = tests::FormatSentencePieceModel(TinyModel());
   for (size_t length = 0; length < bytes.size(); ++length) {
     EXPECT_THROW(ParseSentencePieceModel(bytes.substr(0, length)), Error) << length;
   }
@@ -134,7 +134,7 @@ TEST(SentencePieceModel, EveryTruncationIsAnError) {
 TEST(SentencePieceModel, SurvivesEveryFlippedBit) {
   SentencePieceModel model = TinyModel();
   model.precompiled_charsmap = TinyCharsmap();
-  const std::string good = FormatSentencePieceModel(model);
+  const std::string good = tests::FormatSentencePieceModel(model);
   int num_read = 0, num_refused = 0;
   for (size_t bit = 0; bit < good.size() * 8; ++bit) {
     std::string bytes = good;

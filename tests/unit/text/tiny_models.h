@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
+#include "support/sentencepiece_bytes.h"
 #include "text/sentencepiece/sentencepiece_model.h"
 
 namespace moefy::text {
-
 // A darts-clone double array that maps "A" to "a" and "AB" to "x y", and its replacements.
 inline std::string TinyCharsmap() {
   std::vector<uint32_t> units(512, 0xff);  // unused ones have a label that UTF-8 never has

@@ -14,7 +14,7 @@ namespace {
 
 TEST(LoadTokenizer, RecognisesWhatLiesThere) {
   const tests::TempDir t5, bert, config;
-  t5.Write("spiece.model", FormatSentencePieceModel(TinyModel()));
+  t5.Write("spiece.model", tests::FormatSentencePieceModel(TinyModel()));
   bert.Write("vocab.txt", kTinyVocabulary);
   config.Write("tokenizer_config.json", R"({"tokenizer_class": "BertTokenizerFast"})");
   EXPECT_TRUE(LoadTokenizer(t5.path())->eos_id());
@@ -38,7 +38,7 @@ TEST(LoadTokenizer, NamesTheFileAtFault) {
   dir.Write("spiece.model", "garbage");
   tests::ExpectError(ErrorKind::kInput, {(dir / "spiece.model").string()},
                      [&] { LoadTokenizer(dir.path()); });
-  dir.Write("spiece.model", FormatSentencePieceModel(TinyModel()));
+  dir.Write("spiece.model", tests::FormatSentencePieceModel(TinyModel()));
   dir.Write("added_tokens.json", R"({"<new>": 20})");
   EXPECT_EQ(LoadTokenizer(dir.path())->Encode("<new>", {.add_special_tokens = false}).ids,
             std::vector<int64_t>{20});
@@ -50,7 +50,7 @@ TEST(LoadTokenizer, NamesTheFileAtFault) {
 // The family tells how a file is read where the class is not named.
 TEST(LoadTokenizer, IsChosenByFamily) {
   const tests::TempDir dir;
-  dir.Write("spiece.model", FormatSentencePieceModel(TinyModel()));
+  dir.Write("spiece.model", tests::FormatSentencePieceModel(TinyModel()));
   const auto encode = [&](const char* model_type) {
     dir.Write("config.json", StrCat(R"({"model_type": ")", model_type, "\"}"));
     return LoadTokenizer(dir.path())->Encode("the cat").ids;
@@ -73,23 +73,23 @@ TEST(LoadTokenizer, IsChosenByFamily) {
 TEST(LoadTokenizer, FilesOfNoKnownClass) {
   const tests::TempDir xlmr, deberta;
   SentencePieceModel model = TinyModel();
-  xlmr.Write("sentencepiece.bpe.model", FormatSentencePieceModel(model));
+  xlmr.Write("sentencepiece.bpe.model", tests::FormatSentencePieceModel(model));
   EXPECT_EQ(LoadTokenizer(xlmr.path())->Encode("the cat").ids, (std::vector<int64_t>{0, 5, 6, 2}));
   model.pieces[0].text = "[CLS]";
   model.pieces[1].text = "[SEP]";
   model.pieces[2].text = "[UNK]";
-  deberta.Write("spm.model", FormatSentencePieceModel(model));
+  deberta.Write("spm.model", tests::FormatSentencePieceModel(model));
   EXPECT_EQ(LoadTokenizer(deberta.path())->Encode("the cat").ids,
             (std::vector<int64_t>{0, 4, 5, 1}));
 }
 
 TEST(LoadTokenizer, OldSpellings) {
   const tests::TempDir dir;
-  dir.Write("tokenizer.model", FormatSentencePieceModel(TinyBpeModel()));
+  dir.Write("tokenizer.model", tests::FormatSentencePieceModel(TinyBpeModel()));
   dir.Write("tokenizer_config.json", R"({"tokenizer_class": "LLaMATokenizer"})");
   EXPECT_EQ(LoadTokenizer(dir.path())->Encode("ab").ids, (std::vector<int64_t>{1, 260}));
   const tests::TempDir mt5;
-  mt5.Write("spiece.model", FormatSentencePieceModel(TinyModel()));
+  mt5.Write("spiece.model", tests::FormatSentencePieceModel(TinyModel()));
   mt5.Write("tokenizer_config.json", R"({"tokenizer_class": "MT5TokenizerFast"})");
   EXPECT_EQ(LoadTokenizer(mt5.path())->vocab_size(), 114);
 }
@@ -141,7 +141,7 @@ TEST(LoadTokenizer, MergesWithAndWithoutVersion) {
 
 TEST(LoadTokenizer, RefusesLanguagesWhereThereAreNone) {
   const tests::TempDir dir;
-  dir.Write("spiece.model", FormatSentencePieceModel(TinyModel()));
+  dir.Write("spiece.model", tests::FormatSentencePieceModel(TinyModel()));
   EXPECT_TRUE(LoadTokenizer(dir.path())->LanguageCodes().empty());
   tests::ExpectError(ErrorKind::kUsage, {"source-language is 'en'", "no tokens for languages"},
                      [&] {

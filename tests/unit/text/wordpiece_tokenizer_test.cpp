@@ -1,4 +1,4 @@
-#include "text/bert/wordpiece_tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,8 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-std::unique_ptr<Tokenizer> Load(std::string_view vocabulary, std::string_view config = "{}") {
+std::unique_ptr<Tokenizer> LoadWordPiece(std::string_view vocabulary,
+                                         std::string_view config = "{}") {
   const tests::TempDir dir;
   dir.Write("vocab.txt", vocabulary);
   dir.Write("tokenizer_config.json", config);
@@ -19,7 +20,7 @@ std::unique_ptr<Tokenizer> Load(std::string_view vocabulary, std::string_view co
 }
 
 TEST(WordPiece, TakesTheLongestPieces) {
-  const auto tokenizer = Load(kTinyVocabulary);
+  const auto tokenizer = LoadWordPiece(kTinyVocabulary);
   EXPECT_EQ(tokenizer->Encode("Unaffable cats!").ids, (Ids{2, 5, 6, 7, 9, 10, 12, 3}));
   EXPECT_EQ(tokenizer->Encode("catx Café", {.add_special_tokens = false}).ids, (Ids{1, 13}));
   EXPECT_EQ(tokenizer->Encode("").ids, (Ids{2, 3}));
@@ -30,7 +31,7 @@ TEST(WordPiece, TakesTheLongestPieces) {
 
 TEST(WordPiece, LongWordsAreUnknown) {
   std::string word = "t";
-  const auto tokenizer = Load(std::string(kTinyVocabulary) + "##t\n");
+  const auto tokenizer = LoadWordPiece(std::string(kTinyVocabulary) + "##t\n");
   word.append(99, 't');
   EXPECT_EQ(tokenizer->Encode(word).ids.size(), 102u);
   word += 't';
@@ -38,14 +39,14 @@ TEST(WordPiece, LongWordsAreUnknown) {
 }
 
 TEST(WordPiece, SpecialTokensInText) {
-  const auto tokenizer = Load(kTinyVocabulary);
+  const auto tokenizer = LoadWordPiece(kTinyVocabulary);
   EXPECT_EQ(tokenizer->Encode("cat[MASK] the[SEP]", {.add_special_tokens = false}).ids,
             (Ids{9, 4, 8, 3}));
   EXPECT_EQ(tokenizer->Encode("[mask]", {.add_special_tokens = false}).ids, (Ids{1, 1, 1}));
 }
 
 TEST(WordPiece, PairsAndTruncation) {
-  const auto tokenizer = Load(kTinyVocabulary);
+  const auto tokenizer = LoadWordPiece(kTinyVocabulary);
   const Encoding pair = tokenizer->EncodePair("the cat", "cats");
   EXPECT_EQ(pair.ids, (Ids{2, 8, 9, 3, 9, 10, 3}));
   EXPECT_EQ(pair.token_type_ids, (Ids{0, 0, 0, 0, 1, 1, 1}));
@@ -71,12 +72,13 @@ TEST(WordPiece, PairsAndTruncation) {
 }
 
 TEST(WordPiece, Decodes) {
-  const auto tokenizer = Load(kTinyVocabulary);
+  const auto tokenizer = LoadWordPiece(kTinyVocabulary);
   const Ids ids = tokenizer->Encode("unaffable, cats!").ids;
   EXPECT_EQ(tokenizer->Decode(ids), "unaffable, cats!");
   EXPECT_EQ(tokenizer->Decode(ids, false), "[CLS] unaffable , cats ! [SEP]");
-  EXPECT_EQ(Load(kTinyVocabulary, R"({"clean_up_tokenization_spaces": false})")->Decode(ids),
-            "unaffable , cats !");
+  EXPECT_EQ(
+      LoadWordPiece(kTinyVocabulary, R"({"clean_up_tokenization_spaces": false})")->Decode(ids),
+      "unaffable , cats !");
   tests::ExpectError(ErrorKind::kInput, {"token id 17 is not in 0..16"},
                      [&] { tokenizer->Decode({17}); });
   tests::ExpectError(ErrorKind::kInput, {"token id -1"}, [&] { tokenizer->Decode({-1}); });
@@ -84,7 +86,7 @@ TEST(WordPiece, Decodes) {
 
 TEST(WordPiece, Options) {
   const auto ids = [](const char* config, std::string_view text) {
-    return Load(std::string(kTinyVocabulary) + "The\ncat!\n", config)
+    return LoadWordPiece(std::string(kTinyVocabulary) + "The\ncat!\n", config)
         ->Encode(text, {.add_special_tokens = false})
         .ids;
   };
@@ -100,7 +102,8 @@ TEST(WordPiece, Options) {
 }
 
 TEST(WordPiece, WindowsLineEnds) {
-  EXPECT_EQ(Load("[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\nthe\r\n")->Encode("the").ids, (Ids{2, 4, 3}));
+  EXPECT_EQ(LoadWordPiece("[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\nthe\r\n")->Encode("the").ids,
+            (Ids{2, 4, 3}));
 }
 
 TEST(WordPiece, RefusesBadVocabularies) {
@@ -113,13 +116,14 @@ TEST(WordPiece, RefusesBadVocabularies) {
         Bad{"a\n", "unk_token '[UNK]', sep_token '[SEP]', pad_token '[PAD]'"},
         Bad{"[PAD]\n[UNK]\n[CLS]\n[SEP]\n\xff\n", "line 5, byte 1 is 0xff, not valid UTF-8"}}) {
     tests::ExpectError(ErrorKind::kInput, {"vocab.txt", bad.fragment},
-                       [&] { Load(bad.vocabulary); });
+                       [&] { LoadWordPiece(bad.vocabulary); });
   }
 }
 
 // As the reference has it: the last of equal lines gives the id, all of them are read back.
 TEST(WordPieceTokenizer, OddLines) {
-  const auto tokenizer = Load("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nfilm\n\u00a0\n\nthe\n");
+  const auto tokenizer =
+      LoadWordPiece("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nfilm\n\u00a0\n\nthe\n");
   EXPECT_EQ(tokenizer->Encode("the film").ids, (Ids{2, 9, 6, 3}));
   EXPECT_EQ(tokenizer->Decode({2, 5, 6, 9, 3}), "the film the");
   EXPECT_EQ(tokenizer->vocab_size(), 10);

@@ -12,7 +12,7 @@
 #include <cstdlib>
 
 #include "model/device.h"
-#include "model/family.h"
+#include "model/read_parameters.h"
 #include "runtime/sparse_model.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"

@@ -1,7 +1,7 @@
 // Gradients of the loss, dense and through masked experts, against finite differences in double.
 #include <gtest/gtest.h>
 
-#include "model/family.h"
+#include "model/read_parameters.h"
 #include "runtime/sparse_model.h"
 #include "support/split_fixtures.h"
 #include "train/masked_ffn.h"

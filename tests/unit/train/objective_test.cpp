@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "model/family.h"
 #include "support/split_fixtures.h"
 
 namespace moefy::train {

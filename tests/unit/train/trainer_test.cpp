@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/family.h"
+#include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"

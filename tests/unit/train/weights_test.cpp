@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/expected_tensors.h"
 #include "model/family.h"
 #include "moefy/model/transformer.h"
 #include "support/expect_error.h"

@@ -1,0 +1,20 @@
+#include "moefy/model/feed_forward.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace moefy::model {
+
+DenseFeedForward::DenseFeedForward(FfnWeights weights) : weights_(std::move(weights)) {}
+
+void FeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) {
+  const at::Tensor in = at::from_blob(const_cast<float*>(x), {tokens, hidden}, at::kFloat);
+  const at::Tensor out = Forward(in).contiguous();
+  std::copy_n(out.data_ptr<float>(), tokens * hidden, y);
+}
+
+at::Tensor DenseFeedForward::Forward(const at::Tensor& x) {
+  return at::linear(NeuronActivations(weights_, x), weights_.w_out.t(), weights_.b_out);
+}
+
+}  // namespace moefy::model
