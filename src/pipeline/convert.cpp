@@ -258,8 +258,8 @@ ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) 
     }
   }
   plan.stages.emplace_back("eval");
-  // One model in F32 at a time, the FFNs of a sparse one twice more (as an oracle reads them, and as
-  // they are read to be packed), and one shard of the dump per FFN.
+  // One model in F32 at a time, the FFNs of a sparse one twice more (as an oracle reads them, and
+  // as they are read to be packed), and one shard of the dump per FFN.
   const uint64_t model_bytes = plan.model.num_parameters * sizeof(float);
   const uint64_t ffn_bytes = plan.model.ffn_parameters * sizeof(float);
   plan.peak_memory_bytes = model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);

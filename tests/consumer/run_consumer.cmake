@@ -2,6 +2,8 @@
 #       -P run_consumer.cmake
 # Installs the build to a prefix under WORK_DIR, then configures, builds and runs projects that find
 # it there: the one beside this file and, with LibTorch, examples/embed.
+cmake_minimum_required(VERSION 3.25)
+
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
