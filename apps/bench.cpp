@@ -6,6 +6,29 @@
 
 namespace moefy::apps {
 
+void CheckHalf(const BenchOptions& options) {
+  const BenchOptions defaults;
+  struct {
+    const char* name;
+    bool end_to_end;  // the half that it belongs to
+    bool given;
+  } const halves[] = {
+      {"model", false, options.model != defaults.model},
+      {"--experts", false, options.experts != defaults.experts},
+      {"--expert-size", false, options.expert_size != defaults.expert_size},
+      {"--tokens", false, options.tokens != defaults.tokens},
+      {"--routing", false, options.routing != defaults.routing},
+      {"--seconds-per-row", false, options.seconds_per_row != defaults.seconds_per_row},
+      {"--layers", true, options.layers != defaults.layers},
+  };
+  for (const auto& [name, end_to_end, given] : halves) {
+    if (!given || end_to_end == options.end_to_end) continue;
+    throw UsageError(
+        name, end_to_end ? " goes with --end-to-end"
+                         : " does not go with --end-to-end, which times whole models of a --shape");
+  }
+}
+
 int64_t WholeNumber(const char* option, double value) {
   constexpr int64_t kMost = int64_t{1} << 24;
   if (!(value >= 1 && value <= kMost) ||

@@ -1,5 +1,5 @@
-// What the two halves of `moefy bench` share: one FFN (cmd_bench.cpp) and whole models
-// (bench_end_to_end.cpp).
+// The options of `moefy bench`, and what its two halves share: one FFN (cmd_bench.cpp) and whole
+// models (bench_end_to_end.cpp).
 #pragma once
 
 #include <cstdint>
@@ -53,6 +53,8 @@ struct BenchOptions {
   }
 };
 
+// Throws Error{kUsage} for options of the other half than the one that is asked for.
+void CheckHalf(const BenchOptions& options);
 // The value of a flag as a whole number. Error{kUsage} unless it is one, and positive.
 int64_t WholeNumber(const char* option, double value);
 std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options);
@@ -60,10 +62,10 @@ std::vector<int> ThreadCounts(const BenchOptions& options);  // {0}, all, where 
 
 std::string Milliseconds(const bench::Spread& spread);
 Json SpreadToJson(const bench::Spread& spread);
-// The rows of a report, a spread in three columns.
+// The rows of a report as lines of CSV, each spread in three columns.
 std::string ToCsv(const Json& rows);
 
-// --end-to-end.
+// Runs `moefy bench --end-to-end`.
 Outcome BenchEndToEnd(const BenchOptions& options, Context& context);
 
 }  // namespace moefy::apps

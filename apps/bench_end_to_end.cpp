@@ -3,12 +3,10 @@
 #include "bench.h"
 #include "bench/end_to_end.h"
 #include "bench/machine.h"
-#include "moefy/base/error.h"
 
 namespace moefy::apps {
 
 Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
-  if (!options.model.empty()) throw UsageError("--end-to-end makes its own weights; give --shape");
   bench::EndToEndOptions end_to_end;
   end_to_end.shape = options.shape;
   end_to_end.layers = options.layers;

@@ -110,6 +110,7 @@ Json ToJson(const bench::BenchmarkResult& result) {
 }
 
 Outcome RunBench(const BenchOptions& options, Context& context) {
+  CheckHalf(options);
   if (options.end_to_end) return BenchEndToEnd(options, context);
   bench::BenchmarkOptions benchmark;
   benchmark.shape = ChooseShape(options);

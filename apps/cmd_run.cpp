@@ -12,7 +12,8 @@
 #include "command.h"
 #include "moefy/base/error.h"
 #include "moefy/base/strings.h"
-#include "moefy/pipeline/run.h"
+#include "moefy/pipeline/run_tensors.h"
+#include "moefy/pipeline/run_text.h"
 
 namespace moefy::apps {
 namespace {

@@ -1,5 +1,5 @@
-// The likeliest answer of a question answering head, as bytes of the context it stands in.
-// Pure functions.
+// Finds the likeliest answers of a question answering head, as bytes of the context that they stand
+// in. Pure functions.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,7 +13,7 @@
 
 namespace moefy::ask {
 
-// Where the context's tokens are in an encoded pair, and what each stands for.
+// Where the tokens of the context are in an encoded pair, and the bytes that each stands for.
 struct ContextTokens {
   size_t first = 0;  // index of the context's first token
   // Bytes [begin, end) of the context of each token that survived truncation. Tokens of one word
@@ -21,9 +21,9 @@ struct ContextTokens {
   std::vector<std::pair<size_t, size_t>> bytes;
 };
 
-// `ids` are those of EncodePair(question, context). Words are told apart by encoding them one by
-// one, as the reference SQuAD processing does: at white space and punctuation where that gives the
-// same tokens, else at white space. Error{kInput} when it never does.
+// Finds the context in `ids`, which EncodePair(question, context) gave. Words are told apart by
+// encoding them one by one, as the reference SQuAD processing does: at white space and punctuation
+// if that gives the same tokens, else at white space. Throws Error{kInput} if neither does.
 ContextTokens LocateContext(const text::Tokenizer& tokenizer, const std::string& question,
                             const std::string& context, const std::vector<int64_t>& ids);
 
@@ -33,13 +33,13 @@ struct Span {
   double score = 0;           // start's plus end's
 };
 
-// start, end [tokens] are one input's scores. The best pairs with start <= end and at most
-// `max_tokens` tokens, all of the context, best first; spans of the same words count once. Source:
-// Devlin et al. 2019 (BERT), section 4.2.
+// The best spans of at most `max_tokens` tokens, all of the context, best first, by the scores of
+// one input as start and as end, [tokens] each. Spans of the same words count once. Source: Devlin
+// et al. 2019 (BERT), section 4.2.
 std::vector<Span> BestSpans(const at::Tensor& start, const at::Tensor& end,
                             const ContextTokens& context, size_t num_spans,
                             int64_t max_tokens = 30);
-// The first of them; an empty span at 0 when no token of the context is left.
+// The first of them, or an empty span at 0 if no token of the context is left.
 Span BestSpan(const at::Tensor& start, const at::Tensor& end, const ContextTokens& context,
               int64_t max_tokens = 30);
 

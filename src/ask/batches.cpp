@@ -6,7 +6,6 @@
 #include "model/input_check.h"
 #include "moefy/base/error.h"
 #include "task/text_file.h"
-#include "text/words.h"
 
 namespace moefy::ask {
 
@@ -136,109 +135,8 @@ std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
   return MakeBatches(sequences, config, pad_id, batch_tokens);
 }
 
-namespace {
-
-// The first token of each label word; a text-to-text model is read by these.
-std::vector<int64_t> LabelIds(const task::TaskSpec& spec, const text::Tokenizer& tokenizer) {
-  const text::EncodeOptions plain{.add_special_tokens = false, .max_tokens = 0};
-  std::vector<std::string> problems;
-  std::vector<int64_t> ids;
-  for (const task::Label& label : spec.labels) {
-    const std::vector<int64_t> pieces = tokenizer.EncodeTarget(label.word, plain).ids;
-    const std::string decoded = Trim(tokenizer.Decode(pieces, /*skip_special_tokens=*/true));
-    // A tokenizer that lowers case reads the same word all the same.
-    if (pieces.empty() || text::LowerCase(decoded) != text::LowerCase(label.word)) {
-      problems.push_back(StrCat("the word ", Quoted(label.word), " of label ", Quoted(label.value),
-                                " is not in the model's vocabulary",
-                                decoded.empty() ? "" : " (it reads " + Quoted(decoded) + ")"));
-      continue;
-    }
-    const auto same = std::find(ids.begin(), ids.end(), pieces.front());
-    if (same != ids.end()) {
-      problems.push_back(StrCat("labels ", Quoted(spec.labels[same - ids.begin()].word), " and ",
-                                Quoted(label.word), " begin with the same token ", pieces.front(),
-                                ", so the first decoder step cannot tell them apart"));
-    }
-    ids.push_back(pieces.front());
-  }
-  if (!problems.empty()) {
-    throw InputError("task ", Quoted(spec.name),
-                     " does not fit this model: ", Join(problems, "; "));
-  }
-  return ids;
-}
-
-}  // namespace
-
-TaskReader::TaskReader(const task::TaskSpec& spec, const model::ModelConfig& config,
-                       const text::Tokenizer& tokenizer)
-    : spec_(spec), config_(config), tokenizer_(tokenizer) {
-  if (spec.kind != task::TaskKind::kClassification) {
-    throw InputError("task ", Quoted(spec.name), " is not of kind classification, the only one ",
-                     "that models can be given so far");
-  }
-  switch (config.head) {
-    case Head::kLanguageModel:
-      if (spec.prompt.empty()) {
-        throw InputError("task ", Quoted(spec.name), " has no prompt, which a ", config.family,
-                         " model needs; add \"prompt\" to the task file");
-      }
-      label_ids_ = LabelIds(spec, tokenizer);
-      break;
-    case Head::kSequenceClassification:
-      if (spec.inputs.empty()) {
-        throw InputError("task ", Quoted(spec.name), " has no inputs, which a classification head ",
-                         "needs; add \"inputs\": [fields] to the task file");
-      }
-      if (static_cast<int64_t>(spec.labels.size()) != config.num_labels) {
-        throw InputError("task ", Quoted(spec.name), " has ", spec.labels.size(),
-                         " labels; the model's head has ", config.num_labels);
-      }
-      break;
-    default:
-      throw InputError("this head cannot answer the classification task ", Quoted(spec.name));
-  }
-}
-
 int64_t MaxTokens(const task::TaskSpec& spec, const model::ModelConfig& config) {
   return model::FitTextLength(spec.max_tokens, config);
-}
-
-std::vector<text::Encoding> TaskReader::Encode(const task::Dataset& dataset) const {
-  const text::EncodeOptions options{.add_special_tokens = true,
-                                    .max_tokens = MaxTokens(spec_, config_)};
-  std::vector<text::Encoding> encodings;
-  encodings.reserve(dataset.examples.size());
-  for (const task::Example& example : dataset.examples) {
-    if (config_.head == Head::kLanguageModel) {
-      encodings.push_back(tokenizer_.Encode(task::FormatPrompt(spec_, example), options));
-    } else if (spec_.inputs.size() == 1) {
-      encodings.push_back(tokenizer_.Encode(example.fields.at(spec_.inputs[0]), options));
-    } else {
-      encodings.push_back(tokenizer_.EncodePair(example.fields.at(spec_.inputs[0]),
-                                                example.fields.at(spec_.inputs[1]), options));
-    }
-    WithContext(StrCat("task ", Quoted(spec_.name), ", example ", encodings.size() - 1),
-                [&] { model::CheckTokens(encodings.back().ids, config_); });
-  }
-  return encodings;
-}
-
-at::Tensor TaskReader::LabelScores(const at::Tensor& logits) const {
-  if (config_.head == Head::kSequenceClassification) return logits;
-  return logits.index_select(1, at::tensor(label_ids_, at::kLong));
-}
-
-at::Tensor TaskReader::Ask(model::Transformer& model, const model::ForwardInputs& inputs) const {
-  if (config_.head == Head::kSequenceClassification) return model.Forward(inputs).logits;
-  const at::Tensor hidden = model.ForwardHidden(inputs);  // [batch, tokens, width]
-  // What comes after the decoder's start, or after the whole prompt.
-  const bool causal = config_.architecture == model::Architecture::kDecoder;
-  std::vector<at::Tensor> scores;
-  model.LogitsInBlocks(
-      hidden.select(1, causal ? hidden.size(1) - 1 : 0),
-      [&](int64_t, const at::Tensor& logits) { scores.push_back(LabelScores(logits)); });
-  return at::cat(scores);
 }
 
 std::vector<text::Encoding> EncodeTextFile(const std::filesystem::path& path,

@@ -150,12 +150,8 @@ class CandidateTask final : public PreparedTask {
       throw InputError("the answer ", Quoted(text), " has no tokens");
     }
     if (!closed || example_idx > 0) return;
-    const std::string decoded = Trim(inputs_.tokenizer.Decode(target));
-    // A tokenizer that lowers case reads the same word all the same.
-    if (text::LowerCase(decoded) == text::LowerCase(text)) return;
-    throw InputError("the task does not fit this model: the word ", Quoted(text),
-                     " is not in the model's vocabulary",
-                     decoded.empty() ? "" : " (it reads " + Quoted(decoded) + ")");
+    const std::string problem = WordProblem(inputs_, text, target);
+    if (!problem.empty()) throw InputError("the task does not fit this model: ", problem);
   }
 
   void Add(size_t example_idx, Continued continued) {

@@ -1,4 +1,4 @@
-// The figures of a task by name, each as a sum over examples or tokens. Pure functions.
+// The metrics of tasks as a table. Each is a ratio of sums over examples or tokens. Pure functions.
 #pragma once
 
 #include <string>
@@ -13,16 +13,16 @@ namespace moefy::ask {
 struct Metric {
   const char* name;  // as in task files
   bool is_share;     // shown in percent
-  bool exponential;  // the figure is exp of the ratio
-  // What one example adds: one ratio, or one per token.
+  bool exponential;  // the metric is exp of the ratio
+  // What one example adds to the sums: one ratio, or one per token.
   std::vector<task::Ratio> (*units)(const task::Example& example, const Answer& answer);
   bool lower_is_better = false;
 };
 
-// `kind` tells question answering's exact match from generation's.
+// The metric of that name. `kind` tells question answering's exact match from generation's.
 const Metric& GetMetric(task::TaskKind kind, const std::string& name);
 
-// Over all examples; one answer each.
+// The metric over all examples, which have one answer each.
 task::Figure Measure(const Metric& metric, const std::vector<task::Example>& examples,
                      const std::vector<Answer>& answers);
 

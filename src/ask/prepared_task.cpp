@@ -1,6 +1,7 @@
 #include "ask/prepared_task.h"
 
-#include <algorithm>
+#include <set>
+#include <utility>
 
 #include "ask/task_inputs.h"
 #include "moefy/base/error.h"
@@ -13,19 +14,48 @@ using task::TaskKind;
 
 using Prepare = std::unique_ptr<PreparedTask> (*)(const TaskInputs& inputs);
 
-// By first token where that is enough for a text-to-text model, else by whole labels.
-std::unique_ptr<PreparedTask> PrepareClassification(const TaskInputs& inputs) {
+// The first token of each label's word, as the model says it. Error{kInput} with all words that the
+// vocabulary does not have.
+std::vector<int64_t> FirstLabelTokens(const TaskInputs& inputs) {
   std::vector<int64_t> first_tokens;
+  std::vector<std::string> problems;
   for (const task::Label& label : inputs.spec.labels) {
     const std::vector<int64_t> ids =
         inputs.tokenizer.EncodeTarget(label.word, {.add_special_tokens = false}).ids;
-    first_tokens.push_back(ids.empty() ? -1 : ids.front());
+    const std::string problem = WordProblem(inputs, label.word, ids);
+    if (!problem.empty()) {
+      problems.push_back(StrCat("label ", Quoted(label.value), ": ", problem));
+    } else {
+      first_tokens.push_back(ids.front());
+    }
   }
-  std::sort(first_tokens.begin(), first_tokens.end());
-  const bool distinct =
-      std::adjacent_find(first_tokens.begin(), first_tokens.end()) == first_tokens.end();
-  return inputs.causal() || !distinct || inputs.spec.length_normalized ? PrepareCandidates(inputs)
-                                                                       : PrepareLabels(inputs);
+  if (!problems.empty()) {
+    throw InputError("task ", Quoted(inputs.spec.name),
+                     " does not fit this model: ", Join(problems, "; "));
+  }
+  return first_tokens;
+}
+
+std::unique_ptr<PreparedTask> PrepareClasses(const TaskInputs& inputs) {
+  const auto num_labels = static_cast<int64_t>(inputs.spec.labels.size());
+  if (inputs.spec.inputs.empty()) {
+    throw InputError("task ", Quoted(inputs.spec.name), " has no inputs, which a classification ",
+                     "head needs; add \"inputs\": [fields] to the task file");
+  }
+  if (num_labels != inputs.config.num_labels) {
+    throw InputError("task ", Quoted(inputs.spec.name), " has ", num_labels,
+                     " labels; the model's head has ", inputs.config.num_labels);
+  }
+  return PrepareLabels(inputs, {});
+}
+
+// By the first token if a text-to-text model can tell all labels apart by it, else by whole words.
+std::unique_ptr<PreparedTask> PrepareWords(const TaskInputs& inputs) {
+  if (inputs.causal() || inputs.spec.length_normalized) return PrepareCandidates(inputs);
+  std::vector<int64_t> first_tokens = FirstLabelTokens(inputs);
+  const std::set<int64_t> different(first_tokens.begin(), first_tokens.end());
+  return different.size() < first_tokens.size() ? PrepareCandidates(inputs)
+                                                : PrepareLabels(inputs, std::move(first_tokens));
 }
 
 std::unique_ptr<PreparedTask> PrepareCausalLanguage(const TaskInputs& inputs) {
@@ -37,7 +67,7 @@ std::unique_ptr<PreparedTask> PrepareCausalLanguage(const TaskInputs& inputs) {
   return PrepareLanguageModelling(inputs);
 }
 
-// Which kind of task is answered by which head, and how.
+// Which kind of task is answered by which head, and how. This table alone decides it.
 struct PreparedRow {
   TaskKind kind;
   const char* name;
@@ -46,8 +76,8 @@ struct PreparedRow {
 };
 
 constexpr PreparedRow kRows[] = {
-    {TaskKind::kClassification, "classification", Head::kSequenceClassification, PrepareLabels},
-    {TaskKind::kClassification, "classification", Head::kLanguageModel, PrepareClassification},
+    {TaskKind::kClassification, "classification", Head::kSequenceClassification, PrepareClasses},
+    {TaskKind::kClassification, "classification", Head::kLanguageModel, PrepareWords},
     {TaskKind::kMultipleChoice, "multiple choice", Head::kLanguageModel, PrepareCandidates},
     {TaskKind::kExtractiveQa, "question answering", Head::kQuestionAnswering, PrepareSpans},
     {TaskKind::kExtractiveQa, "question answering", Head::kLanguageModel, PrepareGeneration},

@@ -1,5 +1,5 @@
-// A task made ready for models of one kind: its examples are encoded once and any number of models
-// answer them. How a model answers follows from the kind of task and the head it has.
+// A task made ready for models of one kind: its examples are encoded once, and any number of models
+// answer them. The kind of task and the model's head decide how it answers.
 // Thread-safety: const objects may be shared; a model runs one call at a time.
 #pragma once
 
@@ -27,9 +27,9 @@ struct Answer {
   std::string text;             // the label's value, the choice's letter, or the model's own words
   int64_t normalized_idx = -1;  // of choices: the one with the largest score per character
   // Distributions as logits, to compare models by: one over the labels, or one per token over the
-  // vocabulary. [distributions, classes] F32; undefined where there are none.
+  // vocabulary. [distributions, classes] F32; undefined if there are none.
   at::Tensor scores;
-  // Question answering by spans: the best ones with their share of all.
+  // Of question answering by spans: the best spans with their share of all.
   std::vector<std::pair<std::string, double>> best;
   // Language modelling and completion, per token: -log p of the right one, and the likeliest one.
   std::vector<double> nats;
@@ -41,7 +41,8 @@ struct Answer {
 class PreparedTask {
  public:
   virtual ~PreparedTask() = default;
-  // One answer per example. Advances `progress` by num_steps() in all; the caller begins and ends.
+  // Gives one answer per example. Advances `progress` by num_steps() in all; the caller begins and
+  // ends the step.
   virtual std::vector<Answer> Ask(model::Transformer& model, Progress& progress) const = 0;
   virtual uint64_t num_steps() const = 0;
   // Every input with the right answer behind it (the first accepted one), as training and recording
@@ -49,9 +50,10 @@ class PreparedTask {
   virtual std::vector<Sequence> RightSequences() const = 0;
 };
 
-// Throws Error{kInput} when task and model do not fit: a head that cannot answer such a task, no
-// prompt, labels the vocabulary does not know. `generation` has the model's special tokens; lengths
-// are the task's. All references must outlive the result.
+// Throws Error{kInput} if task and model do not fit: a head that cannot answer such a task or has
+// another number of labels, no prompt, labels that the vocabulary does not know. This is the one
+// place that decides so. `generation` has the model's special tokens; lengths are the task's. All
+// references must outlive the result.
 std::unique_ptr<PreparedTask> PrepareTask(const task::TaskSpec& spec, const task::Dataset& dataset,
                                           const model::ModelConfig& config,
                                           const text::Tokenizer& tokenizer,

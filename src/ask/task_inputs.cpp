@@ -4,6 +4,7 @@
 
 #include "model/input_check.h"
 #include "moefy/base/error.h"
+#include "text/words.h"
 
 namespace moefy::ask {
 namespace {
@@ -77,6 +78,14 @@ std::string LabelName(const task::TaskSpec& spec, int64_t label_idx) {
   return spec.kind == task::TaskKind::kClassification
              ? spec.labels[static_cast<size_t>(label_idx)].value
              : std::string(1, static_cast<char>('A' + label_idx));
+}
+
+std::string WordProblem(const TaskInputs& inputs, const std::string& word, const Ids& ids) {
+  const std::string decoded = Trim(inputs.tokenizer.Decode(ids));
+  // A tokenizer that lowers case reads the same word all the same.
+  if (!ids.empty() && text::LowerCase(decoded) == text::LowerCase(word)) return "";
+  return StrCat("the word ", Quoted(word), " is not in the model's vocabulary",
+                decoded.empty() ? "" : " (it reads " + Quoted(decoded) + ")");
 }
 
 Answer AnswerByScores(const task::TaskSpec& spec, const at::Tensor& scores) {

@@ -1,5 +1,5 @@
-// Languages from a task file to a model that translates: the tokenizer's choice, and what the
-// decoder begins with. Pure functions but for reading files; thread-safe.
+// Brings languages from a task file to a model that translates: the tokenizer is told them, and the
+// decoder begins with one. Pure functions but for reading files; thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -14,9 +14,9 @@ namespace moefy::ask {
 
 text::Languages LanguagesOf(const task::TaskSpec& spec);
 
-// model::ReadGenerationOptions, and the target language that the tokenizer was told: the decoder's
-// first output or, for mBART, its first input. Throws Error{kUsage} when a model that generates
-// text needs one and none was chosen.
+// What model::ReadGenerationOptions gives, with the target language that the tokenizer was told: it
+// is the decoder's first output or, for mBART, its first input. Throws Error{kUsage} if a model
+// that generates text needs a language and none was chosen.
 model::GenerationOptions ReadGeneration(const std::filesystem::path& directory,
                                         const model::ModelConfig& config,
                                         const text::Tokenizer& tokenizer,

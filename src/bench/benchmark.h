@@ -1,5 +1,5 @@
-// How fast: LibTorch's dense FFN against the sparse one, on random weights of a named or given
-// shape, in one run. Thread-safety: one benchmark at a time (it sets the process's threads).
+// Measures how fast the sparse FFN is against LibTorch's dense one, on random weights of a named or
+// given shape, in one run. Thread-safety: one benchmark at a time (it sets the process's threads).
 //
 // What keeps the comparison honest: the weights of several layers take turns, together at least
 // `rotation` times the last-level cache, so that nothing is warm that would not be in a model;
@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/benchmark_shapes.h"
 #include "moefy/base/progress.h"
-#include "moefy/model/config.h"
 #include "runtime/weight_format.h"
 
 namespace moefy::record {
@@ -24,22 +24,7 @@ class MoeCheckpoint;
 
 namespace moefy::bench {
 
-struct BenchmarkShape {
-  std::string name;
-  int64_t hidden = 0;
-  int64_t num_neurons = 0;
-  int64_t num_experts = 0;
-  model::Activation activation = model::Activation::kRelu;
-  bool gated = false;
-  bool biases = false;
-};
-
-// The FFNs of well-known models, in experts of 32 neurons where these divide them.
-const std::vector<BenchmarkShape>& BenchmarkShapes();
-// Throws Error{kUsage} for an unknown name.
-const BenchmarkShape& GetBenchmarkShape(const std::string& name);
-
-// What the tokens of a call have in common decides how many experts they share.
+// How alike the tokens of a call are, which decides how many experts they share.
 enum class Routing {
   kUniform,   // nothing: inputs are independent
   kSkewed,    // inputs share a direction, as far as those of a trained model did
@@ -62,7 +47,7 @@ struct BenchmarkOptions {
   uint64_t seed = 0;
 };
 
-// Of the repetitions: median and quartiles.
+// The median and the quartiles of all repetitions.
 struct Spread {
   double median = 0;
   double low = 0;
@@ -91,7 +76,7 @@ struct BenchmarkRow {
   double dense_gflops = 0;
   double dense_gigabytes = 0;
   int64_t packed_layer_bytes = 0;  // memory of one FFN's experts
-  double roofline_ms = 0;          // the longer of bytes / bandwidth and flops / peak, of this run
+  double roofline_ms = 0;          // bytes / bandwidth or flops / peak, whichever is longer
 };
 
 struct BenchmarkResult {

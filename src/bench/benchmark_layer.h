@@ -25,14 +25,15 @@ struct BenchmarkLayer {
   }
 };
 
-// One of the checkpoint's FFNs, with its router.
+// Reads one of the checkpoint's FFNs with its router.
 BenchmarkLayer ReadLayer(const split::MoeCheckpoint& moe, const record::ActivationDump& dump,
                          size_t ffn_idx);
 
-// Random weights, scaled so that what comes out is as large as what goes in; a random MLP router.
+// Makes an FFN with random weights, scaled so that outputs are as large as inputs, and a random MLP
+// router.
 BenchmarkLayer MakeLayer(const BenchmarkShape& shape, at::Generator& generator);
 
-// x [tokens, hidden] -> [tokens, hidden], as a tuned dense model would do it.
+// Runs the FFN as a tuned dense model would: x [tokens, hidden] -> [tokens, hidden].
 at::Tensor RunDense(const BenchmarkLayer& layer, const model::Activation& activation,
                     const at::Tensor& x);
 

@@ -1,4 +1,5 @@
-#include "bench/benchmark.h"
+#include "bench/benchmark_shapes.h"
+
 #include "moefy/base/error.h"
 
 namespace moefy::bench {

@@ -1,5 +1,5 @@
-// How fast a whole model is: encoder and greedy decoding, LibTorch's dense model against the sparse
-// one, on random weights of a named shape. Both are in memory at once and take turns.
+// Measures how fast a whole model is: encoder and greedy decoding, LibTorch's dense model against
+// the sparse one, on random weights of a named shape. Both are in memory at once and take turns.
 // Thread-safety: one benchmark at a time (it sets the process's threads).
 #pragma once
 
@@ -30,14 +30,14 @@ struct EndToEndRow {
   double ffn_ratio = 0;
   int threads = 0;
   int64_t weight_bytes = 0;  // memory of the sparse model: experts, routers, linear maps, the table
-  // Logits against those of the dense model in F32, on the same tokens: root mean square of the
-  // difference over that of the logits; all experts on, so that no choice flips.
+  // The error of the logits against those of the dense model in F32, on the same tokens: the root
+  // mean square of the difference over that of the logits. All experts run, so no choice flips.
   double logits_error = 0;
   Spread dense_ms;
   Spread sparse_ms;
   Spread ffn_ms;  // part of the sparse run, router included
   Spread speedup;
-  // Of the sparse run, per call or token.
+  // These are of the sparse run, per call or token.
   double expert_bytes = 0;  // expert weights read
   double bytes = 0;         // all weights read; routers and activations are left out
   double flops = 0;         // of the linear maps, attention, experts and routers

@@ -1,5 +1,5 @@
-// What this program runs on, as far as speed depends on it. Thread-safety: pure functions, but for
-// UseThreads and ThreadCount, which set the whole process.
+// The machine that this program runs on, as far as speed depends on it. Thread-safety: pure
+// functions, but for UseThreads and ThreadCount, which set the whole process.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +8,19 @@
 namespace moefy::bench {
 
 std::string CpuName();          // "AMD EPYC 9654", or "unknown CPU"
-int64_t LastLevelCacheBytes();  // 32 MB where the system does not say
+int64_t LastLevelCacheBytes();  // 32 MB if the system does not say
 
 int64_t PeakMemoryBytes();  // the most this process has had in memory so far; 0: unknown
 
-// "" when LibTorch multiplies matrices through OpenBLAS with OpenMP threads (or MKL or BLIS), else
-// one sentence: what was found and what to install.
+// One sentence that says what was found and what to install, if LibTorch multiplies matrices
+// through a slow library. "": it uses OpenBLAS with OpenMP threads, or MKL, or BLIS.
 std::string BlasWarning();
 
-// Computes with `count` threads from here on; 0: one per processor of this process, which
-// LibTorch's own default need not be: on some virtual machines it takes two cores for one.
+// Computes with `count` threads from here on. 0: one per processor of this process. LibTorch's own
+// default need not be that: on some virtual machines it takes two cores for one.
 void UseThreads(int count);
 
-// The process's thread count, put back at the end.
+// Sets the process's thread count, and puts the old one back at the end.
 class ThreadCount {
  public:
   ThreadCount();

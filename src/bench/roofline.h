@@ -1,4 +1,4 @@
-// What the machine can do at best, measured in the run that is compared with it.
+// Measures what the machine can do at best, in the run that is compared with it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,14 +12,14 @@ struct Roofline {
   double bandwidth_gigabytes = 0;  // reading memory, per second
   double peak_gflops = 0;          // LibTorch's product of two 1024 x 1024 matrices, per second
 
-  // The longer of moving so many bytes and computing so many FLOPs.
+  // The time to move so many bytes or to compute so many FLOPs, whichever is longer.
   double Milliseconds(double bytes, double flops) const {
     return std::max(bytes / bandwidth_gigabytes, flops / peak_gflops) / 1e6;
   }
 };
 
-// With the threads that LibTorch is set to, the best of five. `arrays` are F32, contiguous and
-// together much larger than the last-level cache.
+// Takes the best of five measurements with the threads that LibTorch is set to. `arrays` are F32,
+// contiguous and together much larger than the last-level cache.
 Roofline MeasureRoofline(const std::vector<at::Tensor>& arrays);
 
 }  // namespace moefy::bench

@@ -1,4 +1,5 @@
-// Whole T5 models of well-known shapes with random weights, dense and sparse.
+// Whole T5 models of well-known shapes with random weights, dense and sparse. Thread-safety: one
+// caller at a time.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -21,10 +22,10 @@ struct ModelShape {
 const std::vector<ModelShape>& ModelShapes();
 const ModelShape& GetModelShape(const std::string& name);  // Error{kUsage} for an unknown name
 
-// `layers` per stack, 0: the shape's own.
+// A config with `layers` layers per stack. 0: as many as the shape has.
 model::ModelConfig MakeModelConfig(const ModelShape& shape, int64_t layers);
 
-// As T5 is initialised.
+// Random weights, initialised as T5's are.
 model::TensorMap MakeParameters(const model::ModelConfig& config, at::Generator& generator,
                                 Progress& progress);
 
@@ -40,9 +41,9 @@ class SyntheticSparseModel {
   void Install(double ffn_ratio);
 
   model::Transformer& transformer() { return transformer_; }
-  // Packed experts, routers, linear maps and the embedding table.
+  // The memory of packed experts, routers, linear maps and the embedding table.
   int64_t weight_bytes() const { return weight_bytes_; }
-  // Of all FFNs since the last call.
+  // The counters of all FFNs together since the last call.
   runtime::SparseCounters TakeCounters();
 
  private:

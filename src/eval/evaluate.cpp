@@ -1,19 +1,24 @@
 #include "eval/evaluate.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "ask/metric.h"
 #include "ask/prepared_task.h"
 #include "ask/translation.h"
 #include "base/stopwatch.h"
 #include "eval/sample.h"
-#include "model/device.h"
+#include "eval/timed_feed_forwards.h"
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/text/tokenizer.h"
 #include "route/routed_ffn.h"
 #include "runtime/sparse_model.h"
+#include "task/metrics.h"
 
 namespace moefy::eval {
 namespace {
@@ -22,28 +27,6 @@ namespace {
 struct Pass {
   std::vector<ask::Answer> answers;  // one per example
   double seconds = 0;
-};
-
-// The dense FFN with a clock and a token count.
-class TimedFeedForward final : public model::FeedForward {
- public:
-  explicit TimedFeedForward(std::unique_ptr<FeedForward> inner) : inner_(std::move(inner)) {}
-  at::Tensor Forward(const at::Tensor& x) override {
-    model::WaitFor(x);
-    const Stopwatch stopwatch;
-    at::Tensor y = inner_->Forward(x);
-    model::WaitFor(y);
-    seconds_ += stopwatch.Seconds();
-    tokens_ += x.size(0);
-    return y;
-  }
-  double seconds() const { return seconds_; }
-  int64_t tokens() const { return tokens_; }
-
- private:
-  std::unique_ptr<FeedForward> inner_;
-  double seconds_ = 0;
-  int64_t tokens_ = 0;
 };
 
 Pass RunPass(model::Transformer& model, const ask::PreparedTask& prepared, Progress& progress) {
@@ -77,8 +60,8 @@ void CompareAnswers(task::TaskKind kind, const std::vector<ask::Answer>& got,
       divergences.push_back(task::KlDivergence(ScoresOf(base[i], k), ScoresOf(got[i], k)));
     }
   }
-  row.agreement = task::MeanEstimate(agreements).value;
-  row.kl = task::MeanEstimate(divergences);
+  row.agreement_with_dense = task::MeanEstimate(agreements).value;
+  row.kl_from_dense = task::MeanEstimate(divergences);
 }
 
 // The quality columns of a row.
@@ -99,11 +82,11 @@ void ReportCost(const runtime::SparseModel& model, EvaluationRow& row) {
   const runtime::SparseCounters counters = model.Counters();
   const double dense_flops = model.DenseFlops();
   row.measured_ffn_ratio = counters.FfnRatio();
-  row.ffn_flops_ratio =
+  row.ffn_flops_ratio_with_router =
       dense_flops == 0 ? 0 : (counters.expert_flops + counters.router_flops) / dense_flops;
   row.ffn_seconds = counters.seconds;
-  row.tokens = counters.tokens;
-  row.weight_bytes_read = counters.weight_bytes_read;
+  row.ffn_tokens = counters.tokens;
+  row.expert_weight_bytes_read = counters.weight_bytes_read;
 }
 
 std::string RowTitle(const std::string& model, const std::string& selection, double ffn_ratio) {
@@ -117,22 +100,6 @@ std::string RowSummary(const task::TaskSpec& spec, const EvaluationRow& row) {
                 ask::GetMetric(spec.kind, metric.name).is_share
                     ? FormatFixed(100 * metric.value.value, 2) + " %"
                     : FormatFixed(metric.value.value, 4));
-}
-
-Pass DensePass(model::Transformer& model, const ask::PreparedTask& prepared, EvaluationRow& row,
-               Progress& progress) {
-  std::vector<TimedFeedForward*> timed;
-  for (size_t i = 0; i < model.num_ffns(); ++i) {
-    auto wrapper = std::make_unique<TimedFeedForward>(model.ExchangeFeedForward(i, nullptr));
-    timed.push_back(wrapper.get());
-    model.ExchangeFeedForward(i, std::move(wrapper));
-  }
-  Pass pass = RunPass(model, prepared, progress);
-  for (const TimedFeedForward* ffn : timed) {
-    row.ffn_seconds += ffn->seconds();
-    row.tokens += ffn->tokens();
-  }
-  return pass;
 }
 
 // Always answering the commonest label, of tasks that have labels.
@@ -149,11 +116,11 @@ double MajorityShare(const task::TaskSpec& spec, const task::Dataset& dataset) {
   return static_cast<double>(most) / static_cast<double>(dataset.examples.size());
 }
 
-EvaluationReport Describe(const task::TaskSpec& spec, const std::string& split_name,
-                          const task::Dataset& dataset) {
+EvaluationReport Describe(const EvaluationTask& task) {
+  const auto& [spec, split, dataset] = task;
   EvaluationReport report;
   report.task = spec.name;
-  report.split = split_name;
+  report.split = split;
   report.data_file = dataset.file.filename().string();
   report.kind = spec.kind;
   report.num_examples = static_cast<int64_t>(dataset.examples.size());
@@ -170,11 +137,97 @@ EvaluationReport Describe(const task::TaskSpec& spec, const std::string& split_n
   return report;
 }
 
-void GiveSamples(const SampleSink& sink, const task::TaskSpec& spec, const task::Dataset& dataset,
-                 const EvaluationRow& row, const std::vector<ask::Answer>& answers) {
-  if (!sink) return;
-  for (size_t i = 0; i < answers.size(); ++i) {
-    sink(SampleToJson(spec, row, i, dataset.examples[i], answers[i]));
+// A task from the moment when its examples are encoded to its last row. Neither copied nor moved:
+// `prepared` refers to what lies beside it.
+struct TaskInProgress {
+  TaskInProgress(size_t idx, const EvaluationTask& evaluated)
+      : task_idx(idx), task(evaluated), report(Describe(evaluated)) {}
+  TaskInProgress(const TaskInProgress&) = delete;
+  TaskInProgress& operator=(const TaskInProgress&) = delete;
+
+  size_t task_idx;
+  const EvaluationTask& task;
+  EvaluationReport report;
+  model::GenerationOptions generation = {};
+  std::unique_ptr<ask::PreparedTask> prepared = {};
+  Pass dense = {};  // what every row is compared with
+};
+
+// Tokenizers by the languages that they were told. Tasks without languages share one.
+class Tokenizers {
+ public:
+  explicit Tokenizers(const std::filesystem::path& directory) : directory_(directory) {}
+
+  const text::Tokenizer& Get(const text::Languages& languages) {
+    auto& tokenizer = loaded_[{languages.source, languages.target}];
+    if (!tokenizer) tokenizer = text::LoadTokenizer(directory_, {}, languages);
+    return *tokenizer;
+  }
+
+ private:
+  std::filesystem::path directory_;
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<text::Tokenizer>> loaded_;
+};
+
+// Compares a pass with dense, reports it as a row and gives its samples.
+void FinishRow(TaskInProgress& running, EvaluationRow row, const Pass& pass,
+               const EvaluateOptions& options, Progress& progress) {
+  const auto& [spec, split, dataset] = running.task;
+  Compare(spec, dataset, pass, running.dense, row);
+  progress.End(RowSummary(spec, row));
+  if (options.sample_sink) {
+    for (size_t i = 0; i < pass.answers.size(); ++i) {
+      options.sample_sink(running.task_idx,
+                          SampleToJson(spec, row, i, dataset.examples[i], pass.answers[i]));
+    }
+  }
+  running.report.rows.push_back(std::move(row));
+}
+
+// The dense rows of all tasks. The model is gone when this returns.
+void RunDense(const io::Checkpoint& dense, std::deque<TaskInProgress>& tasks,
+              const EvaluateOptions& options, Progress& progress) {
+  std::vector<std::string> warnings;
+  model::Transformer model =
+      model::LoadTransformer(dense, &warnings, model::Parts::kAll, options.device);
+  TimedFeedForwards timed(model);
+  for (TaskInProgress& running : tasks) {
+    std::vector<std::string>& shown = running.report.warnings;
+    shown.insert(shown.end(), warnings.begin(), warnings.end());
+    EvaluationRow row;
+    row.selection = "dense";
+    progress.Begin(StrCat(running.report.task, ": dense"), running.prepared->num_steps(), "inputs");
+    timed.Restart();
+    running.dense = RunPass(model, *running.prepared, progress);
+    row.ffn_seconds = timed.Seconds();
+    row.ffn_tokens = timed.NumTokens();
+    FinishRow(running, std::move(row), running.dense, options, progress);
+  }
+}
+
+// The rows of one split model, of all tasks.
+void RunSparse(const NamedModel& named, std::deque<TaskInProgress>& tasks,
+               const EvaluateOptions& options, Progress& progress) {
+  runtime::SparseModel model(*named.moe, options.seed, options.weights, progress);
+  for (TaskInProgress& running : tasks) {
+    for (const route::Selection& given : options.selections) {
+      const route::Selection selection = route::NameStored(*named.moe, given);
+      for (const double ffn_ratio : options.ffn_ratios) {
+        EvaluationRow row;
+        row.model = named.name;
+        row.selection = selection.Text();
+        row.is_bound = route::FindRouterKind(selection.router) == nullptr;
+        row.ffn_ratio = ffn_ratio;
+        progress.Begin(
+            StrCat(running.report.task, ": ", RowTitle(named.name, row.selection, ffn_ratio)),
+            running.prepared->num_steps(), "inputs");
+        // Anew for every row, so that a random selection begins alike for every task.
+        model.Install(selection, ffn_ratio);
+        const Pass pass = RunPass(model.transformer(), *running.prepared, progress);
+        ReportCost(model, row);
+        FinishRow(running, std::move(row), pass, options, progress);
+      }
+    }
   }
 }
 
@@ -187,55 +240,29 @@ std::optional<std::pair<double, double>> Interval95(const task::Estimate& estima
   return std::pair{estimate.value - half, estimate.value + half};
 }
 
-EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedModel>& models,
-                          const task::TaskSpec& spec, const std::string& split_name,
-                          const task::Dataset& dataset, const EvaluateOptions& options,
-                          Progress& progress) {
+std::vector<EvaluationReport> Evaluate(const io::Checkpoint& dense,
+                                       const std::vector<NamedModel>& models,
+                                       const std::vector<EvaluationTask>& tasks,
+                                       const EvaluateOptions& options, Progress& progress) {
   for (const route::Selection& selection : options.selections) {
     for (const NamedModel& named : models) route::CheckServes(*named.moe, selection);
   }
-  const auto tokenizer = text::LoadTokenizer(dense.directory(), {}, ask::LanguagesOf(spec));
-  EvaluationReport report = Describe(spec, split_name, dataset);
-
+  Tokenizers tokenizers(dense.directory());
   const model::ModelConfig config = model::ReadModelConfig(dense);
-  const model::GenerationOptions generation =
-      ask::ReadGeneration(dense.directory(), config, *tokenizer, &report.warnings);
-  const auto prepared = ask::PrepareTask(spec, dataset, config, *tokenizer, generation);
-
-  EvaluationRow dense_row;
-  dense_row.selection = "dense";
-  progress.Begin(StrCat(spec.name, ": dense"), prepared->num_steps(), "inputs");
-  model::Transformer dense_model =
-      model::LoadTransformer(dense, &report.warnings, model::Parts::kAll, options.device);
-  const Pass base = DensePass(dense_model, *prepared, dense_row, progress);
-  Compare(spec, dataset, base, base, dense_row);
-  progress.End(RowSummary(spec, dense_row));
-  GiveSamples(options.sample_sink, spec, dataset, dense_row, base.answers);
-  report.rows.push_back(dense_row);
-
-  for (const NamedModel& named : models) {
-    runtime::SparseModel sparse(*named.moe, options.seed, options.weights, progress);
-    for (const route::Selection& given : options.selections) {
-      const route::Selection selection = route::NameStored(*named.moe, given);
-      for (const double ffn_ratio : options.ffn_ratios) {
-        EvaluationRow row;
-        row.model = named.name;
-        row.selection = selection.Text();
-        row.is_bound = route::FindRouterKind(selection.router) == nullptr;
-        row.ffn_ratio = ffn_ratio;
-        progress.Begin(StrCat(spec.name, ": ", RowTitle(named.name, row.selection, ffn_ratio)),
-                       prepared->num_steps(), "inputs");
-        sparse.Install(selection, ffn_ratio);
-        const Pass pass = RunPass(sparse.transformer(), *prepared, progress);
-        Compare(spec, dataset, pass, base, row);
-        ReportCost(sparse, row);
-        progress.End(RowSummary(spec, row));
-        GiveSamples(options.sample_sink, spec, dataset, row, pass.answers);
-        report.rows.push_back(row);
-      }
-    }
+  std::deque<TaskInProgress> in_progress;  // none of them moves
+  for (const EvaluationTask& task : tasks) {
+    TaskInProgress& running = in_progress.emplace_back(in_progress.size(), task);
+    const text::Tokenizer& tokenizer = tokenizers.Get(ask::LanguagesOf(task.spec));
+    running.generation =
+        ask::ReadGeneration(dense.directory(), config, tokenizer, &running.report.warnings);
+    running.prepared =
+        ask::PrepareTask(task.spec, task.dataset, config, tokenizer, running.generation);
   }
-  return report;
+  RunDense(dense, in_progress, options, progress);
+  for (const NamedModel& named : models) RunSparse(named, in_progress, options, progress);
+  std::vector<EvaluationReport> reports;
+  for (TaskInProgress& running : in_progress) reports.push_back(std::move(running.report));
+  return reports;
 }
 
 }  // namespace moefy::eval

@@ -1,15 +1,12 @@
-// Downstream quality of split models against their dense parent: one pass per model, selection and
-// ffn ratio over the same examples.
+// Downstream quality of split models against their dense parent: one pass over the same examples
+// per model, selection and ffn ratio.
 #pragma once
 
 #include <c10/core/Device.h>
 
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "moefy/base/json.h"
@@ -19,13 +16,13 @@
 #include "runtime/weight_format.h"
 #include "split/moe_checkpoint.h"
 #include "task/dataset.h"
-#include "task/metrics.h"
 #include "task/task_spec.h"
 
 namespace moefy::eval {
 
-// Hears of every example of every row, as one line of JSON each.
-using SampleSink = std::function<void(const Json& sample)>;
+// Hears of every example of every row, as one line of JSON each. Per task, the rows come in the
+// order of the report; rows of several tasks take turns.
+using SampleSink = std::function<void(size_t task_idx, const Json& sample)>;
 
 struct EvaluateOptions {
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
@@ -41,11 +38,26 @@ struct NamedModel {
   const split::MoeCheckpoint* moe;
 };
 
-// `dense` is any checkpoint directory whose dense run is the base line: the source, or a split
-// model itself. `models` may be empty: then only dense is measured.
-EvaluationReport Evaluate(const io::Checkpoint& dense, const std::vector<NamedModel>& models,
-                          const task::TaskSpec& spec, const std::string& split_name,
-                          const task::Dataset& dataset, const EvaluateOptions& options,
-                          Progress& progress = SilentProgress());
+// A task and the examples of one of its splits.
+struct EvaluationTask {
+  task::TaskSpec spec;
+  std::string split;
+  task::Dataset dataset;
+};
+
+// One report per task, each with the dense row first. `dense` is any checkpoint directory whose
+// dense run is the base line: the source, or a split model itself. `models` may be empty: then only
+// dense is measured.
+//
+// Each model is made once and answers all tasks: the dense one first, whose answers are kept and
+// whose weights are freed, then one split model after the other. So never more than one model is in
+// memory (decision 8).
+// Throws Error{kUsage} for selections that a model cannot serve and Error{kInput} for tasks that
+// the model cannot answer, both before any weights are read.
+std::vector<EvaluationReport> Evaluate(const io::Checkpoint& dense,
+                                       const std::vector<NamedModel>& models,
+                                       const std::vector<EvaluationTask>& tasks,
+                                       const EvaluateOptions& options,
+                                       Progress& progress = SilentProgress());
 
 }  // namespace moefy::eval

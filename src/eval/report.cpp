@@ -1,9 +1,8 @@
 #include "eval/report.h"
 
-#include <algorithm>
-
 #include "ask/metric.h"
 #include "base/table.h"
+#include "eval/figures.h"
 #include "moefy/base/strings.h"
 
 namespace moefy::eval {
@@ -15,7 +14,7 @@ std::string Signed(double value, int decimals) {
   return (value >= 0 ? "+" : "") + FormatFixed(value, decimals);
 }
 
-// "81.25 ± 9.76"; of one example there is no telling.
+// "81.25 ± 9.76"; one example alone has no error.
 std::string WithError(const task::Estimate& estimate, double scale, int decimals) {
   const std::string value = FormatFixed(scale * estimate.value, decimals);
   if (!estimate.standard_error) return value;
@@ -37,34 +36,57 @@ Json EstimateToJson(const task::Estimate& estimate) {
   return json;
 }
 
+void AddFigure(const Figure& figure, const EvaluationRow& row, Json& json) {
+  const task::Estimate estimate = figure.read(row);
+  if (figure.unit == FigureUnit::kNats) {
+    if (estimate.count == 0) return;
+    json[figure.name] = EstimateToJson(estimate);
+    json[figure.name]["count"] = estimate.count;
+  } else if (figure.unit == FigureUnit::kCount) {
+    json[figure.name] = static_cast<int64_t>(estimate.value);
+  } else {
+    json[figure.name] = estimate.value;
+  }
+}
+
+// The cells of one row, under the header that FormatEvaluation makes.
+std::vector<std::string> RowCells(const EvaluationRow& row, const EvaluationRow& base, bool share) {
+  const bool dense = row.selection == "dense";
+  const bool timed = !row.is_bound;
+  const double scale = share ? 100 : 1;
+  const int decimals = share ? 2 : 4;
+  const auto& [name, value, difference] = row.metric();
+  std::vector<std::string> cells = {
+      dense ? "dense" : row.model + " + " + row.selection,
+      dense ? "100 %" : Percent(row.ffn_ratio, 0) + " %",
+      WithError(value, scale, decimals),
+      dense ? "" : WithInterval(difference, scale, decimals),
+  };
+  for (const Figure& figure : RowFigures()) {
+    if (figure.heading == nullptr) continue;
+    cells.push_back(dense && figure.compares        ? ""
+                    : !timed && figure.is_of_method ? "-"
+                                                    : ShowFigure(figure, row));
+  }
+  cells.push_back(dense    ? ""
+                  : !timed ? "-"
+                           : FormatFixed(base.ffn_seconds / row.ffn_seconds, 2) + "x");
+  return cells;
+}
+
 }  // namespace
 
 std::string FormatEvaluation(const EvaluationReport& report) {
-  std::vector<std::vector<std::string>> cells;
-  const double dense_seconds = report.rows.front().ffn_seconds;
   const bool share = ask::GetMetric(report.kind, report.metrics.front()).is_share;
-  const double scale = share ? 100 : 1;
-  const int decimals = share ? 2 : 4;
+  const std::string title = ReplaceAll(report.metrics.front(), "_", " ") + (share ? " %" : "");
+  std::vector<std::string> header = {"model", "ffn ratio", title, "vs dense, 95 %"};
+  for (const Figure& figure : RowFigures()) {
+    if (figure.heading != nullptr) header.emplace_back(figure.heading);
+  }
+  header.emplace_back("FFN speed");
+  std::vector<std::vector<std::string>> cells;
   for (const EvaluationRow& row : report.rows) {
-    const bool dense = row.selection == "dense";
-    const bool timed = !row.is_bound;
-    const auto& [name, value, difference] = row.metric();
-    cells.push_back({
-        dense ? "dense" : row.model + " + " + row.selection,
-        dense ? "100 %" : Percent(row.ffn_ratio, 0) + " %",
-        WithError(value, scale, decimals),
-        dense ? "" : WithInterval(difference, scale, decimals),
-        dense ? "" : Percent(row.agreement, 1) + " %",
-        dense               ? ""
-        : row.kl.count == 0 ? "-"
-                            : FormatFixed(row.kl.value, 4),
-        Percent(row.measured_ffn_ratio, 1) + " %",
-        timed ? Percent(row.ffn_flops_ratio, 1) + " %" : "-",
-        timed ? FormatDuration(row.ffn_seconds) : "-",
-        timed && !dense ? FormatFixed(dense_seconds / row.ffn_seconds, 2) + "x"
-        : timed         ? ""
-                        : "-",
-    });
+    cells.push_back(RowCells(row, report.rows.front(), share));
   }
   std::string out = StrCat(report.task, " (", report.data_file, ", ",
                            FormatCount(static_cast<uint64_t>(report.num_examples)), " examples");
@@ -77,10 +99,7 @@ std::string FormatEvaluation(const EvaluationReport& report) {
     out += StrCat(i == 1 ? "; dense " : ", ", ReplaceAll(metric.name, "_", " "), " ",
                   metric.is_share ? Percent(value, 2) + " %" : FormatFixed(value, 4));
   }
-  const std::string title = ReplaceAll(report.metrics.front(), "_", " ") + (share ? " %" : "");
-  out += ")\n" + FormatTable({"model", "ffn ratio", title, "vs dense, 95 %", "agree", "KL",
-                              "neurons run", "FLOPs+router", "FFN time", "FFN speed"},
-                             cells);
+  out += ")\n" + FormatTable(header, cells);
   for (const std::string& failure : report.failures) out += "failed: " + failure + "\n";
   return out;
 }
@@ -98,17 +117,7 @@ Json ReportToJson(const EvaluationReport& report) {
       if (interval) difference["interval_95"] = {interval->first, interval->second};
     }
     json["difference_to_dense"] = differences;
-    json["agreement_with_dense"] = row.agreement;
-    if (row.kl.count > 0) {
-      json["kl_from_dense"] = EstimateToJson(row.kl);
-      json["kl_from_dense"]["count"] = row.kl.count;
-    }
-    json["measured_ffn_ratio"] = row.measured_ffn_ratio;
-    json["ffn_flops_ratio_with_router"] = row.ffn_flops_ratio;
-    json["seconds"] = row.seconds;
-    json["ffn_seconds"] = row.ffn_seconds;
-    json["ffn_tokens"] = row.tokens;
-    json["expert_weight_bytes_read"] = row.weight_bytes_read;
+    for (const Figure& figure : RowFigures()) AddFigure(figure, row, json);
     rows.push_back(std::move(json));
   }
   Json json = {{"task", report.task},           {"split", report.split},

@@ -1,8 +1,8 @@
-// The study as pictures.
+#include "eval/sparsity_plots.h"
+
 #include <algorithm>
 #include <cmath>
 
-#include "eval/sparsity_study.h"
 #include "eval/svg.h"
 #include "moefy/base/strings.h"
 

@@ -1,4 +1,4 @@
-// An SVG drawing, as text: just the shapes that plots here need. One owner at a time.
+// Draws SVG as text, with just the shapes that the plots need. Thread-safety: one owner.
 #pragma once
 
 #include <string>

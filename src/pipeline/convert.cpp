@@ -266,11 +266,11 @@ ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::pat
     }
   }
   plan.stages.emplace_back("eval");
-  // The peak holds the dense model and a sparse one in F32, the sparse FFNs twice (packed, and as
-  // read), and one shard of the dump per FFN.
+  // One model in F32 at a time, the FFNs of a sparse one twice more (as an oracle reads them, and
+  // as they are read to be packed), and one shard of the dump per FFN.
   const uint64_t model_bytes = plan.model.num_parameters * sizeof(float);
   const uint64_t ffn_bytes = plan.model.ffn_parameters * sizeof(float);
-  plan.peak_memory_bytes = 2 * model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);
+  plan.peak_memory_bytes = model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);
   // A calibration holds weights, gradients, two moments, the best weights so far and the parent;
   // activations come on top.
   if (recipe.calibrate) plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, 6 * model_bytes);

@@ -1,16 +1,15 @@
-#include <cerrno>
-#include <fstream>
-#include <memory>
+#include "moefy/pipeline/eval_stage.h"
+
 #include <optional>
+#include <utility>
 
 #include "base/options.h"
-#include "base/own_output.h"
+#include "eval/evaluate.h"
 #include "eval/gate.h"
 #include "model/device.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/pipeline/eval_stage.h"
+#include "pipeline/sample_file.h"
 #include "pipeline/task_data.h"
 #include "route/selection.h"
 
@@ -30,27 +29,41 @@ std::optional<eval::Gate> ReadGate(const std::string& condition, const task::Tas
                      [&] { return eval::Gate(condition, eval::FigureNames(spec)); });
 }
 
-// Lines of JSON that appear as a whole file or not at all.
-class SampleFile {
- public:
-  SampleFile(const std::filesystem::path& path, IfExists if_exists, const InputPaths& inputs)
-      : staged_(path, if_exists, inputs),
-        out_(staged_.path(), std::ios::binary | std::ios::trunc) {}
+// Split checkpoints under the names of their directories. A dense model alone is none.
+struct SplitModels {
+  std::vector<std::string> names;
+  std::vector<split::MoeCheckpoint> checkpoints;
 
-  void Add(const Json& sample) {
-    out_ << FormatOwnLine(sample);
-    if (!out_) throw SystemError(errno, staged_.path(), ": cannot be written");
+  std::vector<eval::NamedModel> Named() const {
+    std::vector<eval::NamedModel> named;
+    for (size_t i = 0; i < names.size(); ++i) named.push_back({names[i], &checkpoints[i]});
+    return named;
   }
-  void Commit() {
-    out_.close();
-    if (!out_) throw SystemError(errno, staged_.path(), ": cannot be written");
-    staged_.Commit();
-  }
-
- private:
-  StagedFile staged_;
-  std::ofstream out_;
 };
+
+SplitModels OpenModels(const std::vector<std::string>& models) {
+  SplitModels split;
+  for (const std::string& model : models) {
+    if (split::MoeCheckpoint::IsMoe(model)) {
+      split.names.push_back(ModelName(model));
+      split.checkpoints.push_back(split::MoeCheckpoint::Open(model));
+    } else if (models.size() > 1) {
+      throw UsageError(model, " is not a split checkpoint; give the dense one as --dense");
+    }
+  }
+  return split;
+}
+
+eval::EvaluateOptions ToEvaluateOptions(const EvalOptions& options,
+                                        std::vector<std::string>& warnings) {
+  eval::EvaluateOptions evaluate;
+  evaluate.ffn_ratios = options.ffn_ratios;
+  evaluate.selections = route::ParseSelections(options.selections);
+  evaluate.weights = runtime::ParseWeightFormat(options.weights);
+  evaluate.seed = static_cast<uint64_t>(options.seed);
+  evaluate.device = model::ResolveDevice(model::ParseDevice(options.device), &warnings);
+  return evaluate;
+}
 
 }  // namespace
 
@@ -76,57 +89,39 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
                                          Progress& progress) {
   if (options.models.empty()) throw UsageError("eval needs a model");
   CheckEvalOptions(options);
-  eval::EvaluateOptions evaluate;
-  evaluate.ffn_ratios = options.ffn_ratios;
-  evaluate.selections = route::ParseSelections(options.selections);
-  evaluate.weights = runtime::ParseWeightFormat(options.weights);
-  evaluate.seed = static_cast<uint64_t>(options.seed);
   std::vector<std::string> warnings;
-  evaluate.device = model::ResolveDevice(model::ParseDevice(options.device), &warnings);
+  eval::EvaluateOptions evaluate = ToEvaluateOptions(options, warnings);
   std::optional<SampleFile> samples;
   if (!options.samples.empty()) {
     InputPaths inputs = TaskInputs(options.tasks, options.split, options.data);
     inputs.insert(inputs.end(), options.models.begin(), options.models.end());
     inputs.emplace_back(options.dense);
-    samples.emplace(options.samples, if_exists, inputs);
+    samples.emplace(options.samples, options.tasks.size(), if_exists, inputs);
+    evaluate.sample_sink = [&](size_t task_idx, const Json& sample) {
+      samples->Add(task_idx, sample);
+    };
   }
-  if (samples) evaluate.sample_sink = [&](const Json& sample) { samples->Add(sample); };
-  std::vector<std::pair<task::TaskSpec, task::Dataset>> tasks;  // checked before models are loaded
+  std::vector<eval::EvaluationTask> tasks;  // checked before models are opened
   std::vector<std::optional<eval::Gate>> gates;
   for (const std::string& file : options.tasks) {
     task::TaskSpec spec = task::ReadTaskSpec(file);
     task::Dataset dataset =
         task::ReadDataset(spec, options.split, DataDirectory(spec, options.data), options.limit);
     gates.emplace_back(ReadGate(options.fail_if, spec));
-    tasks.emplace_back(std::move(spec), std::move(dataset));
+    tasks.push_back({std::move(spec), options.split, std::move(dataset)});
   }
-  std::vector<split::MoeCheckpoint> checkpoints;
-  std::vector<std::string> names;
-  for (const std::string& model : options.models) {
-    if (!split::MoeCheckpoint::IsMoe(model)) {
-      if (options.models.size() > 1) {
-        throw UsageError(model, " is not a split checkpoint; give the dense one as --dense");
-      }
-      continue;
-    }
-    checkpoints.push_back(split::MoeCheckpoint::Open(model));
-    names.push_back(ModelName(model));
-  }
-  std::vector<eval::NamedModel> models;
-  for (size_t i = 0; i < checkpoints.size(); ++i) models.push_back({names[i], &checkpoints[i]});
-  if (!models.empty() && !evaluate.device.is_cpu()) {
+  const SplitModels models = OpenModels(options.models);
+  if (!models.names.empty() && !evaluate.device.is_cpu()) {
     warnings.push_back(StrCat("the sparse runner has no GPU kernels: only the dense row runs on ",
                               evaluate.device.str(), ", and times do not compare"));
   }
   const io::Checkpoint dense =
       model::OpenCheckpoint(options.dense.empty() ? options.models.front() : options.dense);
 
-  std::vector<eval::EvaluationReport> reports;
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    const auto& [spec, dataset] = tasks[i];
-    reports.push_back(
-        eval::Evaluate(dense, models, spec, options.split, dataset, evaluate, progress));
-    if (gates[i]) eval::ApplyGate(*gates[i], options.fail_if, reports.back());
+  std::vector<eval::EvaluationReport> reports =
+      eval::Evaluate(dense, models.Named(), tasks, evaluate, progress);
+  for (size_t i = 0; i < reports.size(); ++i) {
+    if (gates[i]) eval::ApplyGate(*gates[i], options.fail_if, reports[i]);
   }
   std::vector<std::string>& shown = reports.front().warnings;
   shown.insert(shown.begin(), warnings.begin(), warnings.end());

@@ -1,5 +1,5 @@
-// Answers in the order of their inputs, also of inputs that could not be answered.
-// Thread-safety: one owner.
+// Gives answers in the order of their inputs, whatever order they come in, and a message in place
+// of an answer for each input that failed. Thread-safety: one owner.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "moefy/base/error.h"
-#include "moefy/pipeline/run.h"
+#include "moefy/pipeline/run_text.h"
 #include "pipeline/run_inputs.h"
 
 namespace moefy::pipeline {
@@ -19,15 +19,15 @@ class OrderedAnswers {
   OrderedAnswers(const std::vector<RunInput>& inputs, const AnswerSink& sink);
 
   bool failed(size_t input_idx) const { return !failures_[input_idx].empty(); }
-  // An answer goes out when those before it are there, with the input's id.
+  // Takes an answer. It goes out, with the input's id, once those before it are there.
   void Give(size_t input_idx, Json answer);
-  // In place of an answer, {"error": message}; the message begins with the input's place. Held back
-  // until something is answered.
+  // Takes {"error": message} in place of an answer; the message begins with the input's place. It
+  // is held back until something is answered.
   void Fail(size_t input_idx, const std::string& message);
-  // Runs `body`; an Error{kInput} that leaves it costs this input alone.
+  // Runs `body`. An Error{kInput} that leaves it costs this input alone.
   template <typename Body>
   void Try(size_t input_idx, Body&& body);
-  // Error{kInput} with the first messages if no input is left that can be answered.
+  // Throws Error{kInput} with the first messages if no input is left that can be answered.
   void RequireAny() const;
 
   int64_t num_answers() const { return num_answers_; }

@@ -1,6 +1,7 @@
 #include "pipeline/run_encoder.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "moefy/base/error.h"
 #include "moefy/base/strings.h"
@@ -18,9 +19,19 @@ std::vector<std::string> NamesOfLabels(const model::ModelConfig& config) {
   return names;
 }
 
+// The same as keys, of which no two are equal: classes of one name are told apart by their numbers.
+std::vector<std::string> KeysOfLabels(const model::ModelConfig& config) {
+  const std::vector<std::string> names = NamesOfLabels(config);
+  std::vector<std::string> keys = names;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (std::ranges::count(names, names[i]) > 1) keys[i] += StrCat(" (LABEL_", i, ")");
+  }
+  return keys;
+}
+
 // One text, or a pair of them.
-text::Encoding EncodeInput(const Asked& asked, const RunInput& input) {
-  const text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
+text::Encoding EncodeInput(const Asked& asked, const RunInput& input, int64_t max_tokens) {
+  const text::EncodeOptions options{.max_tokens = max_tokens};
   const std::string& first = input.Get("text");
   const auto second = input.fields.find("text_pair");
   return second == input.fields.end() ? asked.tokenizer.Encode(first, options)
@@ -28,7 +39,9 @@ text::Encoding EncodeInput(const Asked& asked, const RunInput& input) {
 }
 
 Encoded EncodeInputs(const Asked& asked) {
-  return EncodeAll(asked, [&](const RunInput& input) { return EncodeInput(asked, input); });
+  return EncodeAll(asked, asked.MaxTokens(), [&](const RunInput& input, int64_t max_tokens) {
+    return EncodeInput(asked, input, max_tokens);
+  });
 }
 
 // Each label by itself, of logits [labels].
@@ -76,7 +89,7 @@ Json Candidates(const Asked& asked, const at::Tensor& logits, int64_t count) {
 }  // namespace
 
 void Classify(const Asked& asked) {
-  const std::vector<std::string> names = NamesOfLabels(asked.config());
+  const std::vector<std::string> names = KeysOfLabels(asked.config());
   ForEachOutput(asked, EncodeInputs(asked),
                 [&](const model::ForwardOutputs& outputs, int64_t row, size_t) {
                   const at::Tensor scores = outputs.logits[row];
@@ -112,12 +125,19 @@ void FillMasks(const Asked& asked, int64_t num_candidates) {
     throw InputError("the tokenizer has no mask token, so there is nothing to fill");
   }
   const int64_t mask = *asked.tokenizer.mask_id();
-  const Encoded encoded = EncodeAll(asked, [&](const RunInput& input) {
-    text::Encoding encoding = EncodeInput(asked, input);
+  const auto encode = [&](const RunInput& input, int64_t max_tokens) {
+    text::Encoding encoding = EncodeInput(asked, input, max_tokens);
     if (std::ranges::count(encoding.ids, mask) > 0) return encoding;
+    const std::vector<int64_t> whole = EncodeInput(asked, input, /*max_tokens=*/0).ids;
+    const auto place = std::ranges::find(whole, mask) - whole.begin();
+    if (place < static_cast<std::ptrdiff_t>(whole.size())) {
+      throw InputError("the mask is token ", place + 1, " of the text; the model reads the first ",
+                       max_tokens, ", special tokens included");
+    }
     throw InputError("no mask to fill in it; write ", Quoted(TokenText(asked, mask)),
                      " where a token is to be guessed");
-  });
+  };
+  const Encoded encoded = EncodeAll(asked, asked.MaxTokens(), encode);
   const auto run = [&](const model::ForwardInputs& inputs) {
     return asked.model.ForwardHidden(inputs);
   };
@@ -143,15 +163,16 @@ void FillMasks(const Asked& asked, int64_t num_candidates) {
 }
 
 void EmbedInputs(const Asked& asked, const model::TextEmbedding& embedding) {
-  text::EncodeOptions options{.max_tokens = asked.MaxTokens()};
-  if (embedding.max_tokens > 0 &&
-      (options.max_tokens == 0 || embedding.max_tokens < options.max_tokens)) {
-    options.max_tokens = embedding.max_tokens;
+  int64_t limit = asked.MaxTokens();
+  if (embedding.max_tokens > 0 && (limit == 0 || embedding.max_tokens < limit)) {
+    limit = embedding.max_tokens;
   }
-  const Encoded encoded = EncodeAll(asked, [&](const RunInput& input) {
+  const auto encode = [&](const RunInput& input, int64_t max_tokens) {
     const std::string text = embedding.prompt + std::string(Trim(input.Get("text")));
-    return asked.tokenizer.Encode(embedding.lower_case ? text::LowerCase(text) : text, options);
-  });
+    return asked.tokenizer.Encode(embedding.lower_case ? text::LowerCase(text) : text,
+                                  {.max_tokens = max_tokens});
+  };
+  const Encoded encoded = EncodeAll(asked, limit, encode);
   ForEachOutput(asked, encoded, [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
     const auto length = static_cast<int64_t>(encoded.encodings[idx].ids.size());
     const at::Tensor states = outputs.last_hidden_state.narrow(0, row, 1);

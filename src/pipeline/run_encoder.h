@@ -1,5 +1,5 @@
-// Answers of encoders, by their heads; one object per input, as moefy/pipeline/run.h says, given to
-// Asked::answers.
+// Answers of models without a decoder, by their heads: one object per input, as
+// moefy/pipeline/run_text.h says, given to Asked::answers. Thread-safety: as Asked.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,10 @@
 namespace moefy::pipeline {
 
 void Classify(const Asked& asked);
-// A label of every token.
+// Gives a label of every token.
 void LabelTokens(const Asked& asked);
-// The `num_candidates` likeliest tokens of every mask. A text without one is an input that fails.
+// Gives the `num_candidates` likeliest tokens of every mask. An input fails if the model reads no
+// mask in it.
 void FillMasks(const Asked& asked, int64_t num_candidates);
 void EmbedInputs(const Asked& asked, const model::TextEmbedding& embedding);
 

@@ -1,4 +1,5 @@
-// What `moefy run` is asked to answer, from flags or files, checked before any model is loaded.
+// Reads what `moefy run` is asked to answer, from flags or files, before any model is loaded.
+// Thread-safe.
 #pragma once
 
 #include <map>
@@ -6,7 +7,7 @@
 #include <vector>
 
 #include "moefy/base/json.h"
-#include "moefy/pipeline/run.h"
+#include "moefy/pipeline/run_options.h"
 
 namespace moefy::pipeline {
 
@@ -17,14 +18,14 @@ struct RunInput {
   std::vector<std::string> choices = {};      // of multiple choice, where they are a list
   std::string problem = {};                   // why it cannot be answered; "": nothing known
 
-  // Error{kInput} that says which fields there are.
+  // The text of a field. Error{kInput} if it is not there, with the fields that are.
   const std::string& Get(const std::string& field) const;
 };
 
-// From the positional texts, --question and --context, or --input, exactly one of these. An input
-// that cannot be read has its problem, and costs no other.
-// Throws Error{kUsage} for none or several, Error{kInput} for a file that is no text at all,
-// Error{kSystem} where reading fails.
+// Takes the inputs from the positional texts, from --question and --context, or from --input. An
+// input that cannot be read has its problem, and costs no other. Throws Error{kUsage} unless
+// exactly one of the three is given, Error{kInput} for a file that is no text at all,
+// Error{kSystem} if reading fails.
 std::vector<RunInput> ReadRunInputs(const RunOptions& options);
 
 }  // namespace moefy::pipeline

@@ -1,4 +1,4 @@
-// Answers of `moefy run --task`.
+// Answers of `moefy run --task`. Thread-safety: as the model's.
 #pragma once
 
 #include <string>
@@ -15,15 +15,15 @@
 
 namespace moefy::pipeline {
 
-// Gives one object per input, as moefy/pipeline/run.h says, by the task's own way of asking the
-// model (eval/prepared_task.h). Inputs that lack a field of the task, or cannot be asked, cost
-// themselves only; Error{kInput} for a task that the model cannot answer.
+// Gives one object per input, as moefy/pipeline/run_text.h says, by the task's own way of asking
+// the model (ask/prepared_task.h). An input that lacks a field of the task, or cannot be asked,
+// costs itself only. Throws Error{kInput} for a task that the model cannot answer.
 void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
                 model::Transformer& model, const text::Tokenizer& tokenizer,
                 const model::GenerationOptions& generation, OrderedAnswers& answers,
                 Progress& progress);
 
-// The likeliest label and each one's share, of logits [labels].
+// The likeliest label and the share of each, by logits [labels] and a name of each label.
 Json LabelAnswer(const at::Tensor& scores, const std::vector<std::string>& names);
 
 }  // namespace moefy::pipeline

@@ -1,4 +1,4 @@
-#include "moefy/pipeline/run.h"
+#include "moefy/pipeline/run_tensors.h"
 
 #include <cstring>
 #include <map>
@@ -7,7 +7,7 @@
 #include "model/expected_tensors.h"
 #include "moefy/base/error.h"
 #include "moefy/io/safetensors.h"
-#include "pipeline/runnable_model.h"
+#include "moefy/pipeline/open_model.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -69,8 +69,8 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
   StagedFile staged(options.out, if_exists, {options.model, options.tensors});
   const io::SafetensorsFile file(options.tensors);
   const model::ForwardInputs inputs = ReadInputs(file);
-  RunnableModel runnable(options, progress);
-  model::Transformer& transformer = runnable.transformer();
+  OpenedModel opened(options.model, options, progress);
+  model::Transformer& transformer = opened.transformer();
 
   TensorMap results;
   const auto keep = [&](const std::string& name, const at::Tensor& states) {
@@ -85,7 +85,7 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
   RunTensorsResult result;
   result.seconds = stopwatch.Seconds();
   if (options.ffn_taps) {
-    AddNeurons(runnable.checkpoint(), model::FfnSpecs(transformer.config()), results);
+    AddNeurons(opened.checkpoint(), model::FfnSpecs(transformer.config()), results);
   }
   const std::pair<const char*, at::Tensor> heads[] = {
       {"logits", outputs.logits},

@@ -1,23 +1,22 @@
+#include "moefy/pipeline/run_text.h"
+
 #include <algorithm>
-#include <memory>
 #include <optional>
 
 #include "ask/answer_span.h"
-#include "ask/translation.h"
 #include "base/options.h"
 #include "base/stopwatch.h"
 #include "model/input_check.h"
 #include "model/pooling.h"
 #include "moefy/base/error.h"
 #include "moefy/model/generation.h"
-#include "moefy/pipeline/run.h"
+#include "moefy/pipeline/open_model.h"
 #include "moefy/text/tokenizer.h"
 #include "pipeline/asked.h"
 #include "pipeline/ordered_answers.h"
 #include "pipeline/run_encoder.h"
 #include "pipeline/run_inputs.h"
 #include "pipeline/run_task.h"
-#include "pipeline/runnable_model.h"
 #include "text/stream_decoder.h"
 
 namespace moefy::pipeline {
@@ -25,12 +24,23 @@ namespace {
 
 using model::Head;
 
+// A question is kept whole, so it must leave room for its context.
+text::Encoding EncodeQuestion(const Asked& asked, const RunInput& input, int64_t max_tokens) {
+  const std::string &question = input.Get("question"), &context = input.Get("context");
+  const size_t num_others = asked.tokenizer.EncodePair(question, "").ids.size();
+  if (max_tokens > 0 && num_others >= static_cast<size_t>(max_tokens)) {
+    throw InputError("the question and special tokens are ", num_others,
+                     " tokens, which leaves no room for the context in ", max_tokens);
+  }
+  return asked.tokenizer.EncodePair(
+      question, context, {.max_tokens = max_tokens, .truncation = text::Truncation::kOnlySecond});
+}
+
 void AnswerQuestions(const Asked& asked) {
-  const text::EncodeOptions options{.max_tokens = asked.MaxTokens(),
-                                    .truncation = text::Truncation::kOnlySecond};
-  const Encoded encoded = EncodeAll(asked, [&](const RunInput& input) {
-    return asked.tokenizer.EncodePair(input.Get("question"), input.Get("context"), options);
-  });
+  const Encoded encoded =
+      EncodeAll(asked, asked.MaxTokens(), [&](const RunInput& input, int64_t max_tokens) {
+        return EncodeQuestion(asked, input, max_tokens);
+      });
   ForEachOutput(asked, encoded, [&](const model::ForwardOutputs& outputs, int64_t row, size_t idx) {
     const RunInput& input = asked.inputs[encoded.input_idxs[idx]];
     const std::string& context = input.Get("context");
@@ -67,8 +77,9 @@ Json TextAnswer(const Asked& asked, const std::vector<int64_t>& ids,
 int64_t GenerateTexts(const Asked& asked, const model::GenerationOptions& options,
                       int64_t batch_size, const PieceSink& on_piece,
                       std::vector<std::string>& warnings) {
-  const Encoded encoded = EncodeAll(
-      asked, [&](const RunInput& input) { return asked.tokenizer.Encode(input.Get("text")); });
+  const Encoded encoded = EncodeAll(asked, /*max_tokens=*/0, [&](const RunInput& input, int64_t) {
+    return asked.tokenizer.Encode(input.Get("text"));
+  });
   const size_t count = encoded.encodings.size();
   const bool streams = asked.inputs.size() == 1 && on_piece;
   int64_t new_tokens = 0;
@@ -96,7 +107,7 @@ int64_t GenerateTexts(const Asked& asked, const model::GenerationOptions& option
   return new_tokens;
 }
 
-// Of heads that generate nothing.
+// Answers by a head that generates nothing.
 void AnswerByHead(const Asked& asked, const RunOptions& options,
                   const std::filesystem::path& directory, std::vector<std::string>* warnings) {
   constexpr int64_t kCandidates = 5;
@@ -115,17 +126,22 @@ void AnswerByHead(const Asked& asked, const RunOptions& options,
 }
 
 model::GenerationOptions ToGenerationOptions(const RunOptions& options,
-                                             const std::filesystem::path& directory,
-                                             const model::ModelConfig& config,
-                                             const text::Tokenizer& tokenizer,
-                                             std::vector<std::string>* warnings) {
-  model::GenerationOptions out = ask::ReadGeneration(directory, config, tokenizer, warnings);
+                                             const model::GenerationOptions& of_model) {
+  model::GenerationOptions out = of_model;
   out.max_new_tokens = options.max_new_tokens;
   out.temperature = options.temperature;
   out.top_k = options.top_k;
   out.top_p = options.top_p;
-  out.seed = static_cast<uint64_t>(options.seed);
   return out;
+}
+
+// The model, told the languages of the task where the options name none.
+OpenedModel OpenFor(const RunOptions& options, const std::optional<task::TaskSpec>& spec,
+                    Progress& progress) {
+  OpenOptions open = options;
+  if (spec && open.source_language.empty()) open.source_language = spec->source_language;
+  if (spec && open.target_language.empty()) open.target_language = spec->target_language;
+  return OpenedModel(options.model, open, progress);
 }
 
 }  // namespace
@@ -141,32 +157,30 @@ RunTextResult RunText(const RunOptions& options, const AnswerSink& on_answer,
 
   const at::NoGradGuard no_grad;
   RunTextResult result;
-  RunnableModel runnable(options, progress, &result.warnings);
-  const auto directory = runnable.checkpoint().directory();
-  text::Languages languages = spec ? ask::LanguagesOf(*spec) : text::Languages();
-  if (!options.source_language.empty()) languages.source = options.source_language;
-  if (!options.target_language.empty()) languages.target = options.target_language;
-  const std::unique_ptr<text::Tokenizer> tokenizer = text::LoadTokenizer(directory, {}, languages);
+  OpenedModel opened = OpenFor(options, spec, progress);
+  const text::Tokenizer& tokenizer = opened.tokenizer();
   // One text that streams to the terminal is its own progress.
   Progress& shown = on_piece && inputs.size() == 1 ? SilentProgress() : progress;
-  const Asked asked{runnable.transformer(), *tokenizer, inputs, answers, shown};
+  CutInputs cut;
+  const Asked asked{opened.transformer(), tokenizer, inputs, answers, shown, cut};
 
   const Stopwatch stopwatch;
-  const model::GenerationOptions generation =
-      ToGenerationOptions(options, directory, asked.config(), *tokenizer, &result.warnings);
+  const model::GenerationOptions generation = ToGenerationOptions(options, opened.generation());
+  result.warnings = opened.warnings();
   if (!spec) shown.Begin("answering", inputs.size(), "inputs");
   if (spec) {
-    AnswerTask(*spec, inputs, asked.model, *tokenizer, generation, answers, shown);
+    AnswerTask(*spec, inputs, asked.model, tokenizer, generation, answers, shown);
   } else if (asked.config().head == Head::kLanguageModel) {
     result.new_tokens =
         GenerateTexts(asked, generation, options.batch_size, on_piece, result.warnings);
   } else {
-    AnswerByHead(asked, options, directory, &result.warnings);
+    AnswerByHead(asked, options, opened.checkpoint().directory(), &result.warnings);
   }
   result.seconds = stopwatch.Seconds();
   result.num_answers = answers.num_answers();
   result.failures = answers.Failures();
-  result.ffn_ratio = runnable.FfnRatio();
+  result.ffn_ratio = opened.FfnRatio();
+  if (!cut.Warning().empty()) result.warnings.push_back(cut.Warning());
   shown.End(StrCat(result.num_answers, result.num_answers == 1 ? " answer" : " answers",
                    result.failures.empty() ? "" : StrCat(", ", result.failures.size(), " failed")));
   return result;

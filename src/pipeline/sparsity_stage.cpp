@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/options.h"
+#include "eval/sparsity_plots.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"

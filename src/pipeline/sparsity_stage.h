@@ -1,4 +1,5 @@
-// The stage sparsity: how sparsely a model's neurons fire, on a dump or on a corpus run for it.
+// The stage sparsity studies how sparsely a model's neurons fire, on a dump or on a corpus that it
+// runs for the study.
 #pragma once
 
 #include <cstdint>

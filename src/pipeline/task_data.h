@@ -1,4 +1,4 @@
-// How every stage finds the examples of a task.
+// Where every stage finds the examples of a task. Thread-safe.
 #pragma once
 
 #include <string>
@@ -10,12 +10,12 @@
 
 namespace moefy::pipeline {
 
-// The data directory of a task: `data`, or the task file's own directory.
+// The data directory of a task: `data` if it is given, else the task file's own directory.
 inline std::filesystem::path DataDirectory(const task::TaskSpec& spec, const std::string& data) {
   return data.empty() ? spec.directory : std::filesystem::path(data);
 }
 
-// What a command that runs these tasks reads of them: the task files and their data files.
+// The files that a command reads of these tasks: the task files and their data files.
 inline InputPaths TaskInputs(const std::vector<std::string>& tasks, const std::string& split,
                              const std::string& data) {
   InputPaths inputs;

@@ -1,5 +1,5 @@
-// How well a text answers: each figure of one prediction against the accepted answers, the best of
-// them counting. Pure functions, thread-safe.
+// Figures of how well a text answers. Each compares one prediction with the accepted answers, of
+// which the best counts. Pure functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,23 @@
 
 namespace moefy::task {
 
-// SQuAD's rules (https://rajpurkar.github.io/SQuAD-explorer, evaluate-v2.0.py): lower case, without
-// ASCII punctuation, without the words "a", "an", "the", white space squeezed.
+// Normalises by SQuAD's rules (https://rajpurkar.github.io/SQuAD-explorer, evaluate-v2.0.py):
+// lowers the case, drops ASCII punctuation and the words "a", "an" and "the", and squeezes white
+// space.
 std::string NormalizeAnswer(std::string_view text);
 
-// 1 or 0: equal once normalised. No accepted answer at all means that "" is the right one.
+// 1 if both are equal once normalised, else 0. If no answer is accepted, "" is the right one.
 double SquadExactMatch(std::string_view prediction, const std::vector<std::string>& answers);
-// F1 of the words they share once normalised; where one side has no words, 1 if both have none.
+// F1 of the words that both share once normalised. If one side has no words: 1 if both have none,
+// else 0.
 double SquadF1(std::string_view prediction, const std::vector<std::string>& answers);
 
-// 1 or 0: equal but for white space at both ends.
+// 1 if both are equal, white space at their ends aside, else 0.
 double TextExactMatch(std::string_view prediction, const std::vector<std::string>& answers);
 
-// F1 of the longest common subsequence of words: lower case, runs of ASCII letters and digits, no
-// stemming, as in the Python package rouge_score. Lin 2004, https://aclanthology.org/W04-1013.
+// F1 of the longest common subsequence of words. Words are runs of ASCII letters and digits in
+// lower case, without stemming, as in the Python package rouge_score. Source: Lin 2004,
+// https://aclanthology.org/W04-1013.
 double RougeL(std::string_view prediction, const std::vector<std::string>& answers);
 
 struct CharacterErrors {
@@ -30,7 +33,7 @@ struct CharacterErrors {
   int64_t length = 0;  // code points of the answer
 };
 
-// Of the answer with the smallest rate. There must be an answer.
+// Counts against the answer with the smallest rate. There must be an answer.
 CharacterErrors CountCharacterErrors(std::string_view prediction,
                                      const std::vector<std::string>& answers);
 }  // namespace moefy::task

@@ -1,5 +1,5 @@
-// What a cell of a data file means: which label, which choice of a list, which accepted answers.
-// People's exports write the same in many ways (1, "1", 1.0, true, "B", {"text": [...]}).
+// Reads what a cell of a data file means: which label, which choice of a list, which accepted
+// answers. People's exports write the same in many ways (1, "1", 1.0, true, "B", {"text": [...]}).
 // Pure functions, thread-safe. Error{kInput} says what was found and what would do.
 #pragma once
 
@@ -11,15 +11,16 @@
 
 namespace moefy::task {
 
-// Which of `known` is meant: the one written so; else without white space around it; else the one
-// that is the same number (1.0 is 1); else true is 1 and false 0, as in Python. Two that would do
-// are none.
+// The label of `known` that `text` means: the one that is written so; else the one that is written
+// so without white space around it; else the one that is the same number (1.0 is 1); else true is 1
+// and false is 0, as in Python. If two would do, it means none.
 std::optional<size_t> MatchLabel(const std::string& text, const std::vector<std::string>& known);
 
-// Why a label may be none: "; ..." or "".
+// A guess why a label is unknown, to end a message with: "; ...". "": there is none.
 std::string LabelHint(const std::string& text);
 
-// Choices as a list: ["first", "second"], or {"text": ["first", "second"], "label": ["A", "B"]}.
+// Choices out of a list, ["first", "second"], or out of an object,
+// {"text": ["first", "second"], "label": ["A", "B"]}.
 struct ChoiceList {
   std::vector<std::string> texts;
   std::vector<std::string> names =
@@ -27,16 +28,15 @@ struct ChoiceList {
 };
 ChoiceList ReadChoices(const Cell& cell);
 
-// The right one: one of `names`; without names an index from 0, a letter from A, or the choice
-// itself. A number without quotes is an index first.
+// The choice that `label` says is right. The label is one of `names`; without names it is an index
+// from 0, a letter from A, or the choice itself. A number without quotes is an index first.
 size_t FindChoice(const ChoiceList& choices, const Cell& label);
 
-// Accepted answers: one text, a list of texts or of {"text": ...}, or {"text": [...]} as the
-// datasets library has them. None at all is an empty list.
+// The accepted answers, out of one text, a list of texts or of {"text": ...}, or {"text": [...]} as
+// the datasets library has them. An empty list: no answer is accepted.
 std::vector<std::string> ReadAnswers(const Cell& cell);
 
-// An answer that must be in the context, without white space around it. Error{kInput} if it is not
-// there.
+// The answer without white space around it. Error{kInput} if the context does not hold it.
 std::string AnswerInContext(const std::string& answer, const std::string& context);
 
 }  // namespace moefy::task

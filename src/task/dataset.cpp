@@ -115,7 +115,7 @@ std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std
   }
   const char separator = spec.separator.empty() ? ',' : spec.separator[0];
   const std::unique_ptr<RowReader> reader =
-      MakeRecordReader(spec.format, text, wanted, {spec.header, separator});
+      MakeRowReader(spec.format, text, wanted, {spec.header, separator});
 
   std::vector<Example> examples;
   std::vector<std::string> problems;

@@ -1,5 +1,5 @@
-// Examples out of documents that are no tables: SQuAD, RACE, DREAM, MCTest, plain text.
-// Pure functions, thread-safe.
+// Reads examples out of documents that are no tables: SQuAD, RACE, DREAM, MCTest, plain text. Pure
+// functions, thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -10,13 +10,13 @@
 
 namespace moefy::task {
 
-// `text` is what `file` holds (MCTest's answers lie beside it, in a .ans file). Throws
+// Reads `text`, which is what `file` holds (MCTest's answers lie beside it, in a .ans file). Throws
 // Error{kInput} with the place and the field at the first mistake. `limit` > 0 stops after so many
 // examples.
 std::vector<Example> ReadDocument(const TaskSpec& spec, const std::filesystem::path& file,
                                   std::string_view text, int64_t limit);
 
-// Error{kInput} unless there are 2 to 26, as many as letters.
+// Throws Error{kInput} unless there are 2 to 26 choices: each has a letter.
 void CheckChoices(const std::vector<std::string>& choices, const std::string& where);
 
 // What {choices} stands for in a prompt: "(A) first (B) second".

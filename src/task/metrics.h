@@ -1,4 +1,4 @@
-// Figures made of predictions, each with its uncertainty. Pure functions.
+// Computes figures of predictions, each with its uncertainty. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,11 @@
 
 namespace moefy::task {
 
-// Mean of per-example values with the standard error sd / sqrt(n) (n - 1 in sd; none for n < 2).
+// The mean of per-example values with the standard error sd / sqrt(n), where sd divides by n - 1.
+// There is no standard error for n < 2.
 Estimate MeanEstimate(const std::vector<double>& values);
 
-// Share of predictions equal to the labels. Both of the same, non-zero length.
+// The share of predictions equal to the labels. Both have the same length, which is not 0.
 Estimate Accuracy(const std::vector<int64_t>& predictions, const std::vector<int64_t>& labels);
 
 // One unit's share in a figure: an example's, or a token's.
@@ -27,19 +28,20 @@ struct Figure {
   std::vector<double> influences;  // per unit; they sum to 0
 };
 
-// All numerators by all denominators, 0 where those are 0; of denominators 1, the mean. The
-// standard error is that of a ratio estimate (Cochran 1977, 6.4).
+// The sum of all numerators divided by the sum of all denominators, or 0 if that is 0. With all
+// denominators 1 it is the mean. The standard error is that of a ratio estimate (Cochran
+// 1977, 6.4).
 Figure RatioFigure(const std::vector<Ratio>& units);
-// exp of a figure; the standard error by the delta method.
+// exp of a figure, with the standard error by the delta method.
 Figure Exponential(Figure figure);
 Estimate ToEstimate(const Figure& figure);
 // `figure` minus `base`, paired by unit: both have the same units.
 Estimate Difference(const Figure& figure, const Figure& base);
 
-// KL(p || q) in nats of two categorical distributions given as logits of the same length.
+// KL(p || q) in nats of two categorical distributions, given as logits of the same length.
 double KlDivergence(const std::vector<float>& p_logits, const std::vector<float>& q_logits);
 
-// Index of the largest value; the first of equals.
+// The index of the largest value, and of equals the first.
 int64_t ArgMax(const std::vector<float>& values);
 
 }  // namespace moefy::task

@@ -13,7 +13,7 @@ struct PromptPart {
   bool is_field = false;
 };
 
-// Throws Error{kUsage}: a brace without its partner, a field without a name.
+// Throws Error{kUsage} for a brace without its partner and for a field without a name.
 std::vector<PromptPart> ParsePrompt(std::string_view prompt);
 
 }  // namespace moefy::task

@@ -10,12 +10,13 @@
 
 namespace moefy::task {
 
-// What has to be known of an example of this task: its fields but for the answer, and for a list of
-// choices.
+// The fields that a question of this task has: an example's, without the answer and without a list
+// of choices.
 std::vector<std::string> QuestionFields(const TaskSpec& spec);
 
-// Of these fields. `choices` are for multiple choice from documents; tables have fields for theirs.
-// Error{kInput} for too few or too many choices, or an empty context to find an answer in.
+// An example with these fields. `choices` is for multiple choice from documents; tables have fields
+// for their choices. Throws Error{kInput} for too few or too many choices, and for an empty
+// context.
 Example MakeQuestion(const TaskSpec& spec, std::map<std::string, std::string> fields,
                      std::vector<std::string> choices = {});
 

@@ -4,6 +4,7 @@
 
 #include "base/json_rows.h"
 #include "moefy/base/error.h"
+#include "task/table_reader.h"
 
 namespace moefy::task {
 namespace {
@@ -61,9 +62,8 @@ class JsonReader final : public RowReader {
 
 }  // namespace
 
-std::unique_ptr<RowReader> MakeRecordReader(DataFormat format, std::string_view text,
-                                            std::vector<WantedColumn> wanted,
-                                            TableOptions options) {
+std::unique_ptr<RowReader> MakeRowReader(DataFormat format, std::string_view text,
+                                         std::vector<WantedColumn> wanted, TableOptions options) {
   switch (format) {
     case DataFormat::kTsv:
       return MakeTsvReader(text, std::move(wanted), std::move(options));

@@ -1,5 +1,5 @@
-// Rows of a data file, whatever its format. A row's own mistakes are reported with the row, so that
-// reading can go on and more of them be found. Thread-safety: one owner.
+// The rows of a data file, whatever its format. A row reports its own mistakes, so that reading can
+// go on and find more of them. Thread-safety: one owner.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace moefy::task {
 
-// What is wanted of each row: the task's field and the file's column it lies in.
+// A cell that is wanted of each row: the task's field, and the file's column that holds it.
 struct WantedColumn {
   std::string field;
   std::string column;
@@ -35,7 +35,7 @@ struct TableRow {
 class RowReader {
  public:
   virtual ~RowReader() = default;
-  virtual bool Next(TableRow& record) = 0;  // false at the end
+  virtual bool Next(TableRow& row) = 0;  // false at the end
 };
 
 struct TableOptions {
@@ -43,16 +43,11 @@ struct TableOptions {
   char separator = ',';                  // of CSV
 };
 
-// `text` is UTF-8 and must outlive the reader. Formats with a header (TSV, CSV) throw Error{kInput}
-// here when a wanted column is missing or there twice.
-//   TSV: no quoting, as in GLUE.  CSV: RFC 4180, with any separator, and Excel's line "sep=;".
-//   JSONL: objects, in any of the layouts of moefy/base/json_rows.h.
-std::unique_ptr<RowReader> MakeRecordReader(DataFormat format, std::string_view text,
-                                            std::vector<WantedColumn> wanted,
-                                            TableOptions options = {});
-std::unique_ptr<RowReader> MakeTsvReader(std::string_view text, std::vector<WantedColumn> wanted,
-                                         TableOptions options);
-std::unique_ptr<RowReader> MakeCsvReader(std::string_view text, std::vector<WantedColumn> wanted,
-                                         TableOptions options);
+// A reader of any format that has rows: TSV and CSV (task/table_reader.h), and JSONL, which is
+// objects in any of the layouts of base/json_rows.h. `text` is UTF-8 and must outlive the reader.
+// Throws Error{kInput} for a table whose header lacks a wanted column.
+std::unique_ptr<RowReader> MakeRowReader(DataFormat format, std::string_view text,
+                                         std::vector<WantedColumn> wanted,
+                                         TableOptions options = {});
 
 }  // namespace moefy::task

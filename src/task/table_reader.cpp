@@ -1,9 +1,9 @@
-// Rows of cells: TSV and CSV.
+#include "task/table_reader.h"
+
 #include <algorithm>
 #include <utility>
 
 #include "moefy/base/error.h"
-#include "task/row_reader.h"
 
 namespace moefy::task {
 namespace {
@@ -31,16 +31,16 @@ class LineCutter {
 // Rows of cells under a header that names them.
 class TableReader : public RowReader {
  public:
-  bool Next(TableRow& record) final {
-    record = {};
+  bool Next(TableRow& row) final {
+    row = {};
     std::vector<std::string> cells;
-    if (!NextRow(record.line, cells, record.problems)) return false;
-    if (!record.problems.empty()) return true;
+    if (!NextRow(row.line, cells, row.problems)) return false;
+    if (!row.problems.empty()) return true;
     if (cells.size() != num_columns_) {
-      record.problems.push_back(CountProblem(cells));
+      row.problems.push_back(CountProblem(cells));
       return true;
     }
-    for (const size_t place : places_) record.cells.push_back({std::move(cells[place]), {}});
+    for (const size_t place : places_) row.cells.push_back({std::move(cells[place]), {}});
     return true;
   }
 

@@ -1,6 +1,5 @@
-// The kinds of tasks as a table: what each may measure, which fields its examples have, and which
-// of them are the answer. The formats that are documents come with fields of their own.
-// Values, thread-safe.
+// Tables of the kinds of tasks and of the formats of data: what each kind may measure, which field
+// of its examples is the answer, and which fields a document gives. Values, thread-safe.
 #pragma once
 
 #include <string>
@@ -21,8 +20,8 @@ struct KindRow {
 struct FormatRow {
   DataFormat format;
   const char* name;
-  // Of documents: the one kind of task they hold, and the fields they give. Tables have "columns"
-  // and hold examples of any kind.
+  // A document holds one kind of task and gives the fields named here. A table holds examples of
+  // any kind, and the task file's "columns" names its fields.
   bool is_table;
   TaskKind kind;
   std::vector<std::string> fields;

@@ -1,5 +1,5 @@
-// A downstream task is one JSON file; docs/tasks.md describes every key.
-// Values, thread-safe.
+// A downstream task, which is one JSON file; docs/tasks.md describes every key. Values,
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ enum class TaskKind {
   kMaskedLanguageModelling,  // there is only text, of which some tokens are hidden
 };
 
-// The examples of such a kind have a text and nothing else.
+// Whether the examples of this kind have a text and nothing else.
 inline bool IsOnlyText(TaskKind kind) {
   return kind == TaskKind::kLanguageModelling || kind == TaskKind::kMaskedLanguageModelling;
 }
@@ -30,7 +30,7 @@ enum class DataFormat { kTsv, kCsv, kJsonl, kSquad, kRace, kDream, kMctest, kTex
 struct DataSplit {
   std::string name;                            // "train", "eval", ...
   std::string file;                            // relative to the data directory
-  std::map<std::string, std::string> columns;  // of tables: the task's field -> the file's column
+  std::map<std::string, std::string> columns;  // in tables: the task's field -> the file's column
 };
 
 struct Label {
@@ -43,28 +43,30 @@ struct TaskSpec {
   std::string description;
   TaskKind kind = TaskKind::kClassification;
   DataFormat format = DataFormat::kTsv;
-  std::vector<std::string> header;  // of TSV and CSV: names of the columns where no line tells them
-  std::string separator;  // of text: what stands between examples; "": one example. Of CSV: between
-                          // cells; "": a comma
+  // In TSV and CSV: the names of the columns, if no line of the file tells them.
+  std::vector<std::string> header;
+  // In text: what stands between examples; "": the file is one example. In CSV: what stands between
+  // cells; "": a comma.
+  std::string separator;
   std::vector<DataSplit> splits;
   // For encoders with a classification head: one field, or two for a pair of segments.
   std::vector<std::string> inputs;
   // For text-to-text models: fields in braces, e.g. "sst2 sentence: {sentence}".
   std::string prompt;
-  // Class i of a classification head is labels[i]; a text-to-text model is read by the logits of
-  // the label words' first tokens at the first decoder step.
+  // Class i of a classification head is labels[i]. A text-to-text model answers with a label's
+  // word: the logits of the words' first tokens at the first decoder step are their scores.
   std::vector<Label> labels;
-  // Of multiple choice in tables: the fields that hold the choices; labels[i] stands for
-  // choices[i]. Empty where one column has them as a list.
+  // For multiple choice in tables: the fields that hold the choices; labels[i] stands for
+  // choices[i]. Empty if one column has them as a list.
   std::vector<std::string> choices;
-  // Of multiple choice whose prompt has {choice}: what follows it, with fields in braces.
+  // For multiple choice whose prompt has {choice}: what follows the prompt, with fields in braces.
   std::string continuation;
-  // Of translation: codes of the model's tokenizer; "": as its configuration says.
+  // For translation: codes of the model's tokenizer; "": as its configuration says.
   std::string source_language, target_language;
   int64_t max_tokens = 512;         // per example, special tokens included
   std::string metric = "accuracy";  // by which the kind of task is judged
 
-  // What only some kinds have; docs/tasks.md says which.
+  // Only some kinds have these keys; docs/tasks.md says which.
   bool answer_by_letter = false;   // multiple choice: "A" is said, not the text of the choice
   bool length_normalized = false;  // log likelihoods are compared per token
   int64_t max_new_tokens = 64;     // of a generated answer
@@ -81,7 +83,7 @@ struct TaskSpec {
 // The figures of the task: `metric` first, then the others of its kind.
 std::vector<std::string> MetricNames(const TaskSpec& spec);
 
-// Throws Error{kUsage} with file, key, found and wanted.
+// Throws Error{kUsage} with the file, the key, what was found and what was wanted.
 TaskSpec ReadTaskSpec(const std::filesystem::path& path);
 
 }  // namespace moefy::task

@@ -228,6 +228,14 @@ class Figures(Case):
         self.refuse(2, ["--tokens is 20000000", "from 1 to 16777216"], "bench", "--shape",
                     "t5-small", "--tokens", 20000000)
 
+    def test_bench_refuses_options_of_its_other_half(self):
+        for option, value in (("--tokens", 8), ("--routing", "skewed"), ("--expert-size", 16),
+                              ("--experts", 8), ("--seconds-per-row", 1)):
+            self.refuse(2, [f"{option} does not go with --end-to-end"], "bench", "--shape",
+                        "t5-small", "--end-to-end", option, value)
+        self.refuse(2, ["--layers goes with --end-to-end"], "bench", "--shape", "t5-small",
+                    "--layers", 2)
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

@@ -13,9 +13,8 @@ void DataRows(std::span<const std::byte> input) {
   if (all.empty()) return;
   const std::string_view text = all.substr(1);
   Refusable([&] {
-    const auto reader =
-        task::MakeRecordReader(kFormats[static_cast<unsigned char>(all[0]) % 3], text,
-                               {{"label", "a", false}, {"choices", "b", true}});
+    const auto reader = task::MakeRowReader(kFormats[static_cast<unsigned char>(all[0]) % 3], text,
+                                            {{"label", "a", false}, {"choices", "b", true}});
     size_t num_rows = 0;
     for (task::TableRow record; reader->Next(record);) {
       if (++num_rows > text.size()) __builtin_trap();  // every row takes a byte at least

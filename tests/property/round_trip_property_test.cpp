@@ -7,9 +7,9 @@
 
 #include "moefy/base/strings.h"
 #include "moefy/model/transformer.h"
+#include "property/splitter_names.h"
 #include "split/merge.h"
 #include "split/verify.h"
-#include "property/splitter_names.h"
 #include "support/random_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"

@@ -1,4 +1,4 @@
-// The stage eval: downstream quality of split models against dense.
+// The stage eval measures the downstream quality of split models against dense.
 #pragma once
 
 #include <cstdint>
@@ -50,12 +50,14 @@ struct EvalOptions {
   }
 };
 
-// Throws Error{kUsage} for options that make no sense, a `fail_if` that cannot be read or names
-// figures a task has not, and selections that there are not; of paths only the task files are
-// looked at.
+// Throws Error{kUsage} for options that make no sense, for a `fail_if` that cannot be read or names
+// figures that a task does not have, and for unknown selections. Of all paths, it reads the task
+// files only.
 void CheckEvalOptions(const EvalOptions& options);
 
-// One report per task; rows that meet `fail_if` are in its `failures`. `if_exists` is for samples.
+// Gives one report per task; rows that meet `fail_if` are in its `failures`. However many tasks
+// there are, each model is made once, and only one is in memory at a time. `if_exists` is for
+// samples.
 std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
                                          Progress& progress);
 

@@ -1,8 +1,11 @@
 #include "eval/report.h"
-#include "base/table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/table.h"
+#include "eval/gate.h"
+#include "task/metrics.h"
 
 namespace moefy::eval {
 namespace {
@@ -28,7 +31,7 @@ TEST(FormatEvaluation, ShowsBoundsWithoutATime) {
   mlp.selection = "mlp";
   mlp.ffn_ratio = 0.2;
   mlp.metrics = {{"accuracy", {0.88, 0.01, 1000}, {-0.02, 0.004, 1000}}};
-  mlp.kl = {0.25, 0.01, 1000};
+  mlp.kl_from_dense = {0.25, 0.01, 1000};
   mlp.ffn_seconds = 0.5;
   EvaluationRow oracle = mlp;
   oracle.selection = "oracle";
@@ -63,6 +66,20 @@ TEST(Report, OneExampleHasNoError) {
   EXPECT_EQ(row["accuracy"]["value"], 1);
   EXPECT_TRUE(row["accuracy"]["standard_error"].is_null());
   EXPECT_TRUE(row["difference_to_dense"]["accuracy"]["interval_95"].is_null());
+}
+
+// One figure, one name: what --fail-if may compare is in the JSON under the same name.
+TEST(Report, JsonHasEveryFigureThatAConditionMayName) {
+  EvaluationReport report;
+  EvaluationRow row;
+  row.selection = "dense";
+  row.metrics = {{"accuracy", task::MeanEstimate({1, 0}), task::MeanEstimate({0, 0})}};
+  row.kl_from_dense = {0.25, {}, 2};
+  report.rows = {row};
+  const Json json = ReportToJson(report)["rows"][0];
+  for (const std::string& name : FigureNames(task::TaskSpec())) {
+    EXPECT_TRUE(name == "metric" || json.contains(name)) << name;
+  }
 }
 
 }  // namespace

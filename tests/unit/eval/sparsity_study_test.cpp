@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "eval/sparsity_plots.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
 

@@ -1,4 +1,4 @@
-#include "moefy/pipeline/run.h"
+#include "moefy/pipeline/run_tensors.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // Text in, answers out, on the embedded example and on pico models with vocabularies of our own.
 #include <gtest/gtest.h>
 
-#include "moefy/pipeline/run.h"
+#include "moefy/pipeline/run_text.h"
 #include "support/expect_error.h"
 #include "support/random_model.h"
 #include "support/sentencepiece_bytes.h"
@@ -222,6 +222,89 @@ TEST(RunText, AnswersAreSpansOfATasksContextToo) {
   EXPECT_NE(options.context.find(answer["answer"].get<std::string>()), std::string::npos);
   EXPECT_GT(answer["score"].get<double>(), 0);
   EXPECT_LE(answer["score"].get<double>(), 1);
+}
+
+// So many words of one token each, more than the pico BERTs have positions.
+std::string Words(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += i == 0 ? "a" : " a";
+  return text;
+}
+
+// The answers, failed ones among them, and what was said beside them.
+std::pair<std::vector<Json>, RunTextResult> AnswersAndResult(const RunOptions& options) {
+  std::vector<Json> answers;
+  const RunTextResult result = RunText(
+      options, [&](size_t, const Json& answer) { answers.push_back(answer); }, nullptr,
+      SilentProgress());
+  return {answers, result};
+}
+
+TEST(RunText, AQuestionThatIsTooLongCostsItselfAlone) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithLetters(dir, "bert-qa-gelu", 191).string();
+  const std::string good = R"({"question": "where", "context": "it is in rome"})";
+  const std::string bad = R"({"question": ")" + Words(300) + R"(", "context": "it is in rome"})";
+  options.input = dir.Write("in.jsonl", good + "\n" + bad + "\n" + good + "\n").string();
+  const auto [answers, result] = AnswersAndResult(options);
+  ASSERT_EQ(answers.size(), 3u);
+  EXPECT_TRUE(answers[0].contains("answer"));
+  EXPECT_TRUE(answers[1].contains("error"));
+  EXPECT_EQ(answers[2], answers[0]);
+  ASSERT_EQ(result.failures.size(), 1u);
+  EXPECT_NE(result.failures[0].find("in.jsonl: line 2: the question and special tokens are 303"),
+            std::string::npos)
+      << result.failures[0];
+}
+
+TEST(RunText, InputsBeyondThePositionsAreCutWithAWarning) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithLetters(dir, "bert-cls-gelu", 211).string();
+  const int64_t positions = ReadJsonFile(std::filesystem::path(options.model) / "config.json")
+                                .at("max_position_embeddings")
+                                .get<int64_t>();
+  const auto fits = static_cast<int>(positions) - 2;  // [CLS] and [SEP]
+  options.texts = {Words(fits)};
+  EXPECT_TRUE(AnswersAndResult(options).second.warnings.empty());
+  options.texts = {"a", Words(fits + 1), "b", Words(300)};
+  const auto [answers, result] = AnswersAndResult(options);
+  EXPECT_EQ(answers.size(), 4u);
+  EXPECT_EQ(result.num_answers, 4);
+  ASSERT_EQ(result.warnings.size(), 1u);
+  EXPECT_EQ(result.warnings[0],
+            StrCat("text 2: has ", positions + 1, " tokens; the model reads the first ", positions,
+                   " (2 inputs are cut)"));
+}
+
+TEST(RunText, AMaskBeyondThePositionsIsNotCalledMissing) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model = WithHead(dir, {{"architectures", {"BertForMaskedLM"}}}).string();
+  options.texts = {Words(300) + " [MASK]"};
+  tests::ExpectError(ErrorKind::kInput, {"the mask is token 302", "the model reads the first"},
+                     [&] { Answers(options); });
+  options.texts = {"[MASK] " + Words(300)};
+  const auto [answers, result] = AnswersAndResult(options);
+  EXPECT_EQ(answers.at(0).at("masks").size(), 1u);
+  ASSERT_EQ(result.warnings.size(), 1u);
+  EXPECT_NE(result.warnings[0].find("has 303 tokens"), std::string::npos);
+}
+
+TEST(RunText, ClassesOfOneNameAreToldApart) {
+  const tests::TempDir dir;
+  RunOptions options;
+  options.model =
+      WithHead(dir, {{"id2label", {{"0", "bad"}, {"1", "good"}, {"2", "bad"}}}}).string();
+  options.texts = {"ab cd"};
+  const Json scores = Answers(options)[0].at("scores");
+  double total = 0;
+  for (const char* name : {"bad (LABEL_0)", "good", "bad (LABEL_2)"}) {
+    total += scores.at(name).get<double>();
+  }
+  EXPECT_EQ(scores.size(), 3u);
+  EXPECT_NEAR(total, 1, 1e-9);
 }
 
 TEST(RunText, SaysWhatIsMissing) {

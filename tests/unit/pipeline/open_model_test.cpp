@@ -1,0 +1,60 @@
+// A checkpoint as a program that embeds moefy sees it: dense and split, on the embedded example.
+#include "moefy/pipeline/open_model.h"
+
+#include <gtest/gtest.h>
+
+#include "support/expect_error.h"
+#include "support/split_fixtures.h"
+#include "support/temp_dir.h"
+
+namespace moefy::pipeline {
+namespace {
+
+const std::filesystem::path kExample = MOEFY_SOURCE_DIR "/examples/quickstart";
+const char* const kPraise = "sentiment: nothing about the plot was dull .";
+
+struct OpenExample : testing::Test {
+  OpenExample() {
+    tests::SplitInto(kExample / "model", dir / "moe", /*num_experts=*/16);
+    std::filesystem::copy_file(kExample / "model/spiece.model", dir / "moe/spiece.model",
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+  const tests::TempDir dir;
+};
+
+TEST_F(OpenExample, DenseAndSplitModelsAnswer) {
+  OpenedModel dense(kExample / "model");
+  EXPECT_EQ(dense.Generate(kPraise, 1), "positive");
+  EXPECT_EQ(dense.FfnRatio(), 1);
+  OpenedModel sparse(dir / "moe", {.selection = "oracle", .ffn_ratio = 0.5, .weights = "bf16"});
+  EXPECT_EQ(sparse.Generate(kPraise, 1), "positive");
+  EXPECT_DOUBLE_EQ(sparse.FfnRatio(), 0.5);
+}
+
+TEST_F(OpenExample, LogitsAreThoseOfTheFirstToken) {
+  OpenedModel all(dir / "moe", {.selection = "oracle"});
+  OpenedModel dense(kExample / "model");
+  const at::Tensor logits = dense.Run(kPraise).logits;
+  EXPECT_EQ(logits.sizes(), at::IntArrayRef({1, 1, dense.transformer().config().vocab_size}));
+  EXPECT_EQ(dense.tokenizer().Decode({logits.argmax().item<int64_t>()}), "positive");
+  EXPECT_TRUE(at::allclose(all.Run(kPraise).logits, logits, 1e-4, 1e-4));
+}
+
+TEST_F(OpenExample, AModelMayBeMoved) {
+  OpenedModel first(dir / "moe", {.selection = "oracle"});
+  OpenedModel second = std::move(first);
+  EXPECT_EQ(second.Generate(kPraise, 1), "positive");
+}
+
+TEST_F(OpenExample, OptionsThatDoNotSuitAreRefused) {
+  const auto refuse = [&](const OpenOptions& options,
+                          std::initializer_list<std::string_view> fragments) {
+    tests::ExpectError(ErrorKind::kUsage, fragments, [&] { OpenedModel(dir / "moe", options); });
+  };
+  refuse({.weights = "int8"}, {"--weights int8 needs --selection"});
+  refuse({.selection = "stored"}, {"no routers yet"});
+  refuse({.selection = "oracel"}, {"'oracel'", "did you mean 'oracle'"});
+}
+
+}  // namespace
+}  // namespace moefy::pipeline
