@@ -104,6 +104,16 @@ class Usage(Case):
         self.refuse(2, ["unknown key 'expert'", "did you mean 'experts'"], "split",
                     PICO / "t5-relu-tied", "--config", config, "--out", self.dir / "out2")
 
+    def test_old_names_give_the_new_ones(self):
+        self.refuse(2, "--least-squares is now called --output-fit", "route-train", "moe", "--least-squares")
+        config = self.dir / "route.json"
+        config.write_text('{"least_squares": true}')
+        self.refuse(2, "least_squares is now called 'output_fit'", "route-train", "moe", "--config", config)
+        config.write_text('{"record": {}, "split": [{}], "route": {"least_squares": true}, "eval": {}}')
+        self.refuse(2, "route: least_squares is now called 'output_fit'", "convert", config, "--model",
+                    EXAMPLE / "model", "--out", self.dir / "out")
+        self.refuse(2, "excludes", "route-train", "moe", "--output-fit", "--no-output-fit")
+
     def test_families(self):
         names = [family["name"] for family in self.json("families")["families"]]
         self.assertEqual(len(names), 34)
