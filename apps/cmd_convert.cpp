@@ -59,26 +59,30 @@ Json ResultToJson(const pipeline::ConvertResult& result) {
 Outcome RunConvert(const ConvertOptions& options, Context& context) {
   if (options.recipes.empty()) throw UsageError("convert needs a recipe file");
   if (options.out.empty()) throw UsageError("convert needs --out: where should the results go?");
-  std::vector<pipeline::Recipe> recipes;  // all are checked before any is run
+  std::vector<pipeline::Recipe> recipes;
   for (const std::string& file : options.recipes) {
     recipes.push_back(pipeline::ReadRecipe(file));
     if (!options.model.empty()) recipes.back().model = options.model;
     if (!options.data.empty()) recipes.back().data = options.data;
   }
-  for (const pipeline::Recipe& recipe : recipes) pipeline::CheckRecipe(recipe);
+  std::vector<pipeline::CheckedRecipe> checked;  // all are checked before any is run
+  for (pipeline::Recipe& recipe : recipes) {
+    checked.push_back(pipeline::CheckRecipe(std::move(recipe)));
+  }
   Outcome outcome;
   Json conversions = Json::array();
-  for (const pipeline::Recipe& recipe : recipes) {
+  for (const pipeline::CheckedRecipe& conversion : checked) {
+    const pipeline::Recipe& recipe = conversion.recipe;
     std::filesystem::path out = options.out;
-    if (recipes.size() > 1) out /= recipe.name;
+    if (checked.size() > 1) out /= recipe.name;
     if (options.dry_run) {
-      const pipeline::ConvertPlan plan = pipeline::PlanConvert(recipe, out);
+      const pipeline::ConvertPlan plan = pipeline::PlanConvert(conversion, out);
       outcome.text += DescribePlan(plan);
       conversions.push_back(PlanToJson(plan));
       continue;
     }
     const pipeline::ConvertResult result =
-        pipeline::Convert(recipe, out, context.common.force, *context.progress);
+        pipeline::Convert(conversion, out, context.common.force, *context.progress);
     outcome.text += result.report_text;
     context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
     conversions.push_back(ResultToJson(result));

@@ -51,7 +51,7 @@ std::string Describe(const pipeline::Inspection& inspection) {
   return out;
 }
 
-// One line per tensor, and the sums.
+// Lists the tensors, one a line, and their sums.
 std::string DescribeTensors(const pipeline::Inspection& inspection) {
   std::vector<std::vector<std::string>> rows;
   for (const io::TensorInfo& info : inspection.tensors) {

@@ -1,4 +1,4 @@
-// moefy route-train: routers from an activation dump.
+// moefy route-train: trains routers on an activation dump.
 #include "base/table.h"
 #include "command.h"
 #include "moefy/base/strings.h"
@@ -7,48 +7,25 @@
 namespace moefy::apps {
 namespace {
 
-Json QualityToJson(const pipeline::RouteQuality& quality) {
-  return {
-      {"mass", quality.mass}, {"recall", quality.recall}, {"output_error", quality.output_error}};
-}
-
 Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& context) {
   const pipeline::RouteTrainResult result =
       pipeline::RouteTrain(options, context.if_exists(), *context.progress);
   context.warnings = result.warnings;
   const auto percent = [](double share) { return FormatFixed(100 * share, 1); };
-  Outcome outcome;
   std::vector<std::vector<std::string>> rows;
   Json json = Json::array();
-  for (const pipeline::RouteTrainRow& row : result.rows) {
-    rows.push_back(
-        {row.ffn, FormatCount(static_cast<uint64_t>(row.train_tokens)),
-         std::to_string(row.best_epoch), percent(row.routed.mass), percent(row.oracle.mass),
-         percent(row.neuron_oracle_error), percent(row.oracle_output.output_error),
-         percent(row.routed.output_error), percent(row.final_error), percent(row.neuron_share),
-         percent(row.similarity.output_error), percent(row.random.output_error),
-         std::to_string(row.dead_experts), percent(row.load_entropy), FormatDuration(row.seconds)});
-    json.push_back({{"ffn", row.ffn},
-                    {"train_tokens", row.train_tokens},
-                    {"held_out_tokens", row.held_out_tokens},
-                    {"best_epoch", row.best_epoch},
-                    {"routed", QualityToJson(row.routed)},
-                    {"similarity", QualityToJson(row.similarity)},
-                    {"random", QualityToJson(row.random)},
-                    {"oracle", QualityToJson(row.oracle)},
-                    {"oracle_output", QualityToJson(row.oracle_output)},
-                    {"neuron_oracle_output_error", row.neuron_oracle_error},
-                    {"final_output_error", row.final_error},
-                    {"neuron_share", row.neuron_share},
-                    {"compensated", row.compensated},
-                    {"calibrated", row.calibrated},
-                    {"corrected", row.corrected},
-                    {"dead_experts", row.dead_experts},
-                    {"load_entropy", row.load_entropy},
-                    {"load", row.load},
-                    {"fit_seconds", row.fit_seconds},
-                    {"seconds", row.seconds}});
+  for (const route::RouterReport& report : result.reports) {
+    rows.push_back({report.ffn, FormatCount(static_cast<uint64_t>(report.train_tokens)),
+                    std::to_string(report.best_epoch), percent(report.routed.mass),
+                    percent(report.oracle.mass), percent(report.neuron_oracle_error),
+                    percent(report.oracle_output.output_error), percent(report.routed.output_error),
+                    percent(report.final_error), percent(report.neuron_share),
+                    percent(report.similarity.output_error), percent(report.random.output_error),
+                    std::to_string(report.dead_experts), percent(report.load_entropy),
+                    FormatDuration(report.seconds)});
+    json.push_back(route::ReportToJson(report));
   }
+  Outcome outcome;
   outcome.text =
       StrCat("held-out activation mass caught and relative squared error of the output at ",
              percent(options.metric_ratio), " % of the work (%)\n") +
@@ -56,9 +33,9 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
                    "routed", "final", "share", "similarity", "random", "dead", "entropy", "time"},
                   rows);
   outcome.json = {{"moe", result.moe.string()},
-                  {"router", result.options.router},
-                  {"target", result.options.target},
-                  {"compensation", result.options.compensation},
+                  {"router", result.router},
+                  {"target", result.target},
+                  {"compensation", result.compensation},
                   {"ffns", json}};
   outcome.next = StrCat("moefy eval ", result.moe.string(), " --task configs/tasks/TASK.json");
   return outcome;

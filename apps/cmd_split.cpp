@@ -9,7 +9,7 @@ namespace {
 Outcome RunSplit(const pipeline::SplitOptions& options, Context& context) {
   const pipeline::SplitResult result =
       pipeline::Split(options, context.if_exists(), *context.progress);
-  context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
+  context.warnings = result.warnings;
   Outcome outcome;
   outcome.text = StrCat(
       result.moe.string(), ": ", result.num_ffns, " FFNs split by ", result.method, " into ",

@@ -7,17 +7,15 @@
 namespace moefy::apps {
 namespace {
 
-Outcome Report(const pipeline::TrainResult& result, const std::vector<double>& ffn_ratios,
-               Context& context) {
+Outcome Report(const pipeline::TrainResult& result, Context& context) {
   context.warnings = result.warnings;
   const train::TrainingReport& report = result.report;
   std::vector<std::string> header = {"step", "loss", "held-out loss"};
-  for (const double ratio : ffn_ratios) {
+  for (const double ratio : report.ffn_ratios) {
     header.push_back(StrCat(report.metric, " at ", FormatFixed(100 * ratio, 0), " %"));
   }
   header.emplace_back("");
   std::vector<std::vector<std::string>> rows;
-  Json history = Json::array();
   for (size_t i = 0; i < report.history.size(); ++i) {
     const train::Measurement& point = report.history[i];
     std::vector<std::string> row = {std::to_string(point.step),
@@ -26,10 +24,6 @@ Outcome Report(const pipeline::TrainResult& result, const std::vector<double>& f
     for (const double metric : point.metrics) row.push_back(FormatFixed(metric, 4));
     row.emplace_back(i == report.best ? "kept" : "");
     rows.push_back(std::move(row));
-    history.push_back({{"step", point.step},
-                       {"loss", point.loss},
-                       {"held_out_loss", point.held_out_loss},
-                       {"metrics", point.metrics}});
   }
   Outcome outcome;
   outcome.text =
@@ -38,34 +32,26 @@ Outcome Report(const pipeline::TrainResult& result, const std::vector<double>& f
              FormatDuration(report.seconds), "; ",
              FormatCount(static_cast<uint64_t>(report.num_held_out)), " examples held out\n") +
       FormatTable(header, rows);
-  outcome.json = {{"out", result.out.string()},
-                  {"metric", report.metric},
-                  {"ffn_ratios", ffn_ratios},
-                  {"trained_parameters", report.num_trained},
-                  {"sequences", report.num_sequences},
-                  {"held_out", report.num_held_out},
-                  {"first_step", report.first_step},
-                  {"best", report.best},
-                  {"history", history},
-                  {"seconds", report.seconds}};
+  outcome.json = {{"out", result.out.string()}};
+  outcome.json.update(train::ReportToJson(report));
   return outcome;
 }
 
-// How the task was given, to be given again.
-std::string TaskFlags(const pipeline::TrainingOptions& options) {
+// The flags that name the task again.
+std::string TaskFlags(const pipeline::TrainStageOptions& options) {
   return StrCat(" --task ", options.task, options.data.empty() ? "" : " --data " + options.data);
 }
 
 Outcome RunFinetune(const pipeline::FinetuneOptions& options, Context& context) {
   Outcome outcome =
-      Report(pipeline::Finetune(options, context.if_exists(), *context.progress), {1.0}, context);
+      Report(pipeline::Finetune(options, context.if_exists(), *context.progress), context);
   outcome.next = StrCat("moefy record ", options.out, TaskFlags(options.training), " --out dump");
   return outcome;
 }
 
 Outcome RunCalibrate(const pipeline::CalibrateOptions& options, Context& context) {
-  Outcome outcome = Report(pipeline::Calibrate(options, context.if_exists(), *context.progress),
-                           options.ffn_ratios, context);
+  Outcome outcome =
+      Report(pipeline::Calibrate(options, context.if_exists(), *context.progress), context);
   outcome.next = StrCat("moefy eval ", options.out, " --dense CKPT", TaskFlags(options.training));
   return outcome;
 }

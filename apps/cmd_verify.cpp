@@ -21,10 +21,12 @@ Outcome RunVerify(const pipeline::VerifyOptions& options, Context& context) {
 }
 
 Outcome RunMerge(const pipeline::MergeOptions& options, Context& context) {
-  pipeline::Merge(options, context.if_exists(), *context.progress);
+  const pipeline::MergeResult result =
+      pipeline::Merge(options, context.if_exists(), *context.progress);
+  context.warnings = result.warnings;
   Outcome outcome;
-  outcome.text = StrCat(options.out, ": the dense checkpoint again\n");
-  outcome.json = {{"out", options.out}};
+  outcome.text = StrCat(result.out.string(), ": the dense checkpoint again\n");
+  outcome.json = {{"out", result.out.string()}};
   return outcome;
 }
 

@@ -1,10 +1,11 @@
-// What a command is, and how its options become flags. A command is one file with an options
-// struct and a function; main.cpp has the table of all.
+// This header says what a command is and how its options become flags. A command is one file with
+// an options struct and a function; main.cpp has the table of all commands.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ namespace moefy::apps {
 inline constexpr int kExitUsage = 2, kExitInput = 3, kExitSystem = 4, kExitBug = 70,
                      kExitInterrupted = 130;
 
-// Options every command has.
+// The options that every command has.
 struct CommonOptions {
   std::string config;
   bool json = false;
@@ -41,7 +42,7 @@ struct Context {
   CommonOptions common;
   Progress* progress = nullptr;
   std::vector<std::string> warnings;
-  std::vector<std::string> errors;  // of inputs that cost themselves only; the rest is done
+  std::vector<std::string> errors;  // one per input that failed by itself while others went on
 
   IfExists if_exists() const { return common.force ? IfExists::kReplace : IfExists::kRefuse; }
 };
@@ -65,11 +66,20 @@ class Command {
   virtual CommonOptions& common() = 0;
 };
 
+// "output-fit" -> "--no-output-fit"
+inline std::string NoFlag(const char* name) { return std::string("--no-") + name; }
+
 // Turns fields into CLI11 options.
 struct OptionBinder {
   CLI::App& app;
   bool positional_required = true;
 
+  void Renamed(const char* before, const char* now) {
+    const std::string old_flag = std::string("--") + before;
+    app.add_flag_callback(old_flag,
+                          [old_flag, now] { throw UsageError(old_flag, " is now called --", now); })
+        ->group("");  // not in the help
+  }
   template <typename T>
   void Argument(const char* name, T& value, const char* help) {
     app.add_option(name, value, help);
@@ -77,7 +87,20 @@ struct OptionBinder {
   template <typename T>
   void Field(const char* name, T& value, const char* help) {
     const std::string flag = std::string("--") + name;
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (std::is_same_v<T, std::optional<bool>>) {
+      auto* yes = app.add_flag_callback(
+          flag, [&value] { value = true; }, help);
+      app.add_flag_callback(
+             NoFlag(name), [&value] { value = false; }, "the opposite of " + flag)
+          ->excludes(yes);
+    } else if constexpr (internal::OptionalOf<T>::kIs) {
+      using Value = typename T::value_type;
+      auto* option = app.add_option_function<Value>(
+          flag, [&value](const Value& given) { value = given; }, help);
+      if constexpr (!std::is_same_v<Value, std::string> && !std::is_arithmetic_v<Value>) {
+        option->delimiter(',');
+      }
+    } else if constexpr (std::is_same_v<T, bool>) {
       app.add_flag(flag, value, help);
     } else if constexpr (std::is_same_v<T, std::vector<std::string>> ||
                          std::is_same_v<T, std::vector<double>>) {
@@ -99,13 +122,18 @@ struct NotGivenFlags {
   const CLI::App& app;
   std::vector<std::string> given;
 
+  void Renamed(const char*, const char*) {}
   template <typename T>
   void Argument(const char* name, T&, const char*) {
     if (app.get_option(name)->count() > 0) given.push_back(JsonKey(name));
   }
   template <typename T>
   void Field(const char* name, T&, const char*) {
-    if (app.get_option(std::string("--") + name)->count() > 0) given.push_back(JsonKey(name));
+    size_t count = app.get_option(std::string("--") + name)->count();
+    if constexpr (std::is_same_v<T, std::optional<bool>>) {
+      count += app.get_option(NoFlag(name))->count();
+    }
+    if (count > 0) given.push_back(JsonKey(name));
   }
 };
 
@@ -169,7 +197,7 @@ std::unique_ptr<Command> MakeCommand(CLI::App& parent, const char* name, const c
   return std::make_unique<CommandOf<Options>>(parent, name, summary, examples, run);
 }
 
-// One per file; the table in main.cpp calls them in this order.
+// Each file has one of these functions; the table in main.cpp calls them in this order.
 std::unique_ptr<Command> FamiliesCommand(CLI::App& parent);
 std::unique_ptr<Command> InspectCommand(CLI::App& parent);
 std::unique_ptr<Command> RecordCommand(CLI::App& parent);

@@ -14,7 +14,7 @@ namespace {
 constexpr int kBarWidth = 24;
 constexpr double kRedrawSeconds = 0.1;
 
-// Bytes are shown in units of their own, everything else is counted.
+// Bytes are shown in units of their own; everything else is shown as a count.
 std::string Amount(double amount, const std::string& unit) {
   const auto whole = static_cast<uint64_t>(std::max(0.0, amount));
   return unit == "B" ? FormatBytes(whole) : FormatCount(whole);
@@ -58,7 +58,7 @@ void ConsoleProgress::Advance(uint64_t num_units) {
   }
 }
 
-// "12/30 FFNs, 0.4/s, 45.0 s left"
+// Gives "12/30 FFNs, 0.4/s, 45.0 s left".
 std::string ConsoleProgress::HowFar() const {
   const double seconds = since_start_.Seconds();
   if (total_ == 0) return FormatDuration(seconds) + " so far";

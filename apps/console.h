@@ -1,4 +1,4 @@
-// Everything a person sees: progress on stderr, results on stdout. The only place that prints.
+// Everything a person sees goes through here: progress to stderr, results to stdout.
 #pragma once
 
 #include <chrono>
@@ -11,9 +11,9 @@
 
 namespace moefy::apps {
 
-// Progress on stderr: a bar with rate and time left on a terminal; otherwise a line per
-// finished step, and one every `line_interval` inside a long one. `quiet` says nothing but still
-// notices interruption.
+// Shows progress on stderr. A terminal gets a bar with rate and time left; a log gets a line per
+// finished step, and one every `line_interval` inside a long step. With `quiet` it says nothing but
+// still notices interruption.
 class ConsoleProgress final : public Progress {
  public:
   explicit ConsoleProgress(bool quiet,
@@ -38,7 +38,7 @@ class ConsoleProgress final : public Progress {
   bool bar_visible_ = false;
 };
 
-// Whether stderr takes colours: a terminal, and NO_COLOR is not set.
+// True when stderr is a terminal and NO_COLOR is not set.
 bool UseColour();
 
 }  // namespace moefy::apps

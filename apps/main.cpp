@@ -1,7 +1,6 @@
 // The program: parses the command line, runs one command, prints its outcome, turns errors into
 // exit codes. Nothing else in the project prints, exits or reads argv.
 #include <fcntl.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -13,6 +12,7 @@
 #include <iostream>
 #include <new>
 
+#include "base/heap.h"
 #include "base/non_finite.h"
 #include "bench/machine.h"
 #include "command.h"
@@ -59,7 +59,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands(CLI::App& app) {
   return commands;
 }
 
-// The documentation of every command, as committed in docs/cli.md.
+// Writes the documentation of every command, which is committed as docs/cli.md.
 std::string CommandDocs(const CLI::App& app,
                         const std::vector<std::unique_ptr<Command>>& commands) {
   std::string out =
@@ -69,12 +69,12 @@ std::string CommandDocs(const CLI::App& app,
       "malformed or unsupported; 4 disk, permission, memory (trying again may help); 70 a bug in "
       "moefy;\n"
       "130 interrupted. Results go to stdout, everything else to stderr.\n\n"
-      "`--force` replaces only what moefy made: a directory with moefy's marker in which nothing "
+      "`--force` replaces only what moefy made: a directory with moefy's marker to which no file "
       "was "
-      "changed or\n"
-      "added since, or a file of moefy's ([formats](formats.md#what---force-replaces)). An output "
-      "may "
-      "never be, hold or lie\n"
+      "added and in which none\n"
+      "has another size, or a file of moefy's ([formats](formats.md#what---force-replaces)). An "
+      "output "
+      "may never be, hold or lie\n"
       "in what the command reads, nor be or hold a home, a root, the top of a git work tree or a "
       "mount. Links and\n"
       "devices are not written through. Whatever is refused is left as it is.\n\n"
@@ -104,7 +104,7 @@ void RefuseUnknownCommand(const std::string& name,
                    Join(names));
 }
 
-// What CLI11 could not place on a command's line, with the nearest option's name for each.
+// Lists what CLI11 could not place on a command's line, with the nearest option's name for each.
 Error UnexpectedArguments(const CLI::App& command) {
   std::vector<std::string> options;
   for (const CLI::Option* option : command.get_options()) {
@@ -119,7 +119,7 @@ Error UnexpectedArguments(const CLI::App& command) {
       others.push_back(Quoted(argument));
     }
   }
-  // The value behind an unknown option is not a mistake of its own.
+  // The value behind an unknown option is not counted as a second mistake.
   return UsageError(
       flags.empty() ? "unexpected argument " + Join(others) : "unknown option " + Join(flags),
       "; see `moefy ", command.get_name(), " --help`");
@@ -133,7 +133,7 @@ void ApplyThreads(int64_t threads) {
   bench::UseThreads(static_cast<int>(threads));  // LibTorch's own default may be one
 }
 
-// Throws when what was printed could not be; `consequence` is what people should know then.
+// Throws when the output could not be printed; `consequence` says what that means for the user.
 void FlushStdout(const char* consequence = "") {
   std::cout.flush();
   errno = 0;
@@ -230,7 +230,7 @@ int RunProgram(int argc, char** argv) {
   return 0;
 }
 
-// An error that may only be one because the process is ending is not shown.
+// Hides an error that may have arisen only because the process is ending.
 int Fail(int exit_code, const std::string& message) {
   WaitIfEnding();
   ShowNotes();
@@ -257,11 +257,8 @@ int RunGuarded(int argc, char** argv) {
 }  // namespace moefy::apps
 
 int main(int argc, char** argv) {
-  // Temporaries of a few MB come again and again; giving them back to the system each time costs
-  // more than computing on them. 32 MB is the most that glibc takes.
-  mallopt(M_MMAP_THRESHOLD, 1 << 25);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  // A closed stdin must not become the first file that is opened: this one cannot be read.
+  moefy::SetHeapPolicy(moefy::kProgramHeap);
+  // If stdin is closed, the first file that is opened would become stdin; this one cannot be read.
   if (fcntl(STDIN_FILENO, F_GETFD) == -1) open("/dev/null", O_WRONLY);
   spdlog::set_default_logger(spdlog::stderr_color_mt("moefy"));  // its default writes to stdout
   spdlog::set_pattern("%^%l%$: %v");

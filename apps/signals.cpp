@@ -20,10 +20,10 @@
 namespace moefy::apps {
 namespace {
 
-// How long the work has to notice by itself that it should stop.
+// The work has this long to notice by itself that it should stop.
 constexpr timespec kGrace = {0, 600'000'000};
 
-// One thread waits for the signals, so that ending needs no care about what a handler may call.
+// One thread waits for the signals, so no code here is bound by what a signal handler may call.
 pthread_t watcher;
 std::atomic<void*> fault_address{nullptr};
 
@@ -32,14 +32,14 @@ int FaultSignal() { return SIGRTMIN + 3; }
 [[noreturn]] void End(int exit_code, const std::string& message) {
   AbandonOutputs();
   const std::string line = "error: " + message + "\n";
-  // Not through stdio, whose locks other threads may hold.
+  // stdio is avoided because other threads may hold its locks.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
   ::_exit(exit_code);
 }
 
 [[noreturn]] void EndByFault() {
   const std::filesystem::path file = io::FindMappedFile(fault_address.load());
-  if (file.empty()) {  // not a file of ours: a bug, to be seen as such
+  if (file.empty()) {  // the address is in no file of ours, so it is a bug and must look like one
     AbandonOutputs();
     std::signal(SIGBUS, SIG_DFL);
     ::kill(::getpid(), SIGBUS);
@@ -68,7 +68,7 @@ int FaultSignal() { return SIGRTMIN + 3; }
   }
 }
 
-// For threads that were there before the signals were blocked.
+// Threads that were there before the signals were blocked may still get one; this handles it.
 void Forward(int signal) { ::pthread_kill(watcher, signal); }
 
 void OnFault(int, siginfo_t* info, void*) {
@@ -81,7 +81,7 @@ void OnFault(int, siginfo_t* info, void*) {
 }  // namespace
 
 void WatchSignals() {
-  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe and a file at its limit are errors of write
+  std::signal(SIGPIPE, SIG_IGN);  // write reports a closed pipe or a file at its limit as an error
   std::signal(SIGXFSZ, SIG_IGN);
   sigset_t signals;
   ::sigemptyset(&signals);

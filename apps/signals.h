@@ -1,9 +1,10 @@
-// How the process ends before its time: asked to by a signal, or because a mapped file is gone.
+// The process may end before its work does: a signal asks it to, or a mapped file is gone.
 #pragma once
 
 namespace moefy::apps {
 
-// Call once, first thing in main: threads that start later inherit what it sets up.
+// Must be called once, first thing in main, because threads that start later inherit what it sets
+// up.
 //
 // SIGINT, SIGTERM and SIGHUP (unless it is ignored, as under nohup) ask the work to stop, which it
 // mostly does by itself within a fraction of a second. Where it does not, because it is inside a
@@ -13,7 +14,7 @@ namespace moefy::apps {
 // A mapped file that became shorter while it is read ends the process with 4 and the file's name.
 void WatchSignals();
 
-// For threads that failed because the process is ending: waits for the end.
+// Waits for the end of a process that is ending; for threads that failed because of it.
 void WaitIfEnding();
 
 }  // namespace moefy::apps

@@ -1,4 +1,4 @@
-# Every third-party package, in one place. Which layer may use which is written in docs/architecture.md.
+# Every third-party package, in one place. Which room may use which is written in docs/rooms.json.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.10 REQUIRED)

@@ -20,5 +20,5 @@ Next:
   $moefy --help                             every command
   $moefy inspect examples/quickstart/model  what a checkpoint holds
   $moefy convert RECIPE --dry-run           what a conversion of your own would do and need
-  less README.md docs/architecture.md       how to use it; how it works
+  less docs/using.md docs/architecture.md    how to use it; how it works
 END

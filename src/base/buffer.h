@@ -1,4 +1,4 @@
-// Memory that is kept from call to call, so that calls allocate nothing.
+// Keeps memory from call to call, so that calls allocate nothing.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 namespace moefy {
 
-// At least `size` elements; it never shrinks.
+// Gives `buffer` at least `size` elements; it never shrinks.
 template <typename T>
 void GrowTo(std::vector<T>& buffer, int64_t size) {
   if (static_cast<int64_t>(buffer.size()) < size) buffer.resize(static_cast<size_t>(size));

@@ -6,7 +6,7 @@
 namespace moefy {
 namespace {
 
-// Files by their first bytes; letters in lower case stand for both.
+// Tells files by their first bytes. Lower-case letters stand for both cases.
 struct Row {
   std::string_view magic;
   std::string_view hint;

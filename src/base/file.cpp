@@ -15,11 +15,11 @@
 namespace moefy {
 namespace {
 
-// One call moves at most this much: Linux stops at 2 GiB anyway.
+// The most that one call moves. Linux stops at 2 GiB anyway.
 constexpr size_t kMaxCallBytes = size_t{1} << 30;
 
 void SyncDescriptor(int descriptor, const std::filesystem::path& path) {
-  // EINVAL and EROFS: a device or file system that has nothing to sync.
+  // EINVAL and EROFS come from devices and file systems that have nothing to sync.
   if (::fsync(descriptor) != 0 && errno != EINVAL && errno != EROFS) {
     throw SystemError(errno, path, ": cannot be synced to disk");
   }

@@ -11,11 +11,11 @@ namespace moefy {
 
 class File {
  public:
-  // To read. Throws Error{kInput} when `path` is missing, no name at all or not a regular file,
-  // Error{kSystem} when the system refuses. Never blocks (a named pipe is refused, not waited for).
+  // Opens a file to read. Throws Error{kInput} when `path` is missing, empty or not a regular file,
+  // Error{kSystem} when the system refuses. Never blocks: it refuses a named pipe.
   static File Open(const std::filesystem::path& path);
-  // To write. A file that is there already must be empty: one that is mapped somewhere must never
-  // be truncated. Error{kSystem} otherwise.
+  // Creates a file to write, or opens an empty one. Throws Error{kSystem} for a file that holds
+  // something, because it may be mapped somewhere and must not be truncated then.
   static File Create(const std::filesystem::path& path);
   ~File();
   File(File&& other) noexcept;
@@ -42,11 +42,11 @@ class File {
   uint64_t size_ = 0;
 };
 
-// The bytes of a file into a new one, which gets the permissions of new files. Errors as Open,
-// ReadAt, Create and WriteAt; Error{kInterrupted} between two pieces.
+// Copies the bytes of a file into a new one, which gets the permissions of new files. Throws as
+// Open, ReadAt, Create and WriteAt, and Error{kInterrupted} between two pieces.
 void CopyFile(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// fsync of a directory, which makes the renames inside it durable.
+// Syncs a directory, which makes the renames inside it durable.
 void SyncDirectory(const std::filesystem::path& directory);
 
 }  // namespace moefy

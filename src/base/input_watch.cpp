@@ -28,7 +28,7 @@ class Watches {
     if (changed_.empty() && HasChanged(found->second)) changed_ = found->second.path;
     watched_.erase(found);
   }
-  // A file that has changed; "" for none. One whose watch has ended is told once.
+  // Returns a file that has changed, or "". A file whose watch has ended is told once.
   std::filesystem::path FindChanged() {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, watched] : watched_) {

@@ -1,16 +1,16 @@
-// Notices that a file which is read by mapping it changes while a command works from it: what is
-// made of it would be of two versions of the file.
+// Notices that a mapped file changes while a command works from it. The output would be made of two
+// versions of the file.
 #pragma once
 
 #include <filesystem>
 
 namespace moefy {
 
-// As long as it lives, its file should stay as it is. Movable; thread-safe.
+// Watches one file as long as it lives. Movable; thread-safe.
 class InputWatch {
  public:
   InputWatch() = default;
-  // Takes size and time of change of `path`, whose descriptor is open.
+  // Notes size and time of change of `path`, whose descriptor is open.
   InputWatch(const std::filesystem::path& path, int descriptor);
   ~InputWatch();
   InputWatch(InputWatch&& other) noexcept;
@@ -20,9 +20,9 @@ class InputWatch {
   int id_ = 0;  // 0: watches nothing
 };
 
-// Throws Error{kSystem} naming a file that has changed since its watch began; watches that have
-// ended count too, until this has thrown for them. Called before an output gets its name. A file
-// that another has taken the place of is no change: what is mapped is still the old one.
+// Throws Error{kSystem} naming a file that has changed since its watch began. Watches that have
+// ended count too, until this has thrown for them. Outputs call it before they take their names. A
+// file that was replaced by another has not changed: the old one is still what is mapped.
 void ThrowIfInputsChanged();
 
 }  // namespace moefy

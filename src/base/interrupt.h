@@ -3,7 +3,7 @@
 
 namespace moefy {
 
-// Whether ThrowIfInterrupted has thrown: the work stops by itself, and is not to be cut off.
+// Whether ThrowIfInterrupted has thrown: the work stops by itself and need not be cut off.
 bool InterruptAnswered();
 
 }  // namespace moefy

@@ -71,7 +71,7 @@ class Builder final : public nlohmann::json_sax<Json> {
       parent.push_back(std::move(value));
       return &parent.back();
     }
-    // Not operator[], which searches the whole object; the key is known to be new.
+    // operator[] would search the whole object, and the key is known to be new.
     auto& members = parent.get_ref<Json::object_t&>();
     members.Container::emplace_back(std::move(pending_key_), std::move(value));
     return &members.back().second;
@@ -106,7 +106,7 @@ std::string Shown(const Json& value) {
   return Shortened(value.dump(-1, ' ', false, Json::error_handler_t::replace), 60);
 }
 
-// A whole number as it is; get<int64_t>() would squeeze everything else into one, too.
+// Takes a whole number as it is. get<int64_t>() would squeeze everything else into one.
 std::optional<int64_t> WholeNumber(const Json& value) {
   constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();
   if (!value.is_number_integer()) return std::nullopt;
@@ -122,7 +122,7 @@ Json ParseJson(std::string_view text, const JsonLimits& limits) {
         "starts with a byte order mark (BOM), which JSON does not have; save it as "
         "UTF-8 without");
   }
-  // One line may be one of many, whose number the caller adds.
+  // A text of one line may be one of many, whose number the caller adds.
   text.find('\n') == std::string_view::npos ? RequireUtf8InLine(text) : RequireUtf8(text);
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
     throw InputError("holds a NUL byte at ", Position(text, nul));
@@ -142,7 +142,8 @@ Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes) {
 }
 
 std::string FormatJson(const Json& json) {
-  // Names of files need not be UTF-8; nlohmann would throw. NaN and infinities it writes as null.
+  // nlohmann writes NaN and infinities as null. It would throw for names of files that are not
+  // UTF-8.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -14,7 +14,7 @@ constexpr size_t kNone = std::string_view::npos;
 
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// Behind the string that begins at `at`, or kNone.
+// The place behind the string that begins at `at`, or kNone.
 size_t StringEnd(std::string_view text, size_t at) {
   for (++at; at < text.size(); ++at) {
     if (text[at] == '\\') {
@@ -26,8 +26,8 @@ size_t StringEnd(std::string_view text, size_t at) {
   return kNone;
 }
 
-// Behind the value that begins at `at`, by its brackets and strings alone; kNone where they are not
-// closed. What is wrong inside is for the parser to say.
+// The place behind the value that begins at `at`, found by brackets and strings alone, or kNone
+// where they are not closed. The parser says what is wrong inside.
 size_t ValueEnd(std::string_view text, size_t at) {
   int64_t depth = 0;
   while (at < text.size()) {
@@ -46,7 +46,7 @@ size_t ValueEnd(std::string_view text, size_t at) {
   return depth == 0 ? at : kNone;
 }
 
-// What people write that is nearly JSON, by what the parser says of it.
+// Names what people write that is nearly JSON, by what the parser says of it.
 struct Slip {
   const char* parser_says;
   const char* row_has;
@@ -98,7 +98,7 @@ void JsonRows::GoTo(size_t at) {
   at_ = at;
 }
 
-// Where the list of objects begins that an object has as its member "data"; kNone: nowhere.
+// The place of the list of objects that an object has as its member "data", or kNone.
 size_t JsonRows::FindData(size_t object_begin) const {
   for (size_t at = SkipSpace(object_begin + 1); at < text_.size() && text_[at] == '"';) {
     const size_t key_end = StringEnd(text_, at);
@@ -137,7 +137,7 @@ void JsonRows::FindLayout() {
   }
 }
 
-// The next row's text; a row that cannot be cut has its problem in `out`.
+// Finds the next row's text. The problem of a row that cannot be cut goes into `out`.
 bool JsonRows::Cut(std::string_view& row, JsonRow& out) {
   if (layout_ == Layout::kList) return CutOfList(row, out);
   if (layout_ == Layout::kValues) GoTo(SkipSpace(at_));
@@ -152,7 +152,7 @@ bool JsonRows::Cut(std::string_view& row, JsonRow& out) {
   return true;
 }
 
-// The same of a list: its rows stand between commas.
+// The same for a list, whose rows stand between commas.
 bool JsonRows::CutOfList(std::string_view& row, JsonRow& out) {
   GoTo(SkipSpace(at_));
   out.line = line_;

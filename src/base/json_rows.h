@@ -1,6 +1,6 @@
-// Rows of a file of JSON, in every way that people export them: an object a line (JSON lines),
-// objects one after the other, one array of objects, or one object whose "data" is such an array.
-// Each row is parsed when its turn comes, so a bad one costs itself alone.
+// Rows of a file of JSON in every layout that people export: an object a line (JSON lines), objects
+// one after the other, one array of objects, or one object whose "data" is such an array. Each row
+// is parsed when its turn comes, so a bad row costs itself alone.
 // Thread-safety: one owner.
 #pragma once
 
@@ -17,7 +17,7 @@ struct JsonRow {
   int64_t line = 0;       // where it begins, counted from 1
   Json value;             // an object, unless there is a problem
   std::string problem;    // "not valid JSON at column 14: ...", "is empty"; "" for none
-  bool is_empty = false;  // a line without anything on it
+  bool is_empty = false;  // nothing stands on the line
 };
 
 class JsonRows {

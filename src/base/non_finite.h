@@ -8,8 +8,8 @@
 
 namespace moefy {
 
-// Where NaN and infinities are: "reports[0].rows[1].perplexity.value". FormatJson writes them as
-// null.
+// The paths of NaN and infinities: "reports[0].rows[1].perplexity.value". FormatJson writes these
+// numbers as null.
 std::vector<std::string> NonFinitePaths(const Json& json);
 
 }  // namespace moefy

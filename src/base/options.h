@@ -11,10 +11,14 @@
 //     }
 //   };
 //
-// Field types: bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>.
+// Field types: bool, int64_t, double, std::string, std::vector<double>, std::vector<std::string>,
+// and std::optional of these, which is empty unless the option is given. An optional bool is a pair
+// of flags, --name and --no-name. `v.Renamed("old-name", "new-name")` lets an option's old name end
+// with an error that gives the new one.
 // Names are written-with-dashes on the command line and written_with_underscores in JSON.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -36,8 +40,21 @@ void RequireOption(bool ok, const char* name, const T& value, const char* expect
 
 namespace internal {
 
+template <typename T>
+struct OptionalOf {
+  static constexpr bool kIs = false;
+};
+template <typename T>
+struct OptionalOf<std::optional<T>> {
+  static constexpr bool kIs = true;
+};
+
 struct OptionReader {
   const JsonObject& object;
+  void Renamed(const char* before, const char* now) {
+    if (!object.Has(JsonKey(before))) return;
+    throw InputError(object.PathOf(JsonKey(before)), " is now called ", Quoted(JsonKey(now)));
+  }
   template <typename T>
   void Argument(const char* name, T& value, const char* help) {
     Field(name, value, help);
@@ -46,7 +63,9 @@ struct OptionReader {
   void Field(const char* name, T& value, const char* /*help*/) {
     const std::string key = JsonKey(name);
     if (!object.Has(key)) return;
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (OptionalOf<T>::kIs) {
+      Field(name, value.emplace(), "");
+    } else if constexpr (std::is_same_v<T, bool>) {
       value = object.GetBool(key);
     } else if constexpr (std::is_same_v<T, int64_t>) {
       value = object.GetInt(key, std::numeric_limits<int64_t>::min(),
@@ -67,13 +86,18 @@ struct OptionReader {
 
 struct OptionWriter {
   Json out = Json::object();
+  void Renamed(const char*, const char*) {}
   template <typename T>
   void Argument(const char* name, T& value, const char* help) {
     Field(name, value, help);
   }
   template <typename T>
   void Field(const char* name, T& value, const char* /*help*/) {
-    out[JsonKey(name)] = value;
+    if constexpr (OptionalOf<T>::kIs) {
+      if (value) out[JsonKey(name)] = *value;
+    } else {
+      out[JsonKey(name)] = value;
+    }
   }
 };
 
@@ -87,7 +111,7 @@ void ReadOptions(const JsonObject& object, Options& options) {
   options.Visit(reader);
 }
 
-// Every field with its effective value, in declaration order.
+// Every field with its effective value, in declaration order; without empty optionals.
 template <typename Options>
 Json OptionsToJson(Options options) {
   internal::OptionWriter writer;

@@ -11,6 +11,7 @@
 #include "base/input_watch.h"
 #include "base/output_places.h"
 #include "base/own_output.h"
+#include "base/staging.h"
 #include "moefy/base/error.h"
 
 namespace moefy {
@@ -30,7 +31,7 @@ void SyncTree(const fs::path& root) {
   SyncDirectory(root);
 }
 
-// The target as it is used, once it is known to be free.
+// Returns the target's normal name once it is known to be free.
 fs::path FreeTarget(const fs::path& target, Staging::Kind kind, IfExists if_exists,
                     const InputPaths& inputs) {
   fs::path normal = NormalTarget(target);
@@ -59,7 +60,7 @@ void StagedDirectory::Commit() {
   WriteOutputMarker(path());
   SyncTree(path());
   const bool replace = if_exists_ != IfExists::kRefuse;
-  // What was put there meanwhile is looked at like what was there before.
+  // Something may have been put there meanwhile.
   if (replace) CheckExisting(target_, Staging::Kind::kDirectory, if_exists_);
   staging_.Publish(replace);
 }

@@ -26,13 +26,13 @@ fs::path RealPath(const fs::path& path) {
   return code ? path.lexically_normal() : real;
 }
 
-// Whether `inner` is `outer` or lies in it; both real.
+// Whether `inner` is `outer` or lies in it. Both are real paths.
 bool Holds(const fs::path& outer, const fs::path& inner) {
   const auto [end, rest] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
   return !outer.empty() && end == outer.end();
 }
 
-// An input and, of a directory, what its entries are links to.
+// An input and, where it is a directory, what its entries are links to.
 std::vector<fs::path> RealPaths(const fs::path& input) {
   std::vector<fs::path> paths = {RealPath(input)};
   std::error_code ignored;
@@ -54,8 +54,8 @@ std::vector<fs::path> Homes() {
   return homes;
 }
 
-// Where file systems are mounted, as proc(5) describes mountinfo: the fifth field, in which
-// blanks and the like are written as three octal digits.
+// The places where file systems are mounted: the fifth field of mountinfo, in which blanks and the
+// like are written as three octal digits (proc(5)).
 std::vector<fs::path> Mounts() {
   std::vector<fs::path> mounts;
   std::ifstream file("/proc/self/mountinfo");
@@ -78,7 +78,7 @@ std::vector<fs::path> Mounts() {
   return mounts;
 }
 
-// Why a directory is none that anybody means to lose; "" when it may go.
+// Says why nobody means to lose a directory; "" when it may be removed.
 std::string WhyPrecious(const fs::path& directory) {
   const fs::path real = RealPath(directory);
   if (real == real.root_path()) return "is the root of the file system";
@@ -117,7 +117,8 @@ void CheckParent(const fs::path& target) {
   }
 }
 
-// Why what stands at the target stays, as the end of "output X exists and ..."; "" when it may go.
+// Says why what stands at the target stays, as the end of "output X exists and ..."; "" when it may
+// be removed.
 std::string WhyKept(const fs::path& target, Staging::Kind kind, IfExists if_exists) {
   std::error_code ignored;
   const fs::file_status status = fs::symlink_status(target, ignored);
@@ -158,7 +159,7 @@ fs::path NormalTarget(const fs::path& target) {
 }
 
 void CheckApart(const fs::path& target, const InputPaths& inputs) {
-  // The target's own name is kept: a link there is another matter.
+  // The target's own name is kept, because a link there is another matter.
   const fs::path normal = NormalTarget(target);
   const fs::path parent = normal.has_parent_path() ? normal.parent_path() : fs::path(".");
   const fs::path real = RealPath(parent) / normal.filename();

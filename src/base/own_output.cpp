@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr int kFormat = 1;
 
-// Directories of versions that wrote no marker: a file that tells what it is, and the names that
-// moefy may have put beside it.
+// How to know the directories of versions that wrote no marker: by a file that tells what it is,
+// and the names that moefy may have put beside it.
 struct EarlierFormat {
   const char* key_file;
   const char* key;  // in the JSON of key_file
@@ -64,7 +64,7 @@ struct Found {
   uint64_t size = 0;
 };
 
-// Everything below a directory but directories themselves; links are not followed.
+// Lists everything below a directory but directories themselves. Does not follow links.
 std::vector<Found> ListFiles(const fs::path& directory) {
   std::vector<Found> files;
   try {
@@ -83,7 +83,8 @@ std::vector<Found> ListFiles(const fs::path& directory) {
   return files;
 }
 
-// name -> size as the marker has it; nothing without one that can be read.
+// The sizes of the files by name, as the marker lists them; nothing without a marker that can be
+// read.
 std::optional<std::map<std::string, uint64_t>> ReadMarker(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::is_regular_file(fs::symlink_status(directory / kOutputMarker, ignored))) return {};

@@ -20,7 +20,7 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
   }
-  // Below `limit`; the bias of the remainder is of the order of limit / 2^64.
+  // A number below `limit`. The bias of the remainder is of the order of limit / 2^64.
   size_t Below(size_t limit) { return static_cast<size_t>(Next() % limit); }
   bool Chance(int percent) { return Below(100) < static_cast<size_t>(percent); }
 

@@ -1,4 +1,5 @@
-// Names beside an output's target, their locks, and what is left of them by killed processes.
+#include "base/staging.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,7 +21,6 @@
 #include "base/file.h"
 #include "base/output_places.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 
 namespace moefy {
 namespace {
@@ -32,8 +32,8 @@ constexpr std::string_view kOldMark = ".moefy-old-";  // of a target that steppe
 constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
 constexpr size_t kNumLetters = 6;
 
-// Every staging path in use. What is left when the process exits without unwinding (std::exit
-// under our feet) is removed then.
+// Every staging path in use. Those that are left when the process exits without unwinding (by
+// std::exit) are removed then.
 class LivePaths {
  public:
   static LivePaths& Instance() {
@@ -65,7 +65,7 @@ class LivePaths {
   std::map<fs::path, pid_t> paths_;  // a forked child that exits must not remove its parent's
 };
 
-// Held while something staged takes its final name, and for good by AbandonOutputs.
+// Locked while something staged takes its final name, and for good by AbandonOutputs.
 std::mutex& RenameMutex() {
   static auto* mutex = new std::mutex;
   return *mutex;
@@ -111,9 +111,8 @@ bool IsMarked(std::string_view rest, std::string_view mark) {
          rest.find_first_not_of(kLetters, mark.size()) == std::string_view::npos;
 }
 
-// A descriptor that holds the lock of `path`; -1 and errno when there is none to have, because
-// another process has it (EWOULDBLOCK), the path is gone (ENOENT) or the file system knows no
-// locks.
+// Returns a descriptor that holds the lock of `path`, or -1 and errno: another process has the lock
+// (EWOULDBLOCK), the path is gone (ENOENT), or the file system has no locks.
 int TryLock(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0) return -1;
@@ -143,8 +142,8 @@ void RemoveStale(const fs::path& path, const fs::path& target) {
   }
 }
 
-// The old output of a process that was killed between the two renames of a file system that cannot
-// exchange names.
+// Puts an old output back whose process was killed between the two renames that replace an exchange
+// of names.
 void PutBack(const fs::path& old, const fs::path& target) {
   std::error_code code;
   if (fs::exists(fs::symlink_status(target, code))) {
@@ -163,7 +162,7 @@ void Rename(const fs::path& from, const fs::path& to) {
   }
 }
 
-// Like Rename, but never over something that came into being meanwhile.
+// Renames only if nothing has come into being under the new name.
 void RenameNew(const fs::path& from, const fs::path& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
   if (errno == EEXIST) throw UsageError("output ", to, " exists already; --force replaces it");
@@ -174,7 +173,8 @@ void RenameNew(const fs::path& from, const fs::path& to) {
   Rename(from, to);
 }
 
-// The new directory under the target's name at once, and the old one under the name returned.
+// Puts the new directory under the target's name and the old one under the name returned, in one
+// step where the file system can.
 fs::path ExchangeDirectories(const fs::path& staging, const fs::path& target) {
   if (::renameat2(AT_FDCWD, staging.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
     return staging;

@@ -1,4 +1,4 @@
-// Time that has passed since it was made. Pure values, thread-safe.
+// Measures the time since it was made. Values, thread-safe.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
-// How long `work` takes.
+// Measures how long `work` takes.
 template <typename Work>
 double Milliseconds(const Work& work) {
   const Stopwatch stopwatch;

@@ -10,7 +10,7 @@
 namespace moefy {
 namespace {
 
-// Bytes of the well-formed sequence that `text` begins with; 0: there is none.
+// The length in bytes of the well-formed sequence that `text` begins with; 0 if there is none.
 size_t SequenceLength(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   const size_t length = lead < 0x80       ? 1

@@ -11,9 +11,8 @@
 #include "bench/machine.h"
 #include "bench/roofline.h"
 #include "moefy/base/error.h"
-#include "record/activation_dump.h"
-#include "route/learned_routers.h"
-#include "route/selection.h"
+#include "record/dump_rows.h"
+#include "route/top_k.h"
 #include "runtime/sparse_ffn.h"
 #include "split/moe_checkpoint.h"
 
@@ -108,7 +107,7 @@ class Bench {
       if (layer.next_input + tokens > available) layer.next_input = 0;
       const int64_t begin = layer.next_input;
       layer.next_input += tokens;
-      return options_.dump->ReadInputs(layer.dumped_ffn, begin, begin + tokens);
+      return record::ReadRows(*options_.dump, layer.dumped_ffn, begin, begin + tokens);
     }
     at::Tensor x = at::randn({tokens, options_.shape.hidden}, generator_);
     if (options_.routing == Routing::kUniform) return x;
@@ -142,9 +141,9 @@ class Bench {
       // The two parts, on weights that have not just been read.
       BenchmarkLayer& other = NextLayer();
       const at::Tensor other_x = Inputs(other, tokens);
-      const auto& learned = dynamic_cast<const route::MlpRouter&>(*other.router);
-      const runtime::RouterWeights other_router = runtime::PackRouter(learned.w1(), learned.w2());
-      const runtime::SelectionRule rule{row.num_selected};
+      const std::vector<at::Tensor> learned = other.router->Parameters();  // of an MLP
+      const runtime::RouterWeights other_router = runtime::PackRouter(learned[0], learned[1]);
+      const route::SelectionRule rule{row.num_selected};
       at::Tensor chosen;
       const double router =
           Milliseconds([&] { chosen = runtime::Route(other_router, rule, other_x); });

@@ -4,7 +4,7 @@
 
 #include "record/activation_dump.h"
 #include "route/learned_routers.h"
-#include "route/router_store.h"
+#include "route/router_reader.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::bench {

@@ -16,6 +16,7 @@
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "moefy/text/tokenizer.h"
+#include "route/routed_ffn.h"
 #include "runtime/sparse_model.h"
 #include "task/metrics.h"
 
@@ -209,15 +210,16 @@ void RunSparse(const NamedModel& named, std::deque<TaskInProgress>& tasks,
                const EvaluateOptions& options, Progress& progress) {
   runtime::SparseModel model(*named.moe, options.seed, options.weights, progress);
   for (TaskInProgress& running : tasks) {
-    for (const std::string& given : options.selections) {
-      const std::string selection = runtime::NameSelection(*named.moe, given);
+    for (const route::Selection& given : options.selections) {
+      const route::Selection selection = route::NameStored(*named.moe, given);
       for (const double ffn_ratio : options.ffn_ratios) {
         EvaluationRow row;
         row.model = named.name;
-        row.selection = selection;
+        row.selection = selection.Text();
+        row.is_bound = route::FindRouterKind(selection.router) == nullptr;
         row.ffn_ratio = ffn_ratio;
         progress.Begin(
-            StrCat(running.report.task, ": ", RowTitle(named.name, selection, ffn_ratio)),
+            StrCat(running.report.task, ": ", RowTitle(named.name, row.selection, ffn_ratio)),
             running.prepared->num_steps(), "inputs");
         // Anew for every row, so that a random selection begins alike for every task.
         model.Install(selection, ffn_ratio);
@@ -242,9 +244,9 @@ std::vector<EvaluationReport> Evaluate(const io::Checkpoint& dense,
                                        const std::vector<NamedModel>& models,
                                        const std::vector<EvaluationTask>& tasks,
                                        const EvaluateOptions& options, Progress& progress) {
-  std::vector<const split::MoeCheckpoint*> checkpoints;
-  for (const NamedModel& named : models) checkpoints.push_back(named.moe);
-  runtime::CheckSelections(options.selections, checkpoints);
+  for (const route::Selection& selection : options.selections) {
+    for (const NamedModel& named : models) route::CheckServes(*named.moe, selection);
+  }
   Tokenizers tokenizers(dense.directory());
   const model::ModelConfig config = model::ReadModelConfig(dense);
   std::deque<TaskInProgress> in_progress;  // none of them moves

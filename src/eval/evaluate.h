@@ -12,6 +12,7 @@
 #include "moefy/base/json.h"
 #include "moefy/base/progress.h"
 #include "moefy/eval/evaluation_report.h"
+#include "route/selection.h"
 #include "runtime/weight_format.h"
 #include "split/moe_checkpoint.h"
 #include "task/dataset.h"
@@ -25,7 +26,7 @@ using SampleSink = std::function<void(size_t task_idx, const Json& sample)>;
 
 struct EvaluateOptions {
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
-  std::vector<std::string> selections = {"stored", "similarity", "random", "oracle"};
+  std::vector<route::Selection> selections;
   runtime::WeightFormat weights = runtime::WeightFormat::kF32;  // of the split models
   uint64_t seed = 0;                                            // of the random selection
   at::Device device = at::kCPU;                                 // of the dense model

@@ -4,8 +4,6 @@
 #include "base/table.h"
 #include "eval/figures.h"
 #include "moefy/base/strings.h"
-#include "route/router.h"
-#include "route/selection.h"
 
 namespace moefy::eval {
 namespace {
@@ -54,8 +52,7 @@ void AddFigure(const Figure& figure, const EvaluationRow& row, Json& json) {
 // The cells of one row, under the header that FormatEvaluation makes.
 std::vector<std::string> RowCells(const EvaluationRow& row, const EvaluationRow& base, bool share) {
   const bool dense = row.selection == "dense";
-  // Oracles and random are bounds, not methods: their time means nothing.
-  const bool timed = dense || route::FindRouterKind(route::ParseSelection(row.selection).router);
+  const bool timed = !row.is_bound;
   const double scale = share ? 100 : 1;
   const int decimals = share ? 2 : 4;
   const auto& [name, value, difference] = row.metric();

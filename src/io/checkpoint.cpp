@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <set>
 #include <system_error>
 
 #include "base/file.h"
+#include "base/problems.h"
+#include "io/fingerprint.h"
 #include "io/found_instead.h"
 #include "io/npy_file.h"
-#include "io/problems.h"
 #include "io/shard_index.h"
 #include "io/torch_file.h"
 #include "moefy/base/error.h"
@@ -20,8 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The layouts of a directory. The first whose index or single file is there is used, an index
-// before a file.
+// The layouts of a directory. The first whose index or single file is there is used; an index wins
+// over a file.
 struct Layout {
   const char* single;
   const char* index;
@@ -50,7 +52,7 @@ bool IsShardName(std::string_view name, std::string_view ending) {
   });
 }
 
-// Names of what is in a directory, sorted.
+// The names of all entries of a directory, sorted.
 std::set<std::string> EntryNames(const fs::path& directory) {
   std::error_code code;
   std::set<std::string> names;
@@ -124,7 +126,8 @@ const Layout* FindLayout(const std::set<std::string>& names) {
   return found == kLayouts.end() ? nullptr : &*found;
 }
 
-// total_size of an index counts tensors that share their bytes once or each, by who wrote it.
+// Whether an index's total_size is right. Tensors that share their bytes count once or each,
+// depending on who wrote it.
 bool IsTotalSize(const Json& total_size, const Checkpoint& checkpoint) {
   std::set<const std::byte*> seen;
   uint64_t distinct = 0;
@@ -260,6 +263,12 @@ const TensorInfo& Checkpoint::Get(std::string_view name) const {
 std::span<const std::byte> Checkpoint::Bytes(std::string_view name) const {
   const TensorInfo& info = Get(name);
   return files_[tensors_.find(name)->second.first]->Bytes(info);
+}
+
+std::string Checkpoint::Fingerprint(Progress& progress) const {
+  const std::lock_guard lock(fingerprint_->mutex);
+  if (fingerprint_->hex.empty()) fingerprint_->hex = TensorsFingerprint(*this, progress);
+  return fingerprint_->hex;
 }
 
 uint64_t Checkpoint::TotalBytes() const {

@@ -1,3 +1,5 @@
+#include "io/fingerprint.h"
+
 #include <xxhash.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 #include <thread>
 
 #include "moefy/base/error.h"
-#include "moefy/io/checkpoint.h"
 #include "moefy/io/mapped_file.h"
 
 namespace moefy::io {
@@ -78,20 +79,20 @@ void ForEachInParallel(size_t count, const Body& body) {
 
 }  // namespace
 
-std::string Checkpoint::Fingerprint(Progress& progress) const {
-  const std::vector<std::string> names = TensorNames();
-  // The largest first, so that no thread is left alone with one at the end.
+std::string TensorsFingerprint(const Checkpoint& checkpoint, Progress& progress) {
+  const std::vector<std::string> names = checkpoint.TensorNames();
+  // The largest tensor comes first, so that no thread is left alone with it at the end.
   std::vector<size_t> order(names.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return Get(names[a]).num_bytes() > Get(names[b]).num_bytes();
+    return checkpoint.Get(names[a]).num_bytes() > checkpoint.Get(names[b]).num_bytes();
   });
 
-  progress.Begin("fingerprint", TotalBytes(), "B");
+  progress.Begin("fingerprint", checkpoint.TotalBytes(), "B");
   std::mutex progress_mutex;
   std::vector<XXH128_canonical_t> digests(names.size());
   ForEachInParallel(order.size(), [&](size_t i) {
-    std::span<const std::byte> bytes = Bytes(names[order[i]]);
+    std::span<const std::byte> bytes = checkpoint.Bytes(names[order[i]]);
     Hasher hasher;
     while (!bytes.empty()) {
       const auto chunk = bytes.first(std::min(bytes.size(), kChunkBytes));
@@ -105,7 +106,7 @@ std::string Checkpoint::Fingerprint(Progress& progress) const {
 
   Hasher all;
   for (size_t i = 0; i < names.size(); ++i) {
-    const TensorInfo& info = Get(names[i]);
+    const TensorInfo& info = checkpoint.Get(names[i]);
     all.Add(std::string_view(info.name));
     all.Add(DTypeName(info.dtype));
     all.Add(info.shape.size());

@@ -39,7 +39,7 @@ uint64_t Word(const std::byte* bytes) {
   return word;
 }
 
-// Whether any of them is; bytes after the last whole word are left to the caller.
+// Whether any element is infinite or NaN. Leaves bytes after the last whole word to the caller.
 bool AnyInWords(const Exponent& exponent, std::span<const std::byte> bytes) {
   const std::byte* const data = bytes.data();
   const size_t end = bytes.size() / 32 * 32;
@@ -69,7 +69,7 @@ std::optional<uint64_t> FindNonFinite(DType dtype, std::span<const std::byte> by
   for (size_t begin = 0; begin < bytes.size(); begin += kBlock) {
     const auto block = bytes.subspan(begin, std::min(kBlock, bytes.size() - begin));
     const size_t in_words = block.size() / 32 * 32;
-    // All of a block in which there is one, else only what follows the last whole words.
+    // Looks through a block that holds one, or else through what follows the last whole words.
     const size_t first = AnyInWords(exponent, block) ? 0 : in_words;
     for (size_t at = first; at + exponent.width <= block.size(); at += exponent.width) {
       if (IsNonFinite(exponent, block.subspan(at, exponent.width))) {

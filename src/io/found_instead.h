@@ -1,4 +1,4 @@
-// What people have where moefy looks for weights, and what to do about it: for messages only.
+// Says what lies where moefy looks for weights, and what to do about it. For messages only.
 #pragma once
 
 #include <filesystem>
@@ -7,14 +7,15 @@
 
 namespace moefy::io {
 
-// Of a path that is not there: how to get what is named like a repository of the hub, "org/name".
+// For a path that is not there: how to get a repository of the hub, if it is named like one
+// ("org/name").
 std::string HintOfMissing(const std::filesystem::path& path);
 
-// Of a file that is not of a kind moefy reads, by its name. "" where it is of no known kind.
+// For a file that moefy does not read, by its name. "" for an unknown kind.
 std::string HintOfFile(const std::string& name);
 
-// Of a directory without weights that moefy reads: an adapter, the hub's cache, weights of other
-// libraries. `names` are what is in it. "" where nothing is known.
+// For a directory without weights that moefy reads: an adapter, the hub's cache, weights of other
+// libraries. `names` lists what is in it. "" for an unknown kind.
 std::string HintOfDirectory(const std::filesystem::path& directory,
                             const std::set<std::string>& names);
 

@@ -1,4 +1,4 @@
-// Which file it was, when reading mapped memory went wrong. Thread-safe.
+// Tells which file it was when reading mapped memory went wrong. Thread-safe.
 #pragma once
 
 #include <filesystem>

@@ -18,7 +18,7 @@
 namespace moefy::io {
 namespace {
 
-// What is mapped now. ReleaseMappedPages must never touch other memory.
+// The files that are mapped now. ReleaseMappedPages must never touch other memory.
 class Mappings {
  public:
   void Add(std::span<const std::byte> bytes, const File& file) {
@@ -30,7 +30,7 @@ class Mappings {
     const std::lock_guard lock(mutex_);
     files_.erase(bytes.data());
   }
-  // The file that all of `bytes` are of; "" when they are not of one.
+  // The file that maps all of `bytes`, or "".
   std::filesystem::path Find(std::span<const std::byte> bytes) {
     const std::lock_guard lock(mutex_);
     auto after = files_.upper_bound(bytes.data());
@@ -87,7 +87,7 @@ std::filesystem::path FindMappedFile(const void* address) {
 
 void ReleaseMappedPages(std::span<const std::byte> bytes) {
   if (bytes.empty() || AllMappings().Find(bytes).empty()) return;
-  // Whole pages only; the ends may belong to neighbours that are still being read.
+  // Releases whole pages only: the ends may belong to neighbours that are still being read.
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t before = (page - reinterpret_cast<uintptr_t>(bytes.data()) % page) % page;
   if (bytes.size() < before + page) return;

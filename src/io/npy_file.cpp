@@ -38,7 +38,7 @@ class Header {
  public:
   explicit Header(std::string_view text) : text_(text) {}
 
-  // What follows "'key':", without white space.
+  // The text that follows "'key':", without white space.
   std::string_view After(std::string_view key) const {
     const std::string quoted = StrCat("'", key, "':");
     const size_t at = text_.find(quoted);

@@ -14,7 +14,7 @@ namespace moefy::io {
 
 class NpyFile final : public TensorFile {
  public:
-  // Throws Error{kInput}, beginning with the path, for anything else.
+  // Throws Error{kInput}, beginning with the path, for a file of any other kind.
   explicit NpyFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const override { return file_.path(); }

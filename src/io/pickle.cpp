@@ -107,12 +107,12 @@ class Interpreter {
   void Get(uint64_t key) {
     const auto found = memo_.find(key);
     if (found == memo_.end()) Fail("nothing was stored as ", key, " before byte ", position_);
-    // What is got costs no node, so the stack has a limit of its own.
+    // Getting a value costs no node, so the stack has a limit of its own.
     if (stack_.size() >= kMaxNodes) Fail("more than ", kMaxNodes, " values");
     stack_.push_back(found->second);
   }
 
-  // A copy, so it must be short: a long one could be named again and again.
+  // This copies, so the text must be short: a long one could be named again and again.
   std::vector<NodeId> SmallTuple(NodeId id, const char* what) {
     constexpr size_t kMaxItems = 8;
     const std::vector<NodeId>& items = As<Tuple>(id, what).items;

@@ -70,8 +70,8 @@ struct Opaque {};  // a value nobody needs, such as a torch.device
 using Value = std::variant<None, bool, int64_t, double, BigInt, Text, Binary, Tuple, List, Dict,
                            Global, Storage, Tensor, Opaque>;
 
-// Values refer to each other by index, so nothing is copied, cycles do no harm, and no depth makes
-// anything recurse. Texts point into the bytes that were parsed.
+// Values refer to each other by index, so nothing is copied, cycles do no harm, and depth needs no
+// recursion. Texts point into the bytes that were parsed.
 struct Pickle {
   std::vector<Value> nodes;
   NodeId root = 0;

@@ -10,10 +10,10 @@
 
 namespace moefy::io::pickle {
 
-// "torch" "FloatStorage"; absent for what is not allowed.
+// The Python name ("torch", "FloatStorage"), or nullopt for a name that is not allowed.
 std::optional<Global> FindGlobal(std::string_view module, std::string_view name);
 
-// "NEWOBJ", or "0x00" for what is none.
+// "NEWOBJ", or "0x00" for a byte that is no opcode.
 std::string OpcodeName(uint8_t opcode);
 
 }  // namespace moefy::io::pickle

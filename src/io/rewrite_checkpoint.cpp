@@ -1,10 +1,11 @@
+#include "io/rewrite_checkpoint.h"
+
 #include <algorithm>
 
 #include "base/file.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "moefy/base/output.h"
-#include "moefy/io/checkpoint.h"
 #include "moefy/io/safetensors.h"
 
 namespace moefy::io {
@@ -36,7 +37,7 @@ void RewriteFile(const TensorFile& source, const std::filesystem::path& target,
   file.Sync();
 }
 
-// A file of another format as safetensors.
+// Writes a file of another format as safetensors.
 void ConvertFile(const TensorFile& source, const std::filesystem::path& target,
                  const TensorTransform& transform, Progress& progress) {
   SafetensorsWriter file(target, source.tensors());
@@ -63,7 +64,7 @@ void WriteAll(const std::filesystem::path& path, const std::string& text) {
   file.Sync();
 }
 
-// The index of the converted shards, in the layout of the reference library.
+// The index of the converted shards has the layout of the reference library.
 std::string FormatIndex(const Checkpoint& source) {
   std::map<std::string, std::string> shard_of;
   for (const auto& file : source.files()) {
@@ -81,7 +82,6 @@ std::string FormatIndex(const Checkpoint& source) {
 
 void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& directory,
                        const TensorTransform& transform, Progress& progress) {
-  progress.Begin("write weights", source.TotalBytes(), "B");
   const bool convert = !source.is_safetensors();
   for (const auto& file : source.files()) {
     // Only the directory layout is found again by Open, so a single file takes its name.
@@ -96,7 +96,6 @@ void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& di
         convert ? FormatIndex(source) : ReadTextFile(source.directory() / source.index_name()));
   }
   SyncDirectory(directory);
-  progress.End("");
 }
 
 }  // namespace moefy::io

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "io/problems.h"
+#include "base/problems.h"
 #include "moefy/base/json.h"
 #include "moefy/io/tensor_file.h"
 
@@ -19,12 +19,12 @@ struct ShardIndex {
   Json total_size;                                         // as written; null when absent
 };
 
-// Every file must have a plain name that ends in `ending`. Throws Error{kInput}, beginning with
-// `where`, naming all that is wrong.
+// Throws Error{kInput}, beginning with `where`, naming all that is wrong. Every file must have a
+// plain name that ends in `ending`.
 ShardIndex ParseShardIndex(const Json& json, const std::string& where, std::string_view ending);
 ShardIndex ReadShardIndex(const std::filesystem::path& path, std::string_view ending);
 
-// What the index promises about one shard, against what the shard holds.
+// Compares what the index promises about one shard with what the shard holds.
 void CheckShard(const ShardIndex& index, const std::string& shard, const TensorFile& file,
                 Problems& problems);
 

@@ -1,6 +1,9 @@
 #include "moefy/io/tensor_info.h"
 
+#include <algorithm>
 #include <array>
+
+#include "moefy/base/strings.h"
 
 namespace moefy::io {
 namespace {
@@ -39,6 +42,17 @@ std::vector<std::string> DTypeNames() {
   std::vector<std::string> names;
   for (const DTypeRow& row : kDTypes) names.emplace_back(row.name);
   return names;
+}
+
+bool HasShape(const TensorInfo& info, const std::vector<int64_t>& shape) {
+  return std::ranges::equal(info.shape, shape, [](uint64_t found, int64_t wanted) {
+    if (wanted == kAnyExtent) return found > 0;
+    return wanted >= 0 && found == static_cast<uint64_t>(wanted);
+  });
+}
+
+std::string DescribeType(const TensorInfo* info) {
+  return info ? StrCat(DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none";
 }
 
 std::optional<uint64_t> NumElements(const std::vector<uint64_t>& shape) {

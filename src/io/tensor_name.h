@@ -1,4 +1,4 @@
-// What a tensor may be called, in every format.
+// Checks what a tensor is called, in every format.
 #pragma once
 
 #include <algorithm>

@@ -18,7 +18,8 @@ using Bytes = std::span<const std::byte>;
 constexpr std::string_view kZipMagic = "PK\x03\x04";
 constexpr std::string_view kEmptyZipMagic = "PK\x05\x06";
 constexpr size_t kMaxRank = 64;
-// Of all tensors whose elements are repeated (torch.expand), which a small file may make large.
+// The most bytes of all tensors whose elements are repeated (torch.expand), which a small file may
+// make large.
 constexpr uint64_t kMaxRepeatedBytes = 16 << 20;
 
 // A tensor's elements within its storage.
@@ -190,7 +191,7 @@ bool InOrder(const std::vector<uint64_t>& shape, const std::vector<uint64_t>& st
   return true;
 }
 
-// One past the last element, counted from the storage's begin; nullopt when that overflows.
+// The place behind the last element, counted from the storage's begin; nullopt when that overflows.
 std::optional<uint64_t> EndElement(uint64_t offset, const std::vector<uint64_t>& shape,
                                    const std::vector<uint64_t>& strides) {
   uint64_t last = offset;

@@ -24,15 +24,15 @@ namespace moefy::io {
 
 class TorchFile final : public TensorFile {
  public:
-  // Throws Error{kInput}, beginning with the path, for what is not such a file, is cut short, names
-  // anything not allowed, or lies about its storages.
+  // Throws Error{kInput}, beginning with the path, for a file that is of another kind, is cut
+  // short, names anything that is not allowed, or lies about its storages.
   explicit TorchFile(const std::filesystem::path& path);
   ~TorchFile() override;
 
   const std::filesystem::path& path() const override;
   const std::vector<TensorInfo>& tensors() const override;  // sorted by name; begin is 0
   const TensorInfo* Find(std::string_view name) const override;
-  // Of a tensor whose elements do not lie in order: a copy in order, made once and kept.
+  // Elements that do not lie in order are copied in order, once, and the copy is kept.
   std::span<const std::byte> Bytes(const TensorInfo& info) const override;
   std::vector<std::string> Warnings() const override;
 

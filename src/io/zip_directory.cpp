@@ -54,7 +54,7 @@ struct Directory {
   uint64_t offset, size, num_entries;
 };
 
-// The end record is the last thing but a comment, whose length it says.
+// Finds the end record, which only a comment may follow, whose length it gives.
 uint64_t FindEnd(const Fields& file) {
   if (file.size() >= kEndBytes) {
     const uint64_t last = file.size() - kEndBytes;

@@ -9,6 +9,7 @@
 
 #include "base/own_output.h"
 #include "io/finite.h"
+#include "io/rewrite_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/io/mapped_file.h"
 #include "moefy/io/safetensors.h"

@@ -1,5 +1,6 @@
 #include "pipeline/check_recipe.h"
 
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "route/router.h"
 #include "route/selection.h"
@@ -22,17 +23,16 @@ void CheckComplete(const Recipe& recipe) {
   }
 }
 
-// That every way of routing in the recipe makes what a selection needs.
-void CheckServed(const Recipe& recipe, const std::string& text) {
-  const route::Selection selection = route::ParseSelection(text);
+// Checks that every way of routing in the recipe makes the routers that a selection needs.
+void CheckServed(const Recipe& recipe, const route::Selection& selection) {
   const route::RouterKind* kind = route::FindRouterKind(selection.router);
   if (!kind || kind->from_weights) return;
   for (const RecipeRoute& route : recipe.routes) {
-    const std::string made = WithPreset(route.options).router;
+    const std::string made = RouterKindOf(route.options);
     if (made == selection.router) continue;
-    throw UsageError("selection ", Quoted(text), " needs ", selection.router, " routers; route",
-                     route.name.empty() ? "" : " " + Quoted(route.name), " makes ", made,
-                     " ones; \"stored\" stands for whichever there are");
+    throw UsageError("selection ", Quoted(selection.Text()), " needs ", selection.router,
+                     " routers; route", route.name.empty() ? "" : " " + Quoted(route.name),
+                     " makes ", made, " ones; \"stored\" stands for whichever there are");
   }
 }
 
@@ -47,33 +47,37 @@ void CheckSplit(const SplitOptions& options, const Inspection& model) {
 
 }  // namespace
 
-Inspection CheckRecipe(const Recipe& recipe) {
+CheckedRecipe CheckRecipe(Recipe recipe) {
   CheckComplete(recipe);
   const auto stage = [&](const std::string& name, const auto& check) {
     WithContext(StrCat("recipe ", Quoted(recipe.name), ": ", name), check);
   };
   stage("record", [&] { CheckRecordOptions(recipe.record); });
   for (const RecipeRoute& route : recipe.routes) {
-    stage("route", [&] { CheckRouteOptions(WithPreset(route.options)); });
+    stage("route", [&] { CheckRouteOptions(route.options); });
   }
   if (recipe.calibrate) {
     stage("calibrate", [&] {
       CheckCalibrateOptions(*recipe.calibrate);
-      if (!recipe.calibrate->selection.empty()) CheckServed(recipe, recipe.calibrate->selection);
+      if (!recipe.calibrate->selection.empty())
+        CheckServed(recipe, route::ParseSelection(recipe.calibrate->selection));
     });
   }
   stage("eval", [&] {
     CheckEvalOptions(recipe.eval);
-    for (const std::string& selection : recipe.eval.selections) CheckServed(recipe, selection);
+    for (const route::Selection& selection : route::ParseSelections(recipe.eval.selections)) {
+      CheckServed(recipe, selection);
+    }
   });
-  Inspection model = Inspect(recipe.model);
-  if (model.num_experts > 0) {
+  io::Checkpoint model = model::OpenTensors(recipe.model);
+  Inspection inspection = Inspect(model, recipe.model);
+  if (inspection.num_experts > 0) {
     throw UsageError(recipe.model, " is split already; `moefy merge` makes it dense again");
   }
   for (const RecipeSplit& split : recipe.splits) {
-    stage("split " + split.name, [&] { CheckSplit(split.options, model); });
+    stage("split " + split.name, [&] { CheckSplit(split.options, inspection); });
   }
-  return model;
+  return {std::move(recipe), std::move(model), std::move(inspection)};
 }
 
 }  // namespace moefy::pipeline

@@ -6,10 +6,8 @@
 #include "base/options.h"
 #include "base/stopwatch.h"
 #include "eval/report.h"
-#include "model/open_checkpoint.h"
+#include "io/fingerprint.h"
 #include "moefy/base/error.h"
-#include "moefy/io/checkpoint.h"
-#include "pipeline/check_recipe.h"
 #include "pipeline/convert_output.h"
 #include "pipeline/task_data.h"
 #include "record/activation_dump.h"
@@ -37,11 +35,15 @@ std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route) {
   return route.name.empty() ? split.name : split.name + "-" + route.name;
 }
 
-// The recipe's stages connected: each knows its inputs and where its result goes.
+// Connects the recipe's stages: each gets its inputs and the place of its result.
 class Conversion {
  public:
-  Conversion(Recipe recipe, std::filesystem::path out, Progress& progress)
-      : recipe_(std::move(recipe)), out_(std::move(out)), progress_(progress) {
+  Conversion(const CheckedRecipe& checked, std::filesystem::path out, Progress& progress)
+      : recipe_(checked.recipe),
+        model_(checked.model),
+        inspection_(checked.inspection),
+        out_(std::move(out)),
+        progress_(progress) {
     recipe_.record.checkpoint = recipe_.model;
     recipe_.record.data = recipe_.data;
     recipe_.record.out = (out_ / "dump").string();
@@ -62,7 +64,7 @@ class Conversion {
   }
 
   std::vector<Stage> Stages() {
-    const std::string fingerprint = model::OpenCheckpoint(recipe_.model).Fingerprint();
+    const std::string fingerprint = model_.Fingerprint();
     const std::string config =
         io::FileFingerprint(std::filesystem::path(recipe_.model) / "config.json");
     const Json model = {fingerprint, config};
@@ -72,12 +74,11 @@ class Conversion {
                       out_ / kInspectFile,
                       [this] {
                         progress_.Begin("reading headers", 0, "");
-                        const Inspection inspection = Inspect(recipe_.model);
-                        WriteTextFile(out_ / kInspectFile, FormatJson(InspectionToJson(inspection)),
-                                      IfExists::kRenew);
-                        progress_.End(StrCat(inspection.config.family, ", ",
-                                             FormatCount(inspection.num_parameters),
-                                             " parameters, ", inspection.ffns.size(), " FFNs"));
+                        WriteTextFile(out_ / kInspectFile,
+                                      FormatJson(InspectionToJson(inspection_)), IfExists::kRenew);
+                        progress_.End(StrCat(inspection_.config.family, ", ",
+                                             FormatCount(inspection_.num_parameters),
+                                             " parameters, ", inspection_.ffns.size(), " FFNs"));
                       },
                       [this] {
                         const Json json = ReadJsonFile(out_ / kInspectFile);
@@ -90,14 +91,16 @@ class Conversion {
         {"data", TaskFingerprints(recipe_.record.tasks, recipe_.record.split, recipe_.data)}};
     stages.push_back(
         {"record", record, recipe_.record.out,
-         [this] { Warn(Record(recipe_.record, IfExists::kRenew, progress_).warnings); },
+         [this] { Warn(Record(recipe_.record, IfExists::kRenew, progress_, model_).warnings); },
          [this] { record::ActivationDump::Open(recipe_.record.out); }});
     Json routed = Json::array();
     for (const RecipeSplit& split : recipe_.splits) {
       Json split_inputs = {{"model", model}, {"options", OptionsToJson(split.options)}};
       if (!split.options.dump.empty()) split_inputs["record"] = record;
       stages.push_back({"split " + split.name, split_inputs, split.options.out,
-                        [this, &split] { Split(split.options, IfExists::kRenew, progress_); },
+                        [this, &split] {
+                          Warn(Split(split.options, IfExists::kRenew, progress_, model_).warnings);
+                        },
                         [&split] { split::MoeCheckpoint::Open(split.options.out); }});
       for (const RecipeRoute& route : recipe_.routes) {
         AddRoutedStages(split, route, split_inputs, record, stages, routed);
@@ -127,7 +130,7 @@ class Conversion {
   std::string CalibratedOf(const RecipeSplit& split, const RecipeRoute& route) const {
     return (out_ / ("calibrated-" + RoutedName(split, route))).string();
   }
-  // Routers of a split and, where the recipe says so, their calibration.
+  // Adds the stages that train the routers of a split and, where the recipe says so, calibrate.
   void AddRoutedStages(const RecipeSplit& split, const RecipeRoute& route, const Json& split_inputs,
                        const Json& record, std::vector<Stage>& stages, Json& routed) {
     const std::string name = RoutedName(split, route);
@@ -158,8 +161,11 @@ class Conversion {
          [this, calibrate] { Warn(Calibrate(calibrate, IfExists::kRenew, progress_).warnings); },
          [calibrate] { split::MoeCheckpoint::Open(calibrate.out); }});
   }
+  // Stages that work from the same model warn of the same things: each is said once.
   void Warn(const std::vector<std::string>& warnings) {
-    warnings_.insert(warnings_.end(), warnings.begin(), warnings.end());
+    for (const std::string& warning : warnings) {
+      if (std::ranges::find(warnings_, warning) == warnings_.end()) warnings_.push_back(warning);
+    }
   }
   void Evaluate() {
     const std::vector<eval::EvaluationReport> reports =
@@ -176,12 +182,14 @@ class Conversion {
   }
 
   Recipe recipe_;
+  io::Checkpoint model_;
+  Inspection inspection_;
   std::filesystem::path out_;
   Progress& progress_;
   std::vector<std::string> warnings_;
 };
 
-// What a conversion reads besides what it makes itself.
+// The paths that a conversion reads besides what it makes itself.
 InputPaths ConvertInputs(const Recipe& recipe) {
   InputPaths inputs = TaskInputs(recipe.record.tasks, recipe.record.split, recipe.data);
   for (auto& path : TaskInputs(recipe.eval.tasks, recipe.eval.split, recipe.data)) {
@@ -193,12 +201,11 @@ InputPaths ConvertInputs(const Recipe& recipe) {
 
 }  // namespace
 
-ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bool redo,
+ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path& out, bool redo,
                       Progress& progress) {
-  CheckRecipe(recipe);
-  Conversion conversion(recipe, out, progress);
+  Conversion conversion(checked, out, progress);
   const std::vector<Stage> stages = conversion.Stages();  // all data are there
-  PrepareOutput(out, ConvertInputs(recipe));
+  PrepareOutput(out, ConvertInputs(checked.recipe));
   const DirectoryLock lock(out);
   StageRecords records(out / kStages, redo);
   ConvertResult result;
@@ -228,9 +235,10 @@ ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bo
   return result;
 }
 
-ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) {
+ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::path& out) {
+  const Recipe& recipe = checked.recipe;
   ConvertPlan plan;
-  plan.model = CheckRecipe(recipe);
+  plan.model = checked.inspection;
   const model::ModelConfig& config = plan.model.config;
   const auto num_ffns = static_cast<uint64_t>(plan.model.ffns.size());
   const uint64_t row_bytes = static_cast<uint64_t>(config.hidden) * sizeof(float);
@@ -263,7 +271,8 @@ ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out) 
   const uint64_t model_bytes = plan.model.num_parameters * sizeof(float);
   const uint64_t ffn_bytes = plan.model.ffn_parameters * sizeof(float);
   plan.peak_memory_bytes = model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);
-  // Weights, gradients, two moments, the best so far and the parent; activations come on top.
+  // A calibration holds weights, gradients, two moments, the best weights so far and the parent;
+  // activations come on top.
   if (recipe.calibrate) plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, 6 * model_bytes);
   return plan;
 }

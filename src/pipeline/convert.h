@@ -1,8 +1,8 @@
-// Runs a recipe: inspect, record, split, route-train, eval, everything under one directory. Stages
-// already done with the same inputs and options are kept.
+// Runs a recipe: inspect, record, split, route-train, calibrate, eval, everything under one
+// directory. Keeps what stages made earlier with the same inputs and options.
 //
 //   out/inspect.json  out/dump/  out/split-<name>/  out/moe-<name>/  out/eval.json  out/report.txt
-//   out/stages.json   what each stage was made from; a stage is redone when that changes
+//   out/stages.json   what each stage was made from; a stage runs again when that changes
 #pragma once
 
 #include <filesystem>
@@ -11,8 +11,7 @@
 
 #include "moefy/base/json.h"
 #include "moefy/base/progress.h"
-#include "pipeline/inspect.h"
-#include "pipeline/recipe.h"
+#include "pipeline/check_recipe.h"
 
 namespace moefy::pipeline {
 
@@ -33,7 +32,7 @@ struct ConvertResult {
 
 // `redo` ignores what was done before. Throws Error{kUsage} when `out` exists and is not the output
 // of an earlier conversion.
-ConvertResult Convert(const Recipe& recipe, const std::filesystem::path& out, bool redo,
+ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path& out, bool redo,
                       Progress& progress);
 
 // What Convert would do, from headers and sizes alone.
@@ -48,6 +47,6 @@ struct ConvertPlan {
   std::vector<std::string> stages;
 };
 
-ConvertPlan PlanConvert(const Recipe& recipe, const std::filesystem::path& out);
+ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::path& out);
 
 }  // namespace moefy::pipeline

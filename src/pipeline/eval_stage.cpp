@@ -58,7 +58,7 @@ eval::EvaluateOptions ToEvaluateOptions(const EvalOptions& options,
                                         std::vector<std::string>& warnings) {
   eval::EvaluateOptions evaluate;
   evaluate.ffn_ratios = options.ffn_ratios;
-  evaluate.selections = options.selections;
+  evaluate.selections = route::ParseSelections(options.selections);
   evaluate.weights = runtime::ParseWeightFormat(options.weights);
   evaluate.seed = static_cast<uint64_t>(options.seed);
   evaluate.device = model::ResolveDevice(model::ParseDevice(options.device), &warnings);
@@ -75,7 +75,7 @@ void CheckEvalOptions(const EvalOptions& options) {
   for (const double ratio : options.ffn_ratios) {
     RequireOption(ratio > 0 && ratio <= 1, "ffn-ratio", ratio, "a share above 0 and at most 1");
   }
-  for (const std::string& selection : options.selections) route::ParseSelection(selection);
+  route::ParseSelections(options.selections);
   runtime::ParseWeightFormat(options.weights);
   model::ParseDevice(options.device);
   for (const std::string& file : options.tasks) {

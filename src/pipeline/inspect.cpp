@@ -5,15 +5,16 @@
 
 #include "model/family.h"
 #include "model/open_checkpoint.h"
+#include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
-#include "route/router_store.h"
+#include "route/router_reader.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
 namespace {
 
-// Expert sizes worth trying: those that divide every FFN, at least two experts.
+// Expert sizes worth trying: those that divide every FFN into at least two experts.
 std::vector<int64_t> ExpertSizes(const std::vector<model::FfnSpec>& ffns) {
   int64_t num_neurons = 0;
   for (const model::FfnSpec& spec : ffns) num_neurons = std::gcd(num_neurons, spec.num_neurons);
@@ -24,7 +25,7 @@ std::vector<int64_t> ExpertSizes(const std::vector<model::FfnSpec>& ffns) {
   return sizes;
 }
 
-// What the headers say of the tensors, whatever they mean.
+// Adds up what the headers say of the tensors, whatever they mean.
 void CountTensors(const io::Checkpoint& checkpoint, Inspection& out) {
   out.num_files = static_cast<int64_t>(checkpoint.files().size());
   for (const std::string& name : checkpoint.TensorNames()) {
@@ -74,14 +75,15 @@ Inspection ListTensors(const io::Checkpoint& checkpoint, const std::filesystem::
 }  // namespace
 
 Inspection Inspect(const std::filesystem::path& path) {
-  {
-    const io::Checkpoint tensors = model::OpenTensors(path);
-    std::error_code ignored;
-    const auto config =
-        std::filesystem::symlink_status(tensors.directory() / "config.json", ignored);
-    if (!std::filesystem::exists(config)) return ListTensors(tensors, path);
-  }
-  const io::Checkpoint checkpoint = model::OpenCheckpoint(path);
+  return Inspect(model::OpenTensors(path), path);
+}
+
+Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto config =
+      std::filesystem::symlink_status(checkpoint.directory() / "config.json", ignored);
+  if (!std::filesystem::exists(config)) return ListTensors(checkpoint, path);
+  model::RefuseUnusableWeights(checkpoint);
   Inspection out;
   out.path = path;
   out.config = model::ReadModelConfig(checkpoint, &out.warnings);
@@ -100,7 +102,7 @@ Inspection Inspect(const std::filesystem::path& path) {
   }
   out.expert_sizes = ExpertSizes(out.ffns);
   if (split::MoeCheckpoint::IsMoe(checkpoint.directory())) {
-    const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(checkpoint.directory());
+    const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(checkpoint, out.config);
     if (!moe.ffns().empty()) {
       out.num_experts = moe.ffns().front().plan.num_experts();
       out.num_shared = moe.ffns().front().plan.num_shared();

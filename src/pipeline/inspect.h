@@ -1,4 +1,4 @@
-// What a checkpoint holds, from its headers alone: no weights are read.
+// What a checkpoint holds, told from its headers alone, without reading weights.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "moefy/base/json.h"
+#include "moefy/io/checkpoint.h"
 #include "moefy/io/tensor_info.h"
 #include "moefy/model/config.h"
 #include "moefy/model/ffn_spec.h"
@@ -24,8 +25,8 @@ struct InspectOptions {
 
 struct Inspection {
   std::filesystem::path path;
-  // Without one nothing is known of the model: `tensors` are all of them, by name, and nothing is
-  // said of FFNs and experts.
+  // Without a config.json nothing is known of the model. `tensors` then lists all tensors by name,
+  // and nothing is said of FFNs and experts.
   bool has_config = true;
   std::vector<io::TensorInfo> tensors;
   model::ModelConfig config;
@@ -46,6 +47,8 @@ struct Inspection {
 
 // Throws Error{kInput} as the readers do, and when tensors the family needs are missing.
 Inspection Inspect(const std::filesystem::path& checkpoint);
+// The same of a checkpoint that is open already: model::OpenTensors(path).
+Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path& path);
 
 Json InspectionToJson(const Inspection& inspection);
 

@@ -7,6 +7,7 @@
 #include "ask/translation.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
+#include "route/selection.h"
 #include "runtime/sparse_model.h"
 #include "split/moe_checkpoint.h"
 
@@ -35,10 +36,11 @@ OpenedModel::OpenedModel(const std::filesystem::path& directory, const OpenOptio
         model::LoadTransformer(impl_->checkpoint, &impl_->warnings));
     return;
   }
+  const route::Selection selection = route::ParseSelection(options.selection);
   impl_->moe = std::make_unique<split::MoeCheckpoint>(split::MoeCheckpoint::Open(directory));
   impl_->sparse = std::make_unique<runtime::SparseModel>(
       *impl_->moe, static_cast<uint64_t>(options.seed), format, progress);
-  impl_->sparse->Install(options.selection, options.ffn_ratio);
+  impl_->sparse->Install(selection, options.ffn_ratio);
 }
 
 OpenedModel::~OpenedModel() = default;

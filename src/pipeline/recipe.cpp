@@ -12,7 +12,8 @@ std::string FromDirectory(const std::filesystem::path& directory, const std::str
   return path.empty() ? "" : (directory / path).lexically_normal().string();
 }
 
-// The options of one stage. Inputs and outputs are the recipe's to connect: `own` keys are refused.
+// Reads the options of one stage. Refuses `own` keys, because the recipe connects inputs and
+// outputs.
 template <typename Options>
 void ReadStage(const JsonObject& object, const std::vector<std::string>& own, Options& options) {
   for (const std::string& key : own) {
@@ -24,7 +25,7 @@ void ReadStage(const JsonObject& object, const std::vector<std::string>& own, Op
   object.RefuseUnknownKeys();
 }
 
-// The name is part of a directory's.
+// Checks a name, which becomes part of a directory's name.
 void CheckName(const JsonObject& object, const std::string& name, const char* what,
                std::set<std::string>& taken) {
   if (name.find('/') == std::string::npos && taken.insert(name).second) return;

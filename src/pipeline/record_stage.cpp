@@ -1,4 +1,5 @@
 #include "moefy/pipeline/record_stage.h"
+
 #include "ask/prepared_task.h"
 #include "ask/translation.h"
 #include "base/options.h"
@@ -8,19 +9,20 @@
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "pipeline/task_data.h"
+#include "record/dump_rows.h"
 #include "record/recorder.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
 namespace {
 
-// What is to be run, ready for the model.
+// The inputs to run, ready for the model.
 struct Corpus {
   std::string description;
   std::vector<ask::Sequence> sequences;
 };
 
-// `limit` examples spread evenly over all, because files are often sorted by label or topic.
+// Keeps `limit` examples, spread evenly over all because files are often sorted by label or topic.
 task::Dataset SpreadEvenly(task::Dataset dataset, int64_t limit) {
   const auto total = static_cast<int64_t>(dataset.examples.size());
   if (limit <= 0 || limit >= total) return dataset;
@@ -73,13 +75,13 @@ Corpus EncodeCorpus(const RecordOptions& options,
   return corpus;
 }
 
-// Share of neurons above zero per token, on the first tokens recorded.
+// The share of neurons above zero per token, on the first tokens recorded.
 double ActiveShare(const io::Checkpoint& checkpoint, const model::FfnSpec& spec,
                    const record::ActivationDump& dump, size_t ffn_idx) {
   constexpr int64_t kTokens = 4096;
   const int64_t tokens = std::min(kTokens, dump.ffns()[ffn_idx].tokens);
   if (tokens == 0) return 0;
-  const at::Tensor x = dump.ReadInputs(ffn_idx, 0, tokens);
+  const at::Tensor x = record::ReadRows(dump, ffn_idx, 0, tokens);
   const at::Tensor activations =
       model::NeuronActivations(model::ReadFfnWeights(checkpoint, spec), x);
   return (activations > 0).to(at::kFloat).mean().item<double>();
@@ -97,7 +99,8 @@ void CheckRecordOptions(const RecordOptions& options) {
   for (const std::string& file : options.tasks) task::ReadTaskSpec(file).GetSplit(options.split);
 }
 
-RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress) {
+RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress,
+                    const std::optional<io::Checkpoint>& opened) {
   CheckRecordOptions(options);
   if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
   const at::Device wanted_device = model::ParseDevice(options.device);
@@ -107,7 +110,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded
 
   const at::NoGradGuard no_grad;
-  const io::Checkpoint checkpoint = model::OpenCheckpoint(options.checkpoint);
+  const io::Checkpoint checkpoint = opened ? *opened : model::OpenCheckpoint(options.checkpoint);
   const auto tokenizer = text::LoadTokenizer(checkpoint.directory());
   RecordResult result;
   model::Transformer model =
@@ -121,15 +124,15 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   // A split model computes what its dense source does, so its dump serves for both.
   info.model_fingerprint =
       split::MoeCheckpoint::IsMoe(checkpoint.directory())
-          ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
+          ? split::MoeCheckpoint::Open(checkpoint, model.config()).source_fingerprint()
           : checkpoint.Fingerprint(progress);
 
   const std::vector<ask::Batch> batches =
       ask::MakeBatches(corpus.sequences, model.config(), tokenizer->pad_id(), options.batch_tokens);
   record::DumpWriter writer(staged.path(), info, record::FfnsToRecord(model), options.max_tokens);
   progress.Begin(StrCat("recording ", corpus.description), corpus.sequences.size(), "inputs");
-  // Batches are sorted by length; every other one from either end mixes them, should the room run
-  // out before the corpus does.
+  // Batches are sorted by length. Taking them from both ends in turn mixes the lengths, should the
+  // room run out before the corpus does.
   size_t next = 0;
   const auto source = [&]() -> std::optional<model::ForwardInputs> {
     if (next == batches.size()) return std::nullopt;

@@ -1,29 +1,37 @@
 
 #include "moefy/pipeline/split_stage.h"
+
 #include "base/options.h"
 #include "base/stopwatch.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
+#include "split/moe_writer.h"
 #include "split/named_ffns.h"
-#include "split/rewrite.h"
 #include "split/shared_experts.h"
 
 namespace moefy::pipeline {
 namespace {
 
-// Those that the family has, or those that --ffn names.
-std::vector<model::FfnSpec> FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
-                                     std::vector<std::string>& warnings) {
-  if (!options.ffn.empty()) return split::FindNamedFfns(dense, options.ffn, warnings);
+struct FoundFfns {
+  std::string family;
+  std::vector<model::FfnSpec> specs;
+};
+
+// The FFNs of the model's family, or those that --ffn names.
+FoundFfns FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
+                   std::vector<std::string>& warnings) {
+  if (!options.ffn.empty()) {
+    return {split::kNamedFamily, split::FindNamedFfns(dense, options.ffn, warnings)};
+  }
   const model::ModelConfig config = model::ReadModelConfig(dense, &warnings);
   model::CheckParameters(dense, config, &warnings);
   model::CheckValues(dense, config);
-  return model::FfnSpecs(config);
+  return {config.family, model::FfnSpecs(config)};
 }
 
-// Error{kUsage} where the dump is missing or would not be looked at.
+// Throws Error{kUsage} where the dump is missing or would not be looked at.
 void CheckDumpGiven(const split::Splitter& splitter, const SplitOptions& options) {
   const bool needed = split::NeedsInputs(splitter, options.features, options.shared);
   if (needed == !options.dump.empty()) return;
@@ -47,14 +55,15 @@ void CheckSplitOptions(const SplitOptions& options) {
   RequireOption(options.restarts >= 1, "restarts", options.restarts, "at least 1");
 }
 
-SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress) {
+SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress,
+                  const std::optional<io::Checkpoint>& opened) {
   const Stopwatch stopwatch;
   CheckSplitOptions(options);
   const split::Splitter& splitter = split::GetSplitter(options.method);
   CheckDumpGiven(splitter, options);
   if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
   StagedDirectory staged(options.out, if_exists, {options.checkpoint, options.dump});
-  const io::Checkpoint dense = model::OpenCheckpoint(options.checkpoint);
+  const io::Checkpoint dense = opened ? *opened : model::OpenCheckpoint(options.checkpoint);
   if (split::MoeCheckpoint::IsMoe(dense.directory())) {
     throw UsageError(dense.directory(), " is split already; `moefy merge` makes it dense again");
   }
@@ -66,14 +75,14 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
                " is not safetensors; the split checkpoint is, with the tensors as "
                "stored, and `moefy merge` gives the dense model as safetensors"));
   }
-  const std::vector<model::FfnSpec> specs = FindFfns(dense, options, result.warnings);
+  const auto [family, specs] = FindFfns(dense, options, result.warnings);
   std::vector<int64_t> num_experts;  // per FFN, because encoder and decoder may differ in size
   for (const model::FfnSpec& spec : specs) {
     num_experts.push_back(
         split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
     split::CheckNumShared(options.shared, num_experts.back());
   }
-  const std::string fingerprint = dense.Fingerprint(progress);
+  const std::string fingerprint = dense.Fingerprint(progress);  // kept by `dense` for the writer
   std::optional<record::ActivationDump> dump;
   if (!options.dump.empty()) {
     dump = record::ActivationDump::Open(options.dump);
@@ -110,9 +119,10 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   if (options.shared > 0) recorded["shared"] = options.shared;
   if (dump) recorded["corpus"] = dump->info().corpus;
   if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
-  split::WriteMoeCheckpoint(
-      dense, fingerprint, ffns, recorded, staged.path(), progress,
-      options.ffn.empty() ? split::FfnSource::kFamily : split::FfnSource::kNamed);
+  for (std::string& warning :
+       split::WriteMoeCheckpoint(dense, family, ffns, recorded, staged.path(), progress)) {
+    result.warnings.push_back(std::move(warning));
+  }
   staged.Commit();
   progress.End(FormatBytes(dense.TotalBytes()));
   result.moe = options.out;

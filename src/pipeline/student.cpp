@@ -8,7 +8,7 @@
 #include "moefy/model/transformer.h"
 #include "moefy/text/tokenizer.h"
 #include "split/moe_checkpoint.h"
-#include "split/rewrite.h"
+#include "split/side_files.h"
 #include "train/weights.h"
 
 namespace moefy::pipeline {
@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// By which an encoder answers.
+// The head with which an encoder answers a task.
 std::optional<model::Head> HeadFor(task::TaskKind kind) {
   if (kind == task::TaskKind::kClassification) return model::Head::kSequenceClassification;
   if (kind == task::TaskKind::kExtractiveQa) return model::Head::kQuestionAnswering;
@@ -38,7 +38,15 @@ void RequireLabels(const task::TaskSpec& spec, const model::ModelConfig& config)
                    config.num_labels, "; --new-head makes one with ", wanted);
 }
 
-// Both under the names of the family.
+// How the first FFN is stored. One that is missing is an error of ReadParameters, which says more.
+io::DType StoredType(const io::Checkpoint& checkpoint, const model::ModelConfig& config) {
+  for (const model::FfnSpec& spec : model::FfnSpecs(config)) {
+    if (const io::TensorInfo* info = checkpoint.Find(spec.w_in)) return info->dtype;
+  }
+  return io::DType::kF32;
+}
+
+// Gives config and parameters the names of the family.
 void UseFamilyNames(model::ModelConfig& config, model::TensorMap& parameters) {
   const std::vector<model::ExpectedTensor> stored = model::ExpectedTensors(config);
   config.missing_prefix.clear();
@@ -81,6 +89,7 @@ Student OpenStudent(const FinetuneOptions& options, const task::TaskSpec& spec,
   }
   student.config = student.checkpoint ? model::ReadModelConfig(*student.checkpoint, json, &warnings)
                                       : model::ParseModelConfig(json, file.string());
+  if (student.checkpoint) student.stored_type = StoredType(*student.checkpoint, student.config);
   if (possible) RequireLabels(spec, student.config);
   return student;
 }
@@ -103,11 +112,10 @@ model::TensorMap ReadParameters(Student& student, uint64_t seed, std::set<std::s
 }
 
 void WriteStudent(const Student& student, const model::TensorMap& changed,
-                  const model::TensorMap& parameters, const fs::path& directory) {
-  WriteTextFile(directory / "config.json",
-                student.new_config ? FormatJson(*student.new_config)
-                                   : ReadTextFile(student.directory / "config.json"),
-                IfExists::kRefuse);
+                  const model::TensorMap& parameters, const fs::path& directory,
+                  std::vector<std::string>& warnings) {
+  split::WriteConfigText(directory, student.new_config ? FormatJson(*student.new_config)
+                                                       : split::ReadConfigText(student.directory));
   const fs::path weights = directory / "model.safetensors";
   if (!student.checkpoint) {
     for (const std::string& name : text::TokenizerFileNames()) {
@@ -117,13 +125,13 @@ void WriteStudent(const Student& student, const model::TensorMap& changed,
     model::WriteTensors(parameters, weights);
     return;
   }
-  const io::Checkpoint& checkpoint = *student.checkpoint;
-  split::CopySideFiles(checkpoint, directory);
+  for (std::string& warning : split::CopySideFiles(*student.checkpoint, directory)) {
+    warnings.push_back(std::move(warning));
+  }
   if (student.new_config) {
-    const auto stored = model::FfnSpecs(model::ReadModelConfig(checkpoint, *student.new_config));
-    model::WriteTensors(parameters, weights, checkpoint.Get(stored.front().w_in).dtype);
+    model::WriteTensors(parameters, weights, student.stored_type);
   } else {
-    model::RewriteTensors(checkpoint, changed, directory);
+    model::RewriteTensors(*student.checkpoint, changed, directory);
   }
 }
 

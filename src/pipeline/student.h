@@ -1,5 +1,5 @@
-// The model that a fine-tuning begins with: a checkpoint, perhaps with a new head, or one of random
-// weights.
+// The model that a fine-tuning begins with: a checkpoint, perhaps with a new head, or a model of
+// random weights.
 #pragma once
 
 #include <filesystem>
@@ -19,24 +19,28 @@ namespace moefy::pipeline {
 
 struct Student {
   std::filesystem::path directory;
-  std::optional<io::Checkpoint> checkpoint;  // none: all weights are random
-  std::optional<Json> new_config;            // of a model with a new head
+  std::optional<io::Checkpoint> checkpoint;  // without one all weights are random
+  std::optional<Json> new_config;            // the config.json of a model with a new head
   model::ModelConfig config;
+  io::DType stored_type = io::DType::kF32;  // how the checkpoint stores its FFNs
 };
 
-// A new head is made for an encoder that has none for this kind of task, and where it is asked for.
-// Error{kUsage} where it cannot be, Error{kInput} for a head with other labels than the task's.
+// Makes a new head for an encoder that has none for this kind of task, and where the options ask
+// for one. Throws Error{kUsage} where that is impossible, Error{kInput} for a head with other
+// labels than the task's.
 Student OpenStudent(const FinetuneOptions& options, const task::TaskSpec& spec,
                     std::vector<std::string>& warnings);
 
-// Its weights; `fresh` gets the names of a new head's. Where there is one, the family's names take
-// the place of an old checkpoint's, because the head has them.
+// Reads the student's weights and names those of a new head in `fresh`. With a new head, all
+// weights get the names of the family, which old checkpoints do not use, because the head has them.
 model::TensorMap ReadParameters(Student& student, uint64_t seed, std::set<std::string>& fresh,
                                 std::vector<std::string>& warnings);
 
-// All files of the model but for its weights' into `directory`, then those: the checkpoint's with
-// what has changed, or all of `parameters` where there are new ones.
+// Writes the trained model into `directory`: all files of the student but its weights, then the
+// checkpoint's weights with what has changed, or all of `parameters` where some are new. Warns
+// about files that it left out.
 void WriteStudent(const Student& student, const model::TensorMap& changed,
-                  const model::TensorMap& parameters, const std::filesystem::path& directory);
+                  const model::TensorMap& parameters, const std::filesystem::path& directory,
+                  std::vector<std::string>& warnings);
 
 }  // namespace moefy::pipeline

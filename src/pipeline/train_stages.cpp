@@ -6,8 +6,8 @@
 
 #include "ask/prepared_task.h"
 #include "ask/translation.h"
-#include "base/file.h"
 #include "base/options.h"
+#include "io/fingerprint.h"
 #include "model/device.h"
 #include "model/family.h"
 #include "model/open_checkpoint.h"
@@ -16,10 +16,11 @@
 #include "pipeline/student.h"
 #include "pipeline/task_data.h"
 #include "pipeline/training_data.h"
-#include "route/router_store.h"
-#include "runtime/sparse_model.h"
-#include "split/moe_checkpoint.h"
-#include "split/rewrite.h"
+#include "route/routed_ffn.h"
+#include "route/router_reader.h"
+#include "route/top_k.h"
+#include "split/calibration.h"
+#include "split/moe_writer.h"
 #include "train/masked_ffn.h"
 #include "train/trainer.h"
 
@@ -39,8 +40,8 @@ struct TrainingExamples {
   std::string fingerprint;  // of the data file
 };
 
-// Not movable once prepared: the prepared tasks refer to the rest.
-std::unique_ptr<TrainingExamples> ReadExamples(const TrainingOptions& options) {
+// Returns a pointer, because the prepared tasks will refer to the rest.
+std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options) {
   if (options.task.empty()) {
     throw UsageError("training needs --task: a task file, e.g. configs/tasks/sst2.json");
   }
@@ -66,30 +67,30 @@ void PrepareExamples(const model::ModelConfig& config, const fs::path& directory
   examples.sequences = examples.train->RightSequences();
 }
 
-train::TrainerOptions ToTrainerOptions(const TrainingOptions& options) {
-  train::TrainerOptions trainer = options.trainer;
-  trainer.seed = static_cast<uint64_t>(options.seed);
-  train::CheckOptions(trainer);
-  RequireOption(options.lora_rank >= 0, "lora-rank", options.lora_rank, "at least 0");
+void CheckTraining(const TrainStageOptions& options) {
+  train::CheckOptions(options.trainer);
+  train::CheckOptions(options.lora);
   model::ParseDevice(options.device);
-  return trainer;
 }
 
-at::Device DeviceOf(const TrainingOptions& options, TrainResult& result) {
+uint64_t SeedOf(const TrainStageOptions& options) {
+  return static_cast<uint64_t>(options.trainer.seed);
+}
+
+at::Device DeviceOf(const TrainStageOptions& options, TrainResult& result) {
   return model::ResolveDevice(model::ParseDevice(options.device), &result.warnings);
 }
 
-train::TrainableWeights MakeWeights(const TrainingOptions& options,
+train::TrainableWeights MakeWeights(const TrainStageOptions& options,
                                     const model::ModelConfig& config, model::TensorMap parameters,
                                     const std::set<std::string>& fresh = {}) {
   std::set<std::string> trained = train::SelectParameters(config, options.train);
-  if (options.lora_rank > 0) {
+  if (options.lora.rank > 0) {
     const std::set<std::string> matrices = train::BlockMatrices(config);
     std::erase_if(trained, [&](const std::string& name) { return !matrices.contains(name); });
   }
-  return train::TrainableWeights(std::move(parameters), trained,
-                                 {options.lora_rank, options.lora_alpha},
-                                 static_cast<uint64_t>(options.seed), fresh);
+  return train::TrainableWeights(std::move(parameters), trained, options.lora, SeedOf(options),
+                                 fresh);
 }
 
 train::TrainingSetup MakeSetup(const model::ModelConfig& config, const TrainingExamples& examples,
@@ -105,13 +106,14 @@ train::TrainingSetup MakeSetup(const model::ModelConfig& config, const TrainingE
           {}};
 }
 
-// Beside the output: "out" or "out/" -> "out.training".
+// Where the state lies beside the output: "out" or "out/" -> "out.training".
 fs::path StateOf(const std::string& out) {
   const fs::path path = fs::path(out).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).string() + ".training";
 }
 
-// Without what may be given differently by the command that goes on.
+// What the state on disk must have been made with. A command that goes on may give another data
+// directory and device.
 Json Identity(Json options, const std::string& model, const std::string& data) {
   for (const char* key : {"out", "data", "device"}) options.erase(key);
   options["model_fingerprint"] = model;
@@ -119,7 +121,7 @@ Json Identity(Json options, const std::string& model, const std::string& data) {
   return options;
 }
 
-// What has changed of the weights; nothing if the start was best.
+// The weights that have changed; none if the start was best.
 model::TensorMap Changed(const train::TrainableWeights& weights, TrainResult& result) {
   if (result.report.best == 0) {
     result.warnings.push_back(
@@ -134,14 +136,10 @@ model::TensorMap Changed(const train::TrainableWeights& weights, TrainResult& re
   return changed;
 }
 
-void CopyConfig(const fs::path& from, const fs::path& to) {
-  WriteTextFile(to / "config.json", ReadTextFile(from / "config.json"), IfExists::kRefuse);
-}
-
-// That the result and, until it is there, the state of the training have a place; apart from what
-// is read.
+// Checks that the result and, until it is there, the state of the training have a place apart from
+// what is read.
 void CheckPlaces(const std::string& out, IfExists if_exists, const InputPaths& checkpoints,
-                 const TrainingOptions& options) {
+                 const TrainStageOptions& options) {
   InputPaths read = checkpoints;
   if (!options.task.empty()) {
     for (auto& path : TaskInputs({options.task}, options.split, options.data)) {
@@ -156,51 +154,48 @@ void RequireOut(const std::string& out, const char* command) {
   if (out.empty()) throw UsageError(command, " needs --out: where should the result go?");
 }
 
-Json CalibrationEntry(const CalibrateOptions& options, const std::string& selection,
-                      const std::string& task, const model::TensorMap& changed) {
-  Json tensors = Json::array();
-  for (const auto& [name, tensor] : changed) tensors.push_back(name);
-  return {{"kind", "gradient"},
-          {"ffn_ratios", options.ffn_ratios},
-          {"selection", selection},
-          {"task", task},
-          {"tensors", std::move(tensors)}};
+// The selection given, or that of the stored routers, or the one that needs none.
+route::Selection SelectionOf(const CalibrateOptions& options, const split::MoeCheckpoint& moe) {
+  if (!options.selection.empty()) return route::ParseSelection(options.selection);
+  return route::ParseSelection(route::HasRouters(moe) ? route::StoredRouterKind(moe)
+                                                      : "similarity");
 }
 
-// The split checkpoint again with changed weights, and what changed them in moefy.json.
-void WriteCalibrated(const split::MoeCheckpoint& moe, const model::TensorMap& changed,
-                     Json calibration, const fs::path& directory) {
-  CopyConfig(moe.directory(), directory);
-  split::CopySideFiles(moe.weights(), directory);
-  model::RewriteTensors(moe.weights(), changed, directory);
-  CopyFile(moe.directory() / split::kMoeTensors, directory / split::kMoeTensors);
-  Json manifest = moe.manifest();
-  if (!changed.empty()) manifest["calibration"].push_back(std::move(calibration));
-  WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
+// What a training changed in a split model.
+split::MoeChanges CalibrationChanges(const CalibrateOptions& options,
+                                     const route::Selection& selection, const std::string& task,
+                                     model::TensorMap changed) {
+  split::MoeChanges changes;
+  if (changed.empty()) return changes;
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : changed) names.push_back(name);
+  changes.calibration = {"gradient", options.ffn_ratios, selection.Text(), task, std::move(names)};
+  changes.weights = std::move(changed);
+  return changes;
 }
 
-// What the student is to be like, or nothing.
+// Loads the dense model that the student learns to be like, if the options want one.
 std::unique_ptr<model::Transformer> LoadTeacher(const CalibrateOptions& options,
                                                 const split::MoeCheckpoint& moe,
                                                 at::Device device) {
-  const auto load = [&](const io::Checkpoint& checkpoint) {
-    return std::make_unique<model::Transformer>(
-        model::LoadTransformer(checkpoint, nullptr, model::Parts::kAll, device));
-  };
   if (options.distill == 0 && options.distill_ffn == 0) return nullptr;
-  if (!options.dense.empty()) return load(model::OpenCheckpoint(options.dense));
-  if (route::IsCalibrated(moe)) {
+  if (!options.dense.empty()) {
+    return std::make_unique<model::Transformer>(model::LoadTransformer(
+        model::OpenCheckpoint(options.dense), nullptr, model::Parts::kAll, device));
+  }
+  if (split::IsCalibrated(moe)) {
     throw UsageError(options.moe,
                      " is calibrated already, so its dense parent is not known; give "
                      "it as --dense");
   }
-  return load(moe.weights());
+  return std::make_unique<model::Transformer>(
+      moe.config(), model::OnDevice(model::ReadParameters(moe.weights(), moe.config()), device));
 }
 
 }  // namespace
 
 void CheckCalibrateOptions(const CalibrateOptions& options) {
-  ToTrainerOptions(options.training);
+  CheckTraining(options.training);
   if (!options.training.task.empty()) {
     task::ReadTaskSpec(options.training.task).GetSplit(options.training.split);
   }
@@ -215,14 +210,15 @@ void CheckCalibrateOptions(const CalibrateOptions& options) {
 
 TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progress& progress) {
   RequireOut(options.out, "finetune");
-  const train::TrainerOptions trainer = ToTrainerOptions(options.training);
+  CheckTraining(options.training);
   CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training);
   const auto examples = ReadExamples(options.training);
   TrainResult result;
   Student student = OpenStudent(options, examples->spec, result.warnings);
   PrepareExamples(student.config, student.directory, result.warnings, *examples);
   std::set<std::string> fresh;
-  model::TensorMap parameters = ReadParameters(student, trainer.seed, fresh, result.warnings);
+  model::TensorMap parameters =
+      ReadParameters(student, SeedOf(options.training), fresh, result.warnings);
   train::TrainableWeights weights = MakeWeights(
       options.training, student.config,
       model::OnDevice(std::move(parameters), DeviceOf(options.training, result)), fresh);
@@ -232,12 +228,13 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
                student.checkpoint ? student.checkpoint->Fingerprint(progress)
                                   : io::FileFingerprint(student.directory / "config.json"),
                examples->fingerprint);
-  result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
+  result.report =
+      train::Train(setup, options.training.trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
   const model::TensorMap changed = Changed(weights, result);
   const at::NoGradGuard no_grad;
-  WriteStudent(student, changed, weights.Effective(), staged.path());
+  WriteStudent(student, changed, weights.Effective(), staged.path(), result.warnings);
   staged.Commit();
   result.out = options.out;
   return result;
@@ -246,22 +243,19 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
 TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progress& progress) {
   CheckCalibrateOptions(options);
   RequireOut(options.out, "calibrate");
-  const train::TrainerOptions trainer = ToTrainerOptions(options.training);
   CheckPlaces(options.out, if_exists, {options.moe, options.dense}, options.training);
   const auto examples = ReadExamples(options.training);
   TrainResult result;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   const model::ModelConfig& config = moe.config();
-  std::string selection = options.selection;
-  if (selection.empty()) selection = route::StoredRouterKind(moe);
-  if (selection.empty()) selection = "similarity";
-  runtime::CheckSelections({selection}, {&moe});
+  const route::Selection selection = SelectionOf(options, moe);
+  route::CheckServes(moe, selection);
   PrepareExamples(config, moe.directory(), result.warnings, *examples);
 
   const at::Device device = DeviceOf(options.training, result);
-  std::map<double, std::vector<runtime::FfnSelection>> selections;
+  std::map<double, std::vector<route::RoutedFfn>> routed;
   for (const double ratio : options.ffn_ratios) {
-    selections[ratio] = runtime::SelectionOf(moe, selection, ratio, trainer.seed, device);
+    routed[ratio] = route::ReadRoutedFfns(moe, selection, ratio, SeedOf(options.training), device);
   }
   train::TrainableWeights weights = MakeWeights(
       options.training, config,
@@ -273,19 +267,22 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
       const auto& dense = dynamic_cast<model::DenseFeedForward&>(transformer.feed_forward(i));
       transformer.ExchangeFeedForward(
           i, std::make_unique<train::MaskedFeedForward>(
-                 dense.weights(), moe.ffns()[i].plan.num_experts(), selections.at(ratio)[i]));
+                 dense.weights(), moe.ffns()[i].plan.num_experts(), routed.at(ratio)[i]));
     }
   };
   const auto teacher = LoadTeacher(options, moe, device);
   setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
   setup.identity =
       Identity(OptionsToJson(options), moe.weights().Fingerprint(progress), examples->fingerprint);
-  result.report = train::Train(setup, trainer, StateOf(options.out), if_exists, progress);
+  result.report =
+      train::Train(setup, options.training.trainer, StateOf(options.out), if_exists, progress);
 
   StagedDirectory staged(options.out, if_exists);
-  const model::TensorMap changed = Changed(weights, result);
-  WriteCalibrated(moe, changed, CalibrationEntry(options, selection, examples->spec.name, changed),
-                  staged.path());
+  const split::MoeChanges changes =
+      CalibrationChanges(options, selection, examples->spec.name, Changed(weights, result));
+  for (std::string& warning : split::WriteChangedMoe(moe, changes, staged.path())) {
+    result.warnings.push_back(std::move(warning));
+  }
   staged.Commit();
   result.out = options.out;
   return result;

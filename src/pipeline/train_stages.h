@@ -1,7 +1,7 @@
-// The stages finetune (a dense model on a task) and calibrate (a split model on a task, split and
-// routers as they are; MoEfication's parameter calibration, arXiv 2110.01786, section 3.3).
-// They write into a staging directory and rename; OUT.training holds what a stopped one goes on
-// from.
+// The stages finetune, which trains a dense model on a task, and calibrate, which trains a split
+// model on a task and leaves split and routers as they are (MoEfication's parameter calibration,
+// arXiv 2110.01786, section 3.3). Both write into a staging directory and rename it. OUT.training
+// holds what a stopped training goes on from.
 #pragma once
 
 #include <cstdint>
@@ -16,18 +16,16 @@
 
 namespace moefy::pipeline {
 
-// What both have.
-struct TrainingOptions {
+// The options that both stages have.
+struct TrainStageOptions {
   std::string task;
   std::string data;
   std::string split = "train";
   int64_t limit = 0;
   int64_t held_out = 1000;
   std::string train = "all";
-  int64_t lora_rank = 0;
-  double lora_alpha = 16;
+  train::LoraOptions lora;
   train::TrainerOptions trainer;
-  int64_t seed = 0;
   std::string device = "cpu";
 
   template <class Visitor>
@@ -39,28 +37,8 @@ struct TrainingOptions {
     v.Field("held-out", held_out,
             "examples kept apart to choose the best weights by, at most a tenth");
     v.Field("train", train, "what may change: all, ffn or w-out");
-    v.Field("lora-rank", lora_rank, "train low-rank changes of the matrices instead; 0: no");
-    v.Field("lora-alpha", lora_alpha, "these changes count alpha / rank times");
-    v.Field("epochs", trainer.epochs, "passes over the examples");
-    v.Field("steps", trainer.steps, "steps in place of epochs; 0: epochs");
-    v.Field("batch-size", trainer.batch_size, "examples per step");
-    v.Field("batch-tokens", trainer.batch_tokens,
-            "padded tokens in memory at once; a step goes through its examples in such parts");
-    v.Field("optimizer", trainer.optimizer,
-            "adamw, or muon: AdamW for all but the matrices inside the blocks");
-    v.Field("learning-rate", trainer.learning_rate, "AdamW's step size");
-    v.Field("matrix-rate", trainer.matrix_rate, "Muon's step size");
-    v.Field("schedule", trainer.schedule, "of the step size: linear, cosine or constant");
-    v.Field("warm-up", trainer.warm_up, "share of the steps in which the step size grows from 0");
-    v.Field("weight-decay", trainer.weight_decay, "of matrices, per unit of step size");
-    v.Field("clip", trainer.max_norm, "largest L2 norm of the gradient; 0: any");
-    v.Field("token-dropout", trainer.token_dropout,
-            "share of an encoder's input tokens left out at random");
-    v.Field("evaluate-every", trainer.evaluate_every,
-            "steps between measurements on what is held out; 0: an epoch");
-    v.Field("patience", trainer.patience,
-            "stop after so many measurements without a better one; 0: never");
-    v.Field("seed", seed, "of order, dropout and random weights");
+    lora.Visit(v);
+    trainer.Visit(v);
     v.Field("device", device, "cpu, cuda or cuda:N; the CPU where LibTorch has no CUDA");
   }
 };
@@ -69,7 +47,7 @@ struct FinetuneOptions {
   std::string checkpoint;
   bool from_scratch = false;
   bool new_head = false;
-  TrainingOptions training;
+  TrainStageOptions training;
   std::string out;
 
   template <class Visitor>
@@ -94,7 +72,7 @@ struct CalibrateOptions {
   double distill = 0;
   double temperature = 2;
   double distill_ffn = 0;
-  TrainingOptions training;
+  TrainStageOptions training;
   std::string out;
 
   template <class Visitor>
@@ -121,11 +99,11 @@ struct TrainResult {
   std::vector<std::string> warnings;
 };
 
-// All throw Error{kUsage} for options that make no sense, Error{kInput} for data or models that do
-// not fit, before any model is loaded where that can be told.
-// Throws Error{kUsage} for options that make no sense; of paths only the task file is looked at.
+// Throws Error{kUsage} for options that make no sense. Reads the task file and no other.
 void CheckCalibrateOptions(const CalibrateOptions& options);
 
+// Both throw Error{kUsage} for options that make no sense and Error{kInput} for data or models that
+// do not fit, before any model is loaded where that can be told.
 TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progress& progress);
 TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progress& progress);
 

@@ -8,7 +8,7 @@
 namespace moefy::pipeline {
 namespace {
 
-// The last tenth of a text, from the beginning of a line if it has any.
+// Holds out the last tenth of a text, from the beginning of a line if it has lines.
 TrainingData CutText(const task::Dataset& dataset) {
   const std::string& text = dataset.examples.front().fields.at("text");
   const size_t middle = text.size() - text.size() / 10;
@@ -35,7 +35,7 @@ TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t 
   TrainingData data;
   data.train.file = data.held_out.file = dataset.file;
   for (int64_t i = 0, taken = 0; i < total; ++i) {
-    // The middle of the next of `count` equal parts.
+    // Holds out the middle of each of `count` equal parts.
     const bool hold = taken < count && i == (2 * taken + 1) * total / (2 * count);
     taken += hold ? 1 : 0;
     (hold ? data.held_out : data.train)

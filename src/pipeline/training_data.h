@@ -1,4 +1,4 @@
-// The examples of a training, with those that are held out apart.
+// The examples of a training, and apart from them those that are held out.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ struct TrainingData {
   task::Dataset held_out;
 };
 
-// Holds out `held_out` examples, at most a tenth, evenly spread; of one long text its end.
-// Error{kInput} when there is nothing to hold out.
+// Holds out `held_out` examples, at most a tenth, spread evenly over all. Of one long text it holds
+// out the end. Throws Error{kInput} when there is nothing to hold out.
 TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t held_out);
 
 }  // namespace moefy::pipeline

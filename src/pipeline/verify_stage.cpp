@@ -3,13 +3,15 @@
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
+#include "split/merge.h"
+#include "split/verify.h"
 
 namespace moefy::pipeline {
-
 namespace {
 
-// Of FFNs that were named by hand, what else the model has is not known.
-void CheckValues(const split::MoeCheckpoint& moe) {
+// Throws Error{kInput} for values that are not finite. Where FFNs were named by hand, nothing is
+// known of the other tensors, and only the FFNs are looked at.
+void CheckSplitValues(const split::MoeCheckpoint& moe) {
   if (moe.config().family != split::kNamedFamily) {
     return model::CheckValues(moe.weights(), moe.config());
   }
@@ -28,22 +30,25 @@ void CheckValues(const split::MoeCheckpoint& moe) {
 split::VerifyReport Verify(const VerifyOptions& options, Progress& progress) {
   const io::Checkpoint dense = model::OpenCheckpoint(options.dense);
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
-  CheckValues(moe);
+  CheckSplitValues(moe);
   progress.Begin("comparing", dense.TotalBytes(), "B");
   split::VerifyReport report = split::VerifyMoe(dense, moe, progress);
   progress.End(report.ok ? "equal" : "different");
   return report;
 }
 
-void Merge(const MergeOptions& options, IfExists if_exists, Progress& progress) {
+MergeResult Merge(const MergeOptions& options, IfExists if_exists, Progress& progress) {
   if (options.out.empty()) throw UsageError("merge needs --out: where should the result go?");
   StagedDirectory staged(options.out, if_exists, {options.moe});
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
-  CheckValues(moe);
+  CheckSplitValues(moe);
+  MergeResult result;
+  result.out = options.out;
   progress.Begin("merging", moe.weights().TotalBytes(), "B");
-  split::MergeMoe(moe, staged.path(), progress);
+  result.warnings = split::MergeMoe(moe, staged.path(), progress);
   staged.Commit();
   progress.End(FormatBytes(moe.weights().TotalBytes()));
+  return result;
 }
 
 }  // namespace moefy::pipeline

@@ -16,11 +16,7 @@ bool IsReadable(io::DType dtype) {
          dtype == io::DType::kF64;
 }
 
-std::string Describe(const io::TensorInfo& info) {
-  return StrCat(io::DTypeName(info.dtype), " ", FormatShape(info.shape));
-}
-
-// The one tensor of a file, or the one called ffn_input.
+// The only tensor of a file, or the one called ffn_input.
 const io::TensorInfo& OnlyTensor(const io::TensorFile& file) {
   const io::TensorInfo* info =
       file.tensors().size() == 1 ? &file.tensors().front() : file.Find(kTensor);
@@ -31,7 +27,7 @@ const io::TensorInfo& OnlyTensor(const io::TensorFile& file) {
   if (!IsReadable(info->dtype) || info->shape.size() < 2 || info->shape.back() == 0) {
     throw InputError(file.path(),
                      ": expected a tensor [..., hidden] in F32, F16, BF16 or F64, found ",
-                     Describe(*info));
+                     io::DescribeType(info));
   }
   return *info;
 }
@@ -52,7 +48,7 @@ ActivationDump ActivationDump::OpenFilesOfOthers(const std::filesystem::path& di
                      ", which `moefy record` makes, nor a .safetensors, .pt or .npy file per FFN");
   }
   for (const std::filesystem::path& path : paths) {
-    Shard shard{io::OpenTensorFile(path), nullptr, 0, 0};
+    DumpShard shard{io::OpenTensorFile(path), nullptr, 0, 0};
     shard.info = &OnlyTensor(*shard.file);
     const auto hidden = static_cast<int64_t>(shard.info->shape.back());
     shard.tokens = static_cast<int64_t>(*io::NumElements(shard.info->shape)) / hidden;
@@ -78,7 +74,7 @@ ActivationDump ActivationDump::Open(const std::filesystem::path& directory) {
   for (const JsonObject& entry : manifest.GetObjects("ffns")) {
     DumpedFfn ffn{entry.GetString("name"), entry.GetInt("tokens", 0, kMax),
                   entry.GetInt("hidden", 1, 1 << 20)};
-    std::vector<Shard> shards;
+    std::vector<DumpShard> shards;
     int64_t tokens = 0;
     for (const std::string& name : entry.GetStrings("shards")) {
       if (name.find('/') != std::string::npos || name.starts_with(".")) {
@@ -87,11 +83,10 @@ ActivationDump ActivationDump::Open(const std::filesystem::path& directory) {
       }
       auto file = std::make_shared<io::SafetensorsFile>(directory / name);
       const io::TensorInfo* info = file->Find(kTensor);
-      if (!info || info->shape.size() != 2 || !IsReadable(info->dtype) ||
+      if (!info || !IsReadable(info->dtype) || info->shape.size() != 2 ||
           info->shape[1] != static_cast<uint64_t>(ffn.hidden)) {
         throw InputError(directory / name, ": expected a tensor ", Quoted(kTensor), " [tokens, ",
-                         ffn.hidden, "] in F32, F16, BF16 or F64, found ",
-                         info ? Describe(*info) : "none");
+                         ffn.hidden, "] in F32, F16, BF16 or F64, found ", io::DescribeType(info));
       }
       const auto rows = static_cast<int64_t>(info->shape[0]);
       shards.push_back({std::move(file), info, tokens, rows});

@@ -1,5 +1,4 @@
-// The rows of a dump as tensors.
-#include <ATen/ATen.h>
+#include "record/dump_rows.h"
 
 #include <algorithm>
 #include <cstring>
@@ -7,15 +6,14 @@
 #include "io/finite.h"
 #include "moefy/base/error.h"
 #include "moefy/model/tensor_io.h"
-#include "record/activation_dump.h"
 
 namespace moefy::record {
 
-at::Tensor ActivationDump::ReadInputs(size_t ffn_idx, int64_t begin, int64_t end) const {
-  const DumpedFfn& ffn = ffns_.at(ffn_idx);
+at::Tensor ReadRows(const ActivationDump& dump, size_t ffn_idx, int64_t begin, int64_t end) {
+  const DumpedFfn& ffn = dump.ffns().at(ffn_idx);
   MOEFY_CHECK(0 <= begin && begin <= end && end <= ffn.tokens);
   std::vector<at::Tensor> parts;
-  for (const Shard& shard : shards_[ffn_idx]) {
+  for (const DumpShard& shard : dump.shards(ffn_idx)) {
     const int64_t first = std::max(begin, shard.first_token) - shard.first_token;
     const int64_t last = std::min(end, shard.first_token + shard.tokens) - shard.first_token;
     if (first >= last) continue;

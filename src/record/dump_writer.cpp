@@ -14,8 +14,8 @@
 namespace moefy::record {
 namespace {
 
-// Rows of an FFN held in memory before they become a shard: as much as its share of what all FFNs
-// may hold, but shards of some size.
+// How much of an FFN's rows is held in memory before it becomes a shard: its share of what all FFNs
+// may hold, within limits for a shard.
 constexpr int64_t kHeldBytes = int64_t{256} << 20;
 constexpr int64_t kMinShardBytes = int64_t{8} << 20;
 constexpr int64_t kMaxShardBytes = int64_t{64} << 20;

@@ -1,6 +1,8 @@
 // Writes an activation dump (record/activation_dump.h) with bounded memory. One owner at a time.
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -10,7 +12,7 @@
 
 namespace moefy::record {
 
-// Rows are buffered up to one shard per FFN, 256 MB of all FFNs together or 8 MB of each.
+// Buffers up to one shard per FFN: 256 MB of all FFNs together, or 8 MB of each if that is more.
 class DumpWriter {
  public:
   // `directory` exists and is empty (a staging directory). Keeps at most `max_tokens` per FFN.
@@ -18,10 +20,10 @@ class DumpWriter {
              const std::vector<DumpedFfn>& ffns,  // `tokens` ignored
              int64_t max_tokens);
   ~DumpWriter();
-  // x [tokens, hidden] F32. Error{kInput} for values that are not finite.
+  // Adds x [tokens, hidden] F32. Throws Error{kInput} for values that are not finite.
   void Append(size_t ffn_idx, const at::Tensor& x);
   bool Full() const;  // every FFN has max_tokens
-  // Writes what is buffered and dump.json; returns tokens per FFN.
+  // Writes what is buffered, and dump.json. Returns the tokens per FFN.
   std::vector<int64_t> Finish();
 
  private:

@@ -1,6 +1,8 @@
-// What entered one FFN on a corpus, read from an activation dump in pieces, so that memory stays
-// bounded whatever the dump's size. Thread-safe; the dump must outlive it.
+// What entered one FFN on a corpus. It is read from an activation dump in pieces, so that memory
+// stays bounded whatever the dump's size. Thread-safe; the dump must outlive it.
 #pragma once
+
+#include <ATen/ATen.h>
 
 #include <cstdint>
 #include <functional>
@@ -18,8 +20,8 @@ class RecordedInputs {
   int64_t tokens() const { return dump_->ffns()[ffn_idx_].tokens; }
   int64_t hidden() const { return dump_->ffns()[ffn_idx_].hidden; }
 
-  // Calls `visit` with x [at most 256, hidden] F32, in order. Where the dump holds more than
-  // `max_tokens`, with exactly that many, in pieces spread evenly over it.
+  // Calls `visit` with x [at most 256, hidden] F32, in order. A dump of more than `max_tokens` is
+  // visited in pieces that are spread evenly over it and have exactly so many tokens together.
   void Visit(int64_t max_tokens, const std::function<void(const at::Tensor& x)>& visit) const;
 
  private:

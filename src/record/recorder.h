@@ -17,9 +17,9 @@ using BatchSource = std::function<std::optional<model::ForwardInputs>()>;
 // One entry per FFN of the model, as DumpWriter wants them.
 std::vector<DumpedFfn> FfnsToRecord(const model::Transformer& model);
 
-// Feeds batches through `model` until the source or the writer's room is exhausted; the model's
-// FFNs are as before afterwards. Advances `progress` by one per example; the caller begins and
-// ends the step. Returns the number of examples run.
+// Feeds batches through `model` until the source has no more or the writer is full. Afterwards the
+// model's FFNs are as before. Advances `progress` by one per example; the caller begins and ends
+// the step. Returns the number of examples run.
 int64_t RecordActivations(model::Transformer& model, const BatchSource& batches, DumpWriter& writer,
                           Progress& progress);
 

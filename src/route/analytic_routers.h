@@ -1,4 +1,4 @@
-// Selections that need no data: from the weights alone, and the bounds. Thread-safety: see
+// Routers that need no data: those made from the weights alone, and the bounds. Thread-safety: see
 // route/router.h.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace moefy::route {
 
-// Cosine of the input with each expert's center (ExpertCenters).
+// Scores an expert by the cosine of the input with its center (ExpertCenters).
 class SimilarityRouter final : public Router {
  public:
   explicit SimilarityRouter(at::Tensor centers);  // [experts, hidden]
@@ -20,7 +20,8 @@ class SimilarityRouter final : public Router {
   at::Tensor centers_;
 };
 
-// What one neuron of each expert, the one nearest its center, puts into W_out: its magnitude.
+// Scores an expert by the magnitude that one of its neurons, the one nearest the center, puts into
+// W_out.
 // Source: CMoE (arXiv 2502.04416), section 3.3.
 class RepresentativeRouter final : public Router {
  public:
@@ -36,7 +37,7 @@ class RepresentativeRouter final : public Router {
   model::Activation activation_;
 };
 
-// Uniform noise: the floor. Deterministic in its seed and the sequence of calls.
+// Scores experts by uniform noise: the floor. Deterministic in its seed and the sequence of calls.
 class RandomRouter final : public Router {
  public:
   RandomRouter(int64_t num_experts, uint64_t seed);
@@ -49,7 +50,7 @@ class RandomRouter final : public Router {
   at::Generator generator_;
 };
 
-// The true importance of each expert, by computing the dense FFN: the upper bound.
+// Scores an expert by its true importance, computing the dense FFN: the upper bound.
 class OracleRouter final : public Router {
  public:
   // ffn permuted as the plan says; `stand_in` as Importance wants it.
@@ -66,8 +67,8 @@ class OracleRouter final : public Router {
   at::Tensor stand_in_;
 };
 
-// Mean per expert of the L2-normalised rows that decide whether its neurons fire: of W_gate if
-// gated, else of W_in. [experts, hidden].
+// The mean, per expert, of the L2-normalised rows that decide whether its neurons fire: rows of
+// W_gate if gated, else of W_in. [experts, hidden].
 at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts);
 
 // The neuron of each expert whose row is nearest its center. I64 [experts], indices of neurons.

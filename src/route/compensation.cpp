@@ -1,7 +1,7 @@
 #include "route/compensation.h"
 
 #include "moefy/base/error.h"
-#include "route/output_error.h"
+#include "route/expert_mask.h"
 
 namespace moefy::route {
 namespace {

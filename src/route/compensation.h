@@ -1,6 +1,6 @@
-// Cheap stand-ins for experts that do not run: a vector per expert, added when it is not chosen,
-// and a map of low rank for all of them together (Correction, route/output_error.h).
-// Adding one is a function and a line in Compensations(). Pure functions.
+// Cheap stand-ins for experts that do not run: a vector per expert, added when the expert is not
+// chosen, and a map of low rank for all of them together (Correction, route/substitute.h).
+// Adding a compensation is a function and a line in Compensations(). Pure functions.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,11 +13,11 @@
 
 namespace moefy::route {
 
-// What the experts of one FFN put out over many tokens: sums from which the means come.
+// Sums over many tokens of what the experts of one FFN put out, from which the means come.
 struct ContributionSums {
   at::Tensor dropped;         // [neurons] sum of activations over tokens whose expert did not run
-  at::Tensor dropped_tokens;  // [experts] how many these are
-  at::Tensor all;             // [neurons]
+  at::Tensor dropped_tokens;  // [experts] how many tokens these are
+  at::Tensor all;             // [neurons] sum over all tokens
   double tokens = 0;
 
   ContributionSums(int64_t num_neurons, int64_t num_experts, at::Device device = at::kCPU);
@@ -33,9 +33,9 @@ struct Compensation {
   bool corrected = false;  // with a Correction for what is then still missing
 };
 
-// none; mean: E[contribution] (G-MoEfication, EMNLP 2024); conditional: E[contribution | dropped].
-// An expert is dropped where it matters little, so its mean over all tokens is too much there.
-// low-rank: conditional, and a Correction; ResMoE's idea (see docs/routing.md).
+// none: nothing. mean: E[contribution] (G-MoEfication, EMNLP 2024). conditional: E[contribution |
+// dropped], since an expert is dropped where it matters little and its mean over all tokens is too
+// much there. low-rank: conditional and a Correction, ResMoE's idea (see docs/routing.md).
 const std::vector<Compensation>& Compensations();
 const Compensation& GetCompensation(const std::string& name);  // Error{kUsage} lists the names
 

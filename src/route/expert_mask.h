@@ -1,31 +1,24 @@
-// What an FFN runs at an ffn ratio, given scores: as the sparse model will
-// (runtime/sparse_model.cpp).
+// Which experts and neurons run for each token of a batch, as a mask over all that the dense FFN
+// computes: how the trainer measures what a sparse FFN would put out. Pure functions.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
+#include <ATen/ATen.h>
 
-#include "route/neuron_share.h"
-#include "route/output_error.h"
-#include "route/selection.h"
+#include "route/ffn_plan.h"
 
 namespace moefy::route {
 
-struct Runner {
-  int64_t num_experts, num_shared, num_matrices;
-  NeuronThresholds thresholds = {};  // of a neuron_share below 1
-  double neuron_share = 1;
-
-  // scores [tokens, experts]; with the work of `more` experts besides.
-  ExpertMask At(double ffn_ratio, const at::Tensor& scores, int64_t more = 0) const {
-    const int64_t whole =
-        std::min(num_experts, NumSelected(ffn_ratio, num_experts, num_shared) + more);
-    const FfnPortion portion = PortionFor(static_cast<double>(whole), neuron_share, num_experts,
-                                          num_matrices, /*whole_experts=*/true);
-    return {TopKMask(scores, static_cast<int64_t>(portion.num_experts), num_shared),
-            thresholds.MinMagnitude(portion.num_experts / static_cast<double>(num_experts),
-                                    portion.neuron_share)};
-  }
+struct ExpertMask {
+  at::Tensor experts;  // Bool [tokens, experts]
+  at::Tensor min_magnitude =
+      {};  // [neurons] or undefined: neurons that give less count for nothing
 };
+
+// What a plan of the policy top-k (FfnPlanner::ForExperts) runs for tokens with these scores
+// [tokens, experts].
+ExpertMask MaskFor(const FfnPlan& plan, const at::Tensor& scores);
+
+// neurons [tokens, neurons] with those that do not run put to zero.
+at::Tensor MaskNeurons(const at::Tensor& neurons, const ExpertMask& mask);
 
 }  // namespace moefy::route

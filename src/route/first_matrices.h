@@ -7,9 +7,9 @@
 
 namespace moefy::route {
 
-// W_in, after W_gate where gated: [matrices, neurons, hidden].
+// W_gate (where gated), then W_in: [matrices, neurons, hidden].
 at::Tensor FirstMatrices(const model::FfnWeights& ffn);
-// What is added to their products, zeros where the FFN adds nothing: [matrices, neurons].
+// The biases added to their products, zeros where the FFN has none: [matrices, neurons].
 at::Tensor FirstBiases(const model::FfnWeights& ffn);
 // products [matrices, tokens, neurons], biases added -> what enters W_out [tokens, neurons].
 at::Tensor CombineProducts(const at::Tensor& products, const model::Activation& activation);

@@ -12,15 +12,14 @@ class MlpRouter final : public Router {
   std::string name() const override { return "mlp"; }
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override;
+  RouterForm form() const override { return RouterForm::kMlp; }
   std::vector<at::Tensor> Parameters() const override { return {w1_, w2_}; }
-  const at::Tensor& w1() const { return w1_; }
-  const at::Tensor& w2() const { return w2_; }
 
  private:
   at::Tensor w1_, w2_;
 };
 
-// w x + b: half an MLP's work, and it sees the input's length, which a bias makes matter.
+// w x + b: half of an MLP's work. It sees the input's length, which a bias makes matter.
 class LinearRouter final : public Router {
  public:
   // [experts, hidden], [experts]; `name` says how they were found: "linear" or "ridge".
@@ -28,9 +27,8 @@ class LinearRouter final : public Router {
   std::string name() const override { return name_; }
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override;
+  RouterForm form() const override { return RouterForm::kLinear; }
   std::vector<at::Tensor> Parameters() const override { return {w_, b_}; }
-  const at::Tensor& w() const { return w_; }
-  const at::Tensor& b() const { return b_; }
 
  private:
   std::string name_;
@@ -65,8 +63,8 @@ class RegressionRouter final : public Router {
   at::Tensor w1_, b1_, w2_, b2_;
 };
 
-// The FFN itself with its first matrices replaced by a product of low rank: the magnitude of every
-// neuron, roughly, times the length of its row of W_out, summed per expert.
+// The FFN itself with its first matrices replaced by a product of low rank. An expert's score is
+// the sum over its neurons of the rough magnitude times the length of the neuron's row of W_out.
 class SketchRouter final : public Router {
  public:
   // down [rank, hidden], up [matrices, experts, size, rank] (gate first where gated), bias

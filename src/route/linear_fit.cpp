@@ -36,7 +36,8 @@ LinearMap LinearFit::Solve(double strength) const {
 }
 
 LowRankMap LinearFit::SolveLowRank(double strength, int64_t rank) const {
-  // Of the inputs about their mean; the last row and column are the sums and their number.
+  // `varying` is the Gram matrix of the inputs about their mean. The last row and column of gram_
+  // are the inputs' sums and their number.
   const at::Tensor total = gram_.select(1, hidden_);
   const at::Tensor count = total[hidden_].clamp_min(1e-30);
   const at::Tensor mean = total.narrow(0, 0, hidden_) / count;

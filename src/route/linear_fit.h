@@ -18,7 +18,7 @@ struct LowRankMap {
   at::Tensor b;     // [outputs] F32
 };
 
-// gram + strength * its mean diagonal on the diagonal.
+// gram with its mean diagonal times `strength` added to the diagonal.
 at::Tensor Penalised(const at::Tensor& gram, double strength);
 
 class LinearFit {
@@ -26,8 +26,8 @@ class LinearFit {
   // Sums are F64, where `options` say.
   LinearFit(int64_t hidden, int64_t outputs, const at::TensorOptions& options);
 
-  // x [tokens, hidden], target [tokens, outputs]; `scale` [tokens, 1] or undefined: what is fitted
-  // is the map times that. These tokens count `weight` times.
+  // x [tokens, hidden], target [tokens, outputs]. With `scale` [tokens, 1], the map times the scale
+  // is fitted to the target. These tokens count `weight` times.
   void Add(const at::Tensor& x, const at::Tensor& target, const at::Tensor& scale = {},
            double weight = 1);
 
@@ -35,7 +35,7 @@ class LinearFit {
 
   // Ridge regression.
   LinearMap Solve(double strength) const;
-  // The same, projected onto the directions in which its own predictions vary most.
+  // Ridge regression, projected onto the directions in which its own predictions vary most.
   // Source: Izenman, Journal of Multivariate Analysis 5 (1975).
   LowRankMap SolveLowRank(double strength, int64_t rank) const;
 

@@ -4,7 +4,8 @@
 #include <cmath>
 
 #include "moefy/base/error.h"
-#include "route/selection.h"
+#include "route/budget.h"
+#include "route/threshold.h"
 
 namespace moefy::route {
 

@@ -1,7 +1,7 @@
 #include "route/output_error.h"
 
 #include "moefy/base/error.h"
-#include "route/selection.h"
+#include "route/top_k.h"
 
 namespace moefy::route {
 namespace {
@@ -49,15 +49,6 @@ at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const E
     missing.sub_(drops.mean(1, /*keepdim=*/true) * substitute.correction.Of(x));
   }
   return missing;
-}
-
-at::Tensor MaskNeurons(const at::Tensor& neurons, const ExpertMask& mask) {
-  const int64_t tokens = neurons.size(0), experts = mask.experts.size(1);
-  at::Tensor ran =
-      (neurons.view({tokens, experts, neurons.size(1) / experts}) * mask.experts.unsqueeze(2))
-          .view({tokens, neurons.size(1)});
-  if (mask.min_magnitude.defined()) ran.masked_fill_(ran.abs() < mask.min_magnitude, 0);
-  return ran;
 }
 
 }  // namespace moefy::route

@@ -22,7 +22,7 @@ void OutputFit::Add(const at::Tensor& neurons, const ExpertMask& mask, double we
 
 at::Tensor OutputFit::Solve(double strength) const {
   at::Tensor gram = gram_.to(at::kDouble);
-  // A neuron that never ran has nothing but the penalty, and keeps its weights.
+  // The penalty alone decides for a neuron that never ran: it keeps its weights.
   gram.diagonal().add_(gram.diagonal().mean().clamp_min(1e-12) * strength);
   const at::Tensor factor = at::linalg_cholesky(gram);
   return w_out_ + at::cholesky_solve(right_.to(at::kDouble), factor).to(at::kFloat);

@@ -1,12 +1,12 @@
-// Closed-form calibration: the W_out that makes the chosen experts' output as near to the dense one
-// as linear algebra can, by ridge regression towards the W_out that is there.
+// The output fit finds the W_out that makes the chosen experts' output as near to the dense one as
+// linear algebra can: ridge regression (least squares) towards the W_out that is there.
 // Thread-safety: one caller at a time.
 #pragma once
 
 #include <ATen/ATen.h>
 
 #include "moefy/model/ffn.h"
-#include "route/output_error.h"
+#include "route/expert_mask.h"
 
 namespace moefy::route {
 
@@ -16,7 +16,8 @@ class OutputFit {
   OutputFit(const model::FfnWeights& ffn, const at::Tensor& compensation);
   // neurons [tokens, neurons]; these tokens count `weight` times.
   void Add(const at::Tensor& neurons, const ExpertMask& mask, double weight = 1);
-  // [neurons, hidden]. `strength` of the penalty, over the mean square of a neuron that runs.
+  // The new W_out, [neurons, hidden]. `strength` is the penalty's, over the mean square of a neuron
+  // that runs.
   at::Tensor Solve(double strength) const;
 
  private:

@@ -1,5 +1,6 @@
-// Expert scores from the FFN's input: what a router is, and the kinds that can be stored.
-// Higher means more wanted. Thread-safety: Scores may be called from one thread at a time.
+// Routers score experts from the FFN's input; a higher score means more wanted. Here is what a
+// router is, and the kinds that can be stored. Thread-safety: Scores may be called from one thread
+// at a time.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -9,10 +10,18 @@
 #include <string>
 #include <vector>
 
+#include "moefy/io/tensor_info.h"
 #include "moefy/model/ffn.h"
 #include "moefy/model/ffn_spec.h"
 
 namespace moefy::route {
+
+// What the sparse kernels can compute by themselves, from a router's Parameters().
+enum class RouterForm {
+  kOther,
+  kMlp,     // w2 tanh(w1 x / |x|)
+  kLinear,  // w x + b
+};
 
 class Router {
  public:
@@ -20,38 +29,41 @@ class Router {
   virtual std::string name() const = 0;  // of RouterNames()
   // x [tokens, hidden] F32 -> [tokens, experts] F32.
   virtual at::Tensor Scores(const at::Tensor& x) = 0;
-  // Multiply-adds times two that an input costs; 0 for selections that are bounds, not methods
-  // (random, oracle).
+  // What an input costs: multiply-adds times two. 0 for bounds, which are no methods (random,
+  // oracles).
   virtual double FlopsPerToken() const = 0;
-  // What it has learned, in the order of its RouterKind's tensors; nothing for the others.
+  virtual RouterForm form() const { return RouterForm::kOther; }
+  // What the router has learned, in the order of its RouterKind's tensors; nothing for bounds.
   virtual std::vector<at::Tensor> Parameters() const { return {}; }
 };
 
-inline constexpr int64_t kAnySize = -1;  // an extent that the first stored tensor decides
+// An extent that the first stored tensor decides.
+inline constexpr int64_t kAnySize = io::kAnyExtent;
 
 // The routers that a split checkpoint can store. Adding one is a class (or a use of one), a way to
 // find it (from_weights, or a line in src/route/router_fit.cpp) and a line in RouterKinds().
 struct RouterKind {
   std::string name;
   std::string description;
-  // Behind "<ffn>.router." in moefy.safetensors.
+  // The names of its tensors behind "<ffn>.router." in moefy.safetensors.
   std::vector<std::string> tensors;
   std::vector<std::vector<int64_t>> (*shapes)(const model::FfnSpec& ffn, int64_t experts);
   std::unique_ptr<Router> (*make)(const std::vector<at::Tensor>& parameters,
                                   model::Activation activation);
-  // Of routers that follow from the weights (permuted as the plan says); nullptr: from a dump.
+  // Makes a router that follows from the weights, permuted as the plan says; nullptr where a dump
+  // is needed.
   std::unique_ptr<Router> (*from_weights)(const model::FfnWeights& ffn, int64_t experts);
 };
 const std::vector<RouterKind>& RouterKinds();
-// nullptr for names that are none: bounds (oracles, random) and what is unknown.
+// nullptr for names of no kind: bounds (oracles, random) and what is unknown.
 const RouterKind* FindRouterKind(const std::string& name);
 const RouterKind& GetRouterKind(const std::string& name);  // Error{kUsage} lists the names
-// Whether a size in its tensors' shapes is for whoever trains it to choose.
+// Whether a size in the kind's shapes is for whoever trains the router to choose.
 bool HasWidth(const RouterKind& kind);
 
 inline constexpr const char* kStoredRouter = "stored";  // whichever kind a checkpoint holds
 
-// All that can choose experts: the kinds, "stored", the targets' oracles and "random".
+// Everything that can choose experts: the kinds, "stored", the targets' oracles and "random".
 const std::vector<std::string>& RouterNames();
 
 }  // namespace moefy::route

@@ -8,12 +8,13 @@
 #include "route/first_matrices.h"
 #include "route/learned_routers.h"
 #include "route/linear_fit.h"
-#include "route/selection.h"
+#include "route/router_learners.h"
+#include "route/top_k.h"
 
 namespace moefy::route {
 namespace {
 
-// Of several penalties the best is kept; each is over the mean square of an input.
+// The penalties that are tried, each over the mean square of an input; the best is kept.
 constexpr double kRidgeStrengths[] = {1e-6, 1e-4, 1e-3, 1e-2};
 
 LinearFit SumBatches(const FitRequest& request) {

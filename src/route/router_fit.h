@@ -1,4 +1,4 @@
-// How each kind of router comes from recorded inputs and their targets.
+// How each kind of router is found from recorded inputs and their targets.
 #pragma once
 
 #include <functional>
@@ -15,12 +15,13 @@ struct RouterBatch {
 struct FitRequest {
   const model::FfnWeights& ffn;
   int64_t num_experts;
-  int64_t num_batches;                             // that hold different tokens
+  int64_t num_batches;                             // batches that hold different tokens
   std::function<RouterBatch(int64_t pass)> batch;  // what pass 0, 1, ... learns from
-  at::Tensor held_x, held_target;                  // to choose by
-  int64_t num_selected;                            // by the share of the target that so many catch
+  // A router is chosen by the share of held_target that its num_selected experts catch.
+  at::Tensor held_x, held_target;
+  int64_t num_selected;
   const RouterTrainOptions& options;
-  int64_t num_shared = 0;  // of num_selected and of the experts, the first so many
+  int64_t num_shared = 0;  // the first so many experts run for all, and count in num_selected
 };
 
 struct Fitted {
@@ -28,10 +29,10 @@ struct Fitted {
   int64_t best_epoch = 0;
 };
 
-// Of the kind options.router.
+// Finds a router of the kind options.router.
 Fitted FitRouter(const FitRequest& request);
 
-// Keeps the router that caught most, and knows at which epoch it came.
+// Keeps the router that caught most, and the epoch at which it came.
 class BestRouter {
  public:
   explicit BestRouter(const FitRequest& request) : request_(request) {}
@@ -45,13 +46,8 @@ class BestRouter {
   double caught_ = 0;
 };
 
-// By gradient, an epoch per pass.
-Fitted FitMlp(const FitRequest& request);
-Fitted FitLinear(const FitRequest& request);
-Fitted FitRegression(const FitRequest& request);
-
-// Share of `target` that the k experts of each token catch (SelectTopK); 1 where there is none.
-// Both [tokens, experts].
+// The share of `target` that the k experts of each token catch (SelectTopK); 1 where the target is
+// 0. scores and target [tokens, experts].
 double CaughtShare(const at::Tensor& scores, const at::Tensor& target, int64_t k,
                    int64_t num_shared);
 

@@ -7,7 +7,7 @@
 
 namespace moefy::route {
 
-// Behind an FFN's name: everything that route-train stores.
+// What follows an FFN's name in the name of everything that route-train stores.
 inline constexpr const char* kRouterPart = ".router.";
 inline constexpr const char* kThresholds = "thresholds";
 inline constexpr const char* kNeuronThresholds = "neuron_thresholds";

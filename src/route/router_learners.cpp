@@ -1,16 +1,16 @@
+#include "route/router_learners.h"
+
 #include <ATen/CPUGeneratorImpl.h>
 
-#include <cmath>
-
+#include "model/adam.h"
 #include "moefy/base/progress.h"
 #include "route/analytic_routers.h"
 #include "route/learned_routers.h"
-#include "route/router_fit.h"
 
 namespace moefy::route {
 namespace {
 
-// One parameter and its state. Source: Kingma and Ba, arXiv 1412.6980, algorithm 1.
+// A parameter in training, moved by Adam with its paper's decays.
 class AdamParameter {
  public:
   explicit AdamParameter(const at::Tensor& start)
@@ -18,19 +18,13 @@ class AdamParameter {
 
   const at::Tensor& value() const { return value_; }
   void Step(const at::Tensor& gradient, double learning_rate) {
-    constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
-    ++step_;
-    mean_.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-    square_.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-    const double mean_bias = 1 - std::pow(kBeta1, step_);
-    const double square_bias = 1 - std::pow(kBeta2, step_);
-    value_.addcdiv_(mean_, square_.div(square_bias).sqrt_().add_(kEpsilon),
-                    -learning_rate / mean_bias);
+    model::AdamStep({value_, mean_, square_}, gradient, learning_rate, ++num_steps_,
+                    {.mean_decay = 0.9, .square_decay = 0.999});
   }
 
  private:
   at::Tensor value_, mean_, square_;
-  double step_ = 0;
+  double num_steps_ = 0;
 };
 
 // A router in training; gradients are written out because autograd would cost more than the
@@ -38,13 +32,13 @@ class AdamParameter {
 class Learner {
  public:
   virtual ~Learner() = default;
-  virtual at::Tensor Inputs(const at::Tensor& x) const = 0;  // as Step wants them
+  virtual at::Tensor Inputs(const at::Tensor& x) const = 0;  // x as Step wants it
   // x [batch, hidden], target [batch, experts]
   virtual void Step(const at::Tensor& x, const at::Tensor& target, double learning_rate) = 0;
   virtual std::unique_ptr<Router> Get() const = 0;
 };
 
-// Of the mean binary cross-entropy of sigmoid(logits) with targets in [0, 1].
+// The gradient of the mean binary cross-entropy of sigmoid(logits) with targets in [0, 1].
 at::Tensor LogitGradient(const at::Tensor& logits, const at::Tensor& target) {
   return at::sigmoid(logits).sub_(target).div_(static_cast<double>(logits.numel()));
 }
@@ -72,13 +66,13 @@ class MlpLearner final : public Learner {
   AdamParameter w1_, w2_;
 };
 
-// Over the mean length of the inputs, by one number for all, so that one learning rate fits every
+// One over the mean length of the inputs: with inputs times that, one learning rate fits every
 // model.
 double InputScale(const at::Tensor& x) {
   return 1.0 / std::max(1e-12, x.norm(2, {1}).mean().item<double>());
 }
 
-// Begins at the mean target.
+// A linear router, which begins at the mean target.
 class LinearLearner final : public Learner {
  public:
   LinearLearner(const FitRequest& request, const RouterBatch& first)
@@ -100,7 +94,8 @@ class LinearLearner final : public Learner {
   AdamParameter w_, b_;
 };
 
-// Squared error; begins at the mean target, with random directions in the first layer.
+// A router of two layers that learns by squared error. It begins at the mean target, with random
+// directions in the first layer.
 class RegressionLearner final : public Learner {
  public:
   RegressionLearner(const FitRequest& request, const RouterBatch& first, int64_t width)

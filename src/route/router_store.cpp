@@ -1,80 +1,35 @@
 #include "route/router_store.h"
 
-#include <filesystem>
-
-#include "base/file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
+#include "moefy/base/json.h"
 #include "moefy/model/tensor_io.h"
 #include "record/recorded_inputs.h"
 #include "route/router_format.h"
-#include "split/rewrite.h"
+#include "split/moe_writer.h"
 
 namespace moefy::route {
 namespace {
 
-namespace fs = std::filesystem;
-
-io::TensorInfo Declare(const std::string& name, at::IntArrayRef shape) {
-  io::TensorInfo info;
-  info.name = name;
-  info.dtype = io::DType::kF32;
-  for (const int64_t extent : shape) info.shape.push_back(static_cast<uint64_t>(extent));
-  return info;
-}
-
-std::span<const std::byte> Bytes(const at::Tensor& tensor) {
-  return {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()};
-}
-
-std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const split::MoeFfn& ffn,
-                                                             const TrainedRouter& trained) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+// Adds what is stored of a router to `tensors`.
+void AddTensors(const split::MoeFfn& ffn, const TrainedRouter& trained, model::TensorMap& tensors) {
+  const auto add = [&](const std::string& part, const at::Tensor& tensor) {
+    tensors.emplace(NameOf(ffn, part), tensor);
+  };
   const std::vector<std::string>& names = GetRouterKind(trained.router->name()).tensors;
   const std::vector<at::Tensor> parameters = trained.router->Parameters();
   MOEFY_CHECK(names.size() == parameters.size());
-  for (size_t i = 0; i < names.size(); ++i) tensors.emplace_back(names[i], parameters[i]);
-  tensors.emplace_back(kThresholds, trained.thresholds);
-  tensors.emplace_back(kNeuronThresholds, trained.neuron_thresholds.tables);
-  tensors.emplace_back(kNeuronNorms, trained.neuron_thresholds.norms);
-  tensors.emplace_back(kErrors, trained.errors);
+  for (size_t i = 0; i < names.size(); ++i) add(names[i], parameters[i]);
+  add(kThresholds, trained.thresholds);
+  add(kNeuronThresholds, trained.neuron_thresholds.tables);
+  add(kNeuronNorms, trained.neuron_thresholds.norms);
+  add(kErrors, trained.errors);
   const Substitute& substitute = trained.substitute;
-  if (substitute.compensation.defined())
-    tensors.emplace_back(kCompensation, substitute.compensation);
+  if (substitute.compensation.defined()) add(kCompensation, substitute.compensation);
   if (substitute.correction.defined()) {
-    tensors.emplace_back(kCorrectionDown, substitute.correction.down);
-    tensors.emplace_back(kCorrectionUp, substitute.correction.up);
-    tensors.emplace_back(kCorrectionBias, substitute.correction.bias);
+    add(kCorrectionDown, substitute.correction.down);
+    add(kCorrectionUp, substitute.correction.up);
+    add(kCorrectionBias, substitute.correction.bias);
   }
-  for (auto& [name, tensor] : tensors) {
-    name = NameOf(ffn, name);
-    tensor = tensor.to(at::kCPU).contiguous();
-  }
-  return tensors;
-}
-
-// moefy.safetensors again, with these routers in place of any that were there.
-void WriteExtras(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                 const fs::path& path) {
-  std::vector<std::pair<std::string, at::Tensor>> added;
-  for (size_t i = 0; i < routers.size(); ++i) {
-    for (auto& tensor : NamedTensors(moe.ffns()[i], routers[i])) added.push_back(std::move(tensor));
-  }
-  std::vector<io::TensorInfo> kept;
-  for (const io::TensorInfo& info : moe.extras().tensors()) {
-    if (info.name.find(kRouterPart) == std::string::npos) kept.push_back(info);
-  }
-  std::vector<io::TensorInfo> all = kept;
-  for (const auto& [name, tensor] : added) all.push_back(Declare(name, tensor.sizes()));
-  io::SafetensorsWriter writer(path, all, moe.extras().metadata());
-  for (const io::TensorInfo& info : kept) writer.Write(info.name, moe.extras().Bytes(info));
-  for (const auto& [name, tensor] : added) writer.Write(name, Bytes(tensor));
-  writer.Finish();
-}
-
-Json QualityToJson(const RouterQuality& quality) {
-  return {
-      {"mass", quality.mass}, {"recall", quality.recall}, {"output_error", quality.output_error}};
 }
 
 Json OptionsToJson(const RouterTrainOptions& options, const std::string& corpus) {
@@ -87,80 +42,42 @@ Json OptionsToJson(const RouterTrainOptions& options, const std::string& corpus)
           {"width", options.width},
           {"fit_ratios", options.fit_ratios},
           {"compensation", options.compensation},
-          {"least_squares", options.least_squares},
+          {"output_fit", options.output_fit},
           {"seed", options.seed},
           {"corpus", corpus}};
 }
+
+// The figures of a report that moefy.json keeps for each FFN, in its order.
+constexpr const char* kKeptFigures[] = {"dump_tokens",
+                                        "train_tokens",
+                                        "held_out_tokens",
+                                        "best_epoch",
+                                        "routed",
+                                        "similarity",
+                                        "random",
+                                        "oracle",
+                                        "oracle_output",
+                                        "neuron_oracle_output_error",
+                                        "final_output_error",
+                                        "neuron_share",
+                                        "dead_experts",
+                                        "load_entropy",
+                                        "compensated",
+                                        "corrected"};
 
 Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
                     const RouterTrainOptions& options, const std::string& corpus) {
   Json ffns = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
-    const TrainedRouter& router = routers[i];
-    ffns.push_back({{"name", moe.ffns()[i].spec.name},
-                    {"dump_tokens", router.dump_tokens},
-                    {"train_tokens", router.train_tokens},
-                    {"held_out_tokens", router.routed.tokens},
-                    {"best_epoch", router.best_epoch},
-                    {"routed", QualityToJson(router.routed)},
-                    {"similarity", QualityToJson(router.similarity)},
-                    {"random", QualityToJson(router.random)},
-                    {"oracle", QualityToJson(router.oracle)},
-                    {"oracle_output", QualityToJson(router.oracle_output)},
-                    {"neuron_oracle_output_error", router.neuron_oracle_error},
-                    {"final_output_error", router.final_error},
-                    {"neuron_share", router.neuron_share},
-                    {"dead_experts", router.DeadExperts()},
-                    {"load_entropy", router.LoadEntropy()},
-                    {"compensated", router.substitute.compensation.defined()},
-                    {"corrected", router.substitute.correction.defined()}});
+    const Json figures = ReportToJson(routers[i].report);
+    Json kept = {{"name", moe.ffns()[i].spec.name}};
+    for (const char* figure : kKeptFigures) kept[figure] = figures.at(figure);
+    ffns.push_back(std::move(kept));
   }
   return {{"kind", options.router},
           {"target", options.target},
           {"options", OptionsToJson(options, corpus)},
           {"ffns", ffns}};
-}
-
-// One entry per calibration, with the tensors that it changed; empty for none.
-Json Calibrations(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  const std::vector<double>& ratios) {
-  Json tensors = Json::array();
-  for (size_t i = 0; i < routers.size(); ++i) {
-    if (routers[i].substitute.w_out.defined()) tensors.push_back(moe.ffns()[i].spec.w_out);
-  }
-  if (tensors.empty()) return Json::array();
-  return Json::array(
-      {{{"kind", "least-squares"}, {"ffn_ratios", ratios}, {"tensors", std::move(tensors)}}});
-}
-
-// The same bytes under a second name where the file system can, a copy where it cannot.
-void LinkOrCopy(const fs::path& from, const fs::path& to) {
-  std::error_code code;
-  fs::create_hard_link(fs::canonical(from, code), to, code);
-  if (!code) return;
-  CopyFile(from, to);
-}
-
-void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {
-  for (const auto& file : moe.weights().files()) {
-    LinkOrCopy(file->path(), directory / file->path().filename());
-  }
-  if (const std::string& index = moe.weights().index_name(); !index.empty()) {
-    LinkOrCopy(moe.directory() / index, directory / index);
-  }
-}
-
-// The weights again, with the calibrated W_outs in place of their own.
-void WriteCalibrated(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                     const fs::path& directory) {
-  model::TensorMap changed;
-  for (size_t i = 0; i < routers.size(); ++i) {
-    const model::FfnSpec& spec = moe.ffns()[i].spec;
-    if (!routers[i].substitute.w_out.defined()) continue;
-    changed[spec.w_out] =
-        spec.transposed ? routers[i].substitute.w_out : routers[i].substitute.w_out.t();
-  }
-  model::RewriteTensors(moe.weights(), changed, directory);
 }
 
 }  // namespace
@@ -171,26 +88,26 @@ void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationD
   record::CheckDumpMatches(dump, moe.directory().string(), moe.source_fingerprint(), specs);
 }
 
-void WriteRouters(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
-                  const RouterTrainOptions& options, const std::string& corpus,
-                  const fs::path& directory) {
+std::vector<std::string> WriteRouters(const split::MoeCheckpoint& moe,
+                                      const std::vector<TrainedRouter>& routers,
+                                      const RouterTrainOptions& options, const std::string& corpus,
+                                      const std::filesystem::path& directory) {
   MOEFY_CHECK(routers.size() == moe.ffns().size());
-  if (std::error_code none; fs::exists(moe.directory() / "config.json", none)) {
-    WriteTextFile(directory / "config.json", ReadTextFile(moe.directory() / "config.json"),
-                  IfExists::kRefuse);
+  split::MoeChanges changes;
+  changes.routers.emplace().manifest = RouterManifest(moe, routers, options, corpus);
+  std::vector<std::string> fitted;  // tensors, in the order of the FFNs
+  for (size_t i = 0; i < routers.size(); ++i) {
+    AddTensors(moe.ffns()[i], routers[i], changes.routers->tensors);
+    const at::Tensor& w_out = routers[i].substitute.w_out;
+    if (!w_out.defined()) continue;
+    const model::FfnSpec& spec = moe.ffns()[i].spec;
+    changes.weights[spec.w_out] = spec.transposed ? w_out : w_out.t();
+    fitted.push_back(spec.w_out);
   }
-  split::CopySideFiles(moe.weights(), directory);
-  const Json calibrations = Calibrations(moe, routers, options.fit_ratios);
-  if (calibrations.empty()) {
-    LinkWeights(moe, directory);
-  } else {
-    WriteCalibrated(moe, routers, directory);
+  if (!fitted.empty()) {
+    changes.calibration = {"output-fit", options.fit_ratios, "", "", std::move(fitted)};
   }
-  WriteExtras(moe, routers, directory / split::kMoeTensors);
-  Json manifest = moe.manifest();
-  manifest["router"] = RouterManifest(moe, routers, options, corpus);
-  if (!calibrations.empty()) manifest["calibration"] = calibrations;
-  WriteTextFile(directory / split::kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
+  return split::WriteChangedMoe(moe, changes, directory);
 }
 
 }  // namespace moefy::route

@@ -7,22 +7,25 @@
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
 #include "route/analytic_routers.h"
+#include "route/budget.h"
 #include "route/compensation.h"
 #include "route/expert_mask.h"
+#include "route/ffn_plan.h"
 #include "route/output_error.h"
 #include "route/router_fit.h"
-#include "route/selection.h"
 #include "route/substitute_fit.h"
+#include "route/threshold.h"
+#include "route/top_k.h"
 #include "route/training_tokens.h"
 
 namespace moefy::route {
 namespace {
 
-// Tokens whose outputs the held-out errors are of, at most, spread evenly.
+// The held-out errors are measured on at most so many tokens, spread evenly.
 constexpr int64_t kErrorTokens = 2048;
-// Contributions of neurons from which a table of thresholds is made, at most.
+// A table of thresholds is made from at most so many contributions of neurons.
 constexpr int64_t kContributions = 1 << 20;
-// Tokens from which compensation and W_out are found, at most.
+// Substitutes are found from at most so many tokens.
 constexpr int64_t kSumTokens = 16384;
 
 at::Tensor SpreadEvenly(const at::Tensor& rows, int64_t max_rows) {
@@ -32,10 +35,10 @@ at::Tensor SpreadEvenly(const at::Tensor& rows, int64_t max_rows) {
       0, (at::arange(kept, rows.options().dtype(at::kLong)) * rows.size(0)).div(kept, "floor"));
 }
 
-// Held-out tokens with all that is known of them.
+// The held-out tokens with all that is known of them.
 struct HeldOut {
   at::Tensor x, mass;   // [tokens, hidden], [tokens, experts]
-  at::Tensor sample_x;  // some of x: those of `sample`
+  at::Tensor sample_x;  // the part of x that `sample` has
   OutputSample sample;
   const model::FfnWeights& ffn;
   int64_t num_experts, num_shared;
@@ -65,7 +68,6 @@ struct HeldOut {
     quality.recall =
         num_relevant > 0 ? (chosen & relevant).sum().item<double>() / num_relevant : 1.0;
     quality.output_error = Error(router, ratio);
-    quality.tokens = x.size(0);
     return quality;
   }
   NeuronThresholds Thresholds(Router& router) const {
@@ -109,17 +111,8 @@ void CheckInputs(const record::DumpedFfn& dumped, const model::FfnWeights& ffn) 
   }
 }
 
-}  // namespace
-
-RouterQuality MeasureRouter(Router& router, const model::FfnWeights& ffn, int64_t num_experts,
-                            const at::Tensor& x, double ratio) {
-  const at::NoGradGuard no_grad;
-  return HeldOut(ffn, num_experts, 0, x).Measure(router, ratio);
-}
-
-int64_t TrainedRouter::DeadExperts() const { return (load == 0).sum().item<int64_t>(); }
-
-double TrainedRouter::LoadEntropy() const {
+// How the load of the experts that are not shared is spread; see RouterReport.
+double LoadEntropy(const at::Tensor& load, int64_t num_shared) {
   const int64_t num_others = load.size(0) - num_shared;
   const at::Tensor others = load.narrow(0, num_shared, num_others);
   const auto total = others.sum().item<double>();
@@ -127,6 +120,16 @@ double TrainedRouter::LoadEntropy() const {
   const at::Tensor share = others / total;
   return -at::xlogy(share, share).sum().item<double>() / std::log(static_cast<double>(num_others));
 }
+
+// load [experts]: the share of the held-out tokens that run each expert.
+void ReportLoad(const at::Tensor& load, int64_t num_shared, RouterReport& report) {
+  report.dead_experts = (load == 0).sum().item<int64_t>();
+  report.load_entropy = LoadEntropy(load, num_shared);
+  const at::Tensor shares = load.to(at::kCPU).contiguous();
+  report.load.assign(shares.data_ptr<float>(), shares.data_ptr<float>() + shares.numel());
+}
+
+}  // namespace
 
 TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_experts,
                           const record::ActivationDump& dump, size_t dump_ffn_idx,
@@ -149,7 +152,7 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
           : at::Tensor();
   const auto wanted = [&](const at::Tensor& x) {
     const at::Tensor importance = Importance(target, ffn, x, num_experts, stand_in);
-    importance.narrow(1, 0, num_shared).zero_();  // nobody asks a router for those
+    importance.narrow(1, 0, num_shared).zero_();  // nobody asks a router for shared experts
     return importance;                            // [tokens, experts]
   };
   RouterBatch first{first_x, wanted(first_x)};
@@ -166,44 +169,53 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
   Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), batch, held_out.x,
                              wanted(held_out.x), k, options, num_shared});
   TrainedRouter result;
-  result.fit_seconds = fit_stopwatch.Seconds();
+  RouterReport& report = result.report;
+  report.fit_seconds = fit_stopwatch.Seconds();
+  report.best_epoch = fitted.best_epoch;
   result.router = std::move(fitted.router);
-  result.best_epoch = fitted.best_epoch;
-  Runner runner{num_experts, num_shared, ffn.w_gate.defined() ? 3 : 2,
-                held_out.Thresholds(*result.router)};
-  FittedSubstitute fitted_substitute = FitSubstitute(
-      *result.router, ffn, held_out.sample, SpreadEvenly(first_x, kSumTokens), options, runner);
-  result.substitute = std::move(fitted_substitute.substitute);
-  result.neuron_thresholds = runner.thresholds;
-  result.neuron_share = runner.neuron_share = fitted_substitute.neuron_share;
+  result.neuron_thresholds = held_out.Thresholds(*result.router);
+  FfnPlanner planner{num_experts, num_shared, ffn.w_gate.defined() ? 3 : 2};
+  planner.thresholds = result.neuron_thresholds;
+  FittedSubstitute found = FitSubstitute(*result.router, ffn, held_out.sample,
+                                         SpreadEvenly(first_x, kSumTokens), options, planner);
+  result.substitute = std::move(found.substitute);
+  planner.neuron_share = found.neuron_share;
 
   SimilarityRouter similarity(ExpertCenters(ffn, num_experts));
   RandomRouter random(num_experts, options.seed);
   OracleRouter oracle(ffn, num_experts, GetTarget("mass"));
   OracleRouter oracle_output(ffn, num_experts, GetTarget("output-norm"));
-  result.routed = held_out.Measure(*result.router, ratio);
-  result.similarity = held_out.Measure(similarity, ratio);
-  result.random = held_out.Measure(random, ratio);
-  result.oracle = held_out.Measure(oracle, ratio);
-  result.oracle_output = held_out.Measure(oracle_output, ratio);
-  result.neuron_oracle_error = held_out.sample.NeuronOracleError(ratio);
+  report.routed = held_out.Measure(*result.router, ratio);
+  report.similarity = held_out.Measure(similarity, ratio);
+  report.random = held_out.Measure(random, ratio);
+  report.oracle = held_out.Measure(oracle, ratio);
+  report.oracle_output = held_out.Measure(oracle_output, ratio);
+  report.neuron_oracle_error = held_out.sample.NeuronOracleError(ratio);
+  const auto mask_at = [&](double at_ratio, const at::Tensor& scores) {
+    return MaskFor(planner.ForExperts(held_out.NumRun(at_ratio)), scores);
+  };
   const at::Tensor sample_scores = result.router->Scores(held_out.sample_x);
   const auto final_error = [&](double at_ratio) {
-    return held_out.sample.Error(runner.At(at_ratio, sample_scores), result.substitute);
+    return held_out.sample.Error(mask_at(at_ratio, sample_scores), result.substitute);
   };
-  result.final_error = final_error(ratio);
-
-  const at::Tensor scores = result.router->Scores(held_out.x);
-  result.load = runner.At(ratio, scores).experts.to(at::kFloat).mean(0);
-  result.num_shared = num_shared;
-  result.thresholds = ThresholdTable(scores, num_shared);
+  report.final_error = final_error(ratio);
   result.errors = at::empty({static_cast<int64_t>(kCurveRatios.size())}, at::kFloat);
   for (size_t i = 0; i < kCurveRatios.size(); ++i) {
     result.errors[static_cast<int64_t>(i)] = final_error(kCurveRatios[i]);
   }
-  result.dump_tokens = dumped.tokens;
-  result.train_tokens = tokens.num_train();
-  result.seconds = stopwatch.Seconds();
+
+  const at::Tensor scores = result.router->Scores(held_out.x);
+  result.thresholds = ThresholdTable(scores, num_shared);
+  ReportLoad(mask_at(ratio, scores).experts.to(at::kFloat).mean(0), num_shared, report);
+  report.neuron_share = planner.neuron_share;
+  report.compensated = result.substitute.compensation.defined();
+  report.output_fit = result.substitute.w_out.defined();
+  report.corrected = result.substitute.correction.defined();
+  report.ffn = dumped.name;
+  report.dump_tokens = dumped.tokens;
+  report.train_tokens = tokens.num_train();
+  report.held_out_tokens = held_out.x.size(0);
+  report.seconds = stopwatch.Seconds();
   return result;
 }
 

@@ -1,5 +1,4 @@
 #include "route/substitute_fit.h"
-#include "route/training_tokens.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +7,8 @@
 #include "route/compensation.h"
 #include "route/linear_fit.h"
 #include "route/output_fit.h"
-#include "route/selection.h"
+#include "route/top_k.h"
+#include "route/training_tokens.h"
 
 namespace moefy::route {
 namespace {
@@ -22,23 +22,24 @@ struct MeanErrors {
   }
 };
 
-class StandFitter {
+class SubstituteFitter {
  public:
-  StandFitter(Router& router, const model::FfnWeights& ffn, const OutputSample& sample,
-              const at::Tensor& x, const std::vector<double>& ratios, const Runner& runner)
+  SubstituteFitter(Router& router, const model::FfnWeights& ffn, const OutputSample& sample,
+                   const at::Tensor& x, const std::vector<double>& ratios,
+                   const FfnPlanner& planner)
       : router_(router),
         ffn_(ffn),
         sample_(sample),
         x_(x),
         held_scores_(router.Scores(sample.x())),
         ratios_(ratios),
-        runner_(runner) {
+        planner_(planner) {
     WeighRatios();
   }
 
-  // Begins with that share, whatever was fitted before.
+  // Begins anew with that share, whatever was fitted before.
   void SetNeuronShare(double share) {
-    runner_.neuron_share = share;
+    planner_.neuron_share = share;
     kept_ = {};
     errors_ = Errors(kept_, 0);
   }
@@ -47,7 +48,7 @@ class StandFitter {
   const MeanErrors& errors() const { return errors_; }
 
   void AddTerms(const Compensation& compensation) {
-    ContributionSums sums(ffn_.num_neurons(), runner_.num_experts, x_.device());
+    ContributionSums sums(ffn_.num_neurons(), planner_.num_experts, x_.device());
     ForEachChunk([&](const at::Tensor&, const at::Tensor& neurons, const ExpertMask& mask,
                      double weight) { sums.Add(neurons, mask.experts, weight); });
     Substitute with = kept_;
@@ -66,7 +67,8 @@ class StandFitter {
     }
   }
 
-  // A low-rank map from the input to what is missing, over the share of experts that do not run.
+  // Fits a low-rank map from the input to what is missing, over the share of experts that do not
+  // run.
   void AddCorrection() {
     const int64_t hidden = ffn_.hidden(), rank = std::max<int64_t>(4, hidden / 16);
     LinearFit sums(hidden, hidden, x_.options());
@@ -78,8 +80,8 @@ class StandFitter {
         });
     const double flops = 4.0 * static_cast<double>(hidden * rank);
     const double expert_flops = 2.0 * static_cast<double>(hidden * ffn_.num_neurons()) *
-                                static_cast<double>(runner_.num_matrices) /
-                                static_cast<double>(runner_.num_experts);
+                                static_cast<double>(planner_.num_matrices) /
+                                static_cast<double>(planner_.num_experts);
     const MeanErrors with_more = Errors(kept_, std::llround(std::ceil(flops / expert_flops)));
     for (const double strength : kPenalties) {
       const auto [down, up, b] = sums.SolveLowRank(strength, rank);
@@ -91,12 +93,18 @@ class StandFitter {
   }
 
  private:
-  // One over the error at that ratio, 1 on the mean. Where nothing is lost: as at the ratio that
-  // loses least.
+  // The mask of what the FFN runs at the ratio, with the work of `more` experts besides.
+  ExpertMask MaskAt(double ratio, const at::Tensor& scores, int64_t more = 0) const {
+    const int64_t num_run = NumSelected(ratio, planner_.num_experts, planner_.num_shared) + more;
+    return MaskFor(planner_.ForExperts(num_run), scores);
+  }
+
+  // Weighs each ratio by one over its error, 1 on the mean. A ratio that loses nothing weighs as
+  // much as the one that loses least.
   void WeighRatios() {
     std::vector<double> errors;
     for (const double ratio : ratios_) {
-      errors.push_back(sample_.Error(runner_.At(ratio, held_scores_)));
+      errors.push_back(sample_.Error(MaskAt(ratio, held_scores_)));
     }
     double least = 1;
     for (const double error : errors) least = error > 0 ? std::min(least, error) : least;
@@ -108,11 +116,11 @@ class StandFitter {
     for (double& weight : weights_) weight /= total;
   }
 
-  // Means over the ratios, with the work of `more` experts than they give.
+  // The mean errors over the ratios, with the work of `more` experts besides what these give.
   MeanErrors Errors(const Substitute& substitute, int64_t more) const {
     MeanErrors errors;
     for (size_t i = 0; i < ratios_.size(); ++i) {
-      const ExpertMask mask = runner_.At(ratios_[i], held_scores_, more);
+      const ExpertMask mask = MaskAt(ratios_[i], held_scores_, more);
       const double weight = weights_[i] / static_cast<double>(ratios_.size());
       errors.all += weight * sample_.Error(mask, substitute);
       errors.varying += weight * sample_.VaryingError(mask, substitute);
@@ -127,7 +135,7 @@ class StandFitter {
     errors_ = errors;
   }
 
-  // use(x, neurons, running, weight), for every ratio.
+  // Calls use(x, neurons, mask, weight) for every part of the tokens and every ratio.
   template <class Use>
   void ForEachChunk(const Use& use) {
     for (const at::Tensor& part : x_.split(kChunkTokens)) {
@@ -135,7 +143,7 @@ class StandFitter {
       const at::Tensor neurons = model::NeuronActivations(ffn_, part);
       const at::Tensor scores = router_.Scores(part);
       for (size_t i = 0; i < ratios_.size(); ++i) {
-        use(part, neurons, runner_.At(ratios_[i], scores), weights_[i]);
+        use(part, neurons, MaskAt(ratios_[i], scores), weights_[i]);
       }
     }
   }
@@ -145,7 +153,7 @@ class StandFitter {
   const OutputSample& sample_;
   at::Tensor x_, held_scores_;
   std::vector<double> ratios_, weights_;
-  Runner runner_;
+  FfnPlanner planner_;
   Substitute kept_;
   MeanErrors errors_;
 };
@@ -154,15 +162,15 @@ class StandFitter {
 
 FittedSubstitute FitSubstitute(Router& router, const model::FfnWeights& ffn,
                                const OutputSample& sample, const at::Tensor& x,
-                               const RouterTrainOptions& options, const Runner& runner) {
+                               const RouterTrainOptions& options, const FfnPlanner& planner) {
   const Compensation& compensation = GetCompensation(options.compensation);
-  StandFitter fitter(router, ffn, sample, x, options.fit_ratios, runner);
+  SubstituteFitter fitter(router, ffn, sample, x, options.fit_ratios, planner);
   FittedSubstitute best;
   MeanErrors least;
   for (size_t i = 0; i < options.neuron_shares.size(); ++i) {
     fitter.SetNeuronShare(options.neuron_shares[i]);
     if (compensation.name != "none") fitter.AddTerms(compensation);
-    if (options.least_squares) fitter.FitOutput();
+    if (options.output_fit) fitter.FitOutput();
     if (compensation.corrected) fitter.AddCorrection();
     if (i > 0 && !fitter.errors().BothLessThan(least)) continue;
     best = {fitter.kept(), options.neuron_shares[i]};

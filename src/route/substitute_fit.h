@@ -1,25 +1,26 @@
-// What stands in for the experts that do not run, found from recorded inputs.
+// Finds, from recorded inputs, what stands in for the experts that do not run.
 #pragma once
 
-#include "route/expert_mask.h"
+#include "route/ffn_plan.h"
 #include "route/output_error.h"
 #include "route/router_trainer.h"
 
 namespace moefy::route {
 
-// First the compensation, then W_out with it, then the correction of what is left: each is kept if
-// it makes both held-out errors of `sample` smaller on the mean over options.fit_ratios, where each
-// ratio counts by what it had lost without (so that ratios that lose little are not spoilt for
-// those that lose much); the correction only if more experts for the same work would not be better.
-// All of that with each of options.neuron_shares; what is kept is the first, or a later one that
-// makes both errors smaller still. x [tokens, hidden]: to learn from. `runner` is that of whole
-// experts, with the thresholds of neurons.
 struct FittedSubstitute {
   Substitute substitute;
   double neuron_share = 1;
 };
+
+// Finds first the compensation, then W_out beside it (the output fit), then the correction of what
+// is still missing, for each of options.neuron_shares. A part is kept if it makes both held-out
+// errors of `sample` smaller on the mean over options.fit_ratios, where each ratio is weighted by
+// its error before the fit: so ratios that lose little are not spoilt for those that lose much. The
+// correction is kept only if more experts for the same work would not be better. Of the neuron
+// shares, the first is kept, or a later one that makes both errors smaller still.
+// x [tokens, hidden]: inputs to learn from. `planner` has a neuron_share of 1 and the thresholds.
 FittedSubstitute FitSubstitute(Router& router, const model::FfnWeights& ffn,
                                const OutputSample& sample, const at::Tensor& x,
-                               const RouterTrainOptions& options, const Runner& runner);
+                               const RouterTrainOptions& options, const FfnPlanner& planner);
 
 }  // namespace moefy::route

@@ -5,12 +5,13 @@
 
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
+#include "record/dump_rows.h"
 
 namespace moefy::route {
 namespace {
 
-// Held out: up to 50 runs of neighbours at even distances. Neighbours are words of one text, and a
-// word held out between two trained ones would measure memory.
+// Marks up to 50 runs of neighbours, at even distances, as held out. Neighbours are words of one
+// text, and a word held out between two trained ones would measure memory.
 std::vector<char> HoldOutRuns(int64_t num_tokens, double held_out) {
   const auto wanted =
       static_cast<int64_t>(std::clamp(std::round(held_out * static_cast<double>(num_tokens)), 1.0,
@@ -68,7 +69,7 @@ at::Tensor TrainingTokens::Read(const std::vector<int64_t>& rows) const {
     std::vector<int64_t> wanted;
     for (size_t i = done; i < rows.size() && rows[i] < end; ++i) wanted.push_back(rows[i] - begin);
     if (wanted.empty()) continue;
-    const at::Tensor read = dump_.ReadInputs(ffn_idx_, begin, end);
+    const at::Tensor read = record::ReadRows(dump_, ffn_idx_, begin, end);
     const auto count = static_cast<int64_t>(wanted.size());
     out.narrow(0, static_cast<int64_t>(done), count)
         .copy_(read.index_select(0, at::tensor(at::ArrayRef<int64_t>(wanted))));

@@ -15,8 +15,8 @@ inline constexpr int64_t kChunkTokens = 1024;
 
 class TrainingTokens {
  public:
-  // Of a dump with more than `max_tokens`, so many are in memory at once: the held-out ones are
-  // spread evenly over it, and passes take the others in turn. Error{kInput} for values that are
+  // At most `max_tokens` are in memory at once. Of a larger dump, the held-out tokens are spread
+  // evenly over it, and passes take the others in turn. Throws Error{kInput} for values that are
   // not finite, here or when they are read.
   TrainingTokens(const record::ActivationDump& dump, size_t ffn_idx, double held_out,
                  int64_t max_tokens);

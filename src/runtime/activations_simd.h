@@ -1,4 +1,4 @@
-// The maps between the two products. Source of the erfc coefficients: interpolation of
+// The maps between the two products, on vectors. Source of the erfc coefficients: interpolation of
 // erfc(z) exp(z^2) / t in t = 1 / (1 + 0.38 z) at Chebyshev nodes, the form of Abramowitz & Stegun
 // 7.1.26 (relative error below 3e-8).
 // Compiled once per instruction set (Highway's pattern: the guard toggles).
@@ -13,7 +13,7 @@
 // After it:
 #include <hwy/contrib/math/math-inl.h>
 
-#include "runtime/kernels.h"
+#include "runtime/activation_map.h"
 #include "runtime/weights_simd.h"
 
 HWY_BEFORE_NAMESPACE();

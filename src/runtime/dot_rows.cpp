@@ -1,5 +1,4 @@
-// Rows of weights times few rows of x, and what else runs along rows.
-#include "runtime/kernels.h"
+#include "runtime/dot_rows.h"
 
 #include <hwy/base.h>
 #include <hwy/cache_control.h>

@@ -12,7 +12,6 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/ffn.h"
-#include "runtime/kernels.h"
 
 namespace moefy::runtime {
 namespace {

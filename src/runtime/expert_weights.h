@@ -1,4 +1,4 @@
-// An FFN's weights laid out for the sparse kernels, each in the order in which they are read.
+// An FFN's weights laid out for the sparse kernels, in the order in which the kernels read them.
 // Thread-safety: immutable once built.
 #pragma once
 
@@ -58,12 +58,12 @@ struct ExpertWeights {
 ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts,
                           WeightFormat format = WeightFormat::kF32);
 
-// What stands in for an expert that does not run: for each token, `terms` [experts, hidden] of the
-// experts that were not chosen are added to the output.
+// Adds, for each token, the `terms` [experts, hidden] of the experts that were not chosen to the
+// output: what stands in for them.
 ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms);
 
-// Neurons that put less than `min_magnitude` [neurons] into W_out put in nothing, and their rows of
-// it are not read.
+// Lets neurons that put less than `min_magnitude` [neurons] into W_out put in nothing; their rows
+// of W_out are not read.
 ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magnitude);
 
 // A learned router for the kernels: scores = W2 tanh(W1 x / |x|), both matrices in tiles like W_in.

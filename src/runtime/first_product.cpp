@@ -1,5 +1,4 @@
-// x W_in (and x W_gate), and the map behind it: one tile of neurons, some tokens.
-#include "runtime/kernels.h"
+#include "runtime/first_product.h"
 
 #include <hwy/base.h>
 #include <hwy/cache_control.h>
@@ -96,7 +95,7 @@ HWY_INLINE void MultiplyBlock(const float* const* x, const T* w, int64_t width, 
   }
 }
 
-// All columns of the tile for a number of rows known only now.
+// Computes all columns of the tile, for a number of rows that is known only at run time.
 template <int kRows, class T>
 HWY_INLINE void MultiplyTile(int64_t rows, const float* const* x, const T* w, int64_t width,
                              int64_t hidden, float* out, int64_t out_stride) {

@@ -7,14 +7,14 @@
 #include <algorithm>
 
 #include "moefy/base/error.h"
-#include "runtime/kernels.h"
+#include "runtime/dot_rows.h"
 
 namespace moefy::runtime {
 namespace {
 
-// Rows of weights that a thread takes at a time.
+// A thread takes so many rows of weights at a time.
 constexpr int64_t kRowsPerItem = 64;
-// Rows quantized, or widened to F32 where there are many rows of x, at a time.
+// So many rows are quantized, or widened to F32 where there are many rows of x, at a time.
 constexpr int64_t kRowsWidened = 4096;
 // Up to so many rows of x, in groups of kDotRows, are faster than BLAS, for which narrow weights
 // have to be widened first (docs/performance.md).

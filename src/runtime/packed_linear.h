@@ -1,5 +1,5 @@
-// A linear map for the decoder's sake: with few rows of x, reading the weights is what costs, and
-// they are read once, in whatever format; nothing is allocated but the result. Many rows (more than
+// A linear map for the decoder's sake. With few rows of x, reading the weights is what costs: they
+// are read once, in whatever format, and nothing is allocated but the result. Many rows (more than
 // 24, or 32 where the weights are narrow) go through LibTorch's BLAS.
 // Thread-safety: immutable; one call at a time, parallel inside.
 #pragma once

@@ -1,4 +1,5 @@
-// Buffers of one call of the sparse FFN, kept between the calls of a thread so that none allocates.
+// The buffers of one call of the sparse FFN, kept between the calls of a thread so that no call
+// allocates.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 
 namespace moefy::runtime {
 
-// A part of the first product: some tokens of one expert and one tile of its neurons.
+// A part of the first product: some tokens of one expert, and one tile of its neurons.
 struct Tile {
   int64_t expert;
   int64_t first_neuron;  // in the FFN
@@ -26,12 +27,18 @@ struct Scratch {
   std::vector<uint32_t> live;   // [slots]
   std::vector<float> x;         // [tokens][x_stride]
   std::vector<float> y;         // [threads][panels][tokens][kPanelColumns]
-  // Of the router:
+  // The router's:
   std::vector<int32_t> all_tokens;   // 0, 1, 2, ...
   std::vector<float> inverse_norms;  // [tokens]
   std::vector<float> hidden;         // [tokens][experts, whole tiles]
   std::vector<float> scores;         // likewise
   std::vector<uint64_t> keys;        // [threads][experts]
 };
+
+// The calling thread's own.
+inline Scratch& ThreadScratch() {
+  thread_local Scratch scratch;
+  return scratch;
+}
 
 }  // namespace moefy::runtime

@@ -1,5 +1,4 @@
-// h W_out added to the sums of one panel of columns: one tile of neurons, its tokens.
-#include "runtime/kernels.h"
+#include "runtime/second_product.h"
 
 #include <hwy/base.h>
 

@@ -1,24 +1,20 @@
-// One call of the sparse FFN for up to kChunkTokens tokens, in one parallel region. The router's
-// two products and the selection (where there is a router); the tokens grouped by expert; the first
-// product; the second. Two threads never write to the same place, and each sum has one fixed order.
-// One thread calls it, once.
+// One call of the sparse FFN for up to kChunkTokens tokens, in one parallel region. In order: the
+// router's two products and the selection, where there is a router; grouping the tokens by expert;
+// the first product; the second. Two threads never write to the same place, and each sum has one
+// fixed order. One thread calls it, once.
 #pragma once
 
 #include <cstdint>
 
-#include "runtime/kernels.h"
+#include "route/ffn_plan.h"
+#include "runtime/expert_weights.h"
 #include "runtime/scratch.h"
-#include "runtime/sparse_ffn.h"
+#include "runtime/second_product.h"
 
 namespace moefy::runtime {
 
 // More tokens than this are run in chunks, which bounds the scratch memory.
 inline constexpr int64_t kChunkTokens = 512;
-
-// The experts of one token by its scores [experts] into out [shared + selected], -1 for those below
-// the threshold. `keys` is room for a number per expert.
-void SelectRow(const float* scores, int64_t num_experts, const SelectionRule& rule, uint64_t* keys,
-               int32_t* out);
 
 class ChunkRun {
  public:
@@ -32,12 +28,12 @@ class ChunkRun {
         y_(y),
         scratch_(scratch) {}
 
-  // What to do before Execute, one of:
+  // One of these says what to run, before Execute:
   void RunAll() { all_ = true; }
   void RunChosen(const int64_t* chosen, int64_t num_chosen);  // [num_tokens, num_chosen]
-  void RunRouted(const RouterWeights& router, const SelectionRule& rule);
+  void RunRouted(const RouterWeights& router, const route::SelectionRule& rule);
 
-  // `only_route`: the chosen experts stay in the scratch, and that is all.
+  // With `only_route` the chosen experts are left in the scratch, and nothing is run.
   void Execute(int max_threads, bool only_route = false);
 
   int64_t num_active_experts() const { return num_active_; }
@@ -45,14 +41,14 @@ class ChunkRun {
   int64_t CountLiveNeurons() const;  // neurons x tokens that the second product did not skip
 
  private:
-  // chunk_run.cpp: the order of things.
+  // The order of things:
   void Prepare(int threads);
   void Work(int threads, bool only_route);
   void Group(int threads);
   void GroupByExpert();
   void CutIntoTiles(int64_t expert, int64_t begin, int64_t end);
 
-  // chunk_products.cpp: one item of work each.
+  // The items of work that threads share:
   void LookAtToken(int64_t t) const;
   void RouterProduct(int which, int64_t tile, int64_t token_item) const;
   void Select(int64_t t, int thread) const;
@@ -70,7 +66,7 @@ class ChunkRun {
   float* y_;
   Scratch& scratch_;
   const RouterWeights* router_ = nullptr;
-  SelectionRule rule_;
+  route::SelectionRule rule_;
   int64_t router_stride_ = 0;
   int64_t num_chosen_ = 0;
   bool all_ = false;

@@ -5,16 +5,16 @@
 #include "base/buffer.h"
 #include "base/stopwatch.h"
 #include "moefy/base/error.h"
-#include "route/learned_routers.h"
-#include "route/selection.h"
-#include "runtime/sparse_rows.h"
+#include "route/top_k.h"
+#include "runtime/select_experts.h"
 
 namespace moefy::runtime {
 namespace {
 
-bool DenseIsLessWork(const ExpertWeights& experts, const SelectionRule& rule, double router_flops) {
+bool DenseIsLessWork(const ExpertWeights& experts, const route::SelectionRule& rule,
+                     double router_flops) {
   if (rule.threshold > -std::numeric_limits<float>::infinity()) return false;  // how many: unknown
-  const int64_t left_out = experts.num_experts - rule.num_shared - rule.num_selected;
+  const int64_t left_out = experts.num_experts - rule.num_chosen();
   const int64_t neurons = left_out * experts.neurons_per_expert;
   return 2.0 * static_cast<double>(neurons * experts.num_matrices() * experts.hidden) <=
          router_flops;
@@ -24,17 +24,20 @@ bool DenseIsLessWork(const ExpertWeights& experts, const SelectionRule& rule, do
 
 SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                                      std::shared_ptr<route::Router> router,
-                                     const SelectionRule& rule, const route::Correction& correction)
+                                     const route::SelectionRule& rule,
+                                     const route::Correction& correction)
     : experts_(std::move(experts)), router_(std::move(router)), rule_(rule) {
   MOEFY_CHECK(rule.num_selected >= 0 && rule.num_shared >= 0 &&
-              rule.num_selected + rule.num_shared <= experts_->num_experts);
+              rule.num_chosen() <= experts_->num_experts);
   dense_ = DenseIsLessWork(*experts_, rule_, router_->FlopsPerToken());
   if (dense_) return;
   work_per_token_ = router_->FlopsPerToken();
-  if (const auto* mlp = dynamic_cast<const route::MlpRouter*>(router_.get())) {
-    packed_router_ = PackRouter(mlp->w1(), mlp->w2());
-  } else if (const auto* linear = dynamic_cast<const route::LinearRouter*>(router_.get())) {
-    linear_router_ = std::make_unique<PackedLinear>(linear->w(), linear->b(), WeightFormat::kF32);
+  const std::vector<at::Tensor> parameters = router_->Parameters();
+  if (router_->form() == route::RouterForm::kMlp) {
+    packed_router_ = PackRouter(parameters[0], parameters[1]);
+  } else if (router_->form() == route::RouterForm::kLinear) {
+    linear_router_ =
+        std::make_unique<PackedLinear>(parameters[0], parameters[1], WeightFormat::kF32);
   }
   if (!correction.defined()) return;
   work_per_token_ += correction.FlopsPerToken();
@@ -47,7 +50,8 @@ SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> expert
 SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                                      std::shared_ptr<route::Router> router, double ffn_ratio)
     : SparseFeedForward(experts, std::move(router),
-                        SelectionRule{route::NumSelected(ffn_ratio, experts->num_experts)}) {}
+                        route::SelectionRule{route::NumSelected(ffn_ratio, experts->num_experts)}) {
+}
 
 at::Tensor SparseFeedForward::Forward(const at::Tensor& x) {
   MOEFY_CHECK(x.dim() == 2 && x.scalar_type() == at::kFloat);
@@ -66,7 +70,7 @@ void SparseFeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidd
   } else if (packed_router_.storage) {
     RunRoutedRows(*experts_, packed_router_, rule_, x, tokens, y, &counters_);
   } else {
-    const int64_t num_chosen = rule_.num_shared + rule_.num_selected;
+    const int64_t num_chosen = rule_.num_chosen();
     ScoreRows(x, tokens);
     GrowTo(chosen_, tokens * num_chosen);
     SelectRows(scores_.data(), tokens, experts_->num_experts, rule_, chosen_.data());
@@ -95,18 +99,19 @@ void SparseFeedForward::AddCorrection(const float* x, int64_t tokens, float* y) 
   for (int64_t i = 0; i < size; ++i) y[i] += correction_[static_cast<size_t>(i)];
 }
 
-SparseCounters& SparseCounters::operator+=(const SparseCounters& other) {
-  tokens += other.tokens;
-  dense_tokens += other.dense_tokens;
-  expert_tokens += other.expert_tokens;
-  neurons_evaluated += other.neurons_evaluated;
-  neurons_total += other.neurons_total;
-  expert_loads += other.expert_loads;
-  weight_bytes_read += other.weight_bytes_read;
-  router_flops += other.router_flops;
-  expert_flops += other.expert_flops;
-  seconds += other.seconds;
-  return *this;
+std::unique_ptr<SparseFeedForward> MakeSparse(std::shared_ptr<const ExpertWeights> packed,
+                                              const route::RoutedFfn& ffn) {
+  const at::Tensor& min_magnitude = ffn.plan.min_magnitude;
+  if (ffn.compensation.defined() || min_magnitude.defined()) {
+    ExpertWeights experts = *packed;  // shares the weights
+    if (ffn.compensation.defined()) {
+      experts = WithCompensation(std::move(experts), ffn.compensation);
+    }
+    if (min_magnitude.defined()) experts = WithMinMagnitude(std::move(experts), min_magnitude);
+    packed = std::make_shared<const ExpertWeights>(std::move(experts));
+  }
+  return std::make_unique<SparseFeedForward>(std::move(packed), ffn.router, ffn.plan.rule,
+                                             ffn.correction);
 }
 
 }  // namespace moefy::runtime

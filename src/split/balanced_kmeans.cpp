@@ -18,8 +18,8 @@ namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// All inner products, [n, n]. Computed in fixed blocks by our own baseline-compiled GEMM and not by
-// the system's BLAS, whose rounding depends on the CPU and may depend on the number of threads.
+// All inner products, [n, n]. Our own baseline-compiled GEMM computes them in fixed blocks, because
+// the rounding of the system's BLAS depends on the CPU and may depend on the number of threads.
 Matrix InnerProducts(std::span<const float> points, int64_t dim) {
   constexpr int64_t kRows = 256, kDepth = 256;
   const int64_t n = static_cast<int64_t>(points.size()) / dim;
@@ -58,7 +58,7 @@ class Start {
         n_(products.rows()),
         k_(num_clusters),
         size_(n_ / num_clusters),
-        // Well above the rounding of the sums, so that no exchange is undone for nothing.
+        // This is well above the rounding of the sums, so that no exchange is undone for nothing.
         least_gain_(1e-5f * static_cast<float>(size_) * products.diagonal().mean()),
         members_(k_),
         sums_(Matrix::Zero(k_, n_)),

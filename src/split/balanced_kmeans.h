@@ -1,5 +1,5 @@
 // Balanced k-means: groups points into clusters of exactly equal size with low inertia.
-// Method and measurements: docs/decisions/0002-balanced-kmeans.md. Needs 4 n^2 bytes for n points.
+// Method and measurements: docs/decisions/0003-balanced-kmeans.md. Needs 4 n^2 bytes for n points.
 // Pure function, thread-safe; the result depends on neither the number of threads nor the CPU.
 #pragma once
 
@@ -23,7 +23,7 @@ struct KMeansResult {
   bool converged = false;           // no exchange of two points lowers the inertia any more
 };
 
-// `points` [n, dim], row-major. Throws Error{kInterrupted}, and Error{kSystem} when memory lacks.
+// `points` [n, dim], row-major. Throws Error{kInterrupted}, and Error{kSystem} without memory.
 KMeansResult BalancedKMeans(std::span<const float> points, int64_t dim,
                             const KMeansOptions& options);
 

@@ -1,4 +1,4 @@
-// Neurons that fire together, by graph partitioning: MoEfication, section 3.2.
+// Groups neurons that fire together by graph partitioning (MoEfication, section 3.2).
 #include <metis.h>
 
 #include <Eigen/Core>
@@ -29,7 +29,7 @@ at::Tensor CountTogether(const SplitRequest& request) {
   return counts;
 }
 
-// METIS's k-way partition. Its parts are only nearly equal.
+// METIS's k-way partition, whose parts are only nearly equal.
 std::vector<int64_t> Partition(const Eigen::Map<const Matrix>& counts, int64_t num_parts,
                                uint64_t seed) {
   const int64_t n = counts.rows();
@@ -65,8 +65,8 @@ std::vector<int64_t> Partition(const Eigen::Map<const Matrix>& counts, int64_t n
   return {part.begin(), part.end()};
 }
 
-// Moves neurons from parts that are too large to parts that are too small, each time the one that
-// loses least of its weight to its own part.
+// Moves neurons from parts that are too large to parts that are too small. Each time it takes the
+// neuron that loses least of its weight to its own part.
 void Balance(const Eigen::Map<const Matrix>& counts, int64_t num_parts,
              std::vector<int64_t>& part_of) {
   const int64_t n = counts.rows(), size = n / num_parts;

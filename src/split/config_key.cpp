@@ -11,8 +11,8 @@ constexpr const char* kSpace = " \t\r\n";  // JSON's white space
 
 std::string KeyText() { return StrCat("\"moefy\": {\"format\": ", kMoeFormat, "}"); }
 
-// The new text goes right behind the last thing in the object, so that it can be found again
-// whatever white space stands around it.
+// The place right behind the last thing in the object. The new text goes there, so that it can be
+// found again whatever white space stands around it.
 size_t EndOfContent(const std::string& config) {
   const size_t brace = config.rfind('}');
   return config.find_last_not_of(kSpace, brace - 1) + 1;

@@ -1,16 +1,16 @@
-// The one key that a split checkpoint's config.json has and its source's has not, put in and taken
-// out as text, so that every other byte stays. Pure functions.
+// Adds to the text of config.json the one key that a split checkpoint has and its source has not,
+// and removes it again, so that every other byte stays. Pure functions.
 #pragma once
 
 #include <string>
 
 namespace moefy::split {
 
-// `config` with "moefy": {"format": N} as the last key. Error{kInput} when it is not a JSON object
-// or has the key already.
+// Adds "moefy": {"format": N} as the last key. Throws Error{kInput} when `config` is not a JSON
+// object or has the key already.
 std::string AddMoefyKey(const std::string& config);
 
-// Undoes AddMoefyKey, bit for bit. Error{kInput} when the text is not as AddMoefyKey leaves it.
+// Undoes AddMoefyKey, bit for bit. Throws Error{kInput} for a text that AddMoefyKey does not leave.
 std::string RemoveMoefyKey(const std::string& config);
 
 }  // namespace moefy::split

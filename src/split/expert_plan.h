@@ -13,8 +13,8 @@ class ExpertPlan {
   // `order[new_position] = old_neuron`. Throws Error{kInput} unless `order` is a permutation of
   // 0..n-1, num_experts divides n, and an expert is left that is not shared.
   ExpertPlan(std::vector<int64_t> order, int64_t num_experts, int64_t num_shared = 0);
-  // `expert_of[neuron]`, each expert exactly the same number of times; neurons keep their order
-  // within an expert.
+  // A plan that puts `neuron` into `expert_of[neuron]`. Each expert must occur exactly the same
+  // number of times. Neurons keep their order within an expert.
   static ExpertPlan FromAssignment(const std::vector<int64_t>& expert_of, int64_t num_experts);
 
   int64_t num_experts() const { return num_experts_; }

@@ -1,5 +1,4 @@
-// The methods that say which neurons are alike by points in space, and group them by balanced
-// k-means.
+// The methods that turn neurons into points and group these by balanced k-means.
 #include <cmath>
 
 #include "model/contribution.h"
@@ -10,8 +9,8 @@
 namespace moefy::split {
 namespace {
 
-// Rows divided by their length, zero rows kept, then times `lengths` [neurons] if given.
-// Scalar double arithmetic, so that every machine groups the same neurons.
+// Divides rows by their length, but for zero rows, then multiplies them by `lengths` [neurons] if
+// given. Computes in scalar double arithmetic, so that every machine groups the same neurons.
 std::vector<float> NormalizedRows(const at::Tensor& matrix, const at::Tensor& lengths = {}) {
   const at::Tensor rows = matrix.contiguous();
   const int64_t width = rows.size(1);
@@ -41,7 +40,7 @@ ExpertPlan Group(const std::vector<float>& points, int64_t width, const SplitReq
                                     request.num_experts);
 }
 
-// Per neuron, over that of all neurons: F64 [neurons].
+// Each neuron's mean contribution over that of all neurons, F64 [neurons].
 at::Tensor MeanContributions(const SplitRequest& request) {
   constexpr int64_t kTokens = 16384;
   at::Tensor sum = at::zeros({request.ffn.num_neurons()}, at::kDouble);
@@ -53,7 +52,7 @@ at::Tensor MeanContributions(const SplitRequest& request) {
   return mean > 0 ? sum / mean : at::ones_like(sum);
 }
 
-// What --features says of a neuron: [neurons, anything].
+// The rows that --features compares: [neurons, anything].
 at::Tensor Rows(const model::FfnWeights& ffn, const std::string& features) {
   const bool gated = ffn.w_gate.defined();
   if (!gated && (features == "gate" || features == "concat")) {

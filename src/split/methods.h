@@ -1,5 +1,6 @@
-// The rows of the table of split methods that are more than a few lines. Pure functions; the seed
-// decides all. SplitByCoactivation: one call at a time, because METIS seeds the process's rand().
+// The split methods that have files of their own: kmeans_methods.cpp and coactivation.cpp. All
+// randomness comes from the request's seed. Thread-safe, but for SplitByCoactivation: one call at a
+// time, because METIS seeds the process's rand().
 #pragma once
 
 #include "split/splitter.h"

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/problems.h"
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "split/permute.h"
@@ -20,13 +21,33 @@ struct ListedFfn {
   int64_t num_shared;
 };
 
-void CheckFormat(const JsonObject& manifest) {
+// moefy.json of a format that this moefy knows.
+Json ReadManifest(const std::filesystem::path& directory) {
+  if (!MoeCheckpoint::IsMoe(directory)) {
+    throw InputError(directory, " is not a split checkpoint: it has no ", kMoeManifest,
+                     "; `moefy split` makes one from a dense checkpoint");
+  }
+  Json json = ReadJsonFile(directory / kMoeManifest);
+  const JsonObject manifest(json, (directory / kMoeManifest).string());
   const int64_t format = manifest.GetInt("format", 1, kMaxInt);
-  if (format <= kMoeFormat) return;
+  if (format <= kMoeFormat) return json;
   throw InputError(
       manifest.PathOf("format"), " is ", format, "; this moefy (which reads formats up to ",
       kMoeFormat, ") is older than the one that wrote it",
       manifest.Has("moefy_version") ? ", " + Quoted(manifest.GetString("moefy_version")) : "");
+}
+
+// Whether the FFNs were named by hand.
+bool IsNamed(const Json& json, const std::filesystem::path& directory) {
+  const JsonObject manifest(json, (directory / kMoeManifest).string());
+  return manifest.GetObject("source").GetString("family") == kNamedFamily;
+}
+
+// All that is known of a model whose FFNs were named by hand.
+model::ModelConfig NamedConfig() {
+  model::ModelConfig config;
+  config.family = kNamedFamily;
+  return config;
 }
 
 std::vector<ListedFfn> ReadListedFfns(const JsonObject& manifest) {
@@ -40,31 +61,28 @@ std::vector<ListedFfn> ReadListedFfns(const JsonObject& manifest) {
   return ffns;
 }
 
-// What moefy.json lists against what the config implies; every difference.
+// Names every difference between what moefy.json lists and what the config implies.
 void CheckListedFfns(const std::vector<ListedFfn>& listed, const std::vector<model::FfnSpec>& specs,
                      const std::string& where) {
-  std::vector<std::string> problems;
+  Problems problems;
   if (listed.size() != specs.size()) {
-    problems.push_back(
-        StrCat("lists ", listed.size(), " FFNs; by its config.json the model has ", specs.size()));
+    problems.Add("lists ", listed.size(), " FFNs; by its config.json the model has ", specs.size());
   }
   for (size_t i = 0; i < std::min(listed.size(), specs.size()); ++i) {
     const auto& [name, experts, neurons, shared] = listed[i];
     if (name != specs[i].name) {
-      problems.push_back(
-          StrCat("FFN ", i, " is ", Quoted(name), "; expected ", Quoted(specs[i].name)));
+      problems.Add("FFN ", i, " is ", Quoted(name), "; expected ", Quoted(specs[i].name));
     }
     // Divided, because the product of two numbers out of a file may overflow.
     if (specs[i].num_neurons % experts != 0 || specs[i].num_neurons / experts != neurons) {
-      problems.push_back(StrCat("FFN ", Quoted(name), " has ", experts, " experts of ", neurons,
-                                " neurons; config.json gives it ", specs[i].num_neurons,
-                                " neurons"));
+      problems.Add("FFN ", Quoted(name), " has ", experts, " experts of ", neurons,
+                   " neurons; config.json gives it ", specs[i].num_neurons, " neurons");
     }
   }
-  if (!problems.empty()) throw InputError(where, ": ", Join(problems, "\n  "));
+  WithContext(where, [&] { problems.ThrowIfAny(); });
 }
 
-// Named FFNs: what moefy.json says of their tensors. Whether they are there is for Permutations().
+// The tensors of named FFNs, as moefy.json lists them. Permutations() checks that they are there.
 std::vector<model::FfnSpec> ReadNamedFfns(const JsonObject& manifest) {
   std::vector<model::FfnSpec> specs;
   for (const JsonObject& ffn : manifest.GetObjects("ffns")) {
@@ -94,11 +112,9 @@ ExpertPlan ReadPlan(const io::SafetensorsFile& extras, const ListedFfn& ffn) {
   const std::string name = ffn.name + kNeuronOrder;
   const io::TensorInfo* info = extras.Find(name);
   const int64_t num_neurons = ffn.num_experts * ffn.neurons_per_expert;
-  if (!info || info->dtype != io::DType::kI64 ||
-      info->shape != std::vector<uint64_t>{static_cast<uint64_t>(num_neurons)}) {
-    throw InputError(
-        extras.path(), ": expected a tensor ", Quoted(name), ", I64 [", num_neurons, "], found ",
-        info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
+  if (!info || info->dtype != io::DType::kI64 || !io::HasShape(*info, {num_neurons})) {
+    throw InputError(extras.path(), ": expected a tensor ", Quoted(name), ", I64 [", num_neurons,
+                     "], found ", io::DescribeType(info));
   }
   std::vector<int64_t> order(num_neurons);
   const auto bytes = extras.Bytes(*info);
@@ -109,8 +125,26 @@ ExpertPlan ReadPlan(const io::SafetensorsFile& extras, const ListedFfn& ffn) {
 
 }  // namespace
 
-MoeCheckpoint::MoeCheckpoint(io::Checkpoint weights, model::ModelConfig config)
-    : weights_(std::move(weights)), config_(std::move(config)) {}
+MoeCheckpoint::MoeCheckpoint(Json manifest, io::Checkpoint weights, model::ModelConfig config)
+    : weights_(std::move(weights)), config_(std::move(config)), manifest_(std::move(manifest)) {
+  const std::string where = (directory() / kMoeManifest).string();
+  const JsonObject object(manifest_, where);
+  const JsonObject source = object.GetObject("source");
+  source_fingerprint_ = source.GetString("fingerprint");
+  const std::vector<ListedFfn> listed = ReadListedFfns(object);
+  if (const std::string family = source.GetString("family"); family != config_.family) {
+    throw InputError(source.PathOf("family"), " is ", Quoted(family), "; config.json says ",
+                     Quoted(config_.family));
+  }
+  const std::vector<model::FfnSpec> specs =
+      config_.family == kNamedFamily ? ReadNamedFfns(object) : model::FfnSpecs(config_);
+  CheckListedFfns(listed, specs, where);
+  extras_.emplace(directory() / kMoeTensors);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    ffns_.push_back({specs[i], ReadPlan(*extras_, listed[i])});
+  }
+  Permutations(weights_, ffns_, false);  // for its checks of names and shapes
+}
 
 bool MoeCheckpoint::IsMoe(const std::filesystem::path& directory) {
   std::error_code ignored;
@@ -118,44 +152,17 @@ bool MoeCheckpoint::IsMoe(const std::filesystem::path& directory) {
 }
 
 MoeCheckpoint MoeCheckpoint::Open(const std::filesystem::path& directory) {
-  const std::filesystem::path manifest_path = directory / kMoeManifest;
-  if (!IsMoe(directory)) {
-    throw InputError(directory, " is not a split checkpoint: it has no ", kMoeManifest,
-                     "; `moefy split` makes one from a dense checkpoint");
-  }
-  Json json = ReadJsonFile(manifest_path);
-  const JsonObject manifest(json, manifest_path.string());
-  CheckFormat(manifest);
-  const JsonObject source = manifest.GetObject("source");
-  const std::string fingerprint = source.GetString("fingerprint");
-  const std::vector<ListedFfn> listed = ReadListedFfns(manifest);
-
+  Json manifest = ReadManifest(directory);
   io::Checkpoint weights = io::Checkpoint::Open(directory);
-  const std::string family = source.GetString("family");
-  const bool named = family == kNamedFamily;
-  model::ModelConfig config;
-  if (named) {
-    config.family = kNamedFamily;
-  } else {
-    config = model::ReadModelConfig(weights);
-  }
-  MoeCheckpoint moe(std::move(weights), std::move(config));
-  if (family != moe.config_.family) {
-    throw InputError(source.PathOf("family"), " is ", Quoted(family), "; config.json says ",
-                     Quoted(moe.config_.family));
-  }
-  const std::vector<model::FfnSpec> specs =
-      named ? ReadNamedFfns(manifest) : model::FfnSpecs(moe.config_);
-  CheckListedFfns(listed, specs, manifest_path.string());
+  model::ModelConfig config =
+      IsNamed(manifest, directory) ? NamedConfig() : model::ReadModelConfig(weights);
+  return {std::move(manifest), std::move(weights), std::move(config)};
+}
 
-  moe.source_fingerprint_ = fingerprint;
-  moe.extras_.emplace(directory / kMoeTensors);
-  for (size_t i = 0; i < specs.size(); ++i) {
-    moe.ffns_.push_back({specs[i], ReadPlan(*moe.extras_, listed[i])});
-  }
-  Permutations(moe.weights_, moe.ffns_, false);  // for its checks of names and shapes
-  moe.manifest_ = std::move(json);
-  return moe;
+MoeCheckpoint MoeCheckpoint::Open(io::Checkpoint weights, model::ModelConfig config) {
+  Json manifest = ReadManifest(weights.directory());
+  if (IsNamed(manifest, weights.directory())) config = NamedConfig();
+  return {std::move(manifest), std::move(weights), std::move(config)};
 }
 
 }  // namespace moefy::split

@@ -23,9 +23,9 @@ inline constexpr const char* kMoeTensors = "moefy.safetensors";
 // Behind an FFN's name in moefy.safetensors: I64 [neurons], new position to old neuron.
 inline constexpr const char* kNeuronOrder = ".neuron_order";
 
-// source.family in moefy.json where the FFNs were named by hand (split/named_ffns.h): moefy.json
-// then has their tensors, config.json need not be one that moefy knows, and the model cannot be
-// run.
+// The value of source.family in moefy.json where the FFNs were named by hand (split/named_ffns.h).
+// moefy.json then lists their tensors, config.json need not be one that moefy knows, and the model
+// cannot be run.
 inline constexpr const char* kNamedFamily = "named";
 
 struct MoeFfn {
@@ -37,8 +37,11 @@ class MoeCheckpoint {
  public:
   // True when `directory` holds a moefy.json.
   static bool IsMoe(const std::filesystem::path& directory);
-  // Throws Error{kInput}: not a split checkpoint, unknown format version, plans that do not fit.
+  // Throws Error{kInput} for what is no split checkpoint, for an unknown version of the format, and
+  // for plans that do not fit the model.
   static MoeCheckpoint Open(const std::filesystem::path& directory);
+  // The same where the weights are open already and their config.json is read.
+  static MoeCheckpoint Open(io::Checkpoint weights, model::ModelConfig config);
 
   const std::filesystem::path& directory() const { return weights_.directory(); }
   const io::Checkpoint& weights() const { return weights_; }    // permuted
@@ -49,7 +52,7 @@ class MoeCheckpoint {
   const io::SafetensorsFile& extras() const { return *extras_; }  // moefy.safetensors
 
  private:
-  MoeCheckpoint(io::Checkpoint weights, model::ModelConfig config);
+  MoeCheckpoint(Json manifest, io::Checkpoint weights, model::ModelConfig config);
   io::Checkpoint weights_;
   model::ModelConfig config_;
   std::vector<MoeFfn> ffns_;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "base/problems.h"
 #include "moefy/base/error.h"
 
 namespace moefy::split {
@@ -15,7 +16,7 @@ namespace {
 constexpr const char* kForm =
     "expected W_IN:W_OUT[:gate=W_GATE|:fused][:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed]";
 
-// One --ffn, taken apart. Names are templates.
+// The parts of one --ffn. Names are templates.
 struct Pattern {
   std::string text;
   std::string w_in, w_out, w_gate, b_in, b_gate;
@@ -91,7 +92,7 @@ std::optional<Numbers> Match(const std::string& name_template, std::string_view 
       const auto length = static_cast<size_t>(end - name.begin());
       uint64_t number = 0;
       const auto [stop, code] = std::from_chars(name.data(), name.data() + length, number);
-      // "007" would not come back from 7.
+      // The name could not be made again from 7 if it has "007".
       if (length == 0 || code != std::errc() || (name[0] == '0' && length > 1)) return std::nullopt;
       numbers.push_back(number);
       name.remove_prefix(length);
@@ -114,8 +115,8 @@ std::string Substitute(const std::string& name_template, const Numbers& numbers)
 
 bool IsNumber(std::string_view part) { return !part.empty() && std::ranges::all_of(part, IsDigit); }
 
-// Each name's template: "layers.12.fc1.weight" -> "layers.{}.fc1.weight". A part that is a number
-// is left as it is where it is the same in all names that differ in numbers only.
+// Each name's template: "layers.12.fc1.weight" -> "layers.{}.fc1.weight". A number that is the same
+// in all names that differ in numbers only stays.
 std::map<std::string, std::string> TemplatesOf(const std::vector<std::string>& names) {
   const auto skeleton_of = [](std::vector<std::string> parts) {
     for (std::string& part : parts) {
@@ -184,15 +185,13 @@ class Finder {
   }
 
   std::vector<model::FfnSpec> Take() {
-    if (!problems_.empty()) {
-      throw InputError(checkpoint_.directory(), ": --ffn does not fit:\n  ",
-                       Join(problems_, "\n  "));
-    }
+    WithContext(StrCat(checkpoint_.directory(), ": --ffn does not fit"),
+                [&] { problems_.ThrowIfAny(); });
     return std::move(specs_);
   }
 
-  // Tensors beside an FFN's that are as long as it has neurons, by the number of FFNs. One that
-  // holds something per neuron must be reordered too, or the split model computes something else.
+  // Warns of tensors beside an FFN's that are as long as it has neurons. One that holds something
+  // per neuron must be reordered too, or the split model computes something else.
   std::vector<std::string> Warnings() const {
     std::set<std::string> named;
     for (const model::FfnSpec& spec : specs_) {
@@ -220,7 +219,7 @@ class Finder {
   }
 
  private:
-  // Behind the last number in a name: "layers.3." of "layers.3.mlp.fc1.weight".
+  // The place behind the last number in a name: "layers.3." of "layers.3.mlp.fc1.weight".
   static size_t LayerEnd(const std::string& name) {
     size_t end = 0, position = 0;
     for (const std::string& part : Split(name, '.')) {
@@ -245,16 +244,16 @@ class Finder {
     spec.activation = pattern.activation;
     const io::TensorInfo& w_in = checkpoint_.Get(spec.w_in);
     if (w_in.shape.size() != 2) {
-      problems_.push_back(StrCat("W_IN ", Quoted(spec.w_in), " has shape ", FormatShape(w_in.shape),
-                                 "; expected a matrix"));
+      problems_.Add("W_IN ", Quoted(spec.w_in), " has shape ", FormatShape(w_in.shape),
+                    "; expected a matrix");
       return;
     }
     spec.num_neurons = static_cast<int64_t>(w_in.shape[spec.transposed ? 1 : 0]);
     spec.hidden = static_cast<int64_t>(w_in.shape[spec.transposed ? 0 : 1]);
     const int64_t parts = spec.fused() ? 2 : 1;
     if (spec.num_neurons % parts != 0) {
-      problems_.push_back(StrCat("W_IN ", Quoted(spec.w_in), " has ", spec.num_neurons,
-                                 " rows; a fused pair has two for each neuron"));
+      problems_.Add("W_IN ", Quoted(spec.w_in), " has ", spec.num_neurons,
+                    " rows; a fused pair has two for each neuron");
       return;
     }
     spec.num_neurons /= parts;
@@ -273,22 +272,20 @@ class Finder {
     if (name.empty()) return;
     const io::TensorInfo* info = checkpoint_.Find(name);
     if (!info) {
-      problems_.push_back(StrCat(role, " ", Quoted(name), " is missing",
-                                 DidYouMean(name, checkpoint_.TensorNames())));
-    } else if (!std::ranges::equal(info->shape, shape, [](uint64_t a, int64_t b) {
-                 return a == static_cast<uint64_t>(b);
-               })) {
-      problems_.push_back(StrCat(
+      problems_.Add(role, " ", Quoted(name), " is missing",
+                    DidYouMean(name, checkpoint_.TensorNames()));
+    } else if (!io::HasShape(*info, shape)) {
+      problems_.Add(
           role, " ", Quoted(name), " has shape ", FormatShape(info->shape), "; W_IN ",
           Quoted(spec.w_in), " ", FormatShape(checkpoint_.Get(spec.w_in).shape),
           spec.transposed ? " (transposed)" : "", " wants ", FormatShape(shape),
-          spec.transposed ? "" : "; are the matrices stored [in, out]? then add :transposed"));
+          spec.transposed ? "" : "; are the matrices stored [in, out]? then add :transposed");
     }
   }
 
   const io::Checkpoint& checkpoint_;
   std::vector<model::FfnSpec> specs_;
-  std::vector<std::string> problems_;
+  Problems problems_;
 };
 
 }  // namespace

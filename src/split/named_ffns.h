@@ -1,5 +1,5 @@
-// FFNs of a checkpoint of any family, by the names of their tensors: what `moefy split --ffn`
-// takes.
+// Finds the FFNs of a checkpoint of any family by the names of their tensors, as `moefy split
+// --ffn` gives them.
 //
 //   W_IN:W_OUT[:gate=W_GATE|:fused][:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed]
 //
@@ -18,8 +18,8 @@
 
 namespace moefy::split {
 
-// One FFN per match, called "ffn.0", "ffn.1", ... in the order of the patterns and their numbers.
-// `warnings` gets what looks like a neuron's entry and is named by no pattern.
+// Returns one FFN per match, called "ffn.0", "ffn.1", ... in the order of the patterns and their
+// numbers. Warns of tensors that look like entries of neurons and are named by no pattern.
 // Throws Error{kUsage} for a pattern that is malformed or matches nothing (naming the nearest
 // tensors), Error{kInput} listing every tensor that is missing or of another shape.
 std::vector<model::FfnSpec> FindNamedFfns(const io::Checkpoint& checkpoint,

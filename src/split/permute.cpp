@@ -2,12 +2,13 @@
 
 #include <cstring>
 
+#include "base/problems.h"
 #include "moefy/base/error.h"
 
 namespace moefy::split {
 namespace {
 
-// Bytes of one neuron's entry: a row of a row-wise tensor, an element of a column-wise one.
+// The bits of one neuron's entry: a row of a row-wise tensor, an element of a column-wise one.
 uint64_t EntryBits(const io::TensorInfo& info, NeuronAxis axis) {
   const auto bits = static_cast<uint64_t>(io::DTypeBits(info.dtype));
   return axis == NeuronAxis::kColumns ? bits : info.num_bytes() * 8 / info.shape[0];
@@ -41,7 +42,7 @@ void GatherAny(const std::byte* in, std::byte* out, const std::vector<int64_t>& 
   }
 }
 
-// The order, and again for each further part of as many entries.
+// Repeats the order for each further part of as many entries.
 std::vector<int64_t> Repeated(std::vector<int64_t> order, int64_t copies) {
   const size_t size = order.size();
   for (int64_t copy = 1; copy < copies; ++copy) {
@@ -58,31 +59,29 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
                                                              const std::vector<MoeFfn>& ffns,
                                                              bool inverse) {
   std::map<std::string, Permutation, std::less<>> permutations;
-  std::vector<std::string> problems;
+  Problems problems;
   const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, NeuronAxis axis,
                        const ExpertPlan& plan, int64_t copies) {
     if (name.empty()) return;
     const io::TensorInfo* info = checkpoint.Find(name);
     if (!info) {
-      problems.push_back(StrCat("tensor ", Quoted(name), " is missing",
-                                DidYouMean(name, checkpoint.TensorNames())));
+      problems.Add("tensor ", Quoted(name), " is missing",
+                   DidYouMean(name, checkpoint.TensorNames()));
       return;
     }
-    if (!std::ranges::equal(info->shape, shape, [](uint64_t a, int64_t b) {
-          return b >= 0 && a == static_cast<uint64_t>(b);
-        })) {
-      problems.push_back(StrCat("tensor ", Quoted(name), " has shape ", FormatShape(info->shape),
-                                "; expected ", FormatShape(shape)));
+    if (!io::HasShape(*info, shape)) {
+      problems.Add("tensor ", Quoted(name), " has shape ", FormatShape(info->shape), "; expected ",
+                   FormatShape(shape));
       return;
     }
     if (EntryBits(*info, axis) % 8 != 0) {
-      problems.push_back(StrCat("tensor ", Quoted(name), " in ", io::DTypeName(info->dtype),
-                                " packs several neurons into one byte; cannot be reordered"));
+      problems.Add("tensor ", Quoted(name), " in ", io::DTypeName(info->dtype),
+                   " packs several neurons into one byte; cannot be reordered");
       return;
     }
     Permutation permutation{Repeated(inverse ? plan.Inverse() : plan.order(), copies), axis};
     if (!permutations.try_emplace(name, std::move(permutation)).second) {
-      problems.push_back(StrCat("tensor ", Quoted(name), " belongs to two FFNs"));
+      problems.Add("tensor ", Quoted(name), " belongs to two FFNs");
     }
   };
   for (const auto& [spec, plan] : ffns) {
@@ -108,7 +107,7 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
     add(spec.b_in, {spec.num_neurons}, NeuronAxis::kRows, plan, 1);
     add(spec.b_gate, {spec.num_neurons}, NeuronAxis::kRows, plan, 1);
   }
-  if (!problems.empty()) throw InputError(checkpoint.directory(), ": ", Join(problems, "\n  "));
+  WithContext(checkpoint.directory().string(), [&] { problems.ThrowIfAny(); });
   return permutations;
 }
 
@@ -124,6 +123,16 @@ std::span<const std::byte> Permute(const io::TensorInfo& info, std::span<const s
     GatherAny(bytes.data() + line, scratch.data() + line, order, entry_bytes);
   }
   return scratch;
+}
+
+io::TensorTransform PermuteAll(const io::Checkpoint& checkpoint, const std::vector<MoeFfn>& ffns,
+                               bool inverse) {
+  return [permutations = Permutations(checkpoint, ffns, inverse)](const io::TensorInfo& info,
+                                                                  std::span<const std::byte> bytes,
+                                                                  std::vector<std::byte>& scratch) {
+    const auto found = permutations.find(info.name);
+    return found == permutations.end() ? bytes : Permute(info, bytes, found->second, scratch);
+  };
 }
 
 }  // namespace moefy::split

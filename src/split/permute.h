@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "io/rewrite_checkpoint.h"
 #include "moefy/io/checkpoint.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::split {
 
-// The neurons are the rows (w_in, w_gate, biases) or the columns (w_out) of a tensor; of matrices
-// that are stored transposed the other way round. A fused pair has two rows per neuron.
+// Neurons are the rows of w_in, w_gate and biases and the columns of w_out. Matrices that are
+// stored transposed have it the other way round. A fused pair has two rows per neuron.
 enum class NeuronAxis { kRows, kColumns };
 
 // out[position] = in[order[position]] along the axis.
@@ -22,15 +23,20 @@ struct Permutation {
   NeuronAxis axis;
 };
 
-// Which tensors of a checkpoint are reordered, by name, and how. `inverse`: the way back.
+// The tensors of a checkpoint that are reordered, by name, and how; `inverse` for the way back.
 // Throws Error{kInput} for tensors that are missing, shaped otherwise than the plans want, in two
 // FFNs, or in a dtype whose neurons do not begin at whole bytes.
 std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoint& checkpoint,
                                                              const std::vector<MoeFfn>& ffns,
                                                              bool inverse);
 
-// `bytes` reordered into `scratch`; `info` has been checked by Permutations().
+// Reorders `bytes` into `scratch` and returns it. Permutations() has checked `info`.
 std::span<const std::byte> Permute(const io::TensorInfo& info, std::span<const std::byte> bytes,
                                    const Permutation& permutation, std::vector<std::byte>& scratch);
+
+// The same for all tensors of a checkpoint; those of no FFN stay as they are. Throws as
+// Permutations().
+io::TensorTransform PermuteAll(const io::Checkpoint& checkpoint, const std::vector<MoeFfn>& ffns,
+                               bool inverse);
 
 }  // namespace moefy::split

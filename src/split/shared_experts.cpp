@@ -11,7 +11,11 @@
 namespace moefy::split {
 namespace {
 
-// These neurons alone: indices I64 [neurons of the result].
+// The neurons that matter to a token are this share of all, those that contribute most to it
+// (model/contribution.h).
+constexpr double kTopShare = 0.1;
+
+// Keeps these neurons alone: indices I64 [neurons of the result].
 model::FfnWeights Only(const model::FfnWeights& ffn, const std::vector<int64_t>& neurons) {
   const at::Tensor rows = at::tensor(at::ArrayRef<int64_t>(neurons));
   model::FfnWeights part = ffn;

@@ -13,8 +13,8 @@ ExpertPlan SplitAtRandom(const SplitRequest& request) {
   const int64_t n = request.ffn.num_neurons();
   std::vector<int64_t> expert_of(n);
   for (int64_t i = 0; i < n; ++i) expert_of[i] = i % request.num_experts;
-  // Not std::shuffle, whose result differs between standard libraries. The modulo's bias is under
-  // n / 2^64.
+  // std::shuffle gives different results in different standard libraries. The modulo's bias is
+  // under n / 2^64.
   std::mt19937_64 random(request.seed);
   for (int64_t i = n - 1; i > 0; --i) {
     std::swap(expert_of[i], expert_of[random() % static_cast<uint64_t>(i + 1)]);

@@ -1,5 +1,5 @@
-// The table of split methods: each groups an FFN's neurons into experts of equal size.
-// Adding one is one file and one line in Splitters(); the property tests then run on it.
+// The table of split methods, which group an FFN's neurons into experts of equal size. A new method
+// is one function (split/methods.h) and one line in Splitters(); the property tests then run on it.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ struct SplitRequest {
   int64_t num_experts;
   uint64_t seed;
   int64_t restarts;  // k-means: the best of this many starts
-  // k-means: what of a neuron is compared, of Features().
+  // k-means: which of Features() it compares.
   std::string features = "auto";
-  // What entered the FFN on a corpus; there wherever NeedsInputs.
+  // What entered the FFN on a corpus. Must be there if NeedsInputs.
   std::optional<record::RecordedInputs> inputs = std::nullopt;
 };
 
@@ -33,26 +33,27 @@ struct Splitter {
   ExpertPlan (*split)(const SplitRequest& request);
 };
 
-// auto: the gate of a gated FFN, else W_in. w_in, gate: these rows. concat: both side by side.
-// contribution: as auto, but a neuron's row is as long as its mean contribution
-// (model/contribution.h), so that those that matter decide where the groups lie.
-// All but the last compare directions.
+// What k-means may compare. "auto" takes the gate of a gated FFN and W_in of others, "w_in" and
+// "gate" take these rows, and "concat" both side by side. These compare directions. "contribution"
+// takes the rows of auto, each as long as the neuron's mean contribution (model/contribution.h), so
+// that neurons that matter decide where the groups lie.
 const std::vector<std::string>& Features();
 
 const std::vector<Splitter>& Splitters();
 const Splitter& GetSplitter(const std::string& name);  // Error{kUsage} lists the names
 
-// Error{kUsage} for features that do not exist or that the method does not take.
+// Throws Error{kUsage} for features that do not exist or that the method does not take.
 void CheckFeatures(const Splitter& splitter, const std::string& features);
-// True when the method, what it compares, or the choice of shared experts is made from recorded
-// inputs.
+// Whether recorded inputs are needed: by the method, by what it compares, or to choose shared
+// experts.
 bool NeedsInputs(const Splitter& splitter, const std::string& features, int64_t num_shared);
 
-// Number of experts from the two ways of asking (0: not given). Error{kUsage} when neither or both
-// are given, or when d_ff does not divide: names the nearest numbers that do.
+// The number of experts from the two ways to ask for it (0: not given). Throws Error{kUsage} when
+// neither or both are given, and when the number does not divide num_neurons, naming the nearest
+// numbers that do.
 int64_t ResolveNumExperts(int64_t num_neurons, int64_t num_experts, int64_t expert_size);
 
-// Error{kUsage} unless at least one of the experts is left that is not shared.
+// Throws Error{kUsage} unless at least one expert is not shared.
 void CheckNumShared(int64_t num_shared, int64_t num_experts);
 
 }  // namespace moefy::split

@@ -8,7 +8,7 @@
 namespace moefy::train {
 namespace {
 
-// A stream of its own for every epoch, or step.
+// A stream of random numbers for an epoch or a step.
 Random StreamOf(uint64_t seed, int64_t idx) {
   return Random(Random(seed).Next() ^ (static_cast<uint64_t>(idx) * 0x9e3779b97f4a7c15));
 }

@@ -1,13 +1,14 @@
 #include "train/masked_ffn.h"
 
 #include "moefy/base/error.h"
+#include "runtime/select_experts.h"
 
 namespace moefy::train {
 namespace {
 
 // chosen [tokens, k], -1 for none -> [tokens, experts], 1 where an expert runs.
 at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
-  // One column more takes the places that chose none.
+  // An additional column takes the places that chose no expert.
   const at::Tensor columns = chosen.masked_fill(chosen < 0, num_experts);
   return at::zeros({chosen.size(0), num_experts + 1}, chosen.device())
       .scatter_(1, columns, 1.0)
@@ -17,19 +18,20 @@ at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
 }  // namespace
 
 MaskedFeedForward::MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
-                                     runtime::FfnSelection selection)
-    : ffn_(std::move(ffn)), num_experts_(num_experts), selection_(std::move(selection)) {
+                                     route::RoutedFfn routed)
+    : ffn_(std::move(ffn)), num_experts_(num_experts), routed_(std::move(routed)) {
   MOEFY_CHECK(ffn_.num_neurons() % num_experts_ == 0);
 }
 
 at::Tensor MaskedFeedForward::Forward(const at::Tensor& x) {
-  const auto& [router, rule, compensation, correction, min_magnitude] = selection_;
+  const auto& [router, plan, compensation, correction] = routed_;
+  const at::Tensor& min_magnitude = plan.min_magnitude;
   const int64_t tokens = x.size(0);
   at::Tensor mask;  // [tokens, experts]
   {
     const at::NoGradGuard no_grad;
     const at::Tensor scores = router->Scores(x.detach().to(at::kFloat).contiguous());
-    mask = ToMask(runtime::SelectExperts(scores, rule), num_experts_).to(x.scalar_type());
+    mask = ToMask(runtime::SelectExperts(scores, plan.rule), num_experts_).to(x.scalar_type());
   }
   at::Tensor neurons = model::NeuronActivations(ffn_, x);
   if (min_magnitude.defined()) {

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/adam.h"
 #include "moefy/base/error.h"
 
 namespace moefy::train {
 namespace {
 
-constexpr double kMeanDecay = 0.9, kSquareDecay = 0.98, kEpsilon = 1e-8;
+constexpr model::AdamDecays kAdamDecays{.mean_decay = 0.9, .square_decay = 0.98};
 constexpr double kMomentum = 0.95;
 
 // The nearest matrix with singular values of about 1, by five Newton-Schulz steps.
@@ -60,19 +61,12 @@ double Optimizer::Step(double matrix_rate, double entry_rate, double max_norm) {
     if (slot.rule.muon) {
       MuonStep(slot.parameter, slot.mean, gradient, rate);
     } else {
-      AdamStep(slot, gradient, rate);
+      model::AdamStep({slot.parameter, slot.mean, slot.square}, gradient, rate, num_steps_,
+                      kAdamDecays);
     }
     gradient.zero_();
   }
   return norm;
-}
-
-void Optimizer::AdamStep(Slot& slot, const at::Tensor& gradient, double rate) const {
-  slot.mean.mul_(kMeanDecay).add_(gradient, 1 - kMeanDecay);
-  slot.square.mul_(kSquareDecay).addcmul_(gradient, gradient, 1 - kSquareDecay);
-  const double square_correction = 1 - std::pow(kSquareDecay, num_steps_);
-  const at::Tensor root = slot.square.div(square_correction).sqrt_().add_(kEpsilon);
-  slot.parameter.addcdiv_(slot.mean, root, -rate / (1 - std::pow(kMeanDecay, num_steps_)));
 }
 
 model::TensorMap Optimizer::State() const {

@@ -44,8 +44,6 @@ class Optimizer {
     at::Tensor mean, square;  // square undefined for Muon
   };
 
-  void AdamStep(Slot& slot, const at::Tensor& gradient, double rate) const;
-
   std::vector<Slot> slots_;
   double num_steps_ = 0;
 };

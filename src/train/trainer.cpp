@@ -9,6 +9,7 @@
 #include "model/device.h"
 #include "moefy/base/error.h"
 #include "train/epoch_plan.h"
+#include "train/fast_process.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/training_state.h"
@@ -32,18 +33,7 @@ std::vector<ask::Batch> OnDevice(std::vector<ask::Batch> batches, at::Device dev
   return batches;
 }
 
-Json ToJson(const Measurement& point) {
-  return {{"step", point.step},
-          {"loss", point.loss},
-          {"held_out_loss", point.held_out_loss},
-          {"metrics", point.metrics}};
-}
-
-Measurement FromJson(const Json& json) {
-  return {json.at("step"), json.at("loss"), json.at("held_out_loss"), json.at("metrics")};
-}
-
-// For work inside a step: who began the step hears that it goes on, and not how far it is.
+// Passes on to whoever began a step that work inside it goes on, and not how far that work is.
 class StillAtWork final : public Progress {
  public:
   explicit StillAtWork(Progress& progress) : progress_(progress) {}
@@ -66,6 +56,7 @@ class Trainer {
         progress_(progress),
         metric_(ask::GetMetric(setup.held_out.spec.kind, setup.held_out.spec.metric)),
         optimizer_(setup.weights.leaves(), RuleOf()),
+        seed_(static_cast<uint64_t>(options.seed)),
         steps_per_epoch_((static_cast<int64_t>(setup.sequences.size()) + options.batch_size - 1) /
                          options.batch_size),
         num_steps_(options.steps > 0 ? options.steps : options.epochs * steps_per_epoch_),
@@ -77,7 +68,8 @@ class Trainer {
     report_.first_step = step_;
     if (step_ == 0) Measure();
     const int64_t every = options_.evaluate_every > 0 ? options_.evaluate_every : steps_per_epoch_;
-    // Measurements mark how far it is: one may have been interrupted after its last step.
+    // The last measurement marks how far the training is: the state may have been saved between a
+    // step and its measurement.
     while (report_.history.back().step < num_steps_ && !OutOfPatience()) {
       const int64_t end = std::min(num_steps_, (report_.history.back().step / every + 1) * every);
       progress_.Begin(StrCat("steps ", step_ + 1, " to ", end, " of ", num_steps_),
@@ -93,6 +85,7 @@ class Trainer {
     report_.num_held_out = static_cast<int64_t>(setup_.held_out.dataset.examples.size());
     for (const auto& [name, leaf] : setup_.weights.leaves()) report_.num_trained += leaf.numel();
     report_.metric = metric_.name;
+    report_.ffn_ratios = setup_.ffn_ratios;
     report_.seconds = stopwatch.Seconds();
     return report_;
   }
@@ -119,7 +112,7 @@ class Trainer {
     return model;
   }
 
-  // What was learned since the last measurement is not lost.
+  // Saves the state when `work` is interrupted, so that nothing learned is lost.
   void SavingIfInterrupted(const std::function<void()>& work) {
     try {
       work();
@@ -135,12 +128,12 @@ class Trainer {
   void Step() {
     const int64_t epoch = step_ / steps_per_epoch_;
     if (epoch != planned_epoch_) {
-      plan_ = PlanEpoch(setup_.sequences, options_.batch_size, options_.seed, epoch);
+      plan_ = PlanEpoch(setup_.sequences, options_.batch_size, seed_, epoch);
       planned_epoch_ = epoch;
     }
     const std::vector<ask::Sequence> taken =
         TakeSequences(setup_.sequences, plan_[static_cast<size_t>(step_ % steps_per_epoch_)],
-                      options_.token_dropout, options_.seed, step_);
+                      options_.token_dropout, seed_, step_);
     const std::vector<ask::Batch> batches = MakeBatches(taken);
     int64_t num_answers = 0;
     for (const ask::Batch& batch : batches) num_answers += NumAnswers(batch);
@@ -164,7 +157,7 @@ class Trainer {
     ++loss_steps_;
   }
 
-  // A batch's part of the step's objective.
+  // The part of the step's objective that a batch contributes.
   at::Tensor Objective(model::Transformer& model, const ask::Batch& batch, double num_answers) {
     const Distillation& distillation = setup_.distillation;
     FfnOutputs student_ffns, teacher_ffns;
@@ -191,7 +184,7 @@ class Trainer {
     return objective;
   }
 
-  // On the held-out examples; keeps the weights if they are the best so far.
+  // Measures on the held-out examples; keeps the weights if they are the best so far.
   void Measure() {
     if (step_ == 0) progress_.Begin("held-out examples", 0, "");
     const at::NoGradGuard no_grad;
@@ -257,7 +250,7 @@ class Trainer {
       state.tensors.emplace("optimizer." + name, moment);
     }
     Json history = Json::array();
-    for (const Measurement& point : report_.history) history.push_back(ToJson(point));
+    for (const Measurement& point : report_.history) history.push_back(MeasurementToJson(point));
     state.progress = {{"step", step_},
                       {"loss_sum", loss_sum_},
                       {"loss_steps", loss_steps_},
@@ -296,7 +289,7 @@ class Trainer {
     loss_steps_ = state.progress.at("loss_steps");
     report_.best = state.progress.at("best");
     for (const Json& point : state.progress.at("history")) {
-      report_.history.push_back(FromJson(point));
+      report_.history.push_back(MeasurementFromJson(point));
     }
     progress_.Begin("going on", 0, "");
     progress_.End(StrCat("from step ", step_, " of ", num_steps_));
@@ -313,6 +306,7 @@ class Trainer {
   Progress& progress_;
   const ask::Metric& metric_;
   Optimizer optimizer_;
+  const uint64_t seed_;
   const int64_t steps_per_epoch_;
   const int64_t num_steps_;
   const std::vector<ask::Batch> held_out_batches_;

@@ -1,8 +1,8 @@
-// The loop: batches, gradients, steps, held-out measurements, and a state on disk to go on from.
-// What is trained and through which FFNs is the caller's (dense: fine-tuning; masked: calibration).
-// Computes where the weights are. On the CPU deterministic in its options, data and number of
-// threads: a training that was stopped and goes on ends with the same weights. Thread-safety: one
-// call at a time.
+// The training loop: batches, gradients, steps, held-out measurements, and a state on disk to go on
+// from. The caller decides which weights are trained and through which FFNs: dense ones for
+// fine-tuning, masked ones for calibration. It computes where the weights are. On the CPU the
+// result depends only on options, data and number of threads, also when a training was stopped and
+// goes on. Thread-safety: one call at a time.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@
 
 namespace moefy::train {
 
-// The distance to a dense parent as part of the objective.
+// The distance to a dense parent, as a part of the objective.
 struct Distillation {
   model::Transformer* teacher = nullptr;  // nullptr: none
   double share = 0;                       // of the loss; the answers keep 1 - share
@@ -42,30 +42,20 @@ struct TrainingSetup {
   int64_t pad_id;
   const std::vector<ask::Sequence>& sequences;
   HeldOut held_out;
-  // Each step takes one of them, in turn; the held-out metric is the mean over all.
+  // Steps take the ratios in turn. The held-out metric is the mean over all.
   std::vector<double> ffn_ratios = {1.0};
-  // Puts the FFNs for a ratio into a model that is dense; empty: stays dense.
+  // Puts the FFNs for a ratio into a dense model. Without it the model stays dense.
   std::function<void(model::Transformer& model, double ffn_ratio)> install;
   Distillation distillation;
-  // What a state on disk must have been made with to go on from it.
+  // The training goes on from a state on disk that was made with the same.
   Json identity;
 };
 
-// Leaves the weights that were best on the held-out examples (by the task's metric; of equals, by
-// loss) in setup.weights. Saves what it needs to go on into `state` at every measurement and when
-// interrupted, and removes it at the end. When `state` holds another training: Error{kUsage}, or it
-// is replaced.
+// Leaves in setup.weights those that were best on the held-out examples by the task's metric, and
+// of equal ones those of the smaller loss. Saves into `state` what it needs to go on, at every
+// measurement and when interrupted, and removes it at the end. Where `state` holds another
+// training, throws Error{kUsage} or replaces it, as `if_other` says.
 TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
                      const std::filesystem::path& state, IfExists if_other, Progress& progress);
-
-// While one lives, the process keeps large temporaries, which glibc would give back to the kernel
-// every time, and takes denormals, a hundred times slower than numbers, for 0. Train makes one.
-class FastProcess {
- public:
-  FastProcess();
-  ~FastProcess();
-  FastProcess(const FastProcess&) = delete;
-  FastProcess& operator=(const FastProcess&) = delete;
-};
 
 }  // namespace moefy::train

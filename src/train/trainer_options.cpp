@@ -30,6 +30,10 @@ void CheckOptions(const TrainerOptions& options) {
   RequireOption(options.patience >= 0, "patience", options.patience, "at least 0");
 }
 
+void CheckOptions(const LoraOptions& options) {
+  RequireOption(options.rank >= 0, "lora-rank", options.rank, "at least 0");
+}
+
 double LearningRateShare(const TrainerOptions& options, int64_t step, int64_t num_steps) {
   const double warm_up = std::floor(options.warm_up * static_cast<double>(num_steps));
   const auto at = static_cast<double>(step);

@@ -1,4 +1,4 @@
-// What a training tells at its end.
+// What a training tells at its end, and the measurements that it keeps on disk meanwhile.
 #pragma once
 
 #include <cstddef>
@@ -6,25 +6,33 @@
 #include <string>
 #include <vector>
 
+#include "moefy/base/json.h"
+
 namespace moefy::train {
 
-// One measurement on what was held out.
+// One measurement on the examples that are held out.
 struct Measurement {
   int64_t step = 0;
-  double loss = 0;              // of training, mean since the last one; 0 at step 0
+  double loss = 0;              // mean training loss since the last measurement; 0 at step 0
   double held_out_loss = 0;     // nats per answer, mean over ffn ratios
   std::vector<double> metrics;  // the task's, per ffn ratio
 };
 
+Json MeasurementToJson(const Measurement& point);
+Measurement MeasurementFromJson(const Json& json);  // throws Json::exception
+
 struct TrainingReport {
   int64_t num_sequences = 0;
   int64_t num_held_out = 0;
-  int64_t num_trained = 0;  // parameters
-  int64_t first_step = 0;   // more than 0: went on from a state
+  int64_t num_trained = 0;         // parameters
+  int64_t first_step = 0;          // more than 0 when the training went on from a state
+  std::vector<double> ffn_ratios;  // that `metrics` belong to
   std::string metric;
-  std::vector<Measurement> history;  // first: before any step
-  size_t best = 0;                   // into history; its weights are the result
+  std::vector<Measurement> history;  // the first is before any step
+  size_t best = 0;                   // index into history; its weights are the result
   double seconds = 0;
 };
+
+Json ReportToJson(const TrainingReport& report);
 
 }  // namespace moefy::train

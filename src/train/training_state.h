@@ -1,5 +1,5 @@
-// A training on disk, to go on from: state.safetensors (weights, moments, best weights) and
-// state.json (docs/formats.md). The directory appears whole or not at all.
+// The state on disk that a stopped training goes on from: state.safetensors (weights, moments, best
+// weights) and state.json. The directory appears whole or not at all.
 #pragma once
 
 #include <filesystem>
@@ -16,14 +16,14 @@ struct TrainingState {
   Json progress;  // the loop's own
 };
 
-// Replaces what is there.
+// Writes the state in place of the one that is there.
 void SaveState(const std::filesystem::path& directory, const TrainingState& state,
                const Json& identity);
-// Empty when there is none, or one of another identity that may be replaced; else Error{kUsage}
-// naming what differs.
+// Returns nothing when there is no state, or one of another identity that may be replaced. Throws
+// Error{kUsage} naming what differs when it may not.
 std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,
                                        IfExists if_other);
-// At the end of a training. What is not moefy's stays.
+// Removes the state at the end of a training. A directory that is not moefy's stays.
 void RemoveState(const std::filesystem::path& directory);
 
 }  // namespace moefy::train

@@ -10,7 +10,7 @@
 namespace moefy::train {
 namespace {
 
-// T5's own initialisation: the attention scale is in the query weights.
+// T5's own initialisation, which has the attention scale in the query weights.
 double T5Deviation(const std::string& name, const model::ModelConfig& config) {
   const auto hidden = static_cast<double>(config.hidden);
   const auto head_dim = static_cast<double>(config.decoder.head_dim);

@@ -7,6 +7,8 @@
 
 #include "moefy/base/strings.h"
 #include "moefy/model/transformer.h"
+#include "split/merge.h"
+#include "split/verify.h"
 #include "support/random_model.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"

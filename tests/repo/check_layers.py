@@ -13,7 +13,7 @@ import repo_files
 # room: (rooms it may include besides itself, packages it may include)
 LAYERS = {
     row["room"]: (set(row["uses"]), set(row["packages"]))
-    for row in json.loads((repo_files.ROOT / "docs/rooms.json").read_text(encoding="utf-8"))
+    for row in json.loads((repo_files.ROOT / "docs/rooms.json").read_text(encoding="utf-8"))["rooms"]
 }
 
 # package: how the names of its headers begin

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "route/router_reader.h"
 #include "route/router_store.h"
 #include "route/router_trainer.h"
 #include "split/moe_checkpoint.h"

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "model/family.h"
-#include "split/rewrite.h"
+#include "split/moe_writer.h"
 #include "split/shared_experts.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
@@ -49,7 +49,7 @@ inline void SplitInto(const std::filesystem::path& dense, const std::filesystem:
                       int64_t num_shared = 0) {
   std::filesystem::create_directory(directory);
   const io::Checkpoint checkpoint = io::Checkpoint::Open(dense);
-  split::WriteMoeCheckpoint(checkpoint, checkpoint.Fingerprint(),
+  split::WriteMoeCheckpoint(checkpoint, model::ReadModelConfig(checkpoint).family,
                             PlanAll(checkpoint, method, num_experts, seed, num_shared),
                             {{"method", method}, {"seed", seed}}, directory);
 }

@@ -1,7 +1,7 @@
-// Output that appears whole or not at all: written beside its target, synced, then renamed. What
-// stood at the target goes only if moefy made it (moefy/base/own_output.h), and an output may never
-// be, hold or lie in what the command reads.
-// Thread-safety: one owner, but for AbandonOutputs.
+// Output that appears whole or not at all: it is written beside its target, synced, then renamed.
+// What stood at the target is removed only if moefy made it (base/own_output.h), and an output may
+// never be, hold or lie in what the command reads.
+// Thread-safety: one owner; AbandonOutputs may be called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -13,20 +13,22 @@
 namespace moefy {
 
 enum class IfExists {
-  kRefuse,   // an existing target is Error{kUsage} that names --force
-  kReplace,  // what moefy made, and nobody changed since, makes room; anything else is
-             // Error{kUsage}
-  // The same, said by who made the target itself: a file makes room whatever is in it, a directory
-  // also when its files were changed, cut short or lost; files of others in it still stop.
+  // An existing target is an Error{kUsage} that names --force.
+  kRefuse,
+  // A target that moefy made, and nobody changed since, makes room. Any other is an Error{kUsage}.
+  kReplace,
+  // For a caller who made the target itself: a file makes room whatever is in it, and a directory
+  // also when its files were changed, cut short or lost. Files of others in it are an
+  // Error{kUsage}.
   kRenew,
 };
 
-// What a command reads: files, and directories that it reads as a whole. Empty paths and paths
-// where nothing is do not count.
+// What a command reads: files, and directories that it reads as a whole. Empty paths and paths to
+// nothing do not count.
 using InputPaths = std::vector<std::filesystem::path>;
 
-// A name beside the target under which an output is made; locked while its process lives. What
-// earlier processes left there when they were killed is removed (TakeOutputNotes says so).
+// A name beside the target under which an output is made. It is locked while its process lives, so
+// that later processes can tell and remove what killed ones left (TakeOutputNotes says so).
 class Staging {
  public:
   enum class Kind { kFile, kDirectory };
@@ -37,8 +39,8 @@ class Staging {
   Staging& operator=(const Staging&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  // Renames to the target: in place of what is there if `replace`, which goes, otherwise only where
-  // nothing is. There is no moment without one of the two.
+  // Renames to the target. With `replace` it takes the place of what is there, without it only a
+  // free place. At every moment the target is the old output or the new one.
   void Publish(bool replace);
 
  private:
@@ -61,8 +63,8 @@ class StagedDirectory {
   const std::filesystem::path& path() const { return staging_.path(); }
   const std::filesystem::path& target() const { return target_; }
 
-  // Adds the marker, syncs every file, then renames. On failure the old target stays; a mapped
-  // input that changed meanwhile is one (moefy/base/input_watch.h).
+  // Adds the marker, syncs every file, then renames. On failure the old target stays. A mapped
+  // input that changed meanwhile is a failure (base/input_watch.h).
   void Commit();
 
  private:
@@ -71,7 +73,7 @@ class StagedDirectory {
   Staging staging_;
 };
 
-// The same for one file.
+// One file under construction, treated alike.
 class StagedFile {
  public:
   StagedFile(std::filesystem::path target, IfExists if_exists, const InputPaths& inputs = {});
@@ -87,7 +89,7 @@ class StagedFile {
   Staging staging_;
 };
 
-// A directory in the system's one for temporary files, which goes with its owner.
+// A directory among the system's temporary files, which is removed with its owner.
 class ScratchDirectory {
  public:
   explicit ScratchDirectory(std::string_view name);
@@ -97,8 +99,8 @@ class ScratchDirectory {
   Staging staging_;
 };
 
-// Holds a directory that grows from run to run for one process at a time. Error{kSystem} names the
-// process that has it.
+// Keeps other processes out of a directory that grows from run to run. Throws Error{kSystem} naming
+// the process that has it.
 class DirectoryLock {
  public:
   explicit DirectoryLock(const std::filesystem::path& directory);
@@ -123,13 +125,12 @@ void CheckApart(const std::filesystem::path& target, const InputPaths& inputs);
 // Whether `name` is one that a Staging makes, of whatever target.
 bool IsStagingName(std::string_view name);
 
-// What was removed or put back after earlier processes, in sentences for people. Each comes once.
+// Sentences for people about what was removed or put back after earlier processes. Each comes once.
 std::vector<std::string> TakeOutputNotes();
 
-// For a process that ends now, whatever its threads are at: waits for a rename in progress, then
-// removes everything staged and keeps what is staged from ever being renamed. Thread-safe.
-// Afterwards the process must exit without returning to the work (OutputsAbandoned tells other
-// threads).
+// For a process that ends now, whatever its threads are doing: waits for a rename in progress, then
+// removes everything staged and prevents all further renames. Thread-safe. Afterwards the process
+// must exit without returning to the work (OutputsAbandoned tells other threads).
 void AbandonOutputs();
 bool OutputsAbandoned();
 

@@ -21,7 +21,7 @@ void Append(std::ostringstream& out, const T& part) {
 }
 }  // namespace internal
 
-// All parts one after the other, as operator<< writes them; paths unquoted.
+// Joins the parts as operator<< writes them, and paths without quotes.
 template <typename... Parts>
 std::string StrCat(const Parts&... parts) {
   std::ostringstream out;
@@ -29,10 +29,10 @@ std::string StrCat(const Parts&... parts) {
   return std::move(out).str();
 }
 
-// At most `max_bytes` of `text`, never half a UTF-8 character, and "..." where it was cut.
+// Cuts `text` to at most `max_bytes`, never inside a UTF-8 character, and marks the cut by "...".
 std::string Shortened(std::string_view text, size_t max_bytes);
 
-// 'name', with control characters escaped and anything over 200 bytes cut.
+// Puts quotes around a name ('name'), escapes control characters and cuts it at 200 bytes.
 std::string Quoted(std::string_view name);
 
 // "a, b, c"
@@ -41,10 +41,10 @@ std::string Join(const std::vector<std::string>& parts, std::string_view separat
 // Splits at every `separator`; "" gives {""}.
 std::vector<std::string> Split(std::string_view text, char separator);
 
-// Without leading and trailing ASCII white space.
+// Removes leading and trailing ASCII white space.
 std::string Trim(std::string_view text);
 
-// Every occurrence of `from` replaced by `to`.
+// Replaces every occurrence of `from` by `to`.
 std::string ReplaceAll(std::string text, std::string_view from, std::string_view to);
 
 // "512 B", "3.4 KB", "1.20 GB" (powers of 1000).
@@ -56,7 +56,7 @@ std::string FormatCount(uint64_t count);
 // "850 ms", "12.3 s", "4 min 05 s"
 std::string FormatDuration(double seconds);
 
-// `value` with `decimals` digits after the point.
+// Writes `value` with `decimals` digits after the point.
 std::string FormatFixed(double value, int decimals);
 
 // "[2, 3]", as shapes are written.
@@ -75,7 +75,7 @@ std::string DidYouMean(std::string_view name, const std::vector<std::string>& ca
 
 bool IsValidUtf8(std::string_view text);
 
-// strerror, thread-safe.
+// What strerror says, thread-safe.
 std::string SystemMessage(int errno_value);
 
 }  // namespace moefy

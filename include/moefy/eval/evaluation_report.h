@@ -30,6 +30,7 @@ std::optional<std::pair<double, double>> Interval95(const task::Estimate& estima
 struct EvaluationRow {
   std::string model;                 // name of the split model; "" for dense
   std::string selection;             // "dense", or a name of route::RouterNames()
+  bool is_bound = false;             // chosen by an oracle or at random, so its time means nothing
   double ffn_ratio = 1;              // as asked for
   std::vector<MetricValue> metrics;  // the task's own first, then the others of its kind
   // The share of the predictions (perplexity: of the likeliest tokens) that equal dense's.

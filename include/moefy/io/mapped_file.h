@@ -26,8 +26,8 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-// Takes the pages that hold `bytes` out of this process's memory when they are a mapped file's;
-// they come back from the file when they are read again. Other memory is left alone. Thread-safe.
+// Takes the pages of a mapped file that hold `bytes` out of this process's memory. They come back
+// from the file when they are read again. Leaves other memory alone. Thread-safe.
 void ReleaseMappedPages(std::span<const std::byte> bytes);
 
 }  // namespace moefy::io

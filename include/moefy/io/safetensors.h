@@ -24,8 +24,8 @@ struct SafetensorsHeader {
   uint64_t data_begin = 0;          // 8 + N
 };
 
-// Checks everything the format promises before anything is returned; Error{kInput} otherwise,
-// without the file's name. `file_bytes` are the whole file.
+// Checks everything that the format promises before it returns anything. Throws Error{kInput},
+// without the file's name, where a promise is broken. `file_bytes` are the whole file.
 SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> file_bytes);
 
 class SafetensorsFile final : public TensorFile {
@@ -45,23 +45,24 @@ class SafetensorsFile final : public TensorFile {
   std::map<std::string, size_t, std::less<>> index_;
 };
 
-// Streams a file whose tensors are all declared first (`begin`/`end` are ignored and assigned).
-// Order in the file: dtype in the order of the enum, descending, then name, which aligns every
-// tensor and is what the reference library writes; header padded to 8 bytes with spaces.
+// Streams a file whose tensors are all declared first; their `begin` and `end` are ignored and
+// assigned. Tensors are ordered by dtype (the enum's order, descending), then by name, which aligns
+// every tensor and is what the reference library writes. Spaces pad the header to 8 bytes.
 class SafetensorsWriter {
  public:
-  // Error{kSystem} when `path` cannot be created, holds something already, or the disk is full.
-  // Names are distinct and not "__metadata__", shapes fill whole bytes: MOEFY_CHECK.
+  // Throws Error{kSystem} when `path` cannot be created or holds something already, and when the
+  // disk is full. Names must be distinct and not "__metadata__", and shapes must fill whole bytes
+  // (MOEFY_CHECK).
   SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
                     std::map<std::string, std::string> metadata = {{"format", "pt"}});
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
 
-  // Each declared tensor exactly once, in any order.
+  // Writes a declared tensor. Each must be written exactly once, in any order.
   void Write(std::string_view name, std::span<const std::byte> bytes);
-  // MOEFY_CHECKs that every tensor was written, writes the header, syncs and closes; a file that
-  // was never finished is not a valid one. Error{kSystem} on a full disk.
+  // Writes the header and syncs. Until then the file is not a valid one. Every tensor must have
+  // been written (MOEFY_CHECK). Throws Error{kSystem} on a full disk.
   void Finish();
 
  private:

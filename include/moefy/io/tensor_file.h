@@ -22,18 +22,18 @@ class TensorFile {
   virtual const std::filesystem::path& path() const = 0;
   virtual const std::vector<TensorInfo>& tensors() const = 0;
   virtual const TensorInfo* Find(std::string_view name) const = 0;  // null when absent
-  // The tensor's bytes, of this file's own `info`: little-endian, row-major, NOT necessarily
+  // The bytes of a tensor, given this file's own `info`: little-endian, row-major, NOT necessarily
   // aligned. They live as long as the file.
   virtual std::span<const std::byte> Bytes(const TensorInfo& info) const = 0;
-  // Of a safetensors file: the first 8 + N bytes as they are, for a copy that differs in tensor
+  // The first 8 + N bytes of a safetensors file as they are, for a copy that differs in tensor
   // bytes only. Empty in other formats.
   virtual std::span<const std::byte> HeaderBytes() const { return {}; }
-  // What its writer noted beside the tensors; empty in formats that have no place for it.
+  // What the writer noted beside the tensors. Empty in formats without a place for notes.
   virtual const std::map<std::string, std::string>& metadata() const {
     static const std::map<std::string, std::string> none;
     return none;
   }
-  // What whoever reads the file should know, a sentence each.
+  // Sentences that whoever reads the file should know.
   virtual std::vector<std::string> Warnings() const { return {}; }
 
  protected:
@@ -44,8 +44,8 @@ class TensorFile {
   TensorFile& operator=(TensorFile&&) = default;
 };
 
-// By the name's ending: .safetensors; .bin, .pt, .pth; .npy. Throws Error{kInput} for another
-// ending, and what the format's reader throws.
+// Opens a file by its name's ending: .safetensors; .bin, .pt, .pth; .npy. Throws Error{kInput} for
+// any other ending, and what the format's reader throws.
 std::shared_ptr<const TensorFile> OpenTensorFile(const std::filesystem::path& path);
 
 }  // namespace moefy::io

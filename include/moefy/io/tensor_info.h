@@ -50,9 +50,16 @@ struct TensorInfo {
   uint64_t num_bytes() const { return end - begin; }
 };
 
-// Product of the extents (1 for a scalar); nullopt when it overflows 64 bits.
+// Stands for any extent of at least 1 in a shape that HasShape is asked for.
+inline constexpr int64_t kAnyExtent = -1;
+// Whether the tensor has this shape. No tensor has one with negative extents but kAnyExtent.
+bool HasShape(const TensorInfo& info, const std::vector<int64_t>& shape);
+// "F32 [3, 4]", or "none" for a tensor that is not there.
+std::string DescribeType(const TensorInfo* info);
+
+// The product of the extents (1 for a scalar); nullopt when it overflows 64 bits.
 std::optional<uint64_t> NumElements(const std::vector<uint64_t>& shape);
-// Bytes of such a tensor; nullopt on overflow or when the bits do not fill whole bytes.
+// The bytes of such a tensor; nullopt on overflow, or when the bits do not fill whole bytes.
 std::optional<uint64_t> NumBytes(const std::vector<uint64_t>& shape, DType dtype);
 
 }  // namespace moefy::io

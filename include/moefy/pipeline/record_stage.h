@@ -1,18 +1,20 @@
-// The stage record: runs the dense model and writes the activation dump.
-// It writes into a staging directory and renames.
+// The stage record: runs the dense model and writes the activation dump. It writes into a staging
+// directory and renames it.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
+#include "moefy/io/checkpoint.h"
 
 namespace moefy::pipeline {
 
-// What a model is run on.
+// The corpus that a model runs on.
 struct CorpusOptions {
   std::vector<std::string> tasks;
   std::string text;
@@ -62,9 +64,13 @@ struct RecordResult {
   std::vector<std::string> warnings;
 };
 
-// Throws Error{kUsage} for options that make no sense; `out` and files are not looked at.
+// Throws Error{kUsage} for options that make no sense. Reads the task files and no others.
 void CheckRecordOptions(const RecordOptions& options);
 
-RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress);
+// `opened` is the checkpoint that the options name where the caller has it open already. Throws
+// Error{kUsage} for options that make no sense, Error{kInput} for a model, a task or data that
+// cannot be read.
+RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress,
+                    const std::optional<io::Checkpoint>& opened = std::nullopt);
 
 }  // namespace moefy::pipeline

@@ -1,34 +1,37 @@
-// The stage route-train: routers from an activation dump.
-// It writes into a staging directory and renames.
+// The stage route-train: finds routers from an activation dump and writes them into a split
+// checkpoint. It writes into a staging directory and renames.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
+#include "moefy/route/router_report.h"
 
 namespace moefy::pipeline {
 
+// An option that is not given takes the preset's value.
 struct RouteTrainOptions {
   std::string moe;
   std::string dump;
   std::string preset = "best";
-  std::string router;
-  std::string target;
-  int64_t epochs = 0;
-  int64_t patience = -1;
+  std::optional<std::string> router;
+  std::optional<std::string> target;
+  std::optional<int64_t> epochs;
+  std::optional<int64_t> patience;
   int64_t batch_size = 512;
   double learning_rate = 0.01;
   double held_out = 0.1;
   double metric_ratio = 0.2;
   int64_t router_width = 0;
-  std::vector<double> fit_ratios;
-  std::string compensation;
-  bool least_squares = false;
-  std::vector<double> neuron_shares;
+  std::optional<std::vector<double>> fit_ratios;
+  std::optional<std::string> compensation;
+  std::optional<bool> output_fit;
+  std::optional<std::vector<double>> neuron_shares;
   int64_t seed = 0;
   std::string device = "cpu";
   std::string out;
@@ -49,9 +52,10 @@ struct RouteTrainOptions {
     v.Field("target", target,
             "what it learns of each expert: mass, output-norm or deviation (default: the "
             "preset's)");
-    v.Field("epochs", epochs, "passes over the dump at most; 0: the preset's. The best is kept");
+    v.Field("epochs", epochs,
+            "passes over the dump at most; the best is kept (default: the preset's)");
     v.Field("patience", patience,
-            "stop after so many epochs without a better one; 0: never, -1: the preset's");
+            "stop after so many epochs without a better one; 0: never (default: the preset's)");
     v.Field("batch-size", batch_size, "tokens per step");
     v.Field("learning-rate", learning_rate, "Adam's step size");
     v.Field("held-out", held_out, "share of the tokens kept apart to choose and to measure");
@@ -62,9 +66,10 @@ struct RouteTrainOptions {
     v.Field("compensation", compensation,
             "for experts that do not run: none, mean, conditional or low-rank, kept for the FFNs "
             "whose held-out output it improves (default: the preset's)");
-    v.Field("least-squares", least_squares,
+    v.Field("output-fit", output_fit,
             "also fit W_out to the experts that run, kept for the FFNs whose held-out output it "
-            "improves; --preset best does");
+            "improves (default: the preset's; best does)");
+    v.Renamed("least-squares", "output-fit");
     v.Field("neuron-share", neuron_shares,
             "of the running experts' neurons those that go through W_out, for more experts in the "
             "same work; of several, each FFN keeps the one with the least held-out error (default: "
@@ -75,42 +80,19 @@ struct RouteTrainOptions {
   }
 };
 
-// The options with the preset's values in the place of those not given. Error{kUsage} for an
-// unknown preset.
-RouteTrainOptions WithPreset(RouteTrainOptions options);
-
-// Held-out, at metric_ratio.
-struct RouteQuality {
-  double mass = 0, recall = 0, output_error = 0;
-};
-
-struct RouteTrainRow {
-  std::string ffn;
-  int64_t train_tokens = 0;
-  int64_t held_out_tokens = 0;
-  int64_t best_epoch = 0;
-  RouteQuality routed, similarity, random, oracle, oracle_output;
-  double neuron_oracle_error = 0;  // neurons chosen one by one
-  double final_error = 0;          // routed, with neuron_share, compensation and calibration
-  double neuron_share = 1;
-  bool compensated = false, calibrated = false, corrected = false;
-  int64_t dead_experts = 0;
-  double load_entropy = 0;
-  std::vector<double> load;  // per expert: share of the tokens that run it
-  double fit_seconds = 0;    // of these, finding the router
-  double seconds = 0;
-};
-
 struct RouteTrainResult {
   std::filesystem::path moe;
-  RouteTrainOptions options;  // with the preset's values
-  std::vector<RouteTrainRow> rows;
+  std::string router, target, compensation;  // as given, or the preset's
+  std::vector<route::RouterReport> reports;  // per FFN
   std::vector<std::string> warnings;
 };
 
-// Throws Error{kUsage} for options (with the preset's values) that make no sense; paths are not
-// looked at.
+// Throws Error{kUsage} for an unknown preset, and for options that make no sense with the preset's
+// values; paths are not looked at.
 void CheckRouteOptions(const RouteTrainOptions& options);
+
+// The kind of the routers that the options ask for. Throws Error{kUsage} for an unknown preset.
+std::string RouterKindOf(const RouteTrainOptions& options);
 
 RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists,
                             Progress& progress);

@@ -1,14 +1,15 @@
-// The stage split: neurons into experts.
-// It writes into a staging directory and renames.
+// The stage split: groups neurons into experts. It writes into a staging directory and renames it.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
+#include "moefy/io/checkpoint.h"
 
 namespace moefy::pipeline {
 
@@ -62,10 +63,14 @@ struct SplitResult {
   std::vector<std::string> warnings;
 };
 
-// Throws Error{kUsage} for options that make no sense; paths and numbers of experts, which depend
-// on the model, are not looked at.
+// Throws Error{kUsage} for options that make no sense. Does not look at paths, nor at numbers of
+// experts, which depend on the model.
 void CheckSplitOptions(const SplitOptions& options);
 
-SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress);
+// `opened` is the checkpoint that the options name where the caller has it open already. Throws
+// Error{kUsage} for options that make no sense or do not suit the model, and for a model that is
+// split already; Error{kInput} for a model or a dump that cannot be read or do not belong together.
+SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress,
+                  const std::optional<io::Checkpoint>& opened = std::nullopt);
 
 }  // namespace moefy::pipeline

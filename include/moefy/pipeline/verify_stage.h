@@ -1,7 +1,10 @@
-// The stage verify, a permutation proof; and merge, back to dense.
+// The stages verify, which proves that a split checkpoint is a permutation of a dense one, and
+// merge, which makes it dense again.
 #pragma once
 
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "moefy/base/output.h"
 #include "moefy/base/progress.h"
@@ -20,6 +23,7 @@ struct VerifyOptions {
   }
 };
 
+// Throws Error{kInput} when either side cannot be read or holds values that are not finite.
 split::VerifyReport Verify(const VerifyOptions& options, Progress& progress);
 
 struct MergeOptions {
@@ -33,6 +37,12 @@ struct MergeOptions {
   }
 };
 
-void Merge(const MergeOptions& options, IfExists if_exists, Progress& progress);
+struct MergeResult {
+  std::filesystem::path out;
+  std::vector<std::string> warnings;
+};
+
+// Throws as Verify, and when the config.json of the split checkpoint was changed after the split.
+MergeResult Merge(const MergeOptions& options, IfExists if_exists, Progress& progress);
 
 }  // namespace moefy::pipeline

@@ -14,6 +14,8 @@ struct AllKinds {
   bool is_exact = false;
   std::vector<double> ratios = {0.1};
   std::vector<std::string> names = {"a"};
+  std::optional<bool> is_fast;
+  std::optional<std::vector<double>> shares;
 
   template <class Visitor>
   void Visit(Visitor& v) {
@@ -23,13 +25,16 @@ struct AllKinds {
     v.Field("exact", is_exact, "whether");
     v.Field("ratios", ratios, "which");
     v.Field("names", names, "who");
+    v.Field("fast", is_fast, "if said");
+    v.Renamed("speedy", "fast");
+    v.Field("shares", shares, "if said");
   }
 };
 
 TEST(Options, JsonRoundTripKeepsEveryField) {
   const Json json = ParseJson(
       R"({"method":"random","num_experts":-9223372036854775808,"tolerance":-1e308,"exact":true,)"
-      R"("ratios":[],"names":["x","y"]})");
+      R"("ratios":[],"names":["x","y"],"fast":true})");
   AllKinds options;
   ReadOptions(JsonObject(json, "o.json"), options);
   EXPECT_EQ(options.method, "random");
@@ -45,6 +50,23 @@ TEST(Options, WhatIsNotNamedKeepsItsDefault) {
   EXPECT_EQ(OptionsToJson(options).dump(),
             R"({"method":"kmeans","num_experts":8,"tolerance":0.5,"exact":false,"ratios":[0.1],)"
             R"("names":["a"]})");
+}
+
+TEST(Options, OptionalsAreEmptyUnlessGiven) {
+  AllKinds options;
+  EXPECT_FALSE(OptionsToJson(options).contains("fast"));
+  const Json json = ParseJson(R"({"fast":false,"shares":[0.5]})");
+  ReadOptions(JsonObject(json, "o.json"), options);
+  EXPECT_EQ(options.is_fast, false);
+  EXPECT_EQ(options.shares, std::vector<double>({0.5}));
+  EXPECT_EQ(OptionsToJson(options)["fast"], false);
+}
+
+TEST(Options, AnOldNameGivesTheNewOne) {
+  const Json json = ParseJson(R"({"speedy":true})");
+  AllKinds options;
+  tests::ExpectError(ErrorKind::kInput, {"o.json: speedy is now called 'fast'"},
+                     [&] { ReadOptions(JsonObject(json, "o.json"), options); });
 }
 
 TEST(Options, UnknownKeysAndWrongTypesAreRefused) {

@@ -35,6 +35,7 @@ TEST(FormatEvaluation, ShowsBoundsWithoutATime) {
   mlp.ffn_seconds = 0.5;
   EvaluationRow oracle = mlp;
   oracle.selection = "oracle";
+  oracle.is_bound = true;
   report.metrics = {"accuracy"};
   report.rows = {dense, mlp, oracle};
   const std::string text = FormatEvaluation(report);
@@ -54,6 +55,7 @@ TEST(Report, OneExampleHasNoError) {
   dense.metrics = {{"accuracy", task::MeanEstimate({1}), task::MeanEstimate({0})}};
   EvaluationRow random = dense;
   random.selection = "random";
+  random.is_bound = true;
   report.rows = {dense, random};
   const std::string text = FormatEvaluation(report);
   EXPECT_THAT(text, testing::HasSubstr("100.00 "));

@@ -151,17 +151,31 @@ TEST(Fingerprint, ReportsProgressAndStops) {
   const Tensor large = {{"large", DType::kU8, {20'000'000}}, std::string(20'000'000, 'x')};
   WriteFile(dir / "model.safetensors", {kA, kB, large});
   const Checkpoint checkpoint = Checkpoint::Open(dir.path());
-  Recorder recorder;
-  checkpoint.Fingerprint(recorder);
-  EXPECT_EQ(recorder.total_, checkpoint.TotalBytes());
-  EXPECT_EQ(recorder.done_, checkpoint.TotalBytes());
-  EXPECT_TRUE(recorder.ended_);
-
   Recorder interrupted;
   interrupted.limit_ = 100;
   tests::ExpectError(ErrorKind::kInterrupted, {"stop"},
                      [&] { checkpoint.Fingerprint(interrupted); });
   EXPECT_LT(interrupted.done_, checkpoint.TotalBytes());
+
+  Recorder recorder;
+  checkpoint.Fingerprint(recorder);
+  EXPECT_EQ(recorder.total_, checkpoint.TotalBytes());
+  EXPECT_EQ(recorder.done_, checkpoint.TotalBytes());
+  EXPECT_TRUE(recorder.ended_);
+}
+
+TEST(Fingerprint, IsComputedOnceForACheckpointAndItsCopies) {
+  const tests::TempDir dir;
+  WriteFile(dir / "model.safetensors", {kA, kB});
+  const Checkpoint checkpoint = Checkpoint::Open(dir.path());
+  const Checkpoint copy = checkpoint;
+  const std::string fingerprint = copy.Fingerprint();
+  Recorder again;
+  EXPECT_EQ(checkpoint.Fingerprint(again), fingerprint);
+  EXPECT_EQ(again.done_, 0u);
+  Recorder opened_again;
+  EXPECT_EQ(Checkpoint::Open(dir.path()).Fingerprint(opened_again), fingerprint);
+  EXPECT_EQ(opened_again.done_, checkpoint.TotalBytes());
 }
 
 }  // namespace

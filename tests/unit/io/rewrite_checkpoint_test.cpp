@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "io/rewrite_checkpoint.h"
 #include "moefy/io/checkpoint.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"

@@ -31,6 +31,20 @@ TEST(DType, WholeByteTypesAreSortedByWidth) {
   }
 }
 
+TEST(TensorInfo, ComparesAndDescribesShapes) {
+  const TensorInfo matrix = {"w", DType::kF32, {2, 3}};
+  EXPECT_TRUE(HasShape(matrix, {2, 3}));
+  EXPECT_TRUE(HasShape(matrix, {kAnyExtent, 3}));
+  EXPECT_FALSE(HasShape(matrix, {3, 2}));
+  EXPECT_FALSE(HasShape(matrix, {2}));
+  EXPECT_FALSE(HasShape(matrix, {2, 3, 1}));
+  EXPECT_FALSE(HasShape({"w", DType::kF32, {0}}, {kAnyExtent}));
+  EXPECT_FALSE(HasShape({"w", DType::kF32, {uint64_t(-2)}}, {-2}));
+  EXPECT_TRUE(HasShape({"w", DType::kF32, {}}, {}));
+  EXPECT_EQ(DescribeType(&matrix), "F32 [2, 3]");
+  EXPECT_EQ(DescribeType(nullptr), "none");
+}
+
 TEST(TensorInfo, CountsElementsAndBytes) {
   EXPECT_EQ(NumElements({}), 1u);
   EXPECT_EQ(NumElements({2, 3}), 6u);

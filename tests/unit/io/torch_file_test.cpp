@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 
+#include "io/rewrite_checkpoint.h"
 #include "moefy/io/checkpoint.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"

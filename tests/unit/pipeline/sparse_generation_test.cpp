@@ -21,9 +21,9 @@ TEST(SparseGeneration, AllExpertsGiveTheDenseText) {
     const auto want = model::Generate(dense, prompts, {.max_new_tokens = 10});
     const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(dir / "moe");
     runtime::SparseModel sparse(moe);
-    sparse.Install("oracle", 1.0);
+    sparse.Install(route::ParseSelection("oracle"), 1.0);
     EXPECT_EQ(model::Generate(sparse.transformer(), prompts, {.max_new_tokens = 10}), want);
-    sparse.Install("random", 0.25);
+    sparse.Install(route::ParseSelection("random"), 0.25);
     EXPECT_NE(model::Generate(sparse.transformer(), prompts, {.max_new_tokens = 10}), want);
     EXPECT_NEAR(sparse.Counters().FfnRatio(), 0.25, 1e-6);
   }

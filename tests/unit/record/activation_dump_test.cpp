@@ -7,6 +7,7 @@
 
 #include "moefy/base/json.h"
 #include "moefy/model/tensor_io.h"
+#include "record/dump_rows.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
@@ -38,9 +39,9 @@ TEST(ActivationDump, GivesBackWhatWasAppended) {
   EXPECT_EQ(dump.GetFfn("decoder.ffn.0"), 1u);
   const at::Tensor want =
       at::cat({at::arange(12, at::kFloat).view({4, 3}), at::full({1, 3}, 100.f)});
-  EXPECT_TRUE(at::equal(dump.ReadInputs(0, 0, 5), want));
-  EXPECT_TRUE(at::equal(dump.ReadInputs(0, 2, 5), want.narrow(0, 2, 3)));
-  EXPECT_EQ(dump.ReadInputs(1, 0, 0).sizes(), at::IntArrayRef({0, 3}));
+  EXPECT_TRUE(at::equal(ReadRows(dump, 0, 0, 5), want));
+  EXPECT_TRUE(at::equal(ReadRows(dump, 0, 2, 5), want.narrow(0, 2, 3)));
+  EXPECT_EQ(ReadRows(dump, 1, 0, 0).sizes(), at::IntArrayRef({0, 3}));
 }
 
 TEST(ActivationDump, LargeDumpsAreSharded) {
@@ -52,7 +53,7 @@ TEST(ActivationDump, LargeDumpsAreSharded) {
   EXPECT_THAT(dir.Names(), testing::ElementsAre("dump.json", "ffn.0-00000.safetensors",
                                                 "ffn.0-00001.safetensors"));
   const ActivationDump dump = ActivationDump::Open(dir.path());
-  const at::Tensor across = dump.ReadInputs(0, 2 * kRows - 1, 2 * kRows + 1);  // two shards
+  const at::Tensor across = ReadRows(dump, 0, 2 * kRows - 1, 2 * kRows + 1);  // two shards
   EXPECT_EQ(across[0][0].item<float>(), 1);
   EXPECT_EQ(across[1][0].item<float>(), 2);
 }
@@ -117,7 +118,7 @@ TEST(ActivationDump, ReadsOneFilePerFfnNamedAfterItsWIn) {
     const auto found = dump.Find(Spec("ffn.0", w_in));
     ASSERT_TRUE(found) << w_in;
     EXPECT_EQ(dump.ffns()[*found].hidden, 3);
-    EXPECT_TRUE(at::equal(dump.ReadInputs(*found, 0, 2), at::arange(6, at::kFloat).view({2, 3})));
+    EXPECT_TRUE(at::equal(ReadRows(dump, *found, 0, 2), at::arange(6, at::kFloat).view({2, 3})));
   }
   EXPECT_EQ(dump.ffns()[*dump.Find(Spec("ffn.0", "layers.3.fc1.weight"))].tokens, 5);
   EXPECT_FALSE(dump.Find(Spec("ffn.0", "layers.4.fc1.weight")));
@@ -161,9 +162,9 @@ TEST(ActivationDump, NumbersThatAreNoneAreNeitherWrittenNorRead) {
   const ActivationDump dump = ActivationDump::Open(of_others.path());
   ASSERT_EQ(dump.ffns().size(), 4u);
   for (size_t i = 0; i < 4; ++i) {
-    EXPECT_TRUE(at::equal(dump.ReadInputs(i, 0, 2), at::ones({2, 3})));
+    EXPECT_TRUE(at::equal(ReadRows(dump, i, 0, 2), at::ones({2, 3})));
     ExpectError(ErrorKind::kInput, {dump.ffns()[i].name + ".safetensors", "is -inf for token 2"},
-                [&] { dump.ReadInputs(i, 1, 4); });
+                [&] { ReadRows(dump, i, 1, 4); });
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "record/dump_rows.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
 
@@ -42,7 +43,7 @@ TEST(Recorder, KeepsWhatEntersEachFfnWithoutPaddingAndLeavesTheModelAsItWas) {
   for (size_t i = 0; i < dump.ffns().size(); ++i) {
     const at::Tensor padded = seen.at(dump.ffns()[i].name + ".input");  // [2, 5, hidden]
     const at::Tensor want = at::cat({padded[0].narrow(0, 0, 3), padded[1]});
-    EXPECT_TRUE(at::equal(dump.ReadInputs(i, 0, 8), want)) << dump.ffns()[i].name;
+    EXPECT_TRUE(at::equal(ReadRows(dump, i, 0, 8), want)) << dump.ffns()[i].name;
   }
 }
 

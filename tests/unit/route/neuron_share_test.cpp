@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "route/selection.h"
+#include "route/budget.h"
 
 namespace moefy::route {
 namespace {

@@ -7,7 +7,7 @@
 #include "route/analytic_routers.h"
 #include "route/compensation.h"
 #include "route/output_fit.h"
-#include "route/selection.h"
+#include "route/top_k.h"
 
 namespace moefy::route {
 namespace {

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "record/dump_writer.h"
-#include "route/selection.h"
+#include "route/router_reader.h"
+#include "split/calibration.h"
+#include "split/merge.h"
+#include "split/verify.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -71,12 +74,13 @@ TEST_F(Store, RoutersComeBackAsTrained) {
     EXPECT_TRUE(neurons.norms.equal(routers[i].neuron_thresholds.norms));
     EXPECT_FALSE(ReadCompensation(routed, i).defined());
     EXPECT_EQ(routed.ffns()[i].plan.order(), moe.ffns()[i].plan.order());
-    EXPECT_EQ(routed.manifest()["router"]["ffns"][i]["routed"]["mass"], routers[i].routed.mass);
+    EXPECT_EQ(routed.manifest()["router"]["ffns"][i]["routed"]["mass"],
+              routers[i].report.routed.mass);
   }
   EXPECT_EQ(routed.manifest()["router"]["kind"], "mlp");
   EXPECT_EQ(routed.manifest()["router"]["target"], "mass");
   EXPECT_EQ(routed.manifest()["router"]["options"]["corpus"], "random");
-  EXPECT_FALSE(IsCalibrated(routed));
+  EXPECT_FALSE(split::IsCalibrated(routed));
   EXPECT_EQ(tests::FileBytes(temp_.path() / "routed" / "spiece.model"), "tokenizer");
   EXPECT_TRUE(split::VerifyMoe(io::Checkpoint::Open(dense_), routed).ok);
   EXPECT_EQ(std::filesystem::hard_link_count(temp_.path() / "routed" / "model.safetensors"), 2u);
@@ -117,7 +121,7 @@ TEST_F(Store, EveryKindComesBack) {
   EXPECT_TRUE(HasPolicy(moe, ParseSelection("mlp")));
 }
 
-TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
+TEST_F(Store, FittedWeightsAreStoredAndVerifySaysWhy) {
   const auto moe = split::MoeCheckpoint::Open(moe_);
   const auto dump = Dump(moe, "dump", moe.source_fingerprint());
   RouterTrainOptions options;
@@ -132,9 +136,9 @@ TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
   WriteRouters(moe, routers, options, "random", temp_.Make("routed"));
 
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
-  EXPECT_TRUE(IsCalibrated(routed));
+  EXPECT_TRUE(split::IsCalibrated(routed));
   const Json& calibration = routed.manifest()["calibration"][0];
-  EXPECT_EQ(calibration["kind"], "least-squares");
+  EXPECT_EQ(calibration["kind"], "output-fit");
   EXPECT_EQ(calibration["ffn_ratios"][0], 0.5);
   EXPECT_EQ(calibration["tensors"], Json::array({spec.w_out}));
   const model::FfnWeights after = model::ReadFfnWeights(routed.weights(), spec);
@@ -150,7 +154,25 @@ TEST_F(Store, CalibratedWeightsAreStoredAndVerifySaysWhy) {
   const split::VerifyReport report = split::VerifyMoe(io::Checkpoint::Open(dense_), routed);
   ASSERT_EQ(report.problems.size(), 1u);
   EXPECT_THAT(report.problems[0], HasSubstr("'" + spec.w_out + "' differs"));
-  EXPECT_THAT(report.problems[0], HasSubstr("calibrated by least-squares at ffn ratio 0.5"));
+  EXPECT_THAT(report.problems[0], HasSubstr("calibrated by output-fit at ffn ratio 0.5"));
+}
+
+TEST_F(Store, WhatWasWrittenUnderOlderNamesIsRead) {
+  const auto moe = split::MoeCheckpoint::Open(moe_);
+  const auto dump = Dump(moe, "dump", moe.source_fingerprint());
+  auto routers = Train(moe, dump);
+  routers[0].substitute.w_out = model::ReadFfnWeights(moe.weights(), moe.ffns()[0].spec).w_out + 1;
+  const auto directory = temp_.Make("routed");
+  WriteRouters(moe, routers, {}, "random", directory);
+  std::string manifest = tests::FileBytes(directory / "moefy.json");
+  manifest = ReplaceAll(manifest, "\"output-fit\"", "\"least-squares\"");
+  manifest = ReplaceAll(manifest, "\"output_fit\"", "\"least_squares\"");
+  tests::WriteBytes(directory / "moefy.json", manifest);
+  const auto old = split::MoeCheckpoint::Open(directory);
+  EXPECT_TRUE(split::IsCalibrated(old));
+  EXPECT_TRUE(SameParameters(*ReadRouter(old, 0), *routers[0].router));
+  const split::VerifyReport report = split::VerifyMoe(io::Checkpoint::Open(dense_), old);
+  EXPECT_THAT(report.problems.at(0), HasSubstr("calibrated by least-squares"));
 }
 
 TEST_F(Store, AMissingRouterTensorIsNamed) {

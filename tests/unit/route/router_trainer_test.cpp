@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "record/dump_writer.h"
-#include "route/selection.h"
+#include "route/budget.h"
 #include "route/target.h"
+#include "route/threshold.h"
+#include "route/top_k.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
@@ -36,6 +40,10 @@ struct Learnable {
   }
 };
 
+double SumOf(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
 class Training : public ::testing::Test {
  protected:
   tests::TempDir temp_;
@@ -45,23 +53,22 @@ TEST_F(Training, LearnsMoreThanSimilarityKnows) {
   const Learnable data(6000);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
   const TrainedRouter trained = TrainRouter(data.ffn, Learnable::kExperts, dump, 0, {});
-  EXPECT_EQ(trained.dump_tokens, 6000);
-  EXPECT_EQ(trained.train_tokens, 5400);
-  EXPECT_EQ(trained.routed.tokens, 600);
-  EXPECT_GT(trained.best_epoch, 0);
-  EXPECT_GT(trained.routed.mass, trained.similarity.mass + 0.02);
-  EXPECT_GT(trained.similarity.mass, trained.random.mass + 0.05);
-  EXPECT_GE(trained.oracle.mass, trained.routed.mass);
-  EXPECT_GT(trained.routed.mass, 0.9 * trained.oracle.mass);
-  EXPECT_EQ(trained.oracle.recall, 1.0);
-  EXPECT_GT(trained.routed.recall, 0.75);
-  EXPECT_NEAR(trained.random.recall, 3.0 / 16, 0.05);  // 20 % of 16 experts is 3
+  EXPECT_EQ(trained.report.dump_tokens, 6000);
+  EXPECT_EQ(trained.report.train_tokens, 5400);
+  EXPECT_EQ(trained.report.held_out_tokens, 600);
+  EXPECT_GT(trained.report.best_epoch, 0);
+  EXPECT_GT(trained.report.routed.mass, trained.report.similarity.mass + 0.02);
+  EXPECT_GT(trained.report.similarity.mass, trained.report.random.mass + 0.05);
+  EXPECT_GE(trained.report.oracle.mass, trained.report.routed.mass);
+  EXPECT_GT(trained.report.routed.mass, 0.9 * trained.report.oracle.mass);
+  EXPECT_EQ(trained.report.oracle.recall, 1.0);
+  EXPECT_GT(trained.report.routed.recall, 0.75);
+  EXPECT_NEAR(trained.report.random.recall, 3.0 / 16, 0.05);  // 20 % of 16 experts is 3
 
   // What is returned is the router that was measured.
-  Router& router = *trained.router;
-  const RouterQuality all = MeasureRouter(router, data.ffn, Learnable::kExperts, data.x, 0.2);
-  EXPECT_EQ(all.tokens, 6000);
-  EXPECT_NEAR(all.mass, trained.routed.mass, 0.02);
+  const at::Tensor mass = Importance(GetTarget("mass"), data.ffn, data.x, Learnable::kExperts);
+  const at::Tensor caught = mass.gather(1, SelectTopK(trained.router->Scores(data.x), 3));
+  EXPECT_NEAR((caught.sum() / mass.sum()).item<double>(), trained.report.routed.mass, 0.02);
 }
 
 TEST_F(Training, IsDeterminedByItsSeed) {
@@ -73,7 +80,7 @@ TEST_F(Training, IsDeterminedByItsSeed) {
   const TrainedRouter a = train(), b = train();
   EXPECT_TRUE(SameParameters(*a.router, *b.router));
   EXPECT_TRUE(a.thresholds.equal(b.thresholds));
-  EXPECT_EQ(a.routed.mass, b.routed.mass);
+  EXPECT_EQ(a.report.routed.mass, b.report.routed.mass);
   options.seed = 1;
   EXPECT_FALSE(SameParameters(*train().router, *a.router));
 }
@@ -85,7 +92,7 @@ TEST_F(Training, MoreEpochsNeverKeepAWorseRouter) {
   double last = 0;
   for (const int64_t epochs : {0, 1, 5, 20}) {
     options.epochs = epochs;
-    const double mass = TrainRouter(data.ffn, 16, dump, 0, options).routed.mass;
+    const double mass = TrainRouter(data.ffn, 16, dump, 0, options).report.routed.mass;
     EXPECT_GE(mass, last);
     last = mass;
   }
@@ -96,8 +103,8 @@ TEST_F(Training, FewTokensWork) {
     const Learnable data(tokens);
     const auto dump = WriteDump(temp_.path() / std::to_string(tokens), {{"ffn.0", data.x}});
     const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, {});
-    EXPECT_GE(trained.train_tokens, 1);
-    EXPECT_GE(trained.routed.tokens, 1);
+    EXPECT_GE(trained.report.train_tokens, 1);
+    EXPECT_GE(trained.report.held_out_tokens, 1);
     EXPECT_TRUE(trained.router->Scores(data.x).isfinite().all().item<bool>());
   }
 }
@@ -108,8 +115,8 @@ TEST_F(Training, NothingFiringGivesNoNaN) {
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
   const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, {});
   EXPECT_TRUE(trained.router->Scores(data.x).isfinite().all().item<bool>());
-  EXPECT_EQ(trained.routed.mass, 1.0);
-  EXPECT_EQ(trained.random.recall, 1.0);
+  EXPECT_EQ(trained.report.routed.mass, 1.0);
+  EXPECT_EQ(trained.report.random.recall, 1.0);
 }
 
 TEST_F(Training, RefusesDumpsItCannotLearnFrom) {
@@ -138,14 +145,15 @@ TEST_F(Training, EveryKindAndTargetBeatsChanceAndNoneBeatsItsOracle) {
       options.epochs = 10;
       const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, options);
       EXPECT_EQ(trained.router->name(), kind.name);
-      EXPECT_GT(trained.routed.mass, trained.random.mass + 0.05);
-      EXPECT_LE(trained.routed.mass, trained.oracle.mass);
-      EXPECT_LT(trained.routed.output_error, trained.random.output_error - 0.05);
-      EXPECT_GT(trained.routed.output_error, trained.neuron_oracle_error);
-      EXPECT_EQ(trained.final_error, trained.routed.output_error) << "nothing compensates";
-      EXPECT_NEAR(trained.load.sum().item<double>(), 3, 1e-4) << "20 % of 16 experts";
-      EXPECT_GT(trained.LoadEntropy(), 0.3);
-      EXPECT_LE(trained.LoadEntropy(), 1 + 1e-6);
+      EXPECT_GT(trained.report.routed.mass, trained.report.random.mass + 0.05);
+      EXPECT_LE(trained.report.routed.mass, trained.report.oracle.mass);
+      EXPECT_LT(trained.report.routed.output_error, trained.report.random.output_error - 0.05);
+      EXPECT_GT(trained.report.routed.output_error, trained.report.neuron_oracle_error);
+      EXPECT_EQ(trained.report.final_error, trained.report.routed.output_error)
+          << "nothing compensates";
+      EXPECT_NEAR(SumOf(trained.report.load), 3, 1e-4) << "20 % of 16 experts";
+      EXPECT_GT(trained.report.load_entropy, 0.3);
+      EXPECT_LE(trained.report.load_entropy, 1 + 1e-6);
     }
   }
 }
@@ -159,23 +167,23 @@ TEST_F(Training, PatienceStopsEarlyAndKeepsTheBest) {
   options.patience = 60;
   EXPECT_TRUE(SameParameters(*TrainRouter(data.ffn, 16, dump, 0, options).router, *all.router));
   options.patience = 1;
-  EXPECT_LE(TrainRouter(data.ffn, 16, dump, 0, options).best_epoch, all.best_epoch);
+  EXPECT_LE(TrainRouter(data.ffn, 16, dump, 0, options).report.best_epoch, all.report.best_epoch);
 }
 
-TEST_F(Training, CompensationAndCalibrationAreKeptOnlyWhereTheyHelp) {
+TEST_F(Training, CompensationAndOutputFitAreKeptOnlyWhereTheyHelp) {
   const Learnable data(3000);
   const auto dump = WriteDump(temp_.path() / "dump", {{"ffn.0", data.x}});
   RouterTrainOptions options;
   options.epochs = 3;
-  const double without = TrainRouter(data.ffn, 16, dump, 0, options).final_error;
+  const double without = TrainRouter(data.ffn, 16, dump, 0, options).report.final_error;
   options.compensation = "conditional";
   const TrainedRouter compensated = TrainRouter(data.ffn, 16, dump, 0, options);
   EXPECT_TRUE(compensated.substitute.compensation.defined());
-  EXPECT_LT(compensated.final_error, without);
-  options.least_squares = true;
-  const TrainedRouter calibrated = TrainRouter(data.ffn, 16, dump, 0, options);
-  EXPECT_TRUE(calibrated.substitute.w_out.defined());
-  EXPECT_LT(calibrated.final_error, compensated.final_error);
+  EXPECT_LT(compensated.report.final_error, without);
+  options.output_fit = true;
+  const TrainedRouter fitted = TrainRouter(data.ffn, 16, dump, 0, options);
+  EXPECT_TRUE(fitted.substitute.w_out.defined());
+  EXPECT_LT(fitted.report.final_error, compensated.report.final_error);
   options.metric_ratio = 1;
   options.fit_ratios = {1.0};  // nothing is left out: nothing to make up for
   const TrainedRouter whole = TrainRouter(data.ffn, 16, dump, 0, options);
@@ -196,7 +204,7 @@ TEST_F(Training, ACorrectionIsKeptOnlyWhereMoreExpertsForItsWorkWouldNotBeBetter
   const TrainedRouter linear = TrainRouter(data.ffn, 16, dump, 0, options);
   ASSERT_TRUE(linear.substitute.correction.defined());
   EXPECT_EQ(linear.substitute.correction.down.sizes(), at::IntArrayRef({4, 24}));
-  EXPECT_LT(linear.final_error, constant.final_error);
+  EXPECT_LT(linear.report.final_error, constant.report.final_error);
   options.metric_ratio = 1;
   options.fit_ratios = {1.0};
   EXPECT_FALSE(TrainRouter(data.ffn, 16, dump, 0, options).substitute.correction.defined());
@@ -209,7 +217,7 @@ TEST_F(Training, FitForSeveralRatiosServesThemAll) {
   options.epochs = 3;
   const TrainedRouter without = TrainRouter(data.ffn, 16, dump, 0, options);
   options.compensation = "conditional";
-  options.least_squares = true;
+  options.output_fit = true;
   options.fit_ratios = {0.1, 0.5, 1.0};
   const TrainedRouter with = TrainRouter(data.ffn, 16, dump, 0, options);
   options.fit_ratios = {0.1};
@@ -230,9 +238,9 @@ TEST_F(Training, ADumpLargerThanMemoryIsLearnedFromInParts) {
     const TrainedRouter whole = TrainRouter(data.ffn, 16, dump, 0, options);
     options.max_tokens = 1500;
     const TrainedRouter parts = TrainRouter(data.ffn, 16, dump, 0, options);
-    EXPECT_EQ(parts.train_tokens, whole.train_tokens);
-    EXPECT_EQ(parts.routed.tokens, 150);
-    EXPECT_GT(parts.routed.mass, parts.random.mass + 0.2);
+    EXPECT_EQ(parts.report.train_tokens, whole.report.train_tokens);
+    EXPECT_EQ(parts.report.held_out_tokens, 150);
+    EXPECT_GT(parts.report.routed.mass, parts.report.random.mass + 0.2);
     if (options.router == "ridge") {  // sums do not care in which order their parts come
       const at::Tensor x = data.x.narrow(0, 0, 50);
       const at::Tensor a = whole.router->Scores(x), b = parts.router->Scores(x);
@@ -256,15 +264,15 @@ TEST_F(Training, SharedExpertsAreTheHeldOutTokensFirst) {
     options.metric_ratio = 0.375;  // 6 of 16
     options.compensation = "mean";
     const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, options, 4);
-    EXPECT_TRUE(trained.load.narrow(0, 0, 4).eq(1).all().item<bool>());
-    EXPECT_NEAR(trained.load.sum().item<double>(), 6, 1e-4);
-    EXPECT_GT(trained.LoadEntropy(), 0.3);
-    EXPECT_LE(trained.LoadEntropy(), 1 + 1e-9);
+    for (size_t shared = 0; shared < 4; ++shared) EXPECT_EQ(trained.report.load[shared], 1);
+    EXPECT_NEAR(SumOf(trained.report.load), 6, 1e-4);
+    EXPECT_GT(trained.report.load_entropy, 0.3);
+    EXPECT_LE(trained.report.load_entropy, 1 + 1e-9);
     // Up to 25 % only the shared ones run.
     EXPECT_EQ(kCurveRatios[3], 0.2);
     for (int64_t i = 1; i < 4; ++i) EXPECT_TRUE(trained.errors[i].equal(trained.errors[0]));
     EXPECT_LT(trained.errors[5].item<float>(), trained.errors[3].item<float>());
-    EXPECT_GE(trained.oracle.mass, trained.routed.mass);
+    EXPECT_GE(trained.report.oracle.mass, trained.report.routed.mass);
     const at::Tensor routed = trained.router->Scores(data.x).narrow(1, 4, 12) >=
                               ThresholdFor(trained.thresholds, 0.5, 0.25);
     EXPECT_NEAR(routed.to(at::kDouble).mean().item<double>(), 1.0 / 3, 0.05);
@@ -272,8 +280,8 @@ TEST_F(Training, SharedExpertsAreTheHeldOutTokensFirst) {
   RouterTrainOptions few;
   few.metric_ratio = 0.1;  // less than the shared experts are
   const TrainedRouter trained = TrainRouter(data.ffn, 16, dump, 0, few, 4);
-  EXPECT_EQ(trained.DeadExperts(), 12);
-  EXPECT_EQ(trained.LoadEntropy(), 1);
+  EXPECT_EQ(trained.report.dead_experts, 12);
+  EXPECT_EQ(trained.report.load_entropy, 1);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "route/learned_routers.h"
 #include "runtime/packed_linear.h"
+#include "runtime/select_experts.h"
 #include "runtime/sparse_ffn.h"
 #include "unit/runtime/allocation_count.h"
 #include "unit/runtime/reference.h"
@@ -44,11 +45,13 @@ TEST_F(Allocation, RoutedExpertsAllocateOnlyTheirResult) {
 
 TEST_F(Allocation, SelectionAndChosenExpertsAllocateOnlyTheirResults) {
   const at::Tensor scores = at::randn({3, 16});
-  const SelectionRule rule{4};
+  const route::SelectionRule rule{4};
   const at::Tensor chosen = SelectExperts(scores, rule);
   EXPECT_EQ(AllocationsOf([&] { SelectExperts(scores, rule); }), of_result_);
   EXPECT_EQ(AllocationsOf([&] { RunExperts(*experts_, x_, chosen); }), of_result_);
-  EXPECT_EQ(AllocationsOf([&] { RunAllExperts(*experts_, x_); }), of_result_);
+  std::vector<float> y(3 * 64);
+  const float* const x = x_.data_ptr<float>();
+  EXPECT_EQ(AllocationsOf([&] { RunAllExpertRows(*experts_, x, 3, y.data(), nullptr); }), 0);
 }
 
 TEST_F(Allocation, PackedLinearMapsAllocateOnlyTheirResult) {

@@ -61,7 +61,7 @@ TEST(DecodeAllocation, OnlyWhenTheTextHasDoubled) {
         tests::SplitAndRoute(tests::Pico(pico), dir, /*num_experts=*/2, options);
     for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kInt8}) {
       SparseModel sparse(moe, 0, format);
-      sparse.Install(router, 0.5);
+      sparse.Install(route::ParseSelection(router), 0.5);
       for (const double temperature : {0.0, 1.0}) {
         SCOPED_TRACE(
             StrCat(pico, ", ", router, ", ", WeightFormatName(format), ", at ", temperature));

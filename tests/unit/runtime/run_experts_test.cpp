@@ -2,9 +2,10 @@
 #include <gtest/gtest.h>
 
 #include "moefy/base/error.h"
-#include "runtime/sparse_ffn.h"
+#include "runtime/run_experts.h"
 #include "support/tolerances.h"
 #include "unit/runtime/every_way.h"
+#include "unit/runtime/on_tensors.h"
 #include "unit/runtime/reference.h"
 
 namespace moefy::runtime {
@@ -168,9 +169,11 @@ TEST(RunExperts, AllExpertsIsEveryExpertChosen) {
     const at::Tensor x = tests::RandomTokens(600, 72, 2);
     const at::Tensor every = at::arange(5, at::kLong).repeat({600, 1});
     SparseCounters counters;
-    EXPECT_TRUE(at::equal(RunAllExperts(experts, x, &counters), RunExperts(experts, x, every)));
+    EXPECT_TRUE(
+        at::equal(tests::RunAllExperts(experts, x, &counters), RunExperts(experts, x, every)));
     EXPECT_DOUBLE_EQ(counters.FfnRatio(), 1.0);
-    EXPECT_EQ(RunAllExperts(experts, x.narrow(0, 0, 0)).sizes(), (std::vector<int64_t>{0, 72}));
+    EXPECT_EQ(tests::RunAllExperts(experts, x.narrow(0, 0, 0)).sizes(),
+              (std::vector<int64_t>{0, 72}));
   }
 }
 

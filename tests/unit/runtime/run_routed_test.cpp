@@ -5,16 +5,20 @@
 #include <array>
 
 #include "route/learned_routers.h"
-#include "runtime/sparse_ffn.h"
+#include "runtime/run_experts.h"
+#include "runtime/select_experts.h"
 #include "support/tolerances.h"
 #include "unit/runtime/every_way.h"
+#include "unit/runtime/on_tensors.h"
 #include "unit/runtime/reference.h"
 
 namespace moefy::runtime {
 namespace {
 
 using model::Activation;
+using route::SelectionRule;
 using tests::FfnShape;
+using tests::RunRouted;
 
 struct Routed {
   model::FfnWeights ffn;

@@ -5,6 +5,7 @@
 #include "moefy/model/feed_forward.h"
 #include "route/analytic_routers.h"
 #include "route/learned_routers.h"
+#include "runtime/select_experts.h"
 #include "support/tolerances.h"
 #include "unit/runtime/reference.h"
 
@@ -55,7 +56,7 @@ TEST(SparseFeedForward, FusedAndSeparateRoutingAgree) {
   const at::Tensor x = tests::RandomTokens(40, 64, 2);
   SparseFeedForward sparse(experts, router, 0.25);
   EXPECT_FALSE(sparse.runs_densely());
-  const at::Tensor chosen = SelectExperts(router->Scores(x), SelectionRule{4});
+  const at::Tensor chosen = SelectExperts(router->Scores(x), route::SelectionRule{4});
   EXPECT_LT(RelativeError(sparse.Forward(x), RunExperts(*experts, x, chosen)),
             tests::kSparseVersusDense);
 }
@@ -67,9 +68,9 @@ TEST(SparseFeedForward, RunsDenselyWhereThatIsLessWork) {
   auto router = std::make_shared<route::MlpRouter>(at::randn({16, 64}), at::randn({16, 16}));
   const at::Tensor x = tests::RandomTokens(5, 64, 2);
   // The router costs 2 * 16 * (64 + 16) FLOPs, an expert 4 * 12 * 64: 15 of 16 are worth routing.
-  SparseFeedForward most(experts, router, SelectionRule{15});
+  SparseFeedForward most(experts, router, route::SelectionRule{15});
   EXPECT_FALSE(most.runs_densely());
-  SparseFeedForward all(experts, router, SelectionRule{16});
+  SparseFeedForward all(experts, router, route::SelectionRule{16});
   EXPECT_TRUE(all.runs_densely());
   EXPECT_LT(RelativeError(all.Forward(x), model::DenseFeedForward(ffn).Forward(x)),
             tests::kSparseVersusDense);
@@ -77,7 +78,7 @@ TEST(SparseFeedForward, RunsDenselyWhereThatIsLessWork) {
   EXPECT_EQ(all.counters().router_flops, 0);
   most.Forward(x);
   EXPECT_EQ(most.counters().dense_tokens, 0);
-  SelectionRule cut{16};
+  route::SelectionRule cut{16};
   cut.threshold = 0;
   EXPECT_FALSE(SparseFeedForward(experts, router, cut).runs_densely());
 }

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "moefy/io/safetensors.h"
-#include "split/rewrite.h"
+#include "split/merge.h"
+#include "split/moe_writer.h"
 #include "split/splitter.h"
+#include "split/verify.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
@@ -174,8 +176,7 @@ TEST_F(NamedFfns, RoundTrip) {
       const model::FfnWeights weights = model::ReadFfnWeights(dense, spec);
       ffns.push_back({spec, GetSplitter("random").split({weights, 4, 1, 1})});
     }
-    WriteMoeCheckpoint(dense, dense.Fingerprint(), ffns, {{"method", "random"}}, moe_dir,
-                       SilentProgress(), FfnSource::kNamed);
+    WriteMoeCheckpoint(dense, kNamedFamily, ffns, {{"method", "random"}}, moe_dir);
     const MoeCheckpoint moe = MoeCheckpoint::Open(moe_dir);
     EXPECT_EQ(moe.config().family, kNamedFamily);
     ASSERT_EQ(moe.ffns().size(), 2u);
@@ -201,7 +202,7 @@ TEST_F(NamedFfns, LyingManifestsAreRefused) {
     const model::FfnWeights weights = model::ReadFfnWeights(dense, spec);
     ffns.push_back({spec, GetSplitter("random").split({weights, 4, 1, 1})});
   }
-  WriteMoeCheckpoint(dense, "f", ffns, {}, moe_dir, SilentProgress(), FfnSource::kNamed);
+  WriteMoeCheckpoint(dense, kNamedFamily, ffns, {}, moe_dir);
   const std::string good = dir.Read("moe/moefy.json");
   const std::tuple<const char*, const char*, const char*> lies[] = {
       {"\"hidden\": 3", "\"hidden\": 4", "expected [8, 4]"},

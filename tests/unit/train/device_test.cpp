@@ -132,21 +132,20 @@ class Lesson {
                         {0.5},          {},      {}, {}};
     model::Transformer teacher =
         model::LoadTransformer(moe_->weights(), nullptr, model::Parts::kAll, device);
-    std::vector<runtime::FfnSelection> selections;
+    std::vector<route::RoutedFfn> routed;
     if (!selection_.empty()) {
       setup.distillation = {&teacher, 0.5, 2, 0.1};
-      selections = runtime::SelectionOf(*moe_, selection_, 0.5, 1, device);
+      routed = route::ReadRoutedFfns(*moe_, route::ParseSelection(selection_), 0.5, 1, device);
       setup.install = [&](model::Transformer& model, double) {
         for (size_t i = 0; i < model.num_ffns(); ++i) {
           const auto& dense = dynamic_cast<model::DenseFeedForward&>(model.feed_forward(i));
           const int64_t hidden = dense.weights().hidden();
-          runtime::FfnSelection selection = selections[i];
-          selection.compensation = at::full({4, hidden}, 0.01, device);
-          selection.correction = {at::full({2, hidden}, 0.01, device),
-                                  at::full({hidden, 2}, 0.01, device),
-                                  at::full({hidden}, 0.01, device)};
-          model.ExchangeFeedForward(
-              i, std::make_unique<MaskedFeedForward>(dense.weights(), 4, selection));
+          route::RoutedFfn ffn = routed[i];
+          ffn.compensation = at::full({4, hidden}, 0.01, device);
+          ffn.correction = {at::full({2, hidden}, 0.01, device),
+                            at::full({hidden, 2}, 0.01, device), at::full({hidden}, 0.01, device)};
+          model.ExchangeFeedForward(i,
+                                    std::make_unique<MaskedFeedForward>(dense.weights(), 4, ffn));
         }
       };
     }

@@ -30,7 +30,7 @@ ask::Batch MakeBatch(const model::ModelConfig& config) {
 
 // Half of the experts by similarity, through MaskedFeedForward.
 void InstallMasked(const split::MoeCheckpoint& moe, model::Transformer& model) {
-  const auto selections = runtime::SelectionOf(moe, "similarity", 0.5);
+  const auto selections = route::ReadRoutedFfns(moe, route::ParseSelection("similarity"), 0.5);
   for (size_t i = 0; i < model.num_ffns(); ++i) {
     const auto& dense = dynamic_cast<model::DenseFeedForward&>(model.feed_forward(i));
     model.ExchangeFeedForward(

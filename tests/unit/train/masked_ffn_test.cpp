@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "route/learned_routers.h"
-#include "runtime/expert_weights.h"
+#include "runtime/sparse_ffn.h"
 
 namespace moefy::train {
 namespace {
@@ -29,17 +29,17 @@ std::shared_ptr<route::Router> MlpRouter() {
 TEST(MaskedFeedForward, GivesWhatTheSparseRunnerGives) {
   const at::NoGradGuard no_grad;
   at::manual_seed(5);
-  runtime::SelectionRule top;
+  route::SelectionRule top;
   top.num_selected = 3;
-  runtime::SelectionRule threshold;
+  route::SelectionRule threshold;
   threshold.num_selected = kExperts;
   threshold.threshold = 0.1F;
-  runtime::SelectionRule shared;
+  route::SelectionRule shared;
   shared.num_selected = 2;
   shared.num_shared = 2;
-  runtime::SelectionRule only_shared;
+  route::SelectionRule only_shared;
   only_shared.num_shared = 3;
-  runtime::SelectionRule shared_threshold = shared;
+  route::SelectionRule shared_threshold = shared;
   shared_threshold.num_selected = kExperts - 2;
   shared_threshold.threshold = 0.1F;
   const at::Tensor compensation = at::randn({kExperts, kHidden});
@@ -47,22 +47,22 @@ TEST(MaskedFeedForward, GivesWhatTheSparseRunnerGives) {
                                      at::randn({kHidden})};
   const at::Tensor min_magnitude = at::rand({kNeurons});
   for (const bool gated : {false, true}) {
-    for (const runtime::SelectionRule& rule :
+    for (const route::SelectionRule& rule :
          {top, threshold, shared, only_shared, shared_threshold}) {
       for (const bool compensated : {false, true}) {
         for (const bool thinned : {false, true}) {
-          runtime::FfnSelection selection{MlpRouter(), rule};
+          route::RoutedFfn routed{MlpRouter(), {rule}};
           if (compensated) {
-            selection.compensation = compensation;
-            selection.correction = correction;
+            routed.compensation = compensation;
+            routed.correction = correction;
           }
-          if (thinned) selection.min_magnitude = min_magnitude;
+          if (thinned) routed.plan.min_magnitude = min_magnitude;
           const model::FfnWeights ffn =
               RandomFfn(gated, gated ? model::Activation::kSilu : model::Activation::kRelu);
           const auto sparse = runtime::MakeSparse(
               std::make_shared<const runtime::ExpertWeights>(runtime::PackExperts(ffn, kExperts)),
-              selection);
-          MaskedFeedForward masked(ffn, kExperts, selection);
+              routed);
+          MaskedFeedForward masked(ffn, kExperts, routed);
           const at::Tensor x = at::randn({17, kHidden});
           EXPECT_TRUE(at::allclose(masked.Forward(x), sparse->Forward(x), 1e-4, 1e-4));
         }
@@ -76,10 +76,10 @@ TEST(MaskedFeedForward, ExpertsThatDoNotRunGetNoGradient) {
   model::FfnWeights ffn = RandomFfn(false, model::Activation::kGelu);
   ffn.w_in.requires_grad_();
   ffn.w_out.requires_grad_();
-  runtime::SelectionRule rule;
+  route::SelectionRule rule;
   rule.num_selected = 2;
   const at::Tensor x = at::randn({1, kHidden});
-  MaskedFeedForward masked(ffn, kExperts, {MlpRouter(), rule});
+  MaskedFeedForward masked(ffn, kExperts, {MlpRouter(), {rule}});
   masked.Forward(x).square().sum().backward();
   const at::Tensor per_expert = ffn.w_out.grad().abs().view({kExperts, -1}).sum(1);
   EXPECT_EQ((per_expert > 0).sum().item<int64_t>(), 2);
@@ -87,10 +87,10 @@ TEST(MaskedFeedForward, ExpertsThatDoNotRunGetNoGradient) {
 }
 
 TEST(MaskedFeedForward, TakesNoTokens) {
-  runtime::SelectionRule rule;
+  route::SelectionRule rule;
   rule.num_selected = 2;
   MaskedFeedForward masked(RandomFfn(false, model::Activation::kRelu), kExperts,
-                           {MlpRouter(), rule});
+                           {MlpRouter(), {rule}});
   EXPECT_EQ(masked.Forward(at::zeros({0, kHidden})).sizes(), at::IntArrayRef({0, kHidden}));
 }
 

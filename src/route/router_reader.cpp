@@ -1,29 +1,26 @@
+#include "route/router_reader.h"
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
 
 #include "io/finite.h"
 #include "moefy/base/error.h"
+#include "moefy/base/json.h"
+#include "route/budget.h"
 #include "route/router_format.h"
-#include "route/router_store.h"
 
 namespace moefy::route {
 namespace {
 
-bool Fits(const std::vector<uint64_t>& found, const std::vector<int64_t>& wanted) {
-  return std::ranges::equal(found, wanted, [](uint64_t extent, int64_t size) {
-    return size == kAnySize ? extent > 0 : extent == static_cast<uint64_t>(size);
-  });
-}
-
-// An F32 tensor of that shape, where kAnySize is any. Error{kInput} for any other.
+// Reads an F32 tensor of that shape, where kAnySize allows any extent. Throws Error{kInput} for any
+// other tensor.
 at::Tensor ReadF32(const io::SafetensorsFile& file, const std::string& name,
                    const std::vector<int64_t>& shape) {
   const io::TensorInfo* info = file.Find(name);
-  if (!info || info->dtype != io::DType::kF32 || !Fits(info->shape, shape)) {
-    throw InputError(
-        file.path(), ": expected a tensor ", Quoted(name), ", F32 ", FormatShape(shape), ", found ",
-        info ? StrCat(io::DTypeName(info->dtype), " ", FormatShape(info->shape)) : "none");
+  if (!info || info->dtype != io::DType::kF32 || !io::HasShape(*info, shape)) {
+    throw InputError(file.path(), ": expected a tensor ", Quoted(name), ", F32 ",
+                     FormatShape(shape), ", found ", io::DescribeType(info));
   }
   at::Tensor out =
       at::empty(std::vector<int64_t>(info->shape.begin(), info->shape.end()), at::kFloat);
@@ -55,15 +52,11 @@ std::vector<JsonObject> ListedFfns(const split::MoeCheckpoint& moe) {
 
 std::string StoredRouterKind(const split::MoeCheckpoint& moe) {
   const JsonObject manifest(moe.manifest(), split::kMoeManifest);
-  // Before there were other kinds, none was named.
+  // The first versions, which had one kind only, did not name it.
   return manifest.Has("router") ? manifest.GetObject("router").GetString("kind", "mlp") : "";
 }
 
 bool HasRouters(const split::MoeCheckpoint& moe) { return !StoredRouterKind(moe).empty(); }
-
-bool IsCalibrated(const split::MoeCheckpoint& moe) {
-  return JsonObject(moe.manifest(), split::kMoeManifest).Has("calibration");
-}
 
 std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
                                    at::Device device) {
@@ -81,15 +74,11 @@ std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_i
   return kind.make(parameters, ffn.spec.activation);
 }
 
-std::unique_ptr<MlpRouter> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
+std::unique_ptr<Router> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   std::unique_ptr<Router> router = ReadRouter(moe, ffn_idx);
-  auto* mlp = dynamic_cast<MlpRouter*>(router.get());
-  if (!mlp) {
-    throw UsageError(moe.directory(), " holds ", router->name(),
-                     " routers; this needs `moefy route-train --router mlp`");
-  }
-  router.release();
-  return std::unique_ptr<MlpRouter>(mlp);
+  if (router->form() == RouterForm::kMlp) return router;
+  throw UsageError(moe.directory(), " holds ", router->name(),
+                   " routers; this needs `moefy route-train --router mlp`");
 }
 
 at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx) {

@@ -1,0 +1,144 @@
+"""Models in CTranslate2's format, without PyTorch: T5's shape with random weights, and encoders of
+BERT's layout from a checkpoint directory."""
+
+import json
+import pathlib
+
+import numpy as np
+from ctranslate2.specs import common_spec, transformer_spec
+
+ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU}
+
+
+def read_safetensors(path):
+    """name: F32 array, of a file whose tensors are F32, F16 or BF16 (the format: 8 bytes of length, a
+    JSON header, the data)."""
+    data = np.memmap(path, dtype=np.uint8, mode="r")
+    length = int(data[:8].view("<u8")[0])
+    header = json.loads(bytes(data[8:8 + length]))
+    tensors = {}
+    for name, info in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = (8 + length + offset for offset in info["data_offsets"])
+        raw = np.array(data[begin:end])
+        if info["dtype"] == "BF16":
+            array = (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
+        elif info["dtype"] in ("F32", "F16"):
+            array = raw.view({"F32": "<f4", "F16": "<f2"}[info["dtype"]]).astype(np.float32)
+        else:
+            continue  # position ids
+        tensors[name] = array.reshape(info["shape"])
+    return tensors
+
+
+def save(spec, directory):
+    spec.validate()
+    pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
+    spec.save(str(directory))
+
+
+class RandomWeights:
+    """Weights such that what goes in comes out about as large."""
+
+    def __init__(self):
+        self.random = np.random.default_rng(0)
+
+    def matrix(self, rows, columns):
+        return self.random.standard_normal((rows, columns), np.float32) / np.float32(columns ** 0.5)
+
+    def fill_stack(self, stack, shape, embedding):
+        """Encoder or decoder of T5 version 1.0. shape: layers, hidden, neurons, heads, vocab."""
+        _, hidden, neurons, heads, _ = shape
+        ones = np.ones(hidden, np.float32)
+        stack.layer_norm.gamma = ones
+        (stack.embeddings[0] if isinstance(stack.embeddings, list) else stack.embeddings).weight = embedding
+        stack.scale_embeddings = False
+        bias = self.random.standard_normal((32, heads), np.float32)
+        for layer in stack.layer:
+            attentions = [layer.self_attention, getattr(layer, "attention", None)]
+            for attention in filter(None, attentions):
+                attention.queries_scale = 1.0
+                attention.layer_norm.gamma = ones
+                # Queries, keys and values are one map, or in cross-attention keys and values are.
+                rows = [3, 1] if len(attention.linear) == 2 else [1, 2, 1]
+                for linear, times in zip(attention.linear, rows):
+                    linear.weight = self.matrix(times * hidden, hidden)
+            layer.self_attention.relative_attention_bias = bias
+            layer.self_attention.relative_attention_max_distance = np.dtype("int32").type(128)
+            layer.ffn.layer_norm.gamma = ones
+            layer.ffn.linear_0.weight = self.matrix(neurons, hidden)
+            layer.ffn.linear_1.weight = self.matrix(hidden, neurons)
+
+
+def t5_options():
+    return {"pre_norm": True, "activation": common_spec.Activation.RELU,
+            "relative_attention_bias": True, "rms_norm": True}
+
+
+def write_t5(shape, directory):
+    """For ctranslate2.Translator."""
+    layers, hidden, _, heads, vocab = shape
+    spec = transformer_spec.TransformerSpec.from_config((layers, layers), heads, **t5_options())
+    weights = RandomWeights()
+    embedding = weights.matrix(vocab, hidden)
+    weights.fill_stack(spec.encoder, shape, embedding)
+    weights.fill_stack(spec.decoder, shape, embedding)
+    spec.decoder.projection.weight = embedding
+    spec.decoder.scale_outputs = hidden ** -0.5
+    tokens = ["<pad>", "</s>", "<unk>"] + [f"t{i}" for i in range(vocab - 3)]
+    spec.register_source_vocabulary(tokens)
+    spec.register_target_vocabulary(tokens)
+    spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = tokens[:3]
+    spec.config.decoder_start_token = "<pad>"
+    save(spec, directory)
+
+
+def write_t5_encoder(shape, directory):
+    """For ctranslate2.Encoder."""
+    layers, hidden, _, heads, vocab = shape
+    encoder = transformer_spec.TransformerEncoderSpec(layers, heads, **t5_options())
+    weights = RandomWeights()
+    weights.fill_stack(encoder, shape, weights.matrix(vocab, hidden))
+    spec = transformer_spec.TransformerEncoderModelSpec(encoder)
+    spec.register_vocabulary([f"t{i}" for i in range(vocab)])
+    spec.config.unk_token = "t0"
+    save(spec, directory)
+
+
+def write_bert(checkpoint, directory):
+    """An encoder of BERT's layout, headless or not, for ctranslate2.Encoder."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    stored = read_safetensors(checkpoint / "model.safetensors")
+    tensors = {name.removeprefix("bert."): array for name, array in stored.items()}
+    encoder = transformer_spec.TransformerEncoderSpec(
+        config["num_hidden_layers"], config["num_attention_heads"], pre_norm=False,
+        activation=ACTIVATIONS[config["hidden_act"]], layernorm_embedding=True,
+        num_source_embeddings=2, embeddings_merge=common_spec.EmbeddingsMerge.ADD)
+    encoder.scale_embeddings = False
+
+    def set_norm(norm, name):
+        norm.gamma, norm.beta = tensors[name + ".weight"], tensors[name + ".bias"]
+
+    def set_linear(linear, *names):
+        linear.weight = np.concatenate([tensors[name + ".weight"] for name in names])
+        linear.bias = np.concatenate([tensors[name + ".bias"] for name in names])
+
+    encoder.embeddings[0].weight = tensors["embeddings.word_embeddings.weight"]
+    encoder.embeddings[1].weight = tensors["embeddings.token_type_embeddings.weight"]
+    encoder.position_encodings.encodings = tensors["embeddings.position_embeddings.weight"]
+    set_norm(encoder.layernorm_embedding, "embeddings.LayerNorm")
+    for index, layer in enumerate(encoder.layer):
+        base = f"encoder.layer.{index}."
+        set_linear(layer.self_attention.linear[0],
+                   *(f"{base}attention.self.{part}" for part in ("query", "key", "value")))
+        set_linear(layer.self_attention.linear[1], base + "attention.output.dense")
+        set_norm(layer.self_attention.layer_norm, base + "attention.output.LayerNorm")
+        set_linear(layer.ffn.linear_0, base + "intermediate.dense")
+        set_linear(layer.ffn.linear_1, base + "output.dense")
+        set_norm(layer.ffn.layer_norm, base + "output.LayerNorm")
+    spec = transformer_spec.TransformerEncoderModelSpec(encoder)
+    spec.register_vocabulary([f"t{i}" for i in range(config["vocab_size"])])
+    spec.config.unk_token = "t0"
+    spec.config.layer_norm_epsilon = config.get("layer_norm_eps", 1e-12)
+    save(spec, directory)

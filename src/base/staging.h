@@ -1,0 +1,16 @@
+// Names beside an output's target: what is made there until it takes the target's name, and what
+// killed processes left. The class Staging itself is in moefy/base/output.h, because staged outputs
+// hold one.
+#pragma once
+
+#include <filesystem>
+
+#include "moefy/base/output.h"
+
+namespace moefy {
+
+// Removes what processes that were killed at work on `target` left beside it, and puts back what
+// one of them had moved aside. Never throws.
+void CleanUpFor(const std::filesystem::path& target);
+
+}  // namespace moefy

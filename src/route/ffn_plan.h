@@ -1,0 +1,48 @@
+// What one FFN runs for the work it is given: which experts, and which of their neurons. The one
+// answer for the trainer's measuring, the fit of substitutes, calibration and the sparse model.
+// Values, thread-safe.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <limits>
+
+#include "route/neuron_share.h"
+
+namespace moefy::route {
+
+// Which experts a token gets.
+struct SelectionRule {
+  int64_t num_selected = 0;  // the best-scored so many, at most; shared experts not counted
+  float threshold = -std::numeric_limits<float>::infinity();  // and only those that score so much
+  int64_t num_shared = 0;  // the experts [0, num_shared) run for every token, whatever they score
+
+  int64_t num_chosen() const { return num_shared + num_selected; }  // at most
+};
+
+struct FfnPlan {
+  SelectionRule rule;
+  at::Tensor min_magnitude =
+      {};                   // [neurons] or undefined: neurons that give less count for nothing
+  double expert_ratio = 1;  // the share of all experts that runs; with a threshold the mean
+};
+
+// Turns work into a plan. Where only a share of the running experts' neurons goes through W_out,
+// the work saved pays for more experts (PortionFor).
+struct FfnPlanner {
+  int64_t num_experts, num_shared, num_matrices;  // matrices: 2, or 3 with a gate
+  double neuron_share = 1;           // of the running experts' neurons that go through W_out
+  NeuronThresholds thresholds = {};  // needed for a neuron_share below 1
+
+  // The policy top-k: as many experts for every token as the work of `whole_experts` pays for.
+  FfnPlan ForExperts(int64_t whole_experts) const;
+  // The policy threshold: the experts that score enough, on the mean for `ffn_ratio` of the work.
+  // score_table: ThresholdTable of the router's scores.
+  FfnPlan ForThreshold(double ffn_ratio, const at::Tensor& score_table) const;
+
+ private:
+  FfnPlan PlanFor(const FfnPortion& portion) const;
+};
+
+}  // namespace moefy::route

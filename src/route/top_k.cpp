@@ -1,0 +1,69 @@
+#include "route/top_k.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "moefy/base/error.h"
+
+namespace moefy::route {
+namespace {
+
+// Orders as (score descending, index ascending) orders, in one comparison of integers. NaN sorts by
+// its bits, so that every input has one order.
+uint64_t SortKey(float score, int64_t idx) {
+  const auto bits = std::bit_cast<uint32_t>(score + 0.0f);  // -0 and 0 are equal scores
+  const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+  return static_cast<uint64_t>(ordered) << 32 | (0xffffffffu - static_cast<uint32_t>(idx));
+}
+
+}  // namespace
+
+int64_t NumSelected(double ffn_ratio, int64_t num_experts, int64_t num_shared) {
+  if (!(ffn_ratio > 0 && ffn_ratio <= 1)) {
+    throw UsageError("ffn ratio is ", ffn_ratio, "; expected a share above 0 and at most 1");
+  }
+  const int64_t wanted = std::llround(ffn_ratio * static_cast<double>(num_experts));
+  return std::max({int64_t{1}, num_shared, wanted});
+}
+
+void SelectTopK(const float* scores, int64_t num_experts, int64_t k, int64_t num_shared,
+                uint64_t* keys, int32_t* out) {
+  for (int64_t e = 0; e < num_shared; ++e) out[e] = static_cast<int32_t>(e);
+  for (int64_t e = num_shared; e < num_experts; ++e) keys[e] = SortKey(scores[e], e);
+  if (num_shared < k && k < num_experts) {
+    std::nth_element(keys + num_shared, keys + (k - 1), keys + num_experts, std::greater<>());
+  }
+  for (int64_t i = num_shared; i < k; ++i) {
+    out[i] = static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(keys[i]));
+  }
+}
+
+at::Tensor SelectTopK(const at::Tensor& scores, int64_t k, int64_t num_shared) {
+  const int64_t tokens = scores.size(0), experts = scores.size(1);
+  MOEFY_CHECK(1 <= k && k <= experts && 0 <= num_shared && num_shared <= k &&
+              scores.scalar_type() == at::kFloat);
+  const at::Tensor in = scores.to(at::kCPU).contiguous();
+  at::Tensor out = at::empty({tokens, k}, at::kLong);
+  const float* scores_data = in.data_ptr<float>();
+  int64_t* out_data = out.data_ptr<int64_t>();
+  at::parallel_for(0, tokens, 16, [&](int64_t begin, int64_t end) {
+    std::vector<uint64_t> keys(experts);
+    std::vector<int32_t> chosen(k);
+    for (int64_t token = begin; token < end; ++token) {
+      SelectTopK(scores_data + token * experts, experts, k, num_shared, keys.data(), chosen.data());
+      std::copy(chosen.begin(), chosen.end(), out_data + token * k);
+    }
+  });
+  return out.to(scores.device());
+}
+
+at::Tensor TopKMask(const at::Tensor& scores, int64_t k, int64_t num_shared) {
+  return at::zeros_like(scores, at::kBool).scatter_(1, SelectTopK(scores, k, num_shared), true);
+}
+
+}  // namespace moefy::route

@@ -1,0 +1,153 @@
+#include "split/moe_writer.h"
+
+#include "base/file.h"
+#include "io/rewrite_checkpoint.h"
+#include "moefy/base/error.h"
+#include "moefy/base/output.h"
+#include "moefy/base/version.h"
+#include "moefy/io/safetensors.h"
+#include "split/config_key.h"
+#include "split/permute.h"
+#include "split/side_files.h"
+
+namespace moefy::split {
+namespace {
+
+namespace fs = std::filesystem;
+
+void WritePlans(const std::vector<MoeFfn>& ffns, const fs::path& path) {
+  std::vector<io::TensorInfo> tensors;
+  for (const auto& [spec, plan] : ffns) {
+    io::TensorInfo info;
+    info.name = spec.name + kNeuronOrder;
+    info.dtype = io::DType::kI64;
+    info.shape = {static_cast<uint64_t>(plan.num_neurons())};
+    tensors.push_back(std::move(info));
+  }
+  io::SafetensorsWriter writer(path, std::move(tensors));
+  for (const auto& [spec, plan] : ffns) {
+    writer.Write(spec.name + kNeuronOrder, std::as_bytes(std::span(plan.order())));
+  }
+  writer.Finish();
+}
+
+// What moefy.json says of an FFN whose family is not known.
+Json NamedTensors(const model::FfnSpec& spec) {
+  Json tensors = {{"hidden", spec.hidden}, {"w_in", spec.w_in}};
+  const std::pair<const char*, const std::string&> optional[] = {
+      {"b_in", spec.b_in}, {"w_gate", spec.w_gate}, {"b_gate", spec.b_gate}};
+  for (const auto& [key, name] : optional) {
+    if (!name.empty()) tensors[key] = name;
+  }
+  tensors["w_out"] = spec.w_out;
+  if (spec.transposed) tensors["transposed"] = true;
+  tensors["activation"] = model::ActivationName(spec.activation);
+  return tensors;
+}
+
+Json Manifest(const io::Checkpoint& dense, const std::string& family,
+              const std::vector<MoeFfn>& ffns, const Json& split_options,
+              const std::vector<std::string>& warnings) {
+  Json listed = Json::array();
+  for (const auto& [spec, plan] : ffns) {
+    Json ffn = {{"name", spec.name},
+                {"num_experts", plan.num_experts()},
+                {"neurons_per_expert", plan.neurons_per_expert()}};
+    if (plan.num_shared() > 0) ffn["num_shared"] = plan.num_shared();
+    if (family == kNamedFamily) ffn.update(NamedTensors(spec));
+    listed.push_back(std::move(ffn));
+  }
+  return {{"format", kMoeFormat},
+          {"moefy_version", kVersion},
+          {"source",
+           {{"fingerprint", dense.Fingerprint()},
+            {"family", family},
+            {"tensors", dense.TensorNames().size()},
+            {"bytes", dense.TotalBytes()}}},
+          {"split", split_options},
+          {"ffns", listed},
+          {"router", nullptr},
+          {"warnings", warnings}};
+}
+
+// Gives the same bytes a second name where the file system has links, and copies them elsewhere.
+void LinkOrCopy(const fs::path& from, const fs::path& to) {
+  std::error_code code;
+  fs::create_hard_link(fs::canonical(from, code), to, code);
+  if (!code) return;
+  CopyFile(from, to);
+}
+
+void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {
+  for (const auto& file : moe.weights().files()) {
+    LinkOrCopy(file->path(), directory / file->path().filename());
+  }
+  if (const std::string& index = moe.weights().index_name(); !index.empty()) {
+    LinkOrCopy(moe.directory() / index, directory / index);
+  }
+}
+
+// Writes moefy.safetensors with the neuron orders that are there and these routers.
+void WriteExtras(const MoeCheckpoint& moe, const model::TensorMap& routers, const fs::path& path) {
+  std::vector<io::TensorInfo> orders;
+  for (const io::TensorInfo& info : moe.extras().tensors()) {
+    if (info.name.ends_with(kNeuronOrder)) orders.push_back(info);
+  }
+  std::vector<io::TensorInfo> all = orders;
+  for (const auto& [name, tensor] : routers) {
+    io::TensorInfo info;
+    info.name = name;
+    info.dtype = io::DType::kF32;
+    info.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
+    all.push_back(std::move(info));
+  }
+  io::SafetensorsWriter writer(path, std::move(all), moe.extras().metadata());
+  for (const io::TensorInfo& info : orders) writer.Write(info.name, moe.extras().Bytes(info));
+  for (const auto& [name, tensor] : routers) {
+    const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+    writer.Write(name, {static_cast<const std::byte*>(values.data_ptr()), values.nbytes()});
+  }
+  writer.Finish();
+}
+
+}  // namespace
+
+std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& family,
+                                            const std::vector<MoeFfn>& ffns,
+                                            const Json& split_options, const fs::path& directory,
+                                            Progress& progress) {
+  const auto transform = PermuteAll(dense, ffns, /*inverse=*/false);
+  if (const std::string config = ReadConfigText(dense.directory()); !config.empty()) {
+    WriteConfigText(directory, AddMoefyKey(config));
+  }
+  std::vector<std::string> warnings = CopySideFiles(dense, directory);
+  io::RewriteCheckpoint(dense, directory, transform, progress);
+  WritePlans(ffns, directory / kMoeTensors);
+  WriteTextFile(directory / kMoeManifest,
+                FormatJson(Manifest(dense, family, ffns, split_options, warnings)),
+                IfExists::kRefuse);
+  return warnings;
+}
+
+std::vector<std::string> WriteChangedMoe(const MoeCheckpoint& moe, const MoeChanges& changes,
+                                         const fs::path& directory) {
+  WriteConfigText(directory, ReadConfigText(moe.directory()));
+  std::vector<std::string> warnings = CopySideFiles(moe.weights(), directory);
+  if (changes.weights.empty()) {
+    LinkWeights(moe, directory);
+  } else {
+    model::RewriteTensors(moe.weights(), changes.weights, directory);
+  }
+  Json manifest = moe.manifest();
+  if (changes.routers) {
+    WriteExtras(moe, changes.routers->tensors, directory / kMoeTensors);
+    manifest["router"] = changes.routers->manifest;
+  } else {
+    CopyFile(moe.directory() / kMoeTensors, directory / kMoeTensors);
+  }
+  if (changes.calibration) AddCalibration(*changes.calibration, manifest);
+  WriteTextFile(directory / kMoeManifest, FormatJson(manifest), IfExists::kRefuse);
+  return warnings;
+}
+
+}  // namespace moefy::split

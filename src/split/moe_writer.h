@@ -1,0 +1,51 @@
+// Writes split checkpoints: of a dense checkpoint, and of a split one with something new in it.
+// Format: docs/formats.md, "Split checkpoint". The same arguments give the same bytes.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moefy/base/json.h"
+#include "moefy/base/progress.h"
+#include "moefy/io/checkpoint.h"
+#include "moefy/model/tensor_io.h"
+#include "split/calibration.h"
+#include "split/moe_checkpoint.h"
+
+namespace moefy::split {
+
+// All functions write into `directory`, which exists and is empty, and return warnings about files
+// that they left out. They throw Error{kSystem} when the disk is full or a file cannot be read.
+
+// Writes config.json with the one added key, the permuted weights, copies of the tokenizer and
+// other small files, moefy.safetensors and moefy.json. `family` is the dense model's, or
+// kNamedFamily. moefy.json keeps `split_options` as given (method, seed, ...) and the warnings.
+// Advances `progress` by the dense checkpoint's bytes; the caller begins and ends the step.
+std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& family,
+                                            const std::vector<MoeFfn>& ffns,
+                                            const Json& split_options,
+                                            const std::filesystem::path& directory,
+                                            Progress& progress = SilentProgress());
+
+// What a split checkpoint gets when it is written again.
+struct MoeChanges {
+  // F32 tensors that take the place of weights of these names, in the same shapes. When there are
+  // none, the weight files are hard links to those of the source where the file system has links.
+  model::TensorMap weights;
+  std::optional<Calibration> calibration;  // how `weights` were found; entered in moefy.json
+  // Routers: what moefy.json says of them, and their F32 tensors for moefy.safetensors. They take
+  // the place of all routers that are there; without a value those stay.
+  struct Routers {
+    Json manifest;
+    model::TensorMap tensors;
+  };
+  std::optional<Routers> routers;
+};
+
+// Writes a split checkpoint again with these changes.
+std::vector<std::string> WriteChangedMoe(const MoeCheckpoint& moe, const MoeChanges& changes,
+                                         const std::filesystem::path& directory);
+
+}  // namespace moefy::split

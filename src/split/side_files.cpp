@@ -1,0 +1,78 @@
+#include "split/side_files.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/file.h"
+#include "moefy/base/error.h"
+#include "moefy/base/output.h"
+
+namespace moefy::split {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfig = "config.json";
+constexpr uint64_t kMaxSideFileBytes = 64 << 20;
+
+bool IsWeights(const std::string& name) {
+  static const std::vector<std::string> kEndings = {
+      ".safetensors", ".bin",  ".pt",   ".pth", ".ckpt", ".h5",
+      ".msgpack",     ".onnx", ".gguf", ".ot",  ".npz",  ".index.json"};
+  return std::ranges::any_of(kEndings, [&](const auto& ending) { return name.ends_with(ending); });
+}
+
+// Whether a folder describes a module that sentence-transformers puts after a model: "1_Pooling".
+bool IsModule(const fs::path& path) {
+  const std::string name = path.filename().string();
+  std::error_code ignored;
+  return name.size() > 2 && name[0] >= '0' && name[0] <= '9' && name[1] == '_' &&
+         fs::is_regular_file(path / kConfig, ignored);
+}
+
+}  // namespace
+
+std::string ReadConfigText(const fs::path& directory) {
+  std::error_code ignored;
+  return fs::exists(directory / kConfig, ignored) ? ReadTextFile(directory / kConfig) : "";
+}
+
+void WriteConfigText(const fs::path& directory, const std::string& config) {
+  if (!config.empty()) WriteTextFile(directory / kConfig, config, IfExists::kRefuse);
+}
+
+std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::path& directory) {
+  std::vector<std::string> warnings;
+  std::set<fs::path> paths;  // sorted, so that warnings come in the same order everywhere
+  try {
+    for (const auto& entry : fs::directory_iterator(from.directory())) paths.insert(entry.path());
+  } catch (const fs::filesystem_error& error) {
+    throw SystemError(error.code().value(), from.directory(), ": cannot be listed");
+  }
+  for (const fs::path& path : paths) {
+    const std::string name = path.filename().string();
+    std::error_code ignored;
+    if (fs::is_symlink(path, ignored) && !fs::exists(path, ignored)) {
+      if (name.starts_with(".") || IsWeights(name)) continue;
+      File::Open(path);  // which says where the link leads
+    }
+    if (IsModule(path)) {
+      fs::create_directory(directory / name, ignored);
+      CopyFile(path / kConfig, directory / name / kConfig);
+      continue;
+    }
+    if (name == kConfig || name.starts_with(".") || name.starts_with("moefy.") || IsWeights(name) ||
+        !fs::is_regular_file(path, ignored)) {
+      continue;
+    }
+    if (const uint64_t num_bytes = fs::file_size(path, ignored); num_bytes > kMaxSideFileBytes) {
+      warnings.push_back(StrCat(Quoted(name), " was not copied: ", FormatBytes(num_bytes),
+                                " is over ", FormatBytes(kMaxSideFileBytes)));
+      continue;
+    }
+    CopyFile(path, directory / name);
+  }
+  return warnings;
+}
+
+}  // namespace moefy::split

@@ -1,0 +1,30 @@
+#include "train/training_report.h"
+
+namespace moefy::train {
+
+Json MeasurementToJson(const Measurement& point) {
+  return {{"step", point.step},
+          {"loss", point.loss},
+          {"held_out_loss", point.held_out_loss},
+          {"metrics", point.metrics}};
+}
+
+Measurement MeasurementFromJson(const Json& json) {
+  return {json.at("step"), json.at("loss"), json.at("held_out_loss"), json.at("metrics")};
+}
+
+Json ReportToJson(const TrainingReport& report) {
+  Json history = Json::array();
+  for (const Measurement& point : report.history) history.push_back(MeasurementToJson(point));
+  return {{"metric", report.metric},
+          {"ffn_ratios", report.ffn_ratios},
+          {"trained_parameters", report.num_trained},
+          {"sequences", report.num_sequences},
+          {"held_out", report.num_held_out},
+          {"first_step", report.first_step},
+          {"best", report.best},
+          {"history", history},
+          {"seconds", report.seconds}};
+}
+
+}  // namespace moefy::train

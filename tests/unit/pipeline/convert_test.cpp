@@ -1,0 +1,95 @@
+#include "pipeline/convert.h"
+
+#include "moefy/pipeline/verify_stage.h"
+#include "record/activation_dump.h"
+#include "split/moe_checkpoint.h"
+#include "support/expect_error.h"
+#include "unit/pipeline/stage_support.h"
+
+namespace moefy::pipeline {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using tests::ExpectError;
+
+class ConvertTest : public ::testing::Test {
+ protected:
+  ConvertTest() { dense_ = tests::CopyQuickstart(dir_); }
+
+  CheckedRecipe Checked(const std::string& split = R"({"method": "random", "expert_size": 16})") {
+    const std::string task = (tests::Quickstart() / "sentiment.json").string();
+    const std::string text = R"({"model": "dense",
+        "record": {"task": [")" +
+                             task + R"("], "limit": 8},
+        "split": [)" + split +
+                             R"(], "route": {"preset": "fast"},
+        "eval": {"task": [")" +
+                             task + R"("], "limit": 4, "ffn_ratio": [0.5]}})";
+    return CheckRecipe(ReadRecipe(dir_.Write("recipe.json", text)));
+  }
+  ConvertResult Run(const CheckedRecipe& checked, Progress& progress = SilentProgress()) const {
+    return Convert(checked, dir_ / "out", /*redo=*/false, progress);
+  }
+  static std::vector<std::string> Redone(const ConvertResult& result) {
+    std::vector<std::string> names;
+    for (const ConvertStage& stage : result.stages) {
+      if (!stage.kept) names.push_back(stage.name);
+    }
+    return names;
+  }
+
+  tests::TempDir dir_;
+  std::filesystem::path dense_;
+};
+
+TEST_F(ConvertTest, RunsEveryStageOnceAndKeepsIt) {
+  tests::AddLargeFile(dense_);
+  tests::StepCounter progress;
+  const ConvertResult result = Run(Checked(), progress);
+  EXPECT_THAT(Redone(result),
+              ElementsAre("inspect", "record", "split random", "route-train random", "eval"));
+  EXPECT_FALSE(progress.Has("fingerprint")) << "the model was hashed before the first stage";
+  EXPECT_THAT(result.warnings, ::testing::Contains(HasSubstr(tests::kLargeFileWarning)).Times(1));
+  EXPECT_TRUE(Verify({dense_.string(), (dir_ / "out/split-random").string()}, SilentProgress()).ok);
+  EXPECT_EQ(record::ActivationDump::Open(dir_ / "out/dump").info().model_fingerprint,
+            split::MoeCheckpoint::Open(dir_ / "out/moe-random").source_fingerprint());
+  EXPECT_EQ(result.moe, dir_ / "out/moe-random");
+  ASSERT_EQ(result.reports.size(), 1u);
+
+  EXPECT_THAT(Redone(Run(Checked())), ElementsAre());
+  std::filesystem::remove_all(dir_ / "out/split-random");
+  EXPECT_THAT(Redone(Run(Checked())), ElementsAre("split random"));
+  EXPECT_THAT(Redone(Run(Checked(R"({"method": "random", "expert_size": 32})"))),
+              ElementsAre("split random", "route-train random", "eval"));
+}
+
+TEST_F(ConvertTest, PlansWithoutWritingAnything) {
+  const ConvertPlan plan = PlanConvert(Checked(), dir_ / "out");
+  EXPECT_THAT(plan.stages,
+              ElementsAre("inspect", "record", "split random", "route-train random", "eval"));
+  EXPECT_GT(plan.peak_memory_bytes, plan.model.num_bytes);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "out"));
+}
+
+TEST_F(ConvertTest, RefusesWhatItDidNotMakeAndModelsThatAreSplit) {
+  dir_.Write("out/notes.txt", "mine");
+  ExpectError(ErrorKind::kUsage, {"is not the output of a conversion"}, [&] { Run(Checked()); });
+  EXPECT_EQ(dir_.Read("out/notes.txt"), "mine");
+  ExpectError(ErrorKind::kUsage, {"split random", "expert size 17 does not divide"},
+              [&] { Checked(R"({"method": "random", "expert_size": 17})"); });
+  std::filesystem::rename(dense_, dir_ / "before");
+  tests::SplitInto(dir_ / "before", dense_, 8);
+  ExpectError(ErrorKind::kUsage, {"is split already", "moefy merge"}, [&] { Checked(); });
+}
+
+TEST_F(ConvertTest, AStageThatFailsLeavesNothingOfItself) {
+  tests::StepCounter progress("splitting by");
+  ExpectError(ErrorKind::kInterrupted, {"split random"}, [&] { Run(Checked(), progress); });
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "out/dump"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "out/split-random"));
+  EXPECT_THAT(Redone(Run(Checked())), ElementsAre("split random", "route-train random", "eval"));
+}
+
+}  // namespace
+}  // namespace moefy::pipeline

@@ -1,0 +1,131 @@
+#include "moefy/pipeline/split_stage.h"
+
+#include "moefy/pipeline/verify_stage.h"
+#include "split/moe_checkpoint.h"
+#include "support/expect_error.h"
+#include "unit/pipeline/stage_support.h"
+
+namespace moefy::pipeline {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using tests::ExpectError;
+
+class SplitStage : public ::testing::Test {
+ protected:
+  SplitStage() {
+    tests::CopyModel(tests::Pico("t5-relu-tied"), dir_.Make("dense"));
+    options_.checkpoint = (dir_ / "dense").string();
+    options_.method = "random";
+    options_.num_experts = 8;
+    options_.out = (dir_ / "moe").string();
+  }
+
+  SplitResult Run(Progress& progress = SilentProgress()) const {
+    return Split(options_, IfExists::kRefuse, progress);
+  }
+  // A dump of random inputs that says it was recorded from the model.
+  void RecordDump() {
+    const io::Checkpoint dense = io::Checkpoint::Open(dir_ / "dense");
+    std::vector<std::pair<std::string, at::Tensor>> inputs;
+    for (const model::FfnSpec& spec : model::FfnSpecs(model::ReadModelConfig(dense))) {
+      inputs.emplace_back(spec.name, at::randn({50, spec.hidden}));
+    }
+    tests::WriteDump(dir_ / "dump", inputs, dense.Fingerprint());
+    options_.dump = (dir_ / "dump").string();
+  }
+  uint64_t WeightBytes() const { return io::Checkpoint::Open(dir_ / "dense").TotalBytes(); }
+
+  tests::TempDir dir_;
+  SplitOptions options_;
+};
+
+TEST_F(SplitStage, IsProvedAndUndone) {
+  const SplitResult result = Run();
+  EXPECT_EQ(result.moe, dir_ / "moe");
+  EXPECT_EQ(result.method, "random");
+  EXPECT_EQ(result.num_experts, 8);
+  EXPECT_GT(result.num_ffns, 1);
+  EXPECT_TRUE(result.warnings.empty());
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(dir_ / "moe");
+  EXPECT_EQ(moe.ffns().size(), static_cast<size_t>(result.num_ffns));
+  EXPECT_EQ(moe.ffns()[0].plan.neurons_per_expert(), result.neurons_per_expert);
+  EXPECT_TRUE(Verify({options_.checkpoint, options_.out}, SilentProgress()).ok);
+
+  const MergeResult merged =
+      Merge({options_.out, (dir_ / "back").string()}, IfExists::kRefuse, SilentProgress());
+  EXPECT_TRUE(merged.warnings.empty());
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    EXPECT_EQ(tests::FileBytes(dir_ / "back" / name), tests::FileBytes(dir_ / "dense" / name));
+  }
+}
+
+TEST_F(SplitStage, HashesTheWeightsOnce) {
+  RecordDump();
+  options_.method = "keep-pattern";
+  tests::StepCounter progress;
+  Run(progress);
+  EXPECT_EQ(progress.units("fingerprint"), WeightBytes());
+  EXPECT_EQ(progress.units("writing the split checkpoint"), WeightBytes());
+}
+
+TEST_F(SplitStage, TakesAnOpenCheckpoint) {
+  const io::Checkpoint dense = io::Checkpoint::Open(dir_ / "dense");
+  const std::string fingerprint = dense.Fingerprint();
+  tests::StepCounter progress;
+  Split(options_, IfExists::kRefuse, progress, dense);
+  EXPECT_FALSE(progress.Has("fingerprint"));
+  EXPECT_EQ(split::MoeCheckpoint::Open(dir_ / "moe").source_fingerprint(), fingerprint);
+}
+
+TEST_F(SplitStage, SaysWhichFilesItLeftOut) {
+  tests::AddLargeFile(dir_ / "dense");
+  EXPECT_THAT(Run().warnings, ElementsAre(HasSubstr(tests::kLargeFileWarning)));
+  tests::AddLargeFile(dir_ / "moe");
+  EXPECT_THAT(
+      Merge({options_.out, (dir_ / "back").string()}, IfExists::kRefuse, SilentProgress()).warnings,
+      ElementsAre(HasSubstr(tests::kLargeFileWarning)));
+}
+
+TEST_F(SplitStage, RefusesWhatMakesNoSense) {
+  const auto refuse = [&](std::initializer_list<std::string_view> fragments, auto change) {
+    const SplitOptions good = options_;
+    change(options_);
+    ExpectError(ErrorKind::kUsage, fragments, [&] { Run(); });
+    options_ = good;
+  };
+  refuse({"'kmean'", "did you mean 'kmeans'"}, [](auto& o) { o.method = "kmean"; });
+  refuse({"--restarts is 0"}, [](auto& o) { o.restarts = 0; });
+  refuse({"needs --out"}, [](auto& o) { o.out = ""; });
+  refuse({"needs --dump", "moefy record"}, [](auto& o) { o.method = "coactivation"; });
+  refuse({"looks at the weights alone"}, [](auto& o) { o.dump = "dump"; });
+  refuse({"7 experts do not divide"}, [](auto& o) { o.num_experts = 7; });
+  refuse({"either the number of experts or the expert size"}, [](auto& o) { o.num_experts = 0; });
+  EXPECT_THAT(dir_.Names(), ElementsAre("dense"));
+  Run();
+  ExpectError(ErrorKind::kUsage, {"exists already"}, [&] { Run(); });
+  options_.checkpoint = options_.out;
+  options_.out = (dir_ / "twice").string();
+  ExpectError(ErrorKind::kUsage, {"is split already", "moefy merge"}, [&] { Run(); });
+  EXPECT_THAT(dir_.Names(), ElementsAre("dense", "moe"));
+}
+
+TEST_F(SplitStage, LeavesNothingBehindWhenItFails) {
+  for (const char* step : {"fingerprint", "splitting by", "writing the split checkpoint"}) {
+    SCOPED_TRACE(step);
+    tests::StepCounter progress(step);
+    ExpectError(ErrorKind::kInterrupted, {step}, [&] { Run(progress); });
+    EXPECT_THAT(dir_.Names(), ElementsAre("dense"));
+  }
+  RecordDump();
+  options_.method = "keep-pattern";
+  tests::WriteBytes(
+      dir_ / "dense" / "model.safetensors",
+      tests::FileBytes(tests::Pico("t5-relu-untied-longbucket") / "model.safetensors"));
+  ExpectError(ErrorKind::kInput, {}, [&] { Run(); });
+  EXPECT_THAT(dir_.Names(), ElementsAre("dense", "dump"));
+}
+
+}  // namespace
+}  // namespace moefy::pipeline
