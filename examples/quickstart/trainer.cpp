@@ -8,7 +8,7 @@
 #include <numbers>
 #include <set>
 
-#include "ask/batches.h"
+#include "ask/prepared_task.h"
 #include "lessons.h"
 #include "model/family.h"
 #include "model/read_parameters.h"
@@ -19,6 +19,7 @@
 #include "prompts.h"
 #include "task/dataset.h"
 #include "task/metrics.h"
+#include "train/fast_process.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
 #include "train/weights.h"
@@ -86,17 +87,13 @@ std::vector<TaskResult> EvaluateTasks(model::Transformer& model,
   std::vector<TaskResult> results;
   for (const task::TaskSpec& spec : specs) {
     const task::Dataset dataset = task::ReadDataset(spec, "eval", spec.directory, limit);
-    const ask::TaskReader reader(spec, model.config(), tokenizer);
+    const model::GenerationOptions generation;
+    const auto prepared = ask::PrepareTask(spec, dataset, model.config(), tokenizer, generation);
     for (PenalizedFeedForward* ffn : ffns) ffn->StartCounting();
-    std::vector<int64_t> predictions(dataset.examples.size()), labels(predictions.size());
-    for (const ask::Batch& batch :
-         ask::MakeBatches(reader.Encode(dataset), model.config(), tokenizer.pad_id())) {
-      const at::Tensor best = reader.Ask(model, batch.inputs).argmax(1);
-      for (size_t row = 0; row < batch.example_idxs.size(); ++row) {
-        const auto idx = static_cast<size_t>(batch.example_idxs[row]);
-        predictions[idx] = best[static_cast<int64_t>(row)].item<int64_t>();
-        labels[idx] = dataset.examples[idx].label_idx;
-      }
+    std::vector<int64_t> predictions, labels;
+    for (const ask::Answer& answer : prepared->Ask(model, SilentProgress())) {
+      labels.push_back(dataset.examples[predictions.size()].label_idx);
+      predictions.push_back(answer.label_idx);
     }
     TaskResult result{spec.name, task::Accuracy(predictions, labels).value, {}};
     for (PenalizedFeedForward* ffn : ffns) result.active.push_back(ffn->StopCounting());

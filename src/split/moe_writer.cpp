@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "io/rewrite_checkpoint.h"
+#include "model/activation.h"
 #include "moefy/base/error.h"
 #include "moefy/base/output.h"
 #include "moefy/base/version.h"
