@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/problems.h"
 #include "moefy/base/error.h"
 #include "moefy/base/json.h"
 #include "task/prompt.h"
@@ -15,8 +16,6 @@ namespace {
 
 constexpr int64_t kMinTokens = 4;  // room for a pair's special tokens and one more
 constexpr int64_t kMaxTokens = 1 << 20;
-
-using Problems = std::vector<std::string>;
 
 std::string QuotedList(const std::vector<std::string>& names) {
   std::vector<std::string> quoted;
@@ -33,7 +32,7 @@ const Row& FindRow(const std::vector<Row>& rows, const std::string& key, const s
     if (name == row.name) return row;
     names.push_back(row.name);
   }
-  problems.push_back(StrCat(key, " is ", Quoted(name), "; expected one of ", Join(names)));
+  problems.Add(key, " is ", Quoted(name), "; expected one of ", Join(names));
   return rows[0];
 }
 
@@ -80,8 +79,8 @@ void CheckColumns(const TaskSpec& spec, const DataSplit& split, const std::strin
                   Problems& problems) {
   if (!GetFormat(spec.format).is_table) {
     if (!split.columns.empty()) {
-      problems.push_back(StrCat(where, "columns is for tables; ", GetFormat(spec.format).name,
-                                " has the fields ", QuotedList(KnownFields(spec))));
+      problems.Add(where, "columns is for tables; ", GetFormat(spec.format).name,
+                   " has the fields ", QuotedList(KnownFields(spec)));
     }
     return;
   }
@@ -90,27 +89,27 @@ void CheckColumns(const TaskSpec& spec, const DataSplit& split, const std::strin
   if (IsOnlyText(spec.kind)) needed.emplace_back("text");
   for (const std::string& field : needed) {
     if (!field.empty() && !split.columns.contains(field)) {
-      problems.push_back(StrCat(where, "columns has no field ", Quoted(field)));
+      problems.Add(where, "columns has no field ", Quoted(field));
     }
   }
   for (const auto& [field, column] : split.columns) {
-    if (column.empty()) problems.push_back(StrCat(where, "column of ", Quoted(field), " is ''"));
+    if (column.empty()) problems.Add(where, "column of ", Quoted(field), " is ''");
   }
 }
 
 void CheckSplits(const TaskSpec& spec, Problems& problems) {
-  if (spec.splits.empty()) problems.push_back("splits is empty; expected at least one");
+  if (spec.splits.empty()) problems.Add("splits is empty; expected at least one");
   for (const DataSplit& split : spec.splits) {
     const std::string where = "splits: " + split.name + ": ";
     const std::filesystem::path file = split.file;
     if (split.file.empty() || file.is_absolute()) {
-      problems.push_back(StrCat(where, "file is ", Quoted(split.file),
-                                "; expected a path relative to the data directory"));
+      problems.Add(where, "file is ", Quoted(split.file),
+                   "; expected a path relative to the data directory");
     }
     CheckColumns(spec, split, where, problems);
     if (Fields(split) != Fields(spec.splits[0])) {
-      problems.push_back(StrCat(where, "columns has the fields ", QuotedList(Fields(split)),
-                                "; the other splits have ", QuotedList(Fields(spec.splits[0]))));
+      problems.Add(where, "columns has the fields ", QuotedList(Fields(split)),
+                   "; the other splits have ", QuotedList(Fields(spec.splits[0])));
     }
   }
 }
@@ -118,15 +117,14 @@ void CheckSplits(const TaskSpec& spec, Problems& problems) {
 void CheckField(const TaskSpec& spec, const std::string& where, const std::string& field,
                 Problems& problems) {
   if (field == GetKind(spec.kind).answer) {
-    problems.push_back(
-        StrCat(where, " uses ", Quoted(field), ", which would give the answer away"));
+    problems.Add(where, " uses ", Quoted(field), ", which would give the answer away");
     return;
   }
   if (spec.splits.empty()) return;  // said already
   const std::vector<std::string> known = KnownFields(spec);
   if (std::find(known.begin(), known.end(), field) == known.end()) {
-    problems.push_back(StrCat(where, " names the field ", Quoted(field), DidYouMean(field, known),
-                              "; columns has ", QuotedList(known)));
+    problems.Add(where, " names the field ", Quoted(field), DidYouMean(field, known),
+                 "; columns has ", QuotedList(known));
   }
 }
 
@@ -141,25 +139,24 @@ void CheckTemplate(const TaskSpec& spec, const std::string& key, const std::stri
       const bool is_choice = part.text == "choice" && spec.kind == TaskKind::kMultipleChoice;
       if (part.is_field && !is_choice) CheckField(spec, key, part.text, problems);
     }
-    if (!has_field) problems.push_back(key + " has no {field}: it would be the same everywhere");
+    if (!has_field) problems.Add(key + " has no {field}: it would be the same everywhere");
   } catch (const Error& error) {
-    problems.push_back(StrCat(key, ": ", error.what()));
+    problems.Add(key, ": ", error.what());
   }
 }
 
 void CheckInputs(const TaskSpec& spec, Problems& problems) {
   if (IsOnlyText(spec.kind)) {
     if (!spec.inputs.empty() || !spec.prompt.empty()) {
-      problems.push_back(
-          StrCat(GetKind(spec.kind).name, " takes the text as it is: no inputs, no prompt"));
+      problems.Add(GetKind(spec.kind).name, " takes the text as it is: no inputs, no prompt");
     }
     return;
   }
   if (spec.inputs.empty() && spec.prompt.empty()) {
-    problems.push_back("neither inputs (for encoders) nor prompt (for text-to-text) is given");
+    problems.Add("neither inputs (for encoders) nor prompt (for text-to-text) is given");
   }
   if (spec.inputs.size() > 2) {
-    problems.push_back(StrCat("inputs has ", spec.inputs.size(), " fields; expected one or two"));
+    problems.Add("inputs has ", spec.inputs.size(), " fields; expected one or two");
   }
   for (const std::string& field : spec.inputs) CheckField(spec, "inputs", field, problems);
   CheckTemplate(spec, "prompt", spec.prompt, problems);
@@ -170,65 +167,65 @@ void CheckContinuation(const TaskSpec& spec, Problems& problems) {
   const bool has_choice = spec.prompt.find("{choice}") != std::string::npos;
   if (spec.continuation.empty()) {
     if (has_choice && spec.kind == TaskKind::kMultipleChoice) {
-      problems.push_back("prompt has {choice}, but no \"continuation\" says what follows it");
+      problems.Add("prompt has {choice}, but no \"continuation\" says what follows it");
     }
     return;
   }
   CheckTemplate(spec, "continuation", spec.continuation, problems);
   if (spec.continuation.find("{choice") != std::string::npos) {
-    problems.push_back("continuation has the choice in it; it is the same after every choice");
+    problems.Add("continuation has the choice in it; it is the same after every choice");
   }
-  if (!has_choice) problems.push_back("continuation is given, but the prompt has no {choice}");
-  if (spec.answer_by_letter) problems.push_back("answer_by_letter does not go with continuation");
+  if (!has_choice) problems.Add("continuation is given, but the prompt has no {choice}");
+  if (spec.answer_by_letter) problems.Add("answer_by_letter does not go with continuation");
 }
 
 // Multiple choice in tables names the fields of the choices; documents bring theirs.
 void CheckChoices(const TaskSpec& spec, Problems& problems) {
   const bool wanted = spec.kind == TaskKind::kMultipleChoice && GetFormat(spec.format).is_table;
   if (!wanted) {
-    if (!spec.choices.empty()) problems.push_back("choices is for multiple_choice in tables");
+    if (!spec.choices.empty()) problems.Add("choices is for multiple_choice in tables");
     return;
   }
   if (HasChoiceList(spec)) {
     if (spec.format != DataFormat::kJsonl) {
-      problems.push_back("columns has 'choices', a list, which only jsonl can hold");
+      problems.Add("columns has 'choices', a list, which only jsonl can hold");
     }
     if (!spec.choices.empty()) {
-      problems.push_back("choices names fields, but columns has 'choices', a list of them");
+      problems.Add("choices names fields, but columns has 'choices', a list of them");
     }
     return;
   }
   for (const std::string& field : spec.choices) CheckField(spec, "choices", field, problems);
   if (spec.choices.size() < 2 || spec.choices.size() != spec.labels.size()) {
-    problems.push_back(StrCat("choices has ", spec.choices.size(), " fields and labels ",
-                              spec.labels.size(), "; expected as many of each, at least two, or a ",
-                              "column 'choices' that holds a list"));
+    problems.Add("choices has ", spec.choices.size(), " fields and labels ", spec.labels.size(),
+                 "; expected as many of each, at least two, or a ",
+                 "column 'choices' that holds a list");
   }
 }
 
 void CheckLabels(const TaskSpec& spec, Problems& problems) {
   if (!GetKind(spec.kind).has_labels || !GetFormat(spec.format).is_table) {
     if (!spec.labels.empty()) {
-      problems.push_back(StrCat("labels is not for ", GetKind(spec.kind).name, " from ",
-                                GetFormat(spec.format).name));
+      problems.Add("labels is not for ", GetKind(spec.kind).name, " from ",
+                   GetFormat(spec.format).name);
     }
     return;
   }
   if (spec.labels.empty() && HasChoiceList(spec)) return;  // an index, a letter, the choice itself
   if (spec.labels.size() < 2) {
-    problems.push_back(StrCat("labels has ", spec.labels.size(), "; expected at least two"));
+    problems.Add("labels has ", spec.labels.size(), "; expected at least two");
   }
   std::set<std::string> values, words;
   for (const Label& label : spec.labels) {
     if (!values.insert(label.value).second) {
-      problems.push_back(StrCat("labels: the value ", Quoted(label.value), " is there twice"));
+      problems.Add("labels: the value ", Quoted(label.value), " is there twice");
     }
     if (!label.word.empty() && !words.insert(label.word).second) {
-      problems.push_back(StrCat("labels: the word ", Quoted(label.word), " is there twice"));
+      problems.Add("labels: the word ", Quoted(label.word), " is there twice");
     }
     if (label.word.empty() && !spec.prompt.empty() && spec.kind == TaskKind::kClassification) {
-      problems.push_back(StrCat("labels: ", Quoted(label.value),
-                                " has no word, which a task with a prompt needs"));
+      problems.Add("labels: ", Quoted(label.value),
+                   " has no word, which a task with a prompt needs");
     }
   }
 }
@@ -237,11 +234,11 @@ void CheckLabels(const TaskSpec& spec, Problems& problems) {
 void CheckSeparator(const TaskSpec& spec, Problems& problems) {
   if (spec.separator.empty() || spec.format == DataFormat::kText) return;
   if (spec.format != DataFormat::kCsv) {
-    problems.push_back("separator is for text and csv");
+    problems.Add("separator is for text and csv");
   } else if (spec.separator.size() != 1 ||
              std::string_view("\"\r\n").find(spec.separator[0]) != std::string_view::npos) {
-    problems.push_back(StrCat("separator is ", Quoted(spec.separator),
-                              "; expected one character between cells, e.g. ';'"));
+    problems.Add("separator is ", Quoted(spec.separator),
+                 "; expected one character between cells, e.g. ';'");
   }
 }
 
@@ -283,23 +280,22 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
   spec.mask_every = object.GetInt("mask_every", 2, kMaxTokens, 0);
   object.RefuseUnknownKeys();
 
-  if (spec.name.empty()) problems.push_back("name is ''");
+  if (spec.name.empty()) problems.Add("name is ''");
   for (const auto& [key, kinds] : KindKeys()) {
     if (object.Has(key) && std::find(kinds.begin(), kinds.end(), kind.kind) == kinds.end()) {
-      problems.push_back(StrCat(key, " is not for ", kind.name));
+      problems.Add(key, " is not for ", kind.name);
     }
   }
   if (std::find(kind.metrics.begin(), kind.metrics.end(), spec.metric) == kind.metrics.end()) {
-    problems.push_back(
-        StrCat("metric is ", Quoted(spec.metric), "; expected one of ", Join(kind.metrics)));
+    problems.Add("metric is ", Quoted(spec.metric), "; expected one of ", Join(kind.metrics));
   }
   const bool both_text = IsOnlyText(kind.kind) && IsOnlyText(format.kind);
   if (!format.is_table && kind.kind != format.kind && !both_text) {
-    problems.push_back(StrCat("format ", format.name, " does not hold a task of kind ", kind.name));
+    problems.Add("format ", format.name, " does not hold a task of kind ", kind.name);
   }
   if (!spec.header.empty() && format.format != DataFormat::kTsv &&
       format.format != DataFormat::kCsv) {
-    problems.push_back("header is for tsv and csv");
+    problems.Add("header is for tsv and csv");
   }
   CheckSeparator(spec, problems);
   CheckSplits(spec, problems);
@@ -307,10 +303,7 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
   CheckContinuation(spec, problems);
   CheckLabels(spec, problems);
   CheckChoices(spec, problems);
-  if (problems.size() == 1) throw UsageError(path, ": ", problems[0]);
-  if (!problems.empty()) {
-    throw UsageError(path, ": ", problems.size(), " problems:\n  ", Join(problems, "\n  "));
-  }
+  WithContext(path.string(), [&] { problems.ThrowIfAny(ErrorKind::kUsage); });
   return spec;
 }
 
