@@ -17,6 +17,10 @@
 
 namespace moefy::tests {
 
+// The embedded example: model, tasks and recipe.
+inline std::filesystem::path Quickstart() {
+  return std::filesystem::path(MOEFY_SOURCE_DIR) / "examples" / "quickstart";
+}
 inline std::filesystem::path Pico(const std::string& name) { return TestData() / "pico" / name; }
 
 // A copy of the model alone: config.json and model.safetensors.

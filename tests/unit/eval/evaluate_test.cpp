@@ -13,20 +13,19 @@
 namespace moefy::eval {
 namespace {
 
-const std::filesystem::path kExample =
-    std::filesystem::path(MOEFY_SOURCE_DIR) / "examples" / "quickstart";
-
 struct EvaluateExample : testing::Test {
-  EvaluateExample() { tests::SplitInto(kExample / "model", dir / "moe", /*num_experts=*/16); }
+  EvaluateExample() {
+    tests::SplitInto(tests::Quickstart() / "model", dir / "moe", /*num_experts=*/16);
+  }
 
   static EvaluationTask Task(const char* name, int64_t limit) {
-    task::TaskSpec spec = task::ReadTaskSpec(kExample / name);
+    task::TaskSpec spec = task::ReadTaskSpec(tests::Quickstart() / name);
     task::Dataset dataset = task::ReadDataset(spec, "eval", spec.directory, limit);
     return {std::move(spec), "eval", std::move(dataset)};
   }
 
   const tests::TempDir dir;
-  const io::Checkpoint dense = io::Checkpoint::Open(kExample / "model");
+  const io::Checkpoint dense = io::Checkpoint::Open(tests::Quickstart() / "model");
   EvaluateOptions options;
 };
 

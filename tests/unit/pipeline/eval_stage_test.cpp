@@ -16,14 +16,12 @@ namespace {
 using testing::ElementsAre;
 using tests::ExpectError;
 
-const std::filesystem::path kExample =
-    std::filesystem::path(MOEFY_SOURCE_DIR) / "examples" / "quickstart";
-
 struct EvalStage : testing::Test {
   EvalStage() {
-    tests::SplitInto(kExample / "model", dir / "moe", /*num_experts=*/16);
+    tests::SplitInto(tests::Quickstart() / "model", dir / "moe", /*num_experts=*/16);
     options.models = {(dir / "moe").string()};
-    options.tasks = {(kExample / "sentiment.json").string(), (kExample / "stories.json").string()};
+    options.tasks = {(tests::Quickstart() / "sentiment.json").string(),
+                     (tests::Quickstart() / "stories.json").string()};
     options.selections = {"random"};
     options.ffn_ratios = {0.25, 1.0};
     options.limit = 10;
@@ -38,7 +36,7 @@ struct EvalStage : testing::Test {
   // Task, model and ratio of every line of the samples.
   std::vector<std::string> SampleRows() const {
     std::vector<std::string> rows;
-    for (const std::string& line : Split(Trim(ReadTextFile(options.samples)), '\n')) {
+    for (const std::string& line : moefy::Split(Trim(ReadTextFile(options.samples)), '\n')) {
       const Json sample = ParseJson(line);
       rows.push_back(StrCat(sample["task"].get<std::string>(), "/",
                             sample["model"].get<std::string>(), "/", sample["ffn_ratio"].dump()));
@@ -68,7 +66,7 @@ TEST_F(EvalStage, EveryTaskHasAReportWithDenseFirst) {
 }
 
 TEST_F(EvalStage, ADenseModelAloneHasOneRow) {
-  options.models = {(kExample / "model").string()};
+  options.models = {(tests::Quickstart() / "model").string()};
   for (const eval::EvaluationReport& report : Run()) EXPECT_EQ(report.rows.size(), 1u);
 }
 
@@ -126,7 +124,7 @@ TEST_F(EvalStage, WhatMakesNoSenseIsRefusedBeforeModelsAreRead) {
 }
 
 TEST_F(EvalStage, OfSeveralModelsAllAreSplit) {
-  options.models.push_back((kExample / "model").string());
+  options.models.push_back((tests::Quickstart() / "model").string());
   Refuse(ErrorKind::kUsage, {"is not a split checkpoint", "--dense"});
 }
 

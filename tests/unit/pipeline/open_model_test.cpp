@@ -10,20 +10,19 @@
 namespace moefy::pipeline {
 namespace {
 
-const std::filesystem::path kExample = MOEFY_SOURCE_DIR "/examples/quickstart";
 const char* const kPraise = "sentiment: nothing about the plot was dull .";
 
 struct OpenExample : testing::Test {
   OpenExample() {
-    tests::SplitInto(kExample / "model", dir / "moe", /*num_experts=*/16);
-    std::filesystem::copy_file(kExample / "model/spiece.model", dir / "moe/spiece.model",
+    tests::SplitInto(tests::Quickstart() / "model", dir / "moe", /*num_experts=*/16);
+    std::filesystem::copy_file(tests::Quickstart() / "model/spiece.model", dir / "moe/spiece.model",
                                std::filesystem::copy_options::overwrite_existing);
   }
   const tests::TempDir dir;
 };
 
 TEST_F(OpenExample, DenseAndSplitModelsAnswer) {
-  OpenedModel dense(kExample / "model");
+  OpenedModel dense(tests::Quickstart() / "model");
   EXPECT_EQ(dense.Generate(kPraise, 1), "positive");
   EXPECT_EQ(dense.FfnRatio(), 1);
   OpenedModel sparse(dir / "moe", {.selection = "oracle", .ffn_ratio = 0.5, .weights = "bf16"});
@@ -33,7 +32,7 @@ TEST_F(OpenExample, DenseAndSplitModelsAnswer) {
 
 TEST_F(OpenExample, LogitsAreThoseOfTheFirstToken) {
   OpenedModel all(dir / "moe", {.selection = "oracle"});
-  OpenedModel dense(kExample / "model");
+  OpenedModel dense(tests::Quickstart() / "model");
   const at::Tensor logits = dense.Run(kPraise).logits;
   EXPECT_EQ(logits.sizes(), at::IntArrayRef({1, 1, dense.transformer().config().vocab_size}));
   EXPECT_EQ(dense.tokenizer().Decode({logits.argmax().item<int64_t>()}), "positive");

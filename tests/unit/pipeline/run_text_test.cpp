@@ -12,8 +12,6 @@
 namespace moefy::pipeline {
 namespace {
 
-const std::filesystem::path kExample = MOEFY_SOURCE_DIR "/examples/quickstart";
-
 // All answers in order, or the error.
 std::vector<Json> Answers(const RunOptions& options, std::string* streamed = nullptr) {
   std::vector<Json> answers;
@@ -30,7 +28,7 @@ std::vector<Json> Answers(const RunOptions& options, std::string* streamed = nul
 
 RunOptions Example() {
   RunOptions options;
-  options.model = (kExample / "model").string();
+  options.model = (tests::Quickstart() / "model").string();
   return options;
 }
 
@@ -71,7 +69,7 @@ TEST(RunText, AnswersATaskFromLinesOfJsonAndKeepsIds) {
             "{\"id\": \"a\", \"sentence\": \"nobody enjoyed the music .\"}\n\n"
             "{\"id\": 7, \"sentence\": \"nothing about the plot was dull .\"}\n");
   RunOptions options = Example();
-  options.task = (kExample / "sentiment.json").string();
+  options.task = (tests::Quickstart() / "sentiment.json").string();
   options.input = (dir / "in.jsonl").string();
   const std::vector<Json> answers = Answers(options);
   ASSERT_EQ(answers.size(), 2u);
@@ -86,8 +84,8 @@ TEST(RunText, AnswersATaskFromLinesOfJsonAndKeepsIds) {
 
 TEST(RunText, SparseModelsAnswerToo) {
   const tests::TempDir dir;
-  tests::SplitInto(kExample / "model", dir / "moe", /*num_experts=*/32, "kmeans");
-  std::filesystem::copy_file(kExample / "model/spiece.model", dir / "moe/spiece.model",
+  tests::SplitInto(tests::Quickstart() / "model", dir / "moe", /*num_experts=*/32, "kmeans");
+  std::filesystem::copy_file(tests::Quickstart() / "model/spiece.model", dir / "moe/spiece.model",
                              std::filesystem::copy_options::overwrite_existing);
   RunOptions options = Example();
   options.model = (dir / "moe").string();

@@ -15,11 +15,6 @@
 
 namespace moefy::tests {
 
-inline const std::filesystem::path& Quickstart() {
-  static const std::filesystem::path path = MOEFY_SOURCE_DIR "/examples/quickstart";
-  return path;
-}
-
 // A copy of the example's model, to put files beside it.
 inline std::filesystem::path CopyQuickstart(const TempDir& dir, const std::string& name = "dense") {
   std::filesystem::copy(Quickstart() / "model", dir / name);
