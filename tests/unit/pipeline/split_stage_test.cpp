@@ -100,7 +100,7 @@ TEST_F(SplitStage, RefusesWhatMakesNoSense) {
   refuse({"needs --out"}, [](auto& o) { o.out = ""; });
   refuse({"needs --dump", "moefy record"}, [](auto& o) { o.method = "coactivation"; });
   refuse({"looks at the weights alone"}, [](auto& o) { o.dump = "dump"; });
-  refuse({"7 experts do not divide"}, [](auto& o) { o.num_experts = 7; });
+  refuse({"1000 experts do not divide"}, [](auto& o) { o.num_experts = 1000; });
   refuse({"either the number of experts or the expert size"}, [](auto& o) { o.num_experts = 0; });
   EXPECT_THAT(dir_.Names(), ElementsAre("dense"));
   Run();

@@ -6,6 +6,7 @@
 #include "moefy/base/version.h"
 #include "split/merge.h"
 #include "split/verify.h"
+#include "support/expect_error.h"
 #include "unit/split/split_checkpoint.h"
 
 namespace moefy::split {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "moefy/base/strings.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"
 
