@@ -43,7 +43,7 @@ inline constexpr int64_t kDefaultBatchTokens = 4096;
 std::vector<Batch> MakeBatches(const std::vector<Sequence>& sequences,
                                const model::ModelConfig& config, int64_t pad_id,
                                int64_t batch_tokens = kDefaultBatchTokens);
-// The same without targets.
+// Makes batches of encodings, which have no targets.
 std::vector<Batch> MakeBatches(const std::vector<text::Encoding>& encodings,
                                const model::ModelConfig& config, int64_t pad_id,
                                int64_t batch_tokens = kDefaultBatchTokens);

@@ -29,7 +29,7 @@ struct Answer {
   // Distributions as logits, to compare models by: one over the labels, or one per token over the
   // vocabulary. [distributions, classes] F32; undefined if there are none.
   at::Tensor scores;
-  // Of question answering by spans: the best spans with their share of all.
+  // Question answering by spans gives the best spans, each with its share of all.
   std::vector<std::pair<std::string, double>> best;
   // Language modelling and completion, per token: -log p of the right one, and the likeliest one.
   std::vector<double> nats;

@@ -17,7 +17,7 @@ struct HeapPolicy {
 inline constexpr HeapPolicy kProgramHeap{32 << 20, 1 << 30};
 // Training makes larger ones.
 inline constexpr HeapPolicy kTrainingHeap{1 << 30, 1 << 30};
-// Where glibc's own thresholds, which grow, end.
+// The largest values that glibc's own thresholds, which grow, can reach.
 inline constexpr HeapPolicy kPlainHeap{32 << 20, 32 << 20};
 
 inline void SetHeapPolicy(const HeapPolicy& policy) {

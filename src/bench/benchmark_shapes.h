@@ -20,7 +20,7 @@ struct BenchmarkShape {
   bool biases = false;
 };
 
-// In experts of 32 neurons where these divide the FFN.
+// The FFNs of well-known models, cut into experts of 32 neurons where these divide the FFN.
 const std::vector<BenchmarkShape>& BenchmarkShapes();
 // Throws Error{kUsage} for an unknown name, with the known ones.
 const BenchmarkShape& GetBenchmarkShape(const std::string& name);

@@ -27,7 +27,7 @@ class ThreadCount {
   ~ThreadCount();
   ThreadCount(const ThreadCount&) = delete;
   ThreadCount& operator=(const ThreadCount&) = delete;
-  // As UseThreads; returns the number.
+  // Calls UseThreads(count) and returns how many threads that is.
   int Set(int count) const;
 
  private:

@@ -128,7 +128,7 @@ ModelConfig ParseModelConfig(const Json& config, const std::string& where,
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint,
                             std::vector<std::string>* warnings = nullptr,
                             ReadFor read_for = ReadFor::kRun);
-// The same with another config.json than the checkpoint's own.
+// Reads another config.json than the checkpoint's own.
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, const Json& config,
                             std::vector<std::string>* warnings = nullptr,
                             ReadFor read_for = ReadFor::kRun);

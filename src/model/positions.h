@@ -59,7 +59,7 @@ at::Tensor RelativeBias(const at::Tensor& table, int64_t first_query, int64_t nu
 at::Tensor CausalBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
                       at::Device device);
 
-// The same for queries that see `window` - 1 keys to either side. Undefined for a window of 0 and
+// The bias for queries that see `window` - 1 keys to either side. Undefined for a window of 0 and
 // if every query may see every key.
 at::Tensor WindowBias(int64_t first_query, int64_t num_queries, int64_t num_keys, int64_t window,
                       at::Device device);

@@ -99,7 +99,7 @@ void ForEachRun(const Asked& asked, const Encoded& encoded, const Run& run, cons
   }
 }
 
-// The same by the whole model, its head included.
+// Runs the whole model, head included, and hands each input's output to `answer`.
 template <typename Answer>
 void ForEachOutput(const Asked& asked, const Encoded& encoded, const Answer& answer) {
   ForEachRun(

@@ -47,7 +47,7 @@ struct Inspection {
 
 // Throws Error{kInput} as the readers do, and when tensors the family needs are missing.
 Inspection Inspect(const std::filesystem::path& checkpoint);
-// The same of a checkpoint that is open already: model::OpenTensors(path).
+// Inspects a checkpoint that is open already, by model::OpenTensors(path).
 Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path& path);
 
 Json InspectionToJson(const Inspection& inspection);

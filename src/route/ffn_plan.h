@@ -15,7 +15,7 @@ namespace moefy::route {
 // Which experts a token gets.
 struct SelectionRule {
   int64_t num_selected = 0;  // the best-scored so many, at most; shared experts not counted
-  float threshold = -std::numeric_limits<float>::infinity();  // and only those that score so much
+  float threshold = -std::numeric_limits<float>::infinity();  // only those that score so much run
   int64_t num_shared = 0;  // the experts [0, num_shared) run for every token, whatever they score
 
   int64_t num_chosen() const { return num_shared + num_selected; }  // at most
@@ -39,7 +39,7 @@ struct FfnPlanner {
   // The policy top-k: as many experts for every token as that share of the work pays for, with the
   // work of `more` whole experts besides.
   FfnPlan ForRatio(double ffn_ratio, int64_t more = 0) const;
-  // The same for the work of so many whole experts, shared ones counted.
+  // Plans the work of so many whole experts, shared ones counted.
   FfnPlan ForExperts(int64_t whole_experts) const;
   // The policy threshold: the experts that score enough, on the mean for that share of the work.
   // score_table: ThresholdTable of the router's scores.

@@ -16,8 +16,9 @@ struct Target {
   std::string name;    // "mass", "output-norm", "deviation"
   std::string oracle;  // the selection that knows it: "oracle", "oracle-output", ...
   std::string description;
-  // From what enters W_out, neurons [tokens, neurons], to [tokens, experts], not negative. stand_in
-  // [experts, hidden] is added for an expert that does not run; undefined for nothing.
+  // Turns what enters W_out, neurons [tokens, neurons], into what each expert is worth, [tokens,
+  // experts], not negative. stand_in [experts, hidden] is what is added for an expert that does not
+  // run; undefined if nothing is.
   at::Tensor (*importance)(const model::FfnWeights& ffn, const at::Tensor& neurons,
                            int64_t num_experts, const at::Tensor& stand_in);
 };

@@ -42,8 +42,7 @@ struct SparseCounters {
 at::Tensor RunExperts(const ExpertWeights& experts, const at::Tensor& x, const at::Tensor& chosen,
                       SparseCounters* counters = nullptr);
 
-// From plain memory to plain memory: x, y [tokens, hidden], which do not overlap. Counters may be
-// null.
+// These work on plain memory: x and y [tokens, hidden] do not overlap, and `counters` may be null.
 void RunExpertRows(const ExpertWeights& experts, const float* x, int64_t tokens,
                    const int64_t* chosen, int64_t num_chosen, float* y, SparseCounters* counters);
 // Router, selection and experts in one parallel region, without LibTorch in between.

@@ -42,7 +42,7 @@ class MoeCheckpoint {
   // for plans that do not fit the model.
   static MoeCheckpoint Open(const std::filesystem::path& directory,
                             model::ReadFor read_for = model::ReadFor::kRun);
-  // The same where the weights are open already and their config.json is read.
+  // Opens it with weights that are open already, whose config.json was read.
   static MoeCheckpoint Open(io::Checkpoint weights, model::ModelConfig config);
 
   const std::filesystem::path& directory() const { return weights_.directory(); }

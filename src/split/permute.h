@@ -34,8 +34,8 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
 std::span<const std::byte> Permute(const io::TensorInfo& info, std::span<const std::byte> bytes,
                                    const Permutation& permutation, std::vector<std::byte>& scratch);
 
-// The same for all tensors of a checkpoint; those of no FFN stay as they are. Throws as
-// Permutations().
+// Permutes all tensors of a checkpoint; those that belong to no FFN stay as they are. Throws what
+// Permutations() throws.
 io::TensorTransform PermuteAll(const io::Checkpoint& checkpoint, const std::vector<MoeFfn>& ffns,
                                bool inverse);
 

@@ -43,7 +43,7 @@ class SegmentTokenizer : public Tokenizer {
 
   // The ids of a text in valid UTF-8, without tokens around it.
   virtual Ids Segment(std::string_view text) const = 0;
-  // The same for what the model writes.
+  // Segments what the model writes, which some tokenizers cut in another way.
   virtual Ids SegmentTarget(std::string_view text) const { return Segment(text); }
   // The token of an id in the vocabulary proper, 0 <= id < base_vocab_size_.
   virtual std::string IdToToken(int64_t id) const = 0;

@@ -19,8 +19,8 @@ struct TokenizerConfig {
   Json json = Json::object();
   std::string model_type;        // config.json's; "" if it is absent
   int64_t model_vocab_size = 0;  // config.json's, the rows of the embedding; 0 if it is absent
-  // Those of added_tokens_decoder or, if there is none, of tokenizer.json and added_tokens.json;
-  // the former's go first.
+  // The tokens of added_tokens_decoder or, if there is none, first those of tokenizer.json and then
+  // those of added_tokens.json.
   std::vector<AddedToken> added_tokens;
   Languages languages;  // which the caller has chosen
 

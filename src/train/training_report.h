@@ -26,7 +26,7 @@ struct TrainingReport {
   int64_t num_held_out = 0;
   int64_t num_trained = 0;         // parameters
   int64_t first_step = 0;          // more than 0 when the training went on from a state
-  std::vector<double> ffn_ratios;  // that `metrics` belong to
+  std::vector<double> ffn_ratios;  // the ratios that `metrics` were measured at
   std::string metric;
   std::vector<Measurement> history;  // the first is before any step
   size_t best = 0;                   // index into history; its weights are the result

@@ -23,7 +23,7 @@ struct JsonLimits {
 // a syntax error, a key twice in one object, nesting over the limit, anything after the value.
 Json ParseJson(std::string_view text, const JsonLimits& limits = {});
 
-// The same for a file of at most `max_bytes`; messages start with the path.
+// Reads a file of at most `max_bytes`; messages start with the path.
 Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes = 64 << 20);
 
 // Two-space indentation and a final newline; numbers that are not finite (non_finite.h) are null.

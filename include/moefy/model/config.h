@@ -171,7 +171,7 @@ struct ModelConfig {
   int64_t num_labels = 0;                       // classification heads
   std::optional<Activation> pooler_activation;  // tanh if not set
   bool mean_pooling = false;  // an encoder's head reads the tokens' mean, not the first token
-  // Of the linear map that comes before a head's last map, if the head has one.
+  // Some heads have a linear map before their last one: its activation, and whether it has a bias.
   Activation head_activation = Activation::kGelu;
   bool head_dense_bias = true;
   std::vector<std::string> label_names;  // empty, or num_labels of them

@@ -44,7 +44,7 @@ struct ForwardOutputs {
   at::Tensor logits;
   at::Tensor start_logits;  // [batch, tokens] of question answering
   at::Tensor end_logits;
-  // Of models without a head.
+  // A model without a head gives these two.
   at::Tensor last_hidden_state;  // [batch, tokens, hidden], zero at padding
   at::Tensor pooler_output;      // [batch, hidden], if the model has a pooler
 };

@@ -19,7 +19,7 @@ struct RotaryKeys {
   std::string base = "rope_theta";  // at the top of config.json
   std::string share = {};           // of each head that is rotated; "": all of it
   double default_share = 1;
-  // Of layers with a window, in families where theirs differ.
+  // Layers with a window have a base of their own in some families: its default and its key.
   std::optional<double> default_local_base = std::nullopt;
   std::string local_base = {};
 };
