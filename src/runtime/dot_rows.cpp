@@ -76,7 +76,6 @@ HWY_INLINE void DotRowsOf(const DotRowsArgs& args, const T* w) {
         for (c = whole; c < args.columns; ++c) {
           total += args.x[i * args.columns + c] * rest[c - whole];
         }
-        if (args.scale) total *= args.scale[row + r];
         if (args.bias) total += args.bias[row + r];
         args.y[i * args.y_stride + row + r] = total;
       }
@@ -93,7 +92,7 @@ HWY_INLINE void DotRowsFor(const DotRowsArgs& args, const T* w) {
 }
 
 void DotRows(const DotRowsArgs& args) {
-  WithType(args.format, [&](const auto* type) HWY_ATTR {
+  WithFloatType(args.format, [&](const auto* type) HWY_ATTR {
     DotRowsFor<kDotRows>(args, static_cast<decltype(type)>(args.w));
   });
 }
@@ -114,11 +113,9 @@ float InverseNorm(const float* x, int64_t size) {
   return 1.0f / std::max(std::sqrt(total), 1e-12f);
 }
 
-void Widen(const void* from, int64_t count, WeightFormat format, float scale, float* to) {
-  WithType(format, [&](const auto* type)
-                       HWY_ATTR { WidenOf(static_cast<decltype(type)>(from), count, to); });
-  if (scale == 1.0f) return;
-  for (int64_t i = 0; i < count; ++i) to[i] *= scale;
+void Widen(const void* from, int64_t count, WeightFormat format, float* to) {
+  WithFloatType(format, [&](const auto* type)
+                            HWY_ATTR { WidenOf(static_cast<decltype(type)>(from), count, to); });
 }
 
 const char* ChosenInstructionSet() { return hwy::TargetName(HWY_TARGET); }
@@ -138,8 +135,8 @@ void DotRows(const DotRowsArgs& args) { HWY_DYNAMIC_DISPATCH(DotRows)(args); }
 float InverseNorm(const float* x, int64_t size) {
   return HWY_DYNAMIC_DISPATCH(InverseNorm)(x, size);
 }
-void Widen(const void* from, int64_t count, WeightFormat format, float scale, float* to) {
-  HWY_DYNAMIC_DISPATCH(Widen)(from, count, format, scale, to);
+void Widen(const void* from, int64_t count, WeightFormat format, float* to) {
+  HWY_DYNAMIC_DISPATCH(Widen)(from, count, format, to);
 }
 const char* ChosenInstructionSet() { return HWY_DYNAMIC_DISPATCH(ChosenInstructionSet)(); }
 

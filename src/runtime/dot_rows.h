@@ -15,10 +15,9 @@ struct DotRowsArgs {
   const float* x = nullptr;  // [num_x][columns]
   int64_t num_x = 0;         // at most kDotRows
   int64_t columns = 0;
-  WeightFormat format = WeightFormat::kF32;
-  const void* w = nullptr;       // [num_rows][columns]
-  const float* scale = nullptr;  // [num_rows] or null
-  const float* bias = nullptr;   // [num_rows] or null
+  WeightFormat format = WeightFormat::kF32;  // not INT8
+  const void* w = nullptr;                   // [num_rows][columns]
+  const float* bias = nullptr;               // [num_rows] or null
   int64_t num_rows = 0;
   float* y = nullptr;  // y[i * y_stride + row]
   int64_t y_stride = 0;
@@ -28,8 +27,8 @@ inline constexpr int64_t kDotRows = 6;
 void DotRows(const DotRowsArgs& args);
 // 1 / max(|x|, 1e-12)
 float InverseNorm(const float* x, int64_t size);
-// Converts another format to F32, times `scale`.
-void Widen(const void* from, int64_t count, WeightFormat format, float scale, float* to);
+// Converts BF16 or F16 to F32.
+void Widen(const void* from, int64_t count, WeightFormat format, float* to);
 // The instruction set that the kernels compute with on this machine: "AVX2", "AVX3" (AVX-512), ...
 const char* ChosenInstructionSet();
 

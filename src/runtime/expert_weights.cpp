@@ -12,6 +12,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/ffn.h"
+#include "runtime/quantize.h"
 
 namespace moefy::runtime {
 namespace {
@@ -39,6 +40,7 @@ class Arena {
     return offset;
   }
   std::shared_ptr<void> Create() const { return Allocate(total_); }
+  int64_t bytes() const { return total_; }
 
  private:
   int64_t total_ = 0;
@@ -53,11 +55,17 @@ struct Matrix {
   int64_t row, column;
 };
 
+// INT8 as it is stored. A NaN becomes 0.
+uint8_t Narrowed8(float value, float inverse_scale) {
+  const float scaled = std::nearbyint(value * inverse_scale);
+  const float rounded = std::isnan(scaled) ? 0 : std::clamp(scaled, -127.0f, 127.0f);
+  return static_cast<uint8_t>(static_cast<int>(rounded) + 128);
+}
+
 template <class T>
 T Narrowed(float value, float inverse_scale) {
-  if constexpr (std::is_same_v<T, int8_t>) {
-    const float scaled = std::nearbyint(value * inverse_scale);
-    return static_cast<int8_t>(std::isnan(scaled) ? 0 : std::clamp(scaled, -127.0f, 127.0f));
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    return Narrowed8(value, inverse_scale);
   } else {
     return static_cast<T>(value);
   }
@@ -90,11 +98,14 @@ void MeasureRows(const Matrix& from, int64_t first_row, int64_t width, int64_t c
 template <class T>
 void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
                      const float* inverse, T* to) {
+  constexpr int64_t kGroup = std::is_same_v<T, uint8_t> ? kQuantizedGroup : 1;
   for (int64_t begin = 0; begin < width; begin += kBlockNeurons) {
     const int64_t block = std::min(kBlockNeurons, width - begin);
-    for (int64_t i = 0; i < columns; ++i) {
+    for (int64_t i = 0; i < columns; i += kGroup) {
       for (int64_t n = begin; n < begin + block; ++n) {
-        *to++ = Narrowed<T>(from(first_row + n, i), inverse[n]);
+        for (int64_t k = i; k < i + kGroup; ++k) {
+          *to++ = Narrowed<T>(k < columns ? from(first_row + n, k) : 0.0f, inverse[n]);
+        }
       }
     }
   }
@@ -129,6 +140,7 @@ void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
   const Matrix w_gate(packed.w_gate ? ffn.w_gate : ffn.w_in);
   const bool scaled = packed.in_scale != nullptr;
   const int64_t hidden = packed.hidden, padded_hidden = packed.padded_hidden;
+  const int64_t length = packed.InLength();
   // The arrays are ours, and still writable here.
   const auto at = [](const std::byte* array, int64_t offset) {
     return reinterpret_cast<T*>(const_cast<std::byte*>(array)) + offset;
@@ -141,10 +153,10 @@ void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
                   inverse);
     };
     measure(w_in, packed.in_scale);
-    TransposeBlocks(w_in, n, width, hidden, inverse, at(packed.w_in, n * hidden));
+    TransposeBlocks(w_in, n, width, hidden, inverse, at(packed.w_in, n * length));
     if (packed.w_gate) {
       measure(w_gate, packed.gate_scale);
-      TransposeBlocks(w_gate, n, width, hidden, inverse, at(packed.w_gate, n * hidden));
+      TransposeBlocks(w_gate, n, width, hidden, inverse, at(packed.w_gate, n * length));
     }
     measure(w_out, packed.out_scale);
     CopyPanels(w_out, n, width, hidden, padded_hidden, inverse,
@@ -166,6 +178,10 @@ void CopyBias(const at::Tensor& bias, float* to) {
 }
 
 }  // namespace
+
+int64_t ExpertWeights::InLength() const {
+  return format == WeightFormat::kInt8 ? QuantizedSize(hidden) : hidden;
+}
 
 int64_t ExpertWeights::ExpertBytes() const {
   const int64_t scales = in_scale ? num_matrices() : 0;
@@ -200,8 +216,8 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   const auto floats = [&](bool wanted, int64_t count) {
     return wanted ? arena.Reserve(count * int64_t{sizeof(float)}) : -1;
   };
-  const int64_t in = arena.Reserve(neurons * hidden * width);
-  const int64_t gate = gated ? arena.Reserve(neurons * hidden * width) : -1;
+  const int64_t in = arena.Reserve(neurons * packed.InLength() * width);
+  const int64_t gate = gated ? arena.Reserve(neurons * packed.InLength() * width) : -1;
   const int64_t out = arena.Reserve(neurons * packed.padded_hidden * width);
   const int64_t in_scale = floats(scaled, neurons);
   const int64_t gate_scale = floats(scaled && gated, neurons);
@@ -239,7 +255,7 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
       PackAs<at::Half>(ffn, packed);
       break;
     case WeightFormat::kInt8:
-      PackAs<int8_t>(ffn, packed);
+      PackAs<uint8_t>(ffn, packed);
       break;
   }
   return packed;
@@ -278,28 +294,70 @@ ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magn
   return experts;
 }
 
-RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2) {
+namespace {
+
+// Packs all rows of `w` in tiles; with `scales`, in INT8.
+void PackTiles(const at::Tensor& w, float* scales, std::byte* to) {
+  const Matrix from(w);
+  const int64_t rows = w.size(0), columns = w.size(1);
+  const int64_t tiles = (rows + kTileNeurons - 1) / kTileNeurons;
+  at::parallel_for(0, tiles, 1, [&](int64_t first, int64_t last) {
+    for (int64_t n = first * kTileNeurons; n < std::min(rows, last * kTileNeurons);
+         n += kTileNeurons) {
+      const int64_t width = std::min(kTileNeurons, rows - n);
+      float inverse[kTileNeurons] = {};
+      if (scales) {
+        MeasureRows(from, n, width, columns, scales + n, inverse);
+        TransposeBlocks(from, n, width, columns, inverse,
+                        reinterpret_cast<uint8_t*>(to) + n * QuantizedSize(columns));
+      } else {
+        TransposeBlocks(from, n, width, columns, inverse,
+                        reinterpret_cast<float*>(to) + n * columns);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2, WeightFormat format) {
   RouterWeights packed;
   packed.num_experts = w1.size(0);
   packed.hidden = w1.size(1);
+  packed.format = format == WeightFormat::kInt8 ? format : WeightFormat::kF32;
   CheckShape("router.w2", w2, {packed.num_experts, packed.num_experts});
+  const bool narrow = packed.format == WeightFormat::kInt8;
   Arena arena;
-  const int64_t first = arena.Reserve(w1.numel() * int64_t{sizeof(float)});
+  const int64_t first =
+      arena.Reserve(packed.num_experts * (narrow ? QuantizedSize(packed.hidden)
+                                                 : packed.hidden * int64_t{sizeof(float)}));
+  const int64_t scale = narrow ? arena.Reserve(packed.num_experts * int64_t{sizeof(float)}) : 0;
   const int64_t second = arena.Reserve(w2.numel() * int64_t{sizeof(float)});
   packed.storage = arena.Create();
   auto* const bytes = static_cast<std::byte*>(packed.storage.get());
-  const auto pack = [](const at::Tensor& w, std::byte* to) {
-    const float unscaled[kTileNeurons] = {};
-    const Matrix from(w);
-    auto* const floats = reinterpret_cast<float*>(to);
-    for (int64_t n = 0; n < w.size(0); n += kTileNeurons) {
-      TransposeBlocks(from, n, std::min(kTileNeurons, w.size(0) - n), w.size(1), unscaled,
-                      floats + n * w.size(1));
-    }
-    return floats;
-  };
-  packed.w1 = pack(w1, bytes + first);
-  packed.w2 = pack(w2, bytes + second);
+  auto* const scales = narrow ? reinterpret_cast<float*>(bytes + scale) : nullptr;
+  PackTiles(w1, scales, bytes + first);
+  PackTiles(w2, nullptr, bytes + second);
+  packed.w1 = bytes + first;
+  packed.w1_scale = scales;
+  packed.w2 = reinterpret_cast<const float*>(bytes + second);
+  return packed;
+}
+
+LinearTiles PackLinearTiles(const at::Tensor& weight) {
+  LinearTiles packed;
+  packed.out = weight.size(0);
+  packed.in = weight.size(1);
+  Arena arena;
+  const int64_t w = arena.Reserve(packed.out * QuantizedSize(packed.in));
+  const int64_t scale = arena.Reserve(packed.out * int64_t{sizeof(float)});
+  packed.storage = arena.Create();
+  packed.bytes = arena.bytes();
+  auto* const bytes = static_cast<std::byte*>(packed.storage.get());
+  auto* const scales = reinterpret_cast<float*>(bytes + scale);
+  PackTiles(weight, scales, bytes + w);
+  packed.w = bytes + w;
+  packed.scale = scales;
   return packed;
 }
 

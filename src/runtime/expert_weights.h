@@ -26,7 +26,9 @@ inline constexpr int64_t kPanelColumns = 128;
 // With `block` the neurons of a block, `width` those of a tile and `columns` those of a panel:
 //   w_in, w_gate  [experts][tiles][blocks][hidden][block]
 //   w_out         [experts][tiles][panels][width][columns]
-// so that one expert is one contiguous run of each, read from its beginning to its end.
+// so that one expert is one contiguous run of each, read from its beginning to its end. INT8 stores
+// each value + 128 in an unsigned byte (runtime/int8_simd.h), and w_in and w_gate as
+// [experts][tiles][blocks][hidden / 4][block][4], with zeros where hidden is not a multiple of 4.
 struct ExpertWeights {
   int64_t num_experts = 0;
   int64_t neurons_per_expert = 0;
@@ -49,6 +51,7 @@ struct ExpertWeights {
   std::shared_ptr<void> compensation_storage, min_magnitude_storage;
 
   int64_t num_matrices() const { return w_gate ? 3 : 2; }
+  int64_t InLength() const;     // weights stored for a neuron of w_in: hidden, padded
   int64_t ExpertBytes() const;  // read from memory when one expert runs
 };
 
@@ -67,13 +70,27 @@ ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms);
 ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magnitude);
 
 // A learned router for the kernels: scores = W2 tanh(W1 x / |x|), both matrices in tiles like W_in.
+// With INT8 experts W1 is INT8 too: it reads the same quantized x. W2 is small and stays F32.
 struct RouterWeights {
   int64_t num_experts = 0;
   int64_t hidden = 0;
-  const float* w1 = nullptr;  // of [experts, hidden]
-  const float* w2 = nullptr;  // of [experts, experts]
+  WeightFormat format = WeightFormat::kF32;  // of w1; F32 or INT8
+  const std::byte* w1 = nullptr;             // of [experts, hidden]
+  const float* w1_scale = nullptr;           // [experts], INT8 only
+  const float* w2 = nullptr;                 // of [experts, experts]
   std::shared_ptr<void> storage;
 };
-RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2);
+RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2,
+                         WeightFormat format = WeightFormat::kF32);
+
+// A linear map's weight [out, in] in INT8, in tiles like W_in.
+struct LinearTiles {
+  int64_t out = 0, in = 0;
+  const std::byte* w = nullptr;
+  const float* scale = nullptr;  // [out]
+  std::shared_ptr<void> storage;
+  int64_t bytes = 0;
+};
+LinearTiles PackLinearTiles(const at::Tensor& weight);
 
 }  // namespace moefy::runtime

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "runtime/activation_map.h"
+#include "runtime/quantize.h"
 #include "runtime/weight_format.h"
 
 namespace moefy::runtime {
@@ -16,13 +17,14 @@ namespace moefy::runtime {
 struct FirstProductArgs {
   const float* x = nullptr;  // row of token t at x + t * x_stride
   int64_t x_stride = 0;
+  QuantizedRows quantized;          // INT8: the rows in place of x
   const int32_t* tokens = nullptr;  // [num_tokens]
   int64_t num_tokens = 0;
-  const float* x_scale = nullptr;  // s of token t at x_scale[t]; null: 1
+  const float* x_scale = nullptr;  // s of token t at x_scale[t]; null: 1. INT8: times its scale
   int64_t hidden = 0;
   int64_t width = 0;  // neurons of the tile
   WeightFormat format = WeightFormat::kF32;
-  const void* w_in = nullptr;    // [blocks][hidden][block width]; readable 128 bytes past its end
+  const void* w_in = nullptr;
   const void* w_gate = nullptr;  // as w_in, or null
   // Scales of the matrices' rows, [width] or null; readable as far past their end.
   const float* in_scale = nullptr;
@@ -32,8 +34,11 @@ struct FirstProductArgs {
   const float* b_gate = nullptr;         // as b_in, or null
   const float* min_magnitude = nullptr;  // [width] or null; a neuron that gives less gives 0
   Map map;
-  float* h = nullptr;  // row of the i-th of `tokens` at h + i * h_stride; whole blocks written
+  // Row of the i-th of `tokens` at h + i * h_stride, whole blocks written; or, if h is null, rows
+  // [num_tokens] of kTileNeurons in 8 bits.
+  float* h = nullptr;
   int64_t h_stride = 0;
+  QuantizedRows h_quantized;
   // [num_tokens] or null. Bit n is set where neuron n is not zero; all bits are set unless the map
   // or min_magnitude makes zeros.
   uint32_t* live = nullptr;

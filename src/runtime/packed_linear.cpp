@@ -8,13 +8,15 @@
 
 #include "moefy/base/error.h"
 #include "runtime/dot_rows.h"
+#include "runtime/first_product.h"
+#include "runtime/quantize.h"
 
 namespace moefy::runtime {
 namespace {
 
 // A thread takes so many rows of weights at a time.
 constexpr int64_t kRowsPerItem = 64;
-// So many rows are quantized, or widened to F32 where there are many rows of x, at a time.
+// So many rows are widened to F32 at a time where there are many rows of x.
 constexpr int64_t kRowsWidened = 4096;
 // Up to so many rows of x, in groups of kDotRows, are faster than BLAS, for which narrow weights
 // have to be widened first (docs/performance.md).
@@ -22,6 +24,38 @@ constexpr int64_t kFewRows = 24;
 constexpr int64_t kFewRowsNarrow = 32;
 // Below this much work starting threads costs more than it gives.
 constexpr int64_t kSerialWeights = 1 << 15;
+// INT8: a thread multiplies so many tiles with so many rows of x at a time, some rows after the
+// other; the tiles stay in the L2 cache.
+constexpr int64_t kInt8Tiles = 4, kInt8Rows = 240, kInt8RowGroup = 24;
+// INT8: so few rows of x are quantized before the threads start.
+constexpr int64_t kQuantizeAloneRows = 8;
+
+// Kept between the calls of a thread so that no call allocates.
+struct Int8Scratch {
+  QuantizedBuffer x;
+  std::vector<int32_t> all_rows;  // 0, 1, 2, ...
+};
+Int8Scratch& ThreadInt8Scratch() {
+  thread_local Int8Scratch scratch;
+  return scratch;
+}
+
+// FirstProduct writes whole blocks and reads biases past their end: the last tile of a map whose
+// rows do not fill it is computed on copies.
+void WriteNarrowTile(const FirstProductArgs& tile) {
+  FirstProductArgs args = tile;
+  float out[kTileNeurons], bias[kTileNeurons] = {};
+  if (args.b_in) std::copy_n(tile.b_in, tile.width, bias);
+  if (args.b_in) args.b_in = bias;
+  args.h = out;
+  args.h_stride = kTileNeurons;
+  args.num_tokens = 1;
+  for (int64_t i = 0; i < tile.num_tokens; ++i) {
+    args.tokens = tile.tokens + i;
+    FirstProduct(args);
+    std::copy_n(out, tile.width, tile.h + i * tile.h_stride);
+  }
+}
 
 }  // namespace
 
@@ -39,21 +73,13 @@ PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Wei
       weight_ = weight.to(at::kHalf).contiguous();
       break;
     case WeightFormat::kInt8:
-      scale_ = at::empty({rows_}, at::kFloat);
-      weight_ = at::empty({rows_, columns_}, at::kChar);
-      // In parts, so that temporaries do not add up to another table of embeddings.
-      for (int64_t row = 0; row < rows_; row += kRowsWidened) {
-        const int64_t count = std::min(kRowsWidened, rows_ - row);
-        const at::Tensor part = weight.narrow(0, row, count), scale = scale_.narrow(0, row, count);
-        scale.copy_(part.abs().amax(1).div_(127));
-        weight_.narrow(0, row, count).copy_((part / scale.clamp_min(1e-30).unsqueeze(1)).round_());
-      }
+      tiles_ = PackLinearTiles(weight);
       break;
   }
 }
 
 int64_t PackedLinear::WeightBytes() const {
-  return static_cast<int64_t>(weight_.nbytes() + (scale_.defined() ? scale_.nbytes() : 0));
+  return weight_.defined() ? static_cast<int64_t>(weight_.nbytes()) : tiles_.bytes;
 }
 
 at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
@@ -65,10 +91,70 @@ at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
 }
 
 void PackedLinear::ForwardInto(const float* x, int64_t rows, float* y) const {
+  if (format_ == WeightFormat::kInt8) return ForwardInt8(x, rows, y);
   const bool few = rows <= (format_ == WeightFormat::kF32 ? kFewRows : kFewRowsNarrow);
   if (few) return ForwardFew(x, rows, y);
   at::Tensor out = at::from_blob(y, {rows, rows_}, at::kFloat);
   ForwardMany(at::from_blob(const_cast<float*>(x), {rows, columns_}, at::kFloat), out);
+}
+
+// Quantizes x, then shares out tiles of weights, for kInt8Tokens rows of x at a time.
+void PackedLinear::ForwardInt8(const float* x, int64_t rows, float* y) const {
+  if (rows == 0) return;
+  Int8Scratch& scratch = ThreadInt8Scratch();
+  const QuantizedRows quantized = scratch.x.Rows(rows, QuantizedSize(columns_));
+  while (static_cast<int64_t>(scratch.all_rows.size()) < std::min(rows, kInt8RowGroup)) {
+    scratch.all_rows.push_back(static_cast<int32_t>(scratch.all_rows.size()));
+  }
+  const int32_t* const all_rows = scratch.all_rows.data();
+  const float* const bias = bias_.defined() ? bias_.data_ptr<float>() : nullptr;
+  const int64_t tiles = (rows_ + kTileNeurons - 1) / kTileNeurons;
+  const int64_t tile_items = (tiles + kInt8Tiles - 1) / kInt8Tiles;
+  const int64_t items = (rows + kInt8Rows - 1) / kInt8Rows * tile_items;
+  const int threads = rows_ * columns_ < kSerialWeights ? 1 : at::get_num_threads();
+  const bool alone = rows <= kQuantizeAloneRows;
+  for (int64_t row = 0; alone && row < rows; ++row) {
+    QuantizeRow(x + row * columns_, columns_, quantized, row);
+  }
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    if (!alone) {
+#pragma omp for schedule(static)
+      for (int64_t row = 0; row < rows; ++row) {
+        QuantizeRow(x + row * columns_, columns_, quantized, row);
+      }
+    }
+#pragma omp for schedule(static)
+    for (int64_t item = 0; item < items; ++item) {
+      const int64_t first_row = item / tile_items * kInt8Rows;
+      const int64_t last_row = std::min(rows, first_row + kInt8Rows);
+      const int64_t first_tile = item % tile_items * kInt8Tiles;
+      const int64_t last_tile = std::min(tiles, first_tile + kInt8Tiles);
+      for (int64_t row = first_row; row < last_row; row += kInt8RowGroup) {
+        FirstProductArgs args;
+        args.quantized = quantized.From(row);
+        args.tokens = all_rows;
+        args.num_tokens = std::min(kInt8RowGroup, last_row - row);
+        args.hidden = columns_;
+        args.format = WeightFormat::kInt8;
+        args.map = {Map::kNone};
+        for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+          const int64_t n = tile * kTileNeurons;
+          args.width = std::min(kTileNeurons, rows_ - n);
+          args.w_in = tiles_.w + n * QuantizedSize(columns_);
+          args.in_scale = tiles_.scale + n;
+          args.b_in = bias ? bias + n : nullptr;
+          args.h = y + row * rows_ + n;
+          args.h_stride = rows_;
+          if (args.width % kBlockNeurons == 0) {
+            FirstProduct(args);
+          } else {
+            WriteNarrowTile(args);
+          }
+        }
+      }
+    }
+  }
 }
 
 void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
@@ -78,7 +164,6 @@ void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
   all.format = format_;
   all.y_stride = rows_;
   const auto* const weights = static_cast<const std::byte*>(weight_.data_ptr());
-  const float* const scale = scale_.defined() ? scale_.data_ptr<float>() : nullptr;
   const float* const bias = bias_.defined() ? bias_.data_ptr<float>() : nullptr;
   const int64_t row_bytes = columns_ * BytesPerWeight(format_);
   const int64_t items = (rows_ + kRowsPerItem - 1) / kRowsPerItem;
@@ -89,7 +174,6 @@ void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
     DotRowsArgs args = all;
     args.num_rows = std::min(kRowsPerItem, rows_ - first);
     args.w = weights + first * row_bytes;
-    args.scale = scale ? scale + first : nullptr;
     args.bias = bias ? bias + first : nullptr;
     for (int64_t row = 0; row < rows; row += kDotRows) {
       args.x = x + row * columns_;
@@ -115,8 +199,7 @@ void PackedLinear::ForwardMany(const at::Tensor& x, at::Tensor& y) const {
     const int64_t count = std::min(kRowsWidened, rows_ - first);
     at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        const float scale = scale_.defined() ? scale_.data_ptr<float>()[first + r] : 1.0f;
-        Widen(weights + (first + r) * row_bytes, columns_, format_, scale, out + r * columns_);
+        Widen(weights + (first + r) * row_bytes, columns_, format_, out + r * columns_);
       }
     });
     y.narrow(1, first, count).copy_(at::mm(x, wide.narrow(0, 0, count).t()));

@@ -1,6 +1,8 @@
-// A linear map for the decoder's sake. With few rows of x, reading the weights is what costs: they
-// are read once, in whatever format, and nothing is allocated but the result. Many rows (more than
-// 24, or 32 where the weights are narrow) go through LibTorch's BLAS.
+// A linear map whose weights are kept in one of the formats of runtime/weight_format.h.
+//   INT8: 8-bit arithmetic for any number of rows (runtime/first_product.h).
+//   F32, BF16, F16: for few rows of x reading the weights is what costs; they are read once, and
+//   nothing is allocated but the result. Many rows (more than 24, or 32 where the weights are
+//   narrow) go through LibTorch's BLAS.
 // Thread-safety: immutable; one call at a time, parallel inside.
 #pragma once
 
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "moefy/model/linear.h"
+#include "runtime/expert_weights.h"
 #include "runtime/weight_format.h"
 
 namespace moefy::runtime {
@@ -24,13 +27,14 @@ class PackedLinear final : public model::LinearKernel {
   int64_t WeightBytes() const;
 
  private:
+  void ForwardInt8(const float* x, int64_t rows, float* y) const;
   void ForwardFew(const float* x, int64_t rows, float* y) const;
   void ForwardMany(const at::Tensor& x, at::Tensor& y) const;
 
   int64_t rows_, columns_;  // out, in
   WeightFormat format_;
-  at::Tensor weight_;  // F32; a byte tensor for the others
-  at::Tensor scale_;   // [out], INT8 only
+  at::Tensor weight_;  // F32, BF16, F16
+  LinearTiles tiles_;  // INT8
   at::Tensor bias_;
 };
 

@@ -97,6 +97,7 @@ at::Tensor Route(const RouterWeights& router, const route::SelectionRule& rule,
   shape.num_experts = router.num_experts;
   shape.hidden = router.hidden;
   shape.neurons_per_expert = kTileNeurons;
+  shape.format = router.format;
   const at::Tensor inputs = x.contiguous();
   const int64_t num_chosen = rule.num_chosen();
   at::Tensor chosen = at::empty({x.size(0), num_chosen}, at::kLong);

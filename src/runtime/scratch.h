@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "runtime/quantize.h"
 
 namespace moefy::runtime {
 
@@ -24,8 +25,10 @@ struct Scratch {
   std::vector<int32_t> tokens;  // [pairs] sorted by expert, then token
   std::vector<Tile> tiles;      // in the order of their neurons
   std::vector<float> h;         // [slots][kTileNeurons]
+  QuantizedBuffer h_quantized;  // INT8: in place of h
   std::vector<uint32_t> live;   // [slots]
   std::vector<float> x;         // [tokens][x_stride]
+  QuantizedBuffer x_quantized;  // INT8: [tokens]
   std::vector<float> y;         // [threads][panels][tokens][kPanelColumns]
   // The router's:
   std::vector<int32_t> all_tokens;   // 0, 1, 2, ...

@@ -12,6 +12,7 @@
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 // After it:
+#include "runtime/second_product_int8_simd.h"
 #include "runtime/weights_simd.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -120,7 +121,8 @@ HWY_INLINE void SecondProductOf(const SecondProductArgs& args, const T* w) {
 }
 
 void SecondProduct(const SecondProductArgs& args) {
-  WithType(args.format, [&](const auto* type) HWY_ATTR {
+  if (args.format == WeightFormat::kInt8) return SecondProductInt8(args);
+  WithFloatType(args.format, [&](const auto* type) HWY_ATTR {
     using T = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
     const auto* w = static_cast<const T*>(args.w_out);
     if constexpr (!std::is_same_v<T, float>) {

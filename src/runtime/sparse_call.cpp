@@ -59,7 +59,11 @@ void ChunkRun::Execute(int max_threads, bool only_route) {
 void ChunkRun::Prepare(int threads) {
   // Rows a multiple of 4 KB apart would compete for the same few cache lines.
   given_x_ = x_;
-  copy_ = num_tokens_ > kCopyTokens && experts_.hidden % 256 == 0;
+  quantize_ = experts_.format == WeightFormat::kInt8;
+  copy_ = !quantize_ && num_tokens_ > kCopyTokens && experts_.hidden % 256 == 0;
+  if (quantize_) {
+    x_quantized_ = scratch_.x_quantized.Rows(num_tokens_, QuantizedSize(experts_.hidden));
+  }
   if (copy_) {
     x_stride_ = experts_.hidden + 16;
     GrowTo(scratch_.x, num_tokens_ * x_stride_);
@@ -86,7 +90,7 @@ int64_t ChunkRun::CountLiveNeurons() const {
 
 // Every thread runs this; work is shared at each `omp for`, which also ends in a barrier.
 void ChunkRun::Work(int threads, bool only_route) {
-  if (copy_ || router_) {
+  if (copy_ || quantize_ || router_) {
 #pragma omp for schedule(static)
     for (int64_t t = 0; t < num_tokens_; ++t) LookAtToken(t);
   }
@@ -124,7 +128,11 @@ void ChunkRun::Group(int threads) {
   const int64_t panels = (experts_.padded_hidden + kPanelColumns - 1) / kPanelColumns;
   panels_per_item_ = num_tokens_ <= kStreamTokens ? (panels + threads - 1) / threads : 1;
   num_column_items_ = (panels + panels_per_item_ - 1) / panels_per_item_;
-  GrowTo(scratch_.h, num_slots_ * kTileNeurons);
+  if (quantize_) {
+    h_quantized_ = scratch_.h_quantized.Rows(num_slots_, kTileNeurons);
+  } else {
+    GrowTo(scratch_.h, num_slots_ * kTileNeurons);
+  }
   GrowTo(scratch_.live, num_slots_);
   GrowTo(scratch_.y, threads * panels_per_item_ * num_tokens_ * kPanelColumns);
 }
@@ -167,6 +175,7 @@ void ChunkRun::LookAtToken(int64_t t) const {
     std::memcpy(scratch_.x.data() + t * x_stride_, row,
                 static_cast<size_t>(experts_.hidden) * sizeof(float));
   }
+  if (quantize_) QuantizeRow(row, experts_.hidden, x_quantized_, t);
   if (router_) scratch_.inverse_norms[static_cast<size_t>(t)] = InverseNorm(row, experts_.hidden);
 }
 
@@ -183,7 +192,14 @@ void ChunkRun::RouterProduct(int which, int64_t tile, int64_t token_item) const 
     args.x_stride = x_stride_;
     args.x_scale = scratch_.inverse_norms.data();
     args.hidden = router_->hidden;
-    args.w_in = router_->w1 + n * router_->hidden;
+    args.format = router_->format;
+    if (router_->format == WeightFormat::kInt8) {
+      args.quantized = x_quantized_;
+      args.in_scale = router_->w1_scale + n;
+      args.w_in = router_->w1 + n * QuantizedSize(router_->hidden);
+    } else {
+      args.w_in = router_->w1 + n * router_->hidden * int64_t{sizeof(float)};
+    }
     args.map = {Map::kTanh};
     args.h = scratch_.hidden.data() + first_token * router_stride_ + n;
   } else {
@@ -220,7 +236,8 @@ void ChunkRun::RunFirstProduct(const Tile& tile) const {
   args.hidden = experts_.hidden;
   args.width = tile.width;
   args.format = experts_.format;
-  const int64_t offset = tile.first_neuron * experts_.hidden * BytesPerWeight(experts_.format);
+  args.quantized = x_quantized_;
+  const int64_t offset = tile.first_neuron * experts_.InLength() * BytesPerWeight(experts_.format);
   args.w_in = experts_.w_in + offset;
   if (experts_.w_gate) args.w_gate = experts_.w_gate + offset;
   args.in_scale = part(experts_.in_scale);
@@ -230,8 +247,12 @@ void ChunkRun::RunFirstProduct(const Tile& tile) const {
   args.b_gate = part(experts_.b_gate);
   args.min_magnitude = part(experts_.min_magnitude);
   args.map = MapOf(experts_.activation);
-  args.h = scratch_.h.data() + tile.slot * kTileNeurons;
-  args.h_stride = kTileNeurons;
+  if (quantize_) {
+    args.h_quantized = h_quantized_.From(tile.slot);
+  } else {
+    args.h = scratch_.h.data() + tile.slot * kTileNeurons;
+    args.h_stride = kTileNeurons;
+  }
   args.live = scratch_.live.data() + tile.slot;
   FirstProduct(args);
 }
@@ -260,7 +281,11 @@ void ChunkRun::RunSecondProduct(int64_t item, int thread) const {
   for (size_t i = 0; i < scratch_.tiles.size(); ++i) {
     const Tile& tile = scratch_.tiles[i];
     if (i + 1 < scratch_.tiles.size()) TouchPages(scratch_.tiles[i + 1], first, last);
-    args.h = scratch_.h.data() + tile.slot * kTileNeurons;
+    if (quantize_) {
+      args.h_quantized = h_quantized_.From(tile.slot);
+    } else {
+      args.h = scratch_.h.data() + tile.slot * kTileNeurons;
+    }
     args.live = scratch_.live.data() + tile.slot;
     args.tokens = TokensOf(tile);
     args.num_tokens = tile.pairs_end - tile.pairs_begin;

@@ -62,6 +62,7 @@ class ChunkRun {
   const float* x_;
   const float* given_x_ = nullptr;
   int64_t x_stride_;
+  QuantizedRows x_quantized_, h_quantized_;  // INT8 only
   int64_t num_tokens_;
   float* y_;
   Scratch& scratch_;
@@ -71,6 +72,7 @@ class ChunkRun {
   int64_t num_chosen_ = 0;
   bool all_ = false;
   bool copy_ = false;
+  bool quantize_ = false;
   int64_t num_active_ = 0;
   int64_t num_pairs_ = 0;
   int64_t num_slots_ = 0;

@@ -34,7 +34,7 @@ SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> expert
   work_per_token_ = router_->FlopsPerToken();
   const std::vector<at::Tensor> parameters = router_->Parameters();
   if (router_->form() == route::RouterForm::kMlp) {
-    packed_router_ = PackRouter(parameters[0], parameters[1]);
+    packed_router_ = PackRouter(parameters[0], parameters[1], experts_->format);
   } else if (router_->form() == route::RouterForm::kLinear) {
     linear_router_ =
         std::make_unique<PackedLinear>(parameters[0], parameters[1], WeightFormat::kF32);

@@ -30,14 +30,10 @@ HWY_INLINE Vector LoadWeights(Tag d, const hwy::bfloat16_t* from) {
 HWY_INLINE Vector LoadWeights(Tag d, const hwy::float16_t* from) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, Tag>(), from));
 }
-HWY_INLINE Vector LoadWeights(Tag d, const int8_t* from) {
-  const hn::Rebind<int32_t, Tag> d_wide;
-  return hn::ConvertTo(d, hn::PromoteTo(d_wide, hn::LoadU(hn::Rebind<int8_t, Tag>(), from)));
-}
 
-// Calls function(T*) with the type of the format's weights.
+// Calls function(T*) with the type of the format's weights, for formats that are widened.
 template <class Function>
-HWY_INLINE void WithType(WeightFormat format, const Function& function) {
+HWY_INLINE void WithFloatType(WeightFormat format, const Function& function) {
   switch (format) {
     case WeightFormat::kF32:
       return function(static_cast<const float*>(nullptr));
@@ -46,7 +42,7 @@ HWY_INLINE void WithType(WeightFormat format, const Function& function) {
     case WeightFormat::kF16:
       return function(static_cast<const hwy::float16_t*>(nullptr));
     case WeightFormat::kInt8:
-      return function(static_cast<const int8_t*>(nullptr));
+      break;  // is not widened
   }
 }
 

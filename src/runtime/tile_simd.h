@@ -1,0 +1,199 @@
+// The sums of a tile of neurons: x W^T for some rows of x, as many sums in registers as there is
+// room for. How weights are stored is the Operand's business:
+//   static constexpr int kRows, kVectors   the sums of one Multiply, in registers beside operands
+//   static constexpr int kFullSums         up to so many, a whole tile is taken at once: one row
+//                                          alone would wait for its sums
+//   using Weight; int64_t length           W is stored in blocks of up to kBlockNeurons neurons,
+//                                          `length` Weights for each neuron
+//   static constexpr int kPerNeuron        of which so many are neighbours
+//   Multiply<kRows, kVectors>(first_row, w, width, out, out_stride)
+// Vector v of Multiply is at neuron v * kLanes of w's block, or of the next block (both of full
+// width then).
+// Compiled once per instruction set (Highway's pattern: the guard toggles).
+#if defined(MOEFY_RUNTIME_TILE_SIMD_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef MOEFY_RUNTIME_TILE_SIMD_H_
+#undef MOEFY_RUNTIME_TILE_SIMD_H_
+#else
+#define MOEFY_RUNTIME_TILE_SIMD_H_
+#endif
+
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "runtime/expert_weights.h"
+#include "runtime/int8_simd.h"
+#include "runtime/weights_simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace moefy::runtime::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+constexpr int kFullVectors = static_cast<int>(kTileNeurons / kLanes);  // of a whole tile
+constexpr int kPerBlock = static_cast<int>(kBlockNeurons / kLanes);    // vectors of a block
+constexpr int64_t kPrefetchBytes = 2048;  // how far ahead weights are fetched
+
+// Weights that are widened to F32, [hidden][block width] in a block.
+template <class T>
+struct FloatOperand {
+#if HWY_TARGET <= HWY_AVX3
+  static constexpr int kRows = 12, kVectors = 2, kFullSums = 24;  // 32 registers
+#elif HWY_TARGET == HWY_NEON
+  static constexpr int kRows = 6, kVectors = 4, kFullSums = 24;
+#elif HWY_TARGET == HWY_AVX2
+  static constexpr int kRows = 6, kVectors = 2, kFullSums = 8;  // 16 registers
+#else
+  static constexpr int kRows = 3, kVectors = 4, kFullSums = 8;
+#endif
+  static constexpr int kPerNeuron = 1;
+  using Weight = T;
+
+  const float* x[kRows];
+  int64_t length;  // hidden
+
+  template <int kSumRows, int kSumVectors>
+  HWY_INLINE void Multiply(const T* w, int64_t width, float* out, int64_t out_stride) const {
+    const Tag d;
+    const int64_t next_block = length * kBlockNeurons;
+    Vector sum[kSumRows][kSumVectors];
+    const float* row[kSumRows];
+#pragma GCC unroll 16
+    for (int r = 0; r < kSumRows; ++r) {
+      row[r] = x[r];
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) sum[r][v] = hn::Zero(d);
+    }
+    for (int64_t i = 0; i < length; ++i) {
+      const T* first = w + i * width;
+      Vector weights[kSumVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) {
+        weights[v] = LoadWeights(d, first + v / kPerBlock * next_block + v % kPerBlock * kLanes);
+      }
+      hwy::Prefetch(reinterpret_cast<const char*>(first) + kPrefetchBytes);
+      if (kSumVectors > kPerBlock) {
+        hwy::Prefetch(reinterpret_cast<const char*>(first + next_block) + kPrefetchBytes);
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < kSumRows; ++r) {
+        const Vector value = hn::Set(d, row[r][i]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kSumVectors; ++v) {
+          sum[r][v] = hn::MulAdd(value, weights[v], sum[r][v]);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kSumRows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) {
+        hn::StoreU(sum[r][v], d, out + r * out_stride + v * kLanes);
+      }
+    }
+  }
+};
+
+// 8-bit weights times quantized rows, [hidden / 4][block width][4] in a block. The sums still lack
+// both scales.
+template <class Dots>
+struct Int8Operand {
+#if HWY_TARGET <= HWY_AVX3
+  static constexpr int kRows = 12, kVectors = 2, kFullSums = 24;
+#elif HWY_TARGET == HWY_NEON
+  static constexpr int kRows = 3, kVectors = 4, kFullSums = 8;
+#else
+  static constexpr int kRows = 4, kVectors = 2, kFullSums = 4;
+#endif
+  static constexpr int kPerNeuron = 4;
+  using Weight = uint8_t;
+
+  const int8_t* x[kRows];
+  int32_t offset[kRows];  // what the sums start with
+  int64_t length;         // hidden, rounded up to 4
+
+  template <int kSumRows, int kSumVectors>
+  HWY_INLINE void Multiply(const uint8_t* w, int64_t width, float* out, int64_t out_stride) const {
+    const IntTag d;
+    const Tag d_float;
+    const int64_t next_block = length * kBlockNeurons;
+    Ints sum[kSumRows][kSumVectors];
+    const int8_t* row[kSumRows];
+#pragma GCC unroll 16
+    for (int r = 0; r < kSumRows; ++r) {
+      row[r] = x[r];
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) sum[r][v] = hn::Set(d, offset[r]);
+    }
+    for (int64_t i = 0; i < length; i += 4) {
+      const uint8_t* first = w + i * width;
+      typename Dots::Quads weights[kSumVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) {
+        weights[v] = Dots::Prepare(
+            LoadQuads(first + v / kPerBlock * next_block + v % kPerBlock * 4 * kLanes));
+      }
+      hwy::Prefetch(first + kPrefetchBytes);
+      if (kSumVectors > kPerBlock) hwy::Prefetch(first + next_block + kPrefetchBytes);
+#pragma GCC unroll 16
+      for (int r = 0; r < kSumRows; ++r) {
+        const Ints values = SetQuad(row[r] + i);
+#pragma GCC unroll 8
+        for (int v = 0; v < kSumVectors; ++v) {
+          sum[r][v] = Dots::Add(sum[r][v], weights[v], values);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kSumRows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) {
+        hn::StoreU(hn::ConvertTo(d_float, sum[r][v]), d_float, out + r * out_stride + v * kLanes);
+      }
+    }
+  }
+};
+
+// Computes `count` neurons of a block of `width`, as many vectors together as allowed.
+template <int kRows, int kVectors, class Operand>
+HWY_INLINE void MultiplyBlock(const Operand& x, const typename Operand::Weight* w, int64_t width,
+                              int64_t count, float* out, int64_t out_stride) {
+  if constexpr (kVectors > 1) {
+    if (count <= kVectors / 2 * kLanes) {
+      return MultiplyBlock<kRows, kVectors / 2>(x, w, width, count, out, out_stride);
+    }
+  }
+  constexpr int64_t kNeurons = kVectors * kLanes;
+  x.template Multiply<kRows, kVectors>(w, width, out, out_stride);
+  if (count > kNeurons) {
+    MultiplyBlock<kRows, kVectors>(x, w + kNeurons * Operand::kPerNeuron, width, count - kNeurons,
+                                   out + kNeurons, out_stride);
+  }
+}
+
+// Computes all neurons of a tile, for a number of rows that is known only at run time.
+template <int kRows, class Operand>
+HWY_INLINE void MultiplyTile(int64_t rows, const Operand& x, const typename Operand::Weight* w,
+                             int64_t width, float* out, int64_t out_stride) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) {
+      return MultiplyTile<kRows - 1>(rows, x, w, width, out, out_stride);
+    }
+  }
+  if constexpr (kRows * kFullVectors <= Operand::kFullSums) {
+    if (width == kTileNeurons) {
+      return x.template Multiply<kRows, kFullVectors>(w, kBlockNeurons, out, out_stride);
+    }
+  }
+  constexpr int kVectors = kLanes == kBlockNeurons ? 1 : Operand::kVectors;
+  for (int64_t n = 0; n < width; n += kBlockNeurons) {
+    const int64_t block = std::min(kBlockNeurons, width - n);
+    MultiplyBlock<kRows, kVectors>(x, w + n * x.length, block, block, out + n, out_stride);
+  }
+}
+
+}  // namespace moefy::runtime::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
