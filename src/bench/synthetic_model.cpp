@@ -6,7 +6,7 @@
 #include "model/family.h"
 #include "moefy/base/error.h"
 #include "route/learned_routers.h"
-#include "runtime/packed_linear.h"
+#include "runtime/packed_model.h"
 
 namespace moefy::bench {
 namespace {
@@ -116,11 +116,9 @@ SyntheticSparseModel::SyntheticSparseModel(const model::ModelConfig& config,
     progress.Advance(1);
   }
   progress.End("");
-  transformer_.ExchangeLinears([&](const at::Tensor& weight, const at::Tensor& bias) {
-    auto linear = std::make_shared<runtime::PackedLinear>(weight, bias, format);
-    weight_bytes_ += linear->WeightBytes();
-    return linear;
-  });
+  runtime::UseKernels(
+      transformer_, format, /*copy=*/false,
+      [&](const runtime::PackedLinear& linear) { weight_bytes_ += linear.WeightBytes(); });
   if (format != runtime::WeightFormat::kF32) {  // the table itself stays, for its rows
     weight_bytes_ += config.vocab_size * config.hidden * 4;
   }

@@ -112,6 +112,50 @@ at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at:
   return out;
 }
 
+// The same through a kernel, with q not scaled yet. The first query reads `visible_keys` keys.
+at::Tensor AttendByKernel(const Attention& attention, const at::Tensor& q, const KeysValues& memory,
+                          const at::Tensor& bias, int64_t visible_keys) {
+  constexpr int64_t kQueriesPerItem = 256;
+  const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2), dim = q.size(3);
+  const int64_t queries_per_key = heads / memory.keys.size(1), num_keys = memory.keys.size(2);
+  const at::Tensor full_bias =
+      bias.defined() ? bias.contiguous().expand({batch, heads, tokens, num_keys}) : bias;
+  at::Tensor out = at::empty({batch, tokens, heads * dim}, q.options());
+  const at::Tensor &keys = memory.keys, &values = memory.values;
+  AttentionRows all;
+  all.query_stride = q.stride(2);
+  all.key_stride = keys.stride(2);
+  all.value_stride = values.stride(2);
+  all.num_keys = num_keys;
+  all.head_dim = dim;
+  all.scale = static_cast<float>(attention.scale);
+  all.softcap = static_cast<float>(attention.softcap);
+  all.bias_stride = bias.defined() ? full_bias.stride(2) : 0;
+  all.out_stride = heads * dim;
+  const int64_t parts = (tokens + kQueriesPerItem - 1) / kQueriesPerItem;
+  at::parallel_for(0, batch * heads * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % parts * kQueriesPerItem;
+      const int64_t b = i / parts / heads, head = i / parts % heads;
+      const int64_t key_head = head / queries_per_key;
+      const auto of_head = [&](const at::Tensor& tensor, int64_t which) {
+        return tensor.data_ptr<float>() + b * tensor.stride(0) + which * tensor.stride(1);
+      };
+      AttentionRows args = all;
+      args.num_queries = std::min(kQueriesPerItem, tokens - first);
+      args.queries = of_head(q, head) + first * all.query_stride;
+      args.keys = of_head(keys, key_head);
+      args.values = of_head(values, key_head);
+      args.visible_keys = visible_keys + first;
+      args.num_keys = std::min(num_keys, args.visible_keys + args.num_queries - 1);
+      if (bias.defined()) args.bias = of_head(full_bias, head) + first * all.bias_stride;
+      args.out = out.data_ptr<float>() + (b * tokens + first) * all.out_stride + head * dim;
+      attention.kernel(args);
+    }
+  });
+  return out;
+}
+
 // The same for all heads at once, [batch, tokens, heads * head_dim]: for gradients, for GPUs, and
 // for one or two tokens, with which a head is hardly any work.
 at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias,
@@ -164,19 +208,27 @@ at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
   const at::Tensor queries = NormHeads(query_norm, qk_norm, num_heads,
                                        memory.queries.defined() ? memory.queries : query(x));
   at::Tensor q = ToHeads(RotateRows(queries, num_heads, rotation), num_heads, packing);
-  if (scale != 1.0) q = q * scale;
-  const auto attend = [&](const at::Tensor& part, const at::Tensor& part_bias) {
+  const bool by_kernel = kernel && !at::GradMode::is_enabled() && memory.keys.stride(3) == 1 &&
+                         memory.values.stride(3) == 1 && q.stride(3) == 1;
+  if (scale != 1.0 && !by_kernel) q = q * scale;
+  const auto attend = [&](const at::Tensor& part, int64_t first) {
+    const at::Tensor part_bias = bias.Rows(first, part.size(2));
+    if (by_kernel) {
+      const int64_t keys = memory.keys.size(2);
+      const int64_t visible = bias.causal ? bias.first_query + first + 1 : keys;
+      return AttendByKernel(*this, part, memory, part_bias, visible);
+    }
     return at::GradMode::is_enabled() || part.size(2) <= 2 || !part.is_cpu()
                ? AttendAtOnce(part, memory, part_bias, softcap)
                : AttendByHead(part, memory, part_bias, softcap);
   };
   const int64_t tokens = q.size(2);
   const int64_t block = QueriesPerBlock(q.size(0), num_heads, tokens, memory.keys.size(2));
-  if (block >= tokens) return output(packing.Pack(attend(q, bias.Rows(0, tokens))));
+  if (block >= tokens) return output(packing.Pack(attend(q, 0)));
   std::vector<at::Tensor> parts;
   for (int64_t first = 0; first < tokens; first += block) {
     const int64_t count = std::min(block, tokens - first);
-    parts.push_back(attend(q.narrow(2, first, count), bias.Rows(first, count)));
+    parts.push_back(attend(q.narrow(2, first, count), first));
   }
   const at::Tensor mixed = at::cat(parts, 1);
   return output(packing.Pack(mixed));

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "model/attention_kernel.h"
 #include "model/positions.h"
 #include "model/score_bias.h"
 #include "moefy/model/config.h"
@@ -72,8 +73,9 @@ struct Attention {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   double scale = 1.0;
-  double softcap = 0;         // c: scores become c tanh(score / c) before biases; 0: no cap
-  Norm query_norm, key_norm;  // before the rotation
+  AttentionKernel kernel = nullptr;  // attends in place of LibTorch, where it can
+  double softcap = 0;                // c: scores become c tanh(score / c) before biases; 0: no cap
+  Norm query_norm, key_norm;         // before the rotation
   QkNorm qk_norm = QkNorm::kNone;
 
   // Queries and keys of x [rows, hidden] before rotation, [rows, heads * head_dim].

@@ -35,6 +35,7 @@ at::Tensor ScoreBias::Rows(int64_t first, int64_t count) const {
 void ScoreBias::Keep(int64_t batch, int64_t heads, int64_t queries) {
   if (QueriesPerBlock(batch, heads, queries, num_keys) >= queries)
     whole = RowsOfAllLayers(0, queries);
+  if (whole.defined()) whole = whole.contiguous();
 }
 
 }  // namespace moefy::model

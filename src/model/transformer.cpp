@@ -370,6 +370,15 @@ void Transformer::ExchangeLinears(const LinearMaker& make) {
   exchange(impl_->head.output);
 }
 
+void Transformer::ExchangeAttention(AttentionKernel kernel) {
+  for (Stack* stack : {&impl_->encoder, &impl_->decoder}) {
+    for (Block& block : stack->blocks) {
+      block.attention.kernel = kernel;
+      if (block.cross) block.cross->kernel = kernel;
+    }
+  }
+}
+
 std::unique_ptr<FeedForward> Transformer::ExchangeFeedForward(size_t ffn_idx,
                                                               std::unique_ptr<FeedForward> ffn) {
   std::swap(impl_->ffns.at(ffn_idx), ffn);

@@ -1,7 +1,7 @@
 #include "runtime/sparse_model.h"
 
 #include "base/heap.h"
-#include "runtime/packed_linear.h"
+#include "runtime/packed_model.h"
 
 namespace moefy::runtime {
 
@@ -10,11 +10,7 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
     : moe_(moe),
       seed_(seed),
       transformer_(model::LoadTransformer(moe.weights(), nullptr, model::Parts::kForExchange)) {
-  transformer_.ExchangeLinears([&](const at::Tensor& weight, const at::Tensor& bias) {
-    // In F32 a packed map shares its weight, and a mapped file is slower to read than memory.
-    return std::make_shared<const PackedLinear>(
-        format == WeightFormat::kF32 ? weight.clone() : weight, bias, format);
-  });
+  UseKernels(transformer_, format, /*copy=*/true);
   // What packing frees would stay with the process, and add up to a fifth of the weights.
   ReturnFreedMemory();
   progress.Begin("packing experts", moe.ffns().size(), "FFNs");

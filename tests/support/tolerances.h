@@ -26,6 +26,12 @@ inline constexpr double kBf16VersusF32 = 3e-3;
 inline constexpr double kF16VersusF32 = 4e-4;
 inline constexpr double kInt8VersusF32 = 2e-2;
 
+// 8-bit activations times 8-bit weights against a double precision loop over the same rounded
+// weights, over the sum of the terms' absolute values. A token's numbers are off by at most half of
+// largest / 127, where the largest is some times the mean size; so are the hidden activations, and
+// an error of one sign in all terms is what the limit allows.
+inline constexpr double kInt8VersusDouble = 2e-2;
+
 // Logits of a whole (small) model with narrower weights, all experts on, against F32, both as
 // above. Every layer adds its own error and passes on those before it: some times that of one FFN.
 inline constexpr double kBf16Logits = 3e-2;

@@ -59,6 +59,8 @@ enum class Parts { kAll, kForExchange };
 
 // Computes on the device of its parameters; a FeedForward gets its inputs there too. Outputs are on
 // the device of the ids that the caller gives.
+struct AttentionRows;
+
 class Transformer {
  public:
   // If an FFN's tensors are not among the parameters, ExchangeFeedForward must put one in before
@@ -102,6 +104,8 @@ class Transformer {
   using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(const at::Tensor& weight,
                                                                         const at::Tensor& bias)>;
   void ExchangeLinears(const LinearMaker& make);
+  // Lets `kernel` (model/attention_kernel.h) compute attention. To be called once, on the CPU.
+  void ExchangeAttention(void (*kernel)(const AttentionRows&));
   // Replaces one FFN and returns the one that was there.
   std::unique_ptr<FeedForward> ExchangeFeedForward(size_t ffn_idx,
                                                    std::unique_ptr<FeedForward> ffn);

@@ -6,8 +6,10 @@
 #include <hwy/targets.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "runtime/vnni.h"
 #include "runtime/weight_format.h"
 
 namespace moefy::runtime {
@@ -21,21 +23,31 @@ class ThreadCount {
   int before_;
 };
 
-// Every instruction set of this machine, and the choice made back at the end.
+// Every instruction set of this machine, with and without VNNI, and the choice made back at the
+// end. A way is one of Highway's targets, or its negative for the target without VNNI.
 class Targets {
  public:
   std::vector<int64_t> all() const {
-    std::vector<int64_t> targets;
+    std::vector<int64_t> ways;
     for (int64_t rest = hwy::SupportedTargets() & HWY_TARGETS; rest; rest &= rest - 1) {
-      targets.push_back(rest & -rest);
+      const int64_t target = rest & -rest;
+      ways.push_back(target);
+      if ((target == HWY_AVX3 && HasAvx512Vnni()) || (target == HWY_AVX2 && HasAvxVnni())) {
+        ways.push_back(-target);
+      }
     }
-    return targets;
+    return ways;
   }
-  void Use(int64_t target) const {
-    hwy::SetSupportedTargetsForTest(target);
+  static std::string Name(int64_t way) {
+    return way > 0 ? hwy::TargetName(way) : std::string(hwy::TargetName(-way)) + " without VNNI";
+  }
+  void Use(int64_t way) const {
+    ForbidVnni(way < 0);
+    hwy::SetSupportedTargetsForTest(way < 0 ? -way : way);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }
   ~Targets() {
+    ForbidVnni(false);
     hwy::SetSupportedTargetsForTest(0);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }

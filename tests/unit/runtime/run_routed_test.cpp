@@ -51,7 +51,7 @@ TEST(RunRouted, ChoosesTheBestScoredOnEveryInstructionSet) {
     const at::Tensor worst_wanted = std::get<0>(scores.topk(k, 1)).select(1, k - 1);
     const RouterWeights router = PackRouter(in.w1, in.w2);
     for (const int64_t target : targets.all()) {
-      SCOPED_TRACE(hwy::TargetName(target));
+      SCOPED_TRACE(Targets::Name(target));
       targets.Use(target);
       const at::Tensor chosen = Route(router, SelectionRule{k}, in.x);
       ASSERT_EQ(chosen.sizes(), (std::vector<int64_t>{tokens, k}));

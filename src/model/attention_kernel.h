@@ -1,0 +1,33 @@
+// Another seam: attention of one head for many queries, on plain memory. Whoever exchanges a
+// Transformer's linear maps may put in a kernel for it; without one, LibTorch computes it.
+// For inference on the CPU only.
+#pragma once
+
+#include <cstdint>
+
+namespace moefy::model {
+
+// softmax(softcap(scale * queries keys^T) + bias) values. All numbers are F32.
+struct AttentionRows {
+  const float* queries = nullptr;  // row of query i at queries + i * query_stride
+  int64_t query_stride = 0;
+  int64_t num_queries = 0;
+  const float* keys = nullptr;  // likewise
+  int64_t key_stride = 0;
+  const float* values = nullptr;  // likewise
+  int64_t value_stride = 0;
+  int64_t num_keys = 0;
+  int64_t head_dim = 0;  // of queries, keys and values
+  // Query i reads the first min(num_keys, visible_keys + i) keys.
+  int64_t visible_keys = 0;
+  float scale = 1;
+  float softcap = 0;            // c: scores become c tanh(score / c) before the bias; 0: no cap
+  const float* bias = nullptr;  // [num_keys] of query i at bias + i * bias_stride; null: none
+  int64_t bias_stride = 0;
+  float* out = nullptr;  // [head_dim] of query i at out + i * out_stride
+  int64_t out_stride = 0;
+};
+
+using AttentionKernel = void (*)(const AttentionRows& rows);
+
+}  // namespace moefy::model
