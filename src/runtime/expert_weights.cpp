@@ -94,11 +94,23 @@ void MeasureRows(const Matrix& from, int64_t first_row, int64_t width, int64_t c
   }
 }
 
+// Puts the largest absolute value / 127 of each of `columns` columns into `scales`, 1 for a column
+// of zeros.
+void MeasureColumns(const Matrix& from, int64_t rows, int64_t columns, float* scales) {
+  at::parallel_for(0, columns, 16, [&](int64_t first, int64_t last) {
+    for (int64_t c = first; c < last; ++c) {
+      float largest = 0;
+      for (int64_t n = 0; n < rows; ++n) largest = std::max(largest, std::abs(from(n, c)));
+      scales[c] = largest > 0 ? largest / 127.0f : 1.0f;
+    }
+  });
+}
+
 // Lays out `width` rows as blocks of kBlockNeurons columns each, `columns` long.
 template <class T>
 void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64_t columns,
                      const float* inverse, T* to) {
-  constexpr int64_t kGroup = std::is_same_v<T, uint8_t> ? kQuantizedGroup : 1;
+  constexpr int64_t kGroup = std::is_same_v<T, uint8_t> ? kQuad : 1;
   for (int64_t begin = 0; begin < width; begin += kBlockNeurons) {
     const int64_t block = std::min(kBlockNeurons, width - begin);
     for (int64_t i = 0; i < columns; i += kGroup) {
@@ -111,16 +123,17 @@ void TransposeBlocks(const Matrix& from, int64_t first_row, int64_t width, int64
   }
 }
 
-// Goes column by column, because W_out is stored that way.
+// Goes column by column, because W_out is stored that way. `scales` [columns], for INT8.
 template <class T>
 void CopyPanels(const Matrix& from, int64_t first_row, int64_t width, int64_t hidden,
-                int64_t padded_hidden, const float* inverse, T* to) {
+                int64_t padded_hidden, const float* scales, T* to) {
   for (int64_t begin = 0; begin < padded_hidden; begin += kPanelColumns) {
     const int64_t columns = std::min(padded_hidden - begin, kPanelColumns);
     for (int64_t i = 0; i < columns; ++i) {
+      const float inverse = scales ? 1.0f / scales[begin + i] : 1.0f;
       for (int64_t n = 0; n < width; ++n) {
         const float value = begin + i < hidden ? from(first_row + n, begin + i) : 0.0f;
-        to[n * columns + i] = Narrowed<T>(value, inverse[n]);
+        to[n * columns + i] = Narrowed<T>(value, inverse);
       }
     }
     to += width * columns;
@@ -146,11 +159,10 @@ void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
     return reinterpret_cast<T*>(const_cast<std::byte*>(array)) + offset;
   };
   const auto pack_tile = [&](int64_t n, int64_t width) {
-    float inverse[kTileNeurons] = {}, unused[kTileNeurons];
+    float inverse[kTileNeurons] = {};
     const auto measure = [&](const Matrix& from, const float* scales) {
       if (!scaled) return;
-      MeasureRows(from, n, width, hidden, scales ? const_cast<float*>(scales) + n : unused,
-                  inverse);
+      MeasureRows(from, n, width, hidden, const_cast<float*>(scales) + n, inverse);
     };
     measure(w_in, packed.in_scale);
     TransposeBlocks(w_in, n, width, hidden, inverse, at(packed.w_in, n * length));
@@ -158,10 +170,14 @@ void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
       measure(w_gate, packed.gate_scale);
       TransposeBlocks(w_gate, n, width, hidden, inverse, at(packed.w_gate, n * length));
     }
-    measure(w_out, packed.out_scale);
-    CopyPanels(w_out, n, width, hidden, padded_hidden, inverse,
+    CopyPanels(w_out, n, width, hidden, padded_hidden, packed.out_scale,
                at(packed.w_out, n * padded_hidden));
   };
+  if (scaled) {
+    auto* const scales = const_cast<float*>(packed.out_scale);
+    std::fill_n(scales, padded_hidden, 1.0f);
+    MeasureColumns(w_out, packed.num_experts * packed.neurons_per_expert, hidden, scales);
+  }
   at::parallel_for(0, packed.num_experts, 1, [&](int64_t first, int64_t last) {
     for (int64_t expert = first; expert < last; ++expert) {
       const int64_t end = (expert + 1) * packed.neurons_per_expert;
@@ -179,12 +195,23 @@ void CopyBias(const at::Tensor& bias, float* to) {
 
 }  // namespace
 
+namespace {
+
+// Divides a row of outputs by what the kernels multiply sums with in the end.
+void DivideByScale(const ExpertWeights& experts, float* row) {
+  for (int64_t i = 0; experts.out_scale && i < experts.padded_hidden; ++i) {
+    row[i] /= experts.out_scale[i];
+  }
+}
+
+}  // namespace
+
 int64_t ExpertWeights::InLength() const {
   return format == WeightFormat::kInt8 ? QuantizedSize(hidden) : hidden;
 }
 
 int64_t ExpertWeights::ExpertBytes() const {
-  const int64_t scales = in_scale ? num_matrices() : 0;
+  const int64_t scales = in_scale ? num_matrices() - 1 : 0;
   const int64_t floats = scales + (b_in ? 1 : 0) + (b_gate ? 1 : 0);
   return neurons_per_expert *
          (num_matrices() * hidden * BytesPerWeight(format) + floats * int64_t{sizeof(float)});
@@ -221,7 +248,7 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   const int64_t out = arena.Reserve(neurons * packed.padded_hidden * width);
   const int64_t in_scale = floats(scaled, neurons);
   const int64_t gate_scale = floats(scaled && gated, neurons);
-  const int64_t out_scale = floats(scaled, neurons);
+  const int64_t out_scale = floats(scaled, packed.padded_hidden);
   const int64_t b_in = floats(ffn.b_in.defined(), neurons);
   const int64_t b_gate = floats(ffn.b_gate.defined(), neurons);
   const int64_t b_out = floats(ffn.b_out.defined(), packed.padded_hidden);
@@ -240,10 +267,6 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   packed.b_out = float_array(b_out);
   if (packed.b_in) CopyBias(ffn.b_in, float_array(b_in));
   if (packed.b_gate) CopyBias(ffn.b_gate, float_array(b_gate));
-  if (packed.b_out) {
-    std::fill_n(float_array(b_out), packed.padded_hidden, 0.0f);
-    CopyBias(ffn.b_out, float_array(b_out));
-  }
   switch (format) {
     case WeightFormat::kF32:
       PackAs<float>(ffn, packed);
@@ -257,6 +280,11 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
     case WeightFormat::kInt8:
       PackAs<uint8_t>(ffn, packed);
       break;
+  }
+  if (packed.b_out) {
+    std::fill_n(float_array(b_out), packed.padded_hidden, 0.0f);
+    CopyBias(ffn.b_out, float_array(b_out));
+    DivideByScale(packed, float_array(b_out));
   }
   return packed;
 }
@@ -273,9 +301,11 @@ ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms) {
   const at::Tensor total = terms.to(at::kDouble).sum(0).to(at::kFloat);
   for (int64_t e = 0; e < experts.num_experts; ++e) {
     std::copy_n(values.data_ptr<float>() + e * experts.hidden, experts.hidden, rows + e * columns);
+    DivideByScale(experts, rows + e * columns);
   }
   float* const base = rows + experts.num_experts * columns;
   std::copy_n(total.data_ptr<float>(), experts.hidden, base);
+  DivideByScale(experts, base);
   for (int64_t i = 0; experts.b_out && i < experts.hidden; ++i) base[i] += experts.b_out[i];
   experts.compensation = rows;
   experts.b_out = base;

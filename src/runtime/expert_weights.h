@@ -39,7 +39,10 @@ struct ExpertWeights {
   const std::byte* w_in = nullptr;
   const std::byte* w_gate = nullptr;  // as w_in, or null
   const std::byte* w_out = nullptr;
-  const float* in_scale = nullptr;  // INT8: [neurons] what a row is multiplied by; else null
+  // INT8, else null: what rows of w_in and w_gate are multiplied by, [neurons], and columns of
+  // w_out, [padded_hidden]. Columns, because a neuron whose output is huge in a few of them would
+  // leave the others no precision. b_out and compensation are divided by the columns' scales.
+  const float* in_scale = nullptr;
   const float* gate_scale = nullptr;
   const float* out_scale = nullptr;
   const float* b_in = nullptr;           // [experts, neurons_per_expert] or null

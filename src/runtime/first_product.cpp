@@ -26,13 +26,7 @@ HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Float
 }
 template <class Dots>
 HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Int8Operand<Dots>& x) {
-  x.x[r] = args.quantized.data + token * args.quantized.stride;
-  x.offset[r] = -Dots::kOffset * args.quantized.sum[token];
-}
-
-HWY_INLINE float ScaleOf(const FirstProductArgs& args, int32_t token) {
-  const float given = args.x_scale ? args.x_scale[token] : 1.0f;
-  return args.quantized.data ? given * args.quantized.scale[token] : given;
+  x.x[r] = args.quantized.From(token);
 }
 
 template <class Operand>
@@ -43,7 +37,6 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
   constexpr int kInRows = Operand::kRows;
   using T = typename Operand::Weight;
   const uint32_t all = args.width == 32 ? ~uint32_t{0} : (uint32_t{1} << args.width) - 1;
-  const bool scaled = args.x_scale || args.quantized.data;
   alignas(64) float gate[kInRows * kTileNeurons], local[kInRows * kTileNeurons];
   const int64_t h_stride = args.h ? args.h_stride : kTileNeurons;
   for (int64_t begin = 0; begin < args.num_tokens; begin += kInRows) {
@@ -56,16 +49,16 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
                             kTileNeurons);
     }
     for (int64_t r = 0; r < rows; ++r, h += h_stride) {
-      const Vector x_scale = hn::Set(d, ScaleOf(args, args.tokens[begin + r]));
       uint64_t live = 0;
       for (int64_t n = 0; n < args.width; n += kLanes) {
         Vector value = hn::LoadU(d, h + n);
-        if (scaled) value = hn::Mul(value, x_scale);
+        if (args.x_scale) {
+          value = hn::Mul(value, hn::Set(d, args.x_scale[args.tokens[begin + r]]));
+        }
         if (args.in_scale) value = hn::Mul(value, hn::LoadU(d, args.in_scale + n));
         if (args.b_in) value = hn::Add(value, hn::LoadU(d, args.b_in + n));
         if (args.w_gate) {
           Vector gate_value = hn::LoadU(d, gate + r * kTileNeurons + n);
-          if (scaled) gate_value = hn::Mul(gate_value, x_scale);
           if (args.gate_scale) gate_value = hn::Mul(gate_value, hn::LoadU(d, args.gate_scale + n));
           if (args.b_gate) gate_value = hn::Add(gate_value, hn::LoadU(d, args.b_gate + n));
           if (args.map.on_both) value = Apply(d, args.map, value);
@@ -78,7 +71,6 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
           const auto less = hn::Lt(hn::Abs(value), hn::LoadU(d, args.min_magnitude + n));
           value = hn::IfThenZeroElse(less, value);
         }
-        if (args.out_scale) value = hn::Mul(value, hn::LoadU(d, args.out_scale + n));
         hn::StoreU(value, d, h + n);
         uint64_t bits = 0;
         // Not(Eq), not Ne: NaN is not zero.
@@ -88,7 +80,7 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
       }
       if (args.h_quantized.data) {
         const QuantizedRows& to = args.h_quantized;
-        QuantizeRowOf(h, args.width, kTileNeurons, to.data + (begin + r) * to.stride,
+        QuantizeGroup(h, args.width, kTileNeurons, to.data + (begin + r) * to.stride,
                       to.scale + begin + r, to.sum + begin + r);
       }
       if (!args.live) continue;

@@ -20,7 +20,7 @@ struct FirstProductArgs {
   QuantizedRows quantized;          // INT8: the rows in place of x
   const int32_t* tokens = nullptr;  // [num_tokens]
   int64_t num_tokens = 0;
-  const float* x_scale = nullptr;  // s of token t at x_scale[t]; null: 1. INT8: times its scale
+  const float* x_scale = nullptr;  // s of token t at x_scale[t]; null: 1
   int64_t hidden = 0;
   int64_t width = 0;  // neurons of the tile
   WeightFormat format = WeightFormat::kF32;
@@ -29,7 +29,6 @@ struct FirstProductArgs {
   // Scales of the matrices' rows, [width] or null; readable as far past their end.
   const float* in_scale = nullptr;
   const float* gate_scale = nullptr;
-  const float* out_scale = nullptr;
   const float* b_in = nullptr;           // [width] or null; readable as far
   const float* b_gate = nullptr;         // as b_in, or null
   const float* min_magnitude = nullptr;  // [width] or null; a neuron that gives less gives 0

@@ -1,5 +1,7 @@
 #include "runtime/quantize.h"
 
+#include <algorithm>
+
 #include "base/buffer.h"
 #include "runtime/kernel_targets.h"
 #undef HWY_TARGET_INCLUDE
@@ -13,8 +15,12 @@ HWY_BEFORE_NAMESPACE();
 namespace moefy::runtime::HWY_NAMESPACE {
 
 void QuantizeRow(const float* x, int64_t size, const QuantizedRows& to, int64_t row) {
-  QuantizeRowOf(x, size, QuantizedSize(size), to.data + row * to.stride, to.scale + row,
-                to.sum + row);
+  const QuantizedRows at_row = to.From(row);
+  for (int64_t group = 0, first = 0; first < size; ++group, first += kGroupColumns) {
+    const int64_t count = std::min(kGroupColumns, size - first);
+    QuantizeGroup(x + first, count, QuantizedSize(count), at_row.data + first, at_row.scale + group,
+                  at_row.sum + group);
+  }
 }
 
 }  // namespace moefy::runtime::HWY_NAMESPACE
@@ -32,10 +38,11 @@ void QuantizeRow(const float* x, int64_t size, const QuantizedRows& to, int64_t 
 QuantizedRows QuantizedBuffer::Rows(int64_t rows, int64_t size) {
   // Rows a multiple of 4 KB apart would compete for the same few cache lines.
   const int64_t stride = (size + 63) / 64 * 64 + 64;
+  const int64_t groups = QuantizedGroups(size);
   GrowTo(data_, rows * stride);
-  GrowTo(scale_, rows);
-  GrowTo(sum_, rows);
-  return {data_.data(), stride, scale_.data(), sum_.data()};
+  GrowTo(scale_, rows * groups);
+  GrowTo(sum_, rows * groups);
+  return {data_.data(), stride, scale_.data(), sum_.data(), groups};
 }
 
 }  // namespace moefy::runtime

@@ -1,6 +1,9 @@
-// Activations in 8 bits, made while the model runs: each row is divided by its largest absolute
-// value / 127 and rounded to the nearest integer, half to even (symmetric, "dynamic" quantization).
-// A row with a value that is not finite has scale NaN, so that everything made of it is NaN.
+// Activations in 8 bits, made while the model runs: each group of kGroupColumns neighbouring
+// numbers of a row is divided by its largest absolute value / 127 and rounded to the nearest
+// integer, half to even (symmetric, "dynamic" quantization). Groups keep a few large channels from
+// costing all others their precision: with one scale for a row, SmolLM2's perplexity rises by 6 %
+// (docs/decisions/0018-8-bit-arithmetic.md). A group with a value that is not finite has scale NaN,
+// so that everything made of it is NaN.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +15,21 @@ namespace moefy::runtime {
 struct QuantizedRows {
   int8_t* data = nullptr;  // row i at data + i * stride
   int64_t stride = 0;
-  float* scale = nullptr;  // [rows]
-  int32_t* sum = nullptr;  // [rows] of the row's numbers
+  float* scale = nullptr;  // [rows][groups]
+  int32_t* sum = nullptr;  // [rows][groups] of the group's numbers
+  int64_t groups = 0;      // in a row
 
   QuantizedRows From(int64_t row) const {
-    return {data + row * stride, stride, scale + row, sum + row};
+    return {data + row * stride, stride, scale + row * groups, sum + row * groups, groups};
   }
 };
 
-// Kernels read whole groups of so many numbers; the last group of a row ends with zeros.
-inline constexpr int64_t kQuantizedGroup = 4;
-inline int64_t QuantizedSize(int64_t size) {
-  return (size + kQuantizedGroup - 1) / kQuantizedGroup * kQuantizedGroup;
-}
+inline constexpr int64_t kGroupColumns = 64;
+inline int64_t QuantizedGroups(int64_t size) { return (size + kGroupColumns - 1) / kGroupColumns; }
+
+// Kernels read whole quads of numbers; a row's last quad ends with zeros.
+inline constexpr int64_t kQuad = 4;
+inline int64_t QuantizedSize(int64_t size) { return (size + kQuad - 1) / kQuad * kQuad; }
 
 // Quantizes x [size] as row `row` of `to`. Pure function.
 void QuantizeRow(const float* x, int64_t size, const QuantizedRows& to, int64_t row);

@@ -1,4 +1,4 @@
-// A row of activations as 8-bit numbers; runtime/quantize.h says how.
+// A group of activations as 8-bit numbers; runtime/quantize.h says how.
 // Compiled once per instruction set (Highway's pattern: the guard toggles).
 #if defined(MOEFY_RUNTIME_QUANTIZE_SIMD_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MOEFY_RUNTIME_QUANTIZE_SIMD_H_
@@ -20,7 +20,7 @@ namespace moefy::runtime::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Quantizes x [size] to q [padded], zeros at the end.
-HWY_INLINE void QuantizeRowOf(const float* x, int64_t size, int64_t padded, int8_t* q, float* scale,
+HWY_INLINE void QuantizeGroup(const float* x, int64_t size, int64_t padded, int8_t* q, float* scale,
                               int32_t* sum) {
   const Tag d;
   const hn::RebindToSigned<Tag> d_int;

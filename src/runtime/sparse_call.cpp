@@ -242,7 +242,6 @@ void ChunkRun::RunFirstProduct(const Tile& tile) const {
   if (experts_.w_gate) args.w_gate = experts_.w_gate + offset;
   args.in_scale = part(experts_.in_scale);
   args.gate_scale = part(experts_.gate_scale);
-  args.out_scale = part(experts_.out_scale);
   args.b_in = part(experts_.b_in);
   args.b_gate = part(experts_.b_gate);
   args.min_magnitude = part(experts_.min_magnitude);
@@ -303,7 +302,13 @@ void ChunkRun::RunSecondProduct(int64_t item, int thread) const {
     const int64_t columns = std::min(kPanelColumns, experts_.hidden - column);
     const float* row = sums + (column - first) / kPanelColumns * panel_size;
     for (int64_t t = 0; t < num_tokens_; ++t, row += kPanelColumns) {
-      std::copy_n(row, columns, y_ + t * experts_.hidden + column);
+      float* const out = y_ + t * experts_.hidden + column;
+      if (!experts_.out_scale) {
+        std::copy_n(row, columns, out);
+        continue;
+      }
+      const float* const scale = experts_.out_scale + column;
+      for (int64_t c = 0; c < columns; ++c) out[c] = row[c] * scale[c];
     }
   }
 }

@@ -25,6 +25,7 @@
 
 #include "runtime/expert_weights.h"
 #include "runtime/int8_simd.h"
+#include "runtime/quantize.h"
 #include "runtime/weights_simd.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -96,60 +97,85 @@ struct FloatOperand {
 };
 
 // 8-bit weights times quantized rows, [hidden / 4][block width][4] in a block. The sums still lack
-// both scales.
+// the scales of W's rows. Those of x are applied group by group, always in the same order.
 template <class Dots>
 struct Int8Operand {
 #if HWY_TARGET <= HWY_AVX3
-  static constexpr int kRows = 12, kVectors = 2, kFullSums = 24;
+  static constexpr int kRows = 6, kVectors = 2, kFullSums = 12;
 #elif HWY_TARGET == HWY_NEON
   static constexpr int kRows = 3, kVectors = 4, kFullSums = 8;
 #else
-  static constexpr int kRows = 4, kVectors = 2, kFullSums = 4;
+  static constexpr int kRows = 3, kVectors = 2, kFullSums = 4;
 #endif
   static constexpr int kPerNeuron = 4;
   using Weight = uint8_t;
 
-  const int8_t* x[kRows];
-  int32_t offset[kRows];  // what the sums start with
-  int64_t length;         // hidden, rounded up to 4
+  QuantizedRows x[kRows];  // one row each
+  int64_t length;          // hidden, rounded up to 4
 
   template <int kSumRows, int kSumVectors>
-  HWY_INLINE void Multiply(const uint8_t* w, int64_t width, float* out, int64_t out_stride) const {
+  HWY_NOINLINE void Multiply(const uint8_t* w, int64_t width, float* out,
+                             int64_t out_stride) const {
     const IntTag d;
     const Tag d_float;
     const int64_t next_block = length * kBlockNeurons;
-    Ints sum[kSumRows][kSumVectors];
     const int8_t* row[kSumRows];
+    const float* scales[kSumRows];
+    const int32_t* sums[kSumRows];
+    Vector total[kSumRows][kSumVectors];
 #pragma GCC unroll 16
     for (int r = 0; r < kSumRows; ++r) {
-      row[r] = x[r];
+      row[r] = x[r].data;
+      scales[r] = x[r].scale;
+      sums[r] = x[r].sum;
 #pragma GCC unroll 8
-      for (int v = 0; v < kSumVectors; ++v) sum[r][v] = hn::Set(d, offset[r]);
+      for (int v = 0; v < kSumVectors; ++v) total[r][v] = hn::Zero(d_float);
     }
-    for (int64_t i = 0; i < length; i += 4) {
-      const uint8_t* first = w + i * width;
-      typename Dots::Quads weights[kSumVectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < kSumVectors; ++v) {
-        weights[v] = Dots::Prepare(
-            LoadQuads(first + v / kPerBlock * next_block + v % kPerBlock * 4 * kLanes));
-      }
-      hwy::Prefetch(first + kPrefetchBytes);
-      if (kSumVectors > kPerBlock) hwy::Prefetch(first + next_block + kPrefetchBytes);
+    int64_t i = 0, group = 0;
+    do {  // loops that run at least once keep the sums in registers
+      Ints sum[kSumRows][kSumVectors];
 #pragma GCC unroll 16
       for (int r = 0; r < kSumRows; ++r) {
-        const Ints values = SetQuad(row[r] + i);
+        const Ints start = hn::Set(d, -Dots::kOffset * sums[r][group]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kSumVectors; ++v) sum[r][v] = start;
+      }
+      const int64_t end = std::min(length, i + kGroupColumns);
+      do {
+        const uint8_t* first = w + i * width;
+        typename Dots::Quads weights[kSumVectors];
 #pragma GCC unroll 8
         for (int v = 0; v < kSumVectors; ++v) {
-          sum[r][v] = Dots::Add(sum[r][v], weights[v], values);
+          weights[v] = Dots::Prepare(
+              LoadQuads(first + v / kPerBlock * next_block + v % kPerBlock * 4 * kLanes));
+        }
+        hwy::Prefetch(first + kPrefetchBytes);
+        if (kSumVectors > kPerBlock) hwy::Prefetch(first + next_block + kPrefetchBytes);
+#pragma GCC unroll 16
+        for (int r = 0; r < kSumRows; ++r) {
+          const Ints values = SetQuad(row[r] + i);
+#pragma GCC unroll 8
+          for (int v = 0; v < kSumVectors; ++v) {
+            sum[r][v] = Dots::Add(sum[r][v], weights[v], values);
+          }
+        }
+        i += kQuad;
+      } while (i < end);
+#pragma GCC unroll 16
+      for (int r = 0; r < kSumRows; ++r) {
+        const Vector scale = hn::Set(d_float, scales[r][group]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kSumVectors; ++v) {
+          total[r][v] = hn::MulAdd(hn::ConvertTo(d_float, sum[r][v]), scale, total[r][v]);
         }
       }
-    }
+      ++group;
+    } while (i < length);
 #pragma GCC unroll 16
     for (int r = 0; r < kSumRows; ++r) {
 #pragma GCC unroll 8
       for (int v = 0; v < kSumVectors; ++v) {
-        hn::StoreU(hn::ConvertTo(d_float, sum[r][v]), d_float, out + r * out_stride + v * kLanes);
+        hn::StoreU(total[r][v], d_float, out + r * out_stride + v * kLanes);
       }
     }
   }

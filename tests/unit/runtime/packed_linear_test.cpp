@@ -4,6 +4,9 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "runtime/quantize.h"
 #include "support/tolerances.h"
 #include "unit/runtime/every_way.h"
 
@@ -22,7 +25,10 @@ at::Tensor Held(const at::Tensor& w, WeightFormat format) {
 
 // The inputs that a format really multiplies.
 at::Tensor Read(const at::Tensor& x, WeightFormat format) {
-  return format == WeightFormat::kInt8 && x.size(0) > 0 ? Held(x, format) : x.to(at::kDouble);
+  if (format != WeightFormat::kInt8 || x.size(0) == 0) return x.to(at::kDouble);
+  std::vector<at::Tensor> groups;
+  for (const at::Tensor& group : x.split(kGroupColumns, 1)) groups.push_back(Held(group, format));
+  return at::cat(groups, 1);
 }
 
 // On every instruction set.

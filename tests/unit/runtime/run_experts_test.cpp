@@ -80,7 +80,7 @@ double ErrorInScale(const at::Tensor& y, const tests::Reference& reference) {
 }
 
 // The weights that a format really holds, as F32.
-at::Tensor Rounded(const at::Tensor& w, WeightFormat format) {
+at::Tensor Rounded(const at::Tensor& w, WeightFormat format, int64_t scaled_dim = 1) {
   if (!w.defined()) return w;
   switch (format) {
     case WeightFormat::kF32:
@@ -90,7 +90,7 @@ at::Tensor Rounded(const at::Tensor& w, WeightFormat format) {
     case WeightFormat::kF16:
       return w.to(at::kHalf).to(at::kFloat);
     case WeightFormat::kInt8: {
-      const at::Tensor scale = w.abs().amax(1, true).to(at::kDouble) / 127;
+      const at::Tensor scale = w.abs().amax(scaled_dim, true).to(at::kDouble) / 127;
       return ((w.to(at::kDouble) / scale).round() * scale).to(at::kFloat);
     }
   }
@@ -100,7 +100,7 @@ at::Tensor Rounded(const at::Tensor& w, WeightFormat format) {
 model::FfnWeights Rounded(model::FfnWeights ffn, WeightFormat format) {
   ffn.w_in = Rounded(ffn.w_in, format);
   ffn.w_gate = Rounded(ffn.w_gate, format);
-  ffn.w_out = Rounded(ffn.w_out, format);
+  ffn.w_out = Rounded(ffn.w_out, format, 0);
   return ffn;
 }
 
