@@ -332,9 +332,9 @@ void ReleasePages(const at::Tensor& tensor) {
 }  // namespace
 
 void Transformer::ExchangeLinears(const LinearMaker& make) {
-  const auto exchange = [&](Linear& linear) {
+  const auto exchange = [&](Linear& linear, bool is_output = false) {
     if (!linear.weight.defined()) return;
-    linear.kernel = make(linear.weight, linear.bias);
+    linear.kernel = make(linear.weight, linear.bias, is_output);
     ReleasePages(linear.weight);
     linear.weight = linear.bias = at::Tensor();
   };
@@ -367,7 +367,7 @@ void Transformer::ExchangeLinears(const LinearMaker& make) {
       }
     }
   }
-  exchange(impl_->head.output);
+  exchange(impl_->head.output, /*is_output=*/true);
 }
 
 void Transformer::ExchangeAttention(AttentionKernel kernel) {

@@ -9,6 +9,7 @@
 
 #include "moefy/model/config.h"
 #include "runtime/weight_format.h"
+#include "runtime/weight_tiles.h"
 
 namespace moefy::model {
 struct FfnWeights;
@@ -16,19 +17,15 @@ struct FfnWeights;
 
 namespace moefy::runtime {
 
-// The neurons of an expert are processed in tiles of at most so many, the last one narrower.
-inline constexpr int64_t kTileNeurons = 32;
-// A tile's rows of W_in are stored transposed, in blocks of so many: a cache line of F32.
-inline constexpr int64_t kBlockNeurons = 16;
 // W_out is processed in panels of so many columns, the last one narrower.
 inline constexpr int64_t kPanelColumns = 128;
 
-// With `block` the neurons of a block, `width` those of a tile and `columns` those of a panel:
-//   w_in, w_gate  [experts][tiles][blocks][hidden][block]
+// With `width` the neurons of a tile and `columns` those of a panel:
+//   w_in, w_gate  [experts][tiles], laid out as runtime/weight_tiles.h says
 //   w_out         [experts][tiles][panels][width][columns]
 // so that one expert is one contiguous run of each, read from its beginning to its end. INT8 stores
-// each value + 128 in an unsigned byte (runtime/int8_simd.h), and w_in and w_gate as
-// [experts][tiles][blocks][hidden / 4][block][4], with zeros where hidden is not a multiple of 4.
+// each value + 128 in an unsigned byte (runtime/int8_simd.h). INT4 keeps w_out in INT8: it would
+// lose most there, and its rows of neurons that are zero can be left unread only as they are.
 struct ExpertWeights {
   int64_t num_experts = 0;
   int64_t neurons_per_expert = 0;
@@ -39,9 +36,10 @@ struct ExpertWeights {
   const std::byte* w_in = nullptr;
   const std::byte* w_gate = nullptr;  // as w_in, or null
   const std::byte* w_out = nullptr;
-  // INT8, else null: what rows of w_in and w_gate are multiplied by, [neurons], and columns of
-  // w_out, [padded_hidden]. Columns, because a neuron whose output is huge in a few of them would
-  // leave the others no precision. b_out and compensation are divided by the columns' scales.
+  // INT8 matrices' own, else null: what rows of w_in and w_gate are multiplied by, [neurons], and
+  // columns of w_out, [padded_hidden]. Columns, because a neuron whose output is huge in a few of
+  // them would leave the others no precision. b_out and compensation are divided by the columns'
+  // scales.
   const float* in_scale = nullptr;
   const float* gate_scale = nullptr;
   const float* out_scale = nullptr;
@@ -54,7 +52,9 @@ struct ExpertWeights {
   std::shared_ptr<void> compensation_storage, min_magnitude_storage;
 
   int64_t num_matrices() const { return w_gate ? 3 : 2; }
-  int64_t InLength() const;     // weights stored for a neuron of w_in: hidden, padded
+  WeightFormat out_format() const;
+  int64_t InBytes() const;      // of a neuron's row of w_in
+  int64_t OutBytes() const;     // of a neuron's row of w_out
   int64_t ExpertBytes() const;  // read from memory when one expert runs
 };
 
@@ -73,7 +73,7 @@ ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms);
 ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magnitude);
 
 // A learned router for the kernels: scores = W2 tanh(W1 x / |x|), both matrices in tiles like W_in.
-// With INT8 experts W1 is INT8 too: it reads the same quantized x. W2 is small and stays F32.
+// With INT8 and INT4 experts W1 is INT8: it reads the same quantized x. W2 is small and stays F32.
 struct RouterWeights {
   int64_t num_experts = 0;
   int64_t hidden = 0;
@@ -85,15 +85,5 @@ struct RouterWeights {
 };
 RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2,
                          WeightFormat format = WeightFormat::kF32);
-
-// A linear map's weight [out, in] in INT8, in tiles like W_in.
-struct LinearTiles {
-  int64_t out = 0, in = 0;
-  const std::byte* w = nullptr;
-  const float* scale = nullptr;  // [out]
-  std::shared_ptr<void> storage;
-  int64_t bytes = 0;
-};
-LinearTiles PackLinearTiles(const at::Tensor& weight);
 
 }  // namespace moefy::runtime

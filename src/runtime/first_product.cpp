@@ -24,8 +24,8 @@ template <class T>
 HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, FloatOperand<T>& x) {
   x.x[r] = args.x + token * args.x_stride;
 }
-template <class Dots>
-HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Int8Operand<Dots>& x) {
+template <class Quantized>
+HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Quantized& x) {
   x.x[r] = args.quantized.From(token);
 }
 
@@ -33,7 +33,7 @@ template <class Operand>
 HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
   const Tag d;
   Operand x;
-  x.length = Operand::kPerNeuron == 1 ? args.hidden : QuantizedSize(args.hidden);
+  x.SetLength(args.hidden);
   constexpr int kInRows = Operand::kRows;
   using T = typename Operand::Weight;
   const uint32_t all = args.width == 32 ? ~uint32_t{0} : (uint32_t{1} << args.width) - 1;
@@ -81,7 +81,7 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
       if (args.h_quantized.data) {
         const QuantizedRows& to = args.h_quantized;
         QuantizeGroup(h, args.width, kTileNeurons, to.data + (begin + r) * to.stride,
-                      to.scale + begin + r, to.sum + begin + r);
+                      to.scale + begin + r, to.sum + 2 * (begin + r));
       }
       if (!args.live) continue;
       const bool zeros = args.map.makes_zeros || args.min_magnitude;
@@ -93,6 +93,9 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
 void FirstProduct(const FirstProductArgs& args) {
   if (args.format == WeightFormat::kInt8) {
     return WithDots([&](auto dots) HWY_ATTR { FirstProductOf<Int8Operand<decltype(dots)>>(args); });
+  }
+  if (args.format == WeightFormat::kInt4) {
+    return WithDots([&](auto dots) HWY_ATTR { FirstProductOf<Int4Operand<decltype(dots)>>(args); });
   }
   WithFloatType(args.format, [&](const auto* type) HWY_ATTR {
     FirstProductOf<FloatOperand<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>>(args);

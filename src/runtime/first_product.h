@@ -17,13 +17,14 @@ namespace moefy::runtime {
 struct FirstProductArgs {
   const float* x = nullptr;  // row of token t at x + t * x_stride
   int64_t x_stride = 0;
-  QuantizedRows quantized;          // INT8: the rows in place of x
+  QuantizedRows quantized;          // INT8, INT4: the rows in place of x
   const int32_t* tokens = nullptr;  // [num_tokens]
   int64_t num_tokens = 0;
   const float* x_scale = nullptr;  // s of token t at x_scale[t]; null: 1
   int64_t hidden = 0;
   int64_t width = 0;  // neurons of the tile
   WeightFormat format = WeightFormat::kF32;
+  // A tile (runtime/weight_tiles.h), readable 128 bytes past its end.
   const void* w_in = nullptr;
   const void* w_gate = nullptr;  // as w_in, or null
   // Scales of the matrices' rows, [width] or null; readable as far past their end.

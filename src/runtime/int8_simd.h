@@ -35,7 +35,8 @@ HWY_INLINE Ints SetQuad(const int8_t* from) {
 
 // A way to multiply: Add adds to each lane of `sum` the four products of its bytes. With kOffset
 // the sum counts each weight as it is stored, and whoever starts it subtracts kOffset times the sum
-// of the activations. Quads holds weights as Add wants them.
+// of the activations. Quads holds weights as Add wants them. AddCodes does the same with codes of
+// 0 to 15, as they are.
 #if HWY_TARGET <= HWY_AVX2
 // One instruction. It is written in assembly because Highway's targets do not name VNNI.
 struct VnniDots {
@@ -50,6 +51,7 @@ struct VnniDots {
 #endif
     return sum;
   }
+  static HWY_INLINE Ints AddCodes(Ints sum, Ints codes, Ints x) { return Add(sum, codes, x); }
 };
 // Without VNNI pairs of products are added in 16 bits. |weight| times activation with the weight's
 // sign cannot overflow there: 2 * 127 * 127 is less than 2^15.
@@ -76,6 +78,15 @@ struct SignedDots {
     return Ints{_mm256_add_epi32(sum.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 #endif
   }
+  static HWY_INLINE Ints AddCodes(Ints sum, Ints codes, Ints x) {
+#if HWY_TARGET <= HWY_AVX3
+    const __m512i pairs = _mm512_maddubs_epi16(codes.raw, x.raw);
+    return Ints{_mm512_add_epi32(sum.raw, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+#else
+    const __m256i pairs = _mm256_maddubs_epi16(codes.raw, x.raw);
+    return Ints{_mm256_add_epi32(sum.raw, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+#endif
+  }
 };
 #else
 struct PlainDots {
@@ -83,6 +94,12 @@ struct PlainDots {
   using Quads = Ints;
   static HWY_INLINE Quads Prepare(Ints stored) { return stored; }
   static HWY_INLINE Ints Add(Ints sum, const Quads& weights, Ints x) {
+    return AddBytes(sum, weights, x, 128);
+  }
+  static HWY_INLINE Ints AddCodes(Ints sum, Ints codes, Ints x) {
+    return AddBytes(sum, codes, x, 0);
+  }
+  static HWY_INLINE Ints AddBytes(Ints sum, Ints weights, Ints x, int32_t zero) {
     const IntTag d;
     constexpr size_t kInts = hn::MaxLanes(IntTag());
     alignas(64) uint8_t w[4 * kInts];
@@ -92,7 +109,7 @@ struct PlainDots {
     hn::Store(x, d, reinterpret_cast<int32_t*>(values));
     for (size_t i = 0; i < kInts; ++i) {
       dots[i] = 0;
-      for (size_t k = 4 * i; k < 4 * i + 4; ++k) dots[i] += (w[k] - 128) * values[k];
+      for (size_t k = 4 * i; k < 4 * i + 4; ++k) dots[i] += (w[k] - zero) * values[k];
     }
     return hn::Add(sum, hn::Load(d, dots));
   }

@@ -24,10 +24,10 @@ constexpr int64_t kFewRows = 24;
 constexpr int64_t kFewRowsNarrow = 32;
 // Below this much work starting threads costs more than it gives.
 constexpr int64_t kSerialWeights = 1 << 15;
-// INT8: a thread multiplies so many tiles with so many rows of x at a time, some rows after the
-// other; the tiles stay in the L2 cache.
+// INT8, INT4: a thread multiplies so many tiles with so many rows of x at a time, some rows after
+// the other; the tiles stay in the L2 cache.
 constexpr int64_t kInt8Tiles = 4, kInt8Rows = 240, kInt8RowGroup = 24;
-// INT8: so few rows of x are quantized before the threads start.
+// INT8, INT4: so few rows of x are quantized before the threads start.
 constexpr int64_t kQuantizeAloneRows = 8;
 
 // Kept between the calls of a thread so that no call allocates.
@@ -73,7 +73,8 @@ PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Wei
       weight_ = weight.to(at::kHalf).contiguous();
       break;
     case WeightFormat::kInt8:
-      tiles_ = PackLinearTiles(weight);
+    case WeightFormat::kInt4:
+      tiles_ = PackLinearTiles(weight, format);
       break;
   }
 }
@@ -91,15 +92,15 @@ at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
 }
 
 void PackedLinear::ForwardInto(const float* x, int64_t rows, float* y) const {
-  if (format_ == WeightFormat::kInt8) return ForwardInt8(x, rows, y);
+  if (IsQuantized(format_)) return ForwardQuantized(x, rows, y);
   const bool few = rows <= (format_ == WeightFormat::kF32 ? kFewRows : kFewRowsNarrow);
   if (few) return ForwardFew(x, rows, y);
   at::Tensor out = at::from_blob(y, {rows, rows_}, at::kFloat);
   ForwardMany(at::from_blob(const_cast<float*>(x), {rows, columns_}, at::kFloat), out);
 }
 
-// Quantizes x, then shares out tiles of weights, for kInt8Tokens rows of x at a time.
-void PackedLinear::ForwardInt8(const float* x, int64_t rows, float* y) const {
+// Quantizes x, then shares out tiles of weights, for kInt8Rows rows of x at a time.
+void PackedLinear::ForwardQuantized(const float* x, int64_t rows, float* y) const {
   if (rows == 0) return;
   Int8Scratch& scratch = ThreadInt8Scratch();
   const QuantizedRows quantized = scratch.x.Rows(rows, QuantizedSize(columns_));
@@ -136,13 +137,13 @@ void PackedLinear::ForwardInt8(const float* x, int64_t rows, float* y) const {
         args.tokens = all_rows;
         args.num_tokens = std::min(kInt8RowGroup, last_row - row);
         args.hidden = columns_;
-        args.format = WeightFormat::kInt8;
+        args.format = format_;
         args.map = {Map::kNone};
         for (int64_t tile = first_tile; tile < last_tile; ++tile) {
           const int64_t n = tile * kTileNeurons;
           args.width = std::min(kTileNeurons, rows_ - n);
-          args.w_in = tiles_.w + n * QuantizedSize(columns_);
-          args.in_scale = tiles_.scale + n;
+          args.w_in = tiles_.w + n * TileRowBytes(format_, columns_);
+          args.in_scale = tiles_.scale ? tiles_.scale + n : nullptr;
           args.b_in = bias ? bias + n : nullptr;
           args.h = y + row * rows_ + n;
           args.h_stride = rows_;

@@ -1,5 +1,5 @@
 // A linear map whose weights are kept in one of the formats of runtime/weight_format.h.
-//   INT8: 8-bit arithmetic for any number of rows (runtime/first_product.h).
+//   INT8, INT4: 8-bit arithmetic for any number of rows (runtime/first_product.h).
 //   F32, BF16, F16: for few rows of x reading the weights is what costs; they are read once, and
 //   nothing is allocated but the result. Many rows (more than 24, or 32 where the weights are
 //   narrow) go through LibTorch's BLAS.
@@ -27,14 +27,14 @@ class PackedLinear final : public model::LinearKernel {
   int64_t WeightBytes() const;
 
  private:
-  void ForwardInt8(const float* x, int64_t rows, float* y) const;
+  void ForwardQuantized(const float* x, int64_t rows, float* y) const;
   void ForwardFew(const float* x, int64_t rows, float* y) const;
   void ForwardMany(const at::Tensor& x, at::Tensor& y) const;
 
   int64_t rows_, columns_;  // out, in
   WeightFormat format_;
   at::Tensor weight_;  // F32, BF16, F16
-  LinearTiles tiles_;  // INT8
+  LinearTiles tiles_;  // INT8, INT4
   at::Tensor bias_;
 };
 

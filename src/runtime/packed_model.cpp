@@ -6,13 +6,15 @@ namespace moefy::runtime {
 
 void UseKernels(model::Transformer& transformer, WeightFormat format, bool copy,
                 const std::function<void(const PackedLinear&)>& see) {
-  transformer.ExchangeLinears([&](const at::Tensor& weight, const at::Tensor& bias) {
-    const bool shares = format == WeightFormat::kF32;
-    auto linear = std::make_shared<const PackedLinear>(shares && copy ? weight.clone() : weight,
-                                                       bias, format);
-    if (see) see(*linear);
-    return linear;
-  });
+  const bool copies = copy && format == WeightFormat::kF32;
+  transformer.ExchangeLinears(
+      [&](const at::Tensor& weight, const at::Tensor& bias, bool is_output) {
+        const bool keep_precise = is_output && format == WeightFormat::kInt4;
+        auto linear = std::make_shared<const PackedLinear>(
+            copies ? weight.clone() : weight, bias, keep_precise ? WeightFormat::kInt8 : format);
+        if (see) see(*linear);
+        return linear;
+      });
   transformer.ExchangeAttention(AttendRows);
 }
 

@@ -18,8 +18,9 @@ void QuantizeRow(const float* x, int64_t size, const QuantizedRows& to, int64_t 
   const QuantizedRows at_row = to.From(row);
   for (int64_t group = 0, first = 0; first < size; ++group, first += kGroupColumns) {
     const int64_t count = std::min(kGroupColumns, size - first);
-    QuantizeGroup(x + first, count, QuantizedSize(count), at_row.data + first, at_row.scale + group,
-                  at_row.sum + group);
+    const int64_t padded = (count + kHalfGroup - 1) / kHalfGroup * kHalfGroup;
+    QuantizeGroup(x + first, count, padded, at_row.data + first, at_row.scale + group,
+                  at_row.sum + 2 * group);
   }
 }
 
@@ -41,7 +42,7 @@ QuantizedRows QuantizedBuffer::Rows(int64_t rows, int64_t size) {
   const int64_t groups = QuantizedGroups(size);
   GrowTo(data_, rows * stride);
   GrowTo(scale_, rows * groups);
-  GrowTo(sum_, rows * groups);
+  GrowTo(sum_, 2 * rows * groups);
   return {data_.data(), stride, scale_.data(), sum_.data(), groups};
 }
 

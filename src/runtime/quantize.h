@@ -16,18 +16,18 @@ struct QuantizedRows {
   int8_t* data = nullptr;  // row i at data + i * stride
   int64_t stride = 0;
   float* scale = nullptr;  // [rows][groups]
-  int32_t* sum = nullptr;  // [rows][groups] of the group's numbers
+  int32_t* sum = nullptr;  // [rows][groups][2] of the numbers of each half of the group
   int64_t groups = 0;      // in a row
 
   QuantizedRows From(int64_t row) const {
-    return {data + row * stride, stride, scale + row * groups, sum + row * groups, groups};
+    return {data + row * stride, stride, scale + row * groups, sum + 2 * row * groups, groups};
   }
 };
 
-inline constexpr int64_t kGroupColumns = 64;
+inline constexpr int64_t kGroupColumns = 64, kHalfGroup = kGroupColumns / 2;
 inline int64_t QuantizedGroups(int64_t size) { return (size + kGroupColumns - 1) / kGroupColumns; }
 
-// Kernels read whole quads of numbers; a row's last quad ends with zeros.
+// Kernels multiply quads of numbers, and read whole half groups: a row ends with zeros.
 inline constexpr int64_t kQuad = 4;
 inline int64_t QuantizedSize(int64_t size) { return (size + kQuad - 1) / kQuad * kQuad; }
 

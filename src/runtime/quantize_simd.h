@@ -19,9 +19,9 @@ HWY_BEFORE_NAMESPACE();
 namespace moefy::runtime::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Quantizes x [size] to q [padded], zeros at the end.
+// Quantizes x [size], at most a group, to q [padded], zeros at the end. `sums` gets two.
 HWY_INLINE void QuantizeGroup(const float* x, int64_t size, int64_t padded, int8_t* q, float* scale,
-                              int32_t* sum) {
+                              int32_t* sums) {
   const Tag d;
   const hn::RebindToSigned<Tag> d_int;
   const hn::Rebind<int8_t, Tag> d_byte;
@@ -37,7 +37,7 @@ HWY_INLINE void QuantizeGroup(const float* x, int64_t size, int64_t padded, int8
   }
   const float most = hn::GetLane(hn::MaxOfLanes(d, largest));
   const float zero = hn::GetLane(hn::SumOfLanes(d, nothing));
-  *sum = 0;
+  sums[0] = sums[1] = 0;
   if (!(most > 1e-30f) || zero != 0) {
     *scale = zero == 0 ? 0 : std::numeric_limits<float>::quiet_NaN();
     std::fill_n(q, padded, int8_t{0});
@@ -48,16 +48,19 @@ HWY_INLINE void QuantizeGroup(const float* x, int64_t size, int64_t padded, int8
   auto total = hn::Zero(d_int);
   for (int64_t i = 0; i < whole; i += kLanes) {
     const auto value = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
-    total = hn::Add(total, value);
     hn::StoreU(hn::DemoteTo(d_byte, value), d_byte, q + i);
+    total = hn::Add(total, value);
+    if (i + kLanes == kHalfGroup) {
+      sums[0] = hn::GetLane(hn::SumOfLanes(d_int, total));
+      total = hn::Zero(d_int);
+    }
   }
   const auto value = hn::NearestInt(hn::Mul(hn::Load(d, rest), inverse));
-  total = hn::Add(total, value);
   int8_t bytes[kLanes];
   hn::StoreU(hn::DemoteTo(d_byte, value), d_byte, bytes);
   std::copy_n(bytes, size - whole, q + whole);
   std::fill(q + size, q + padded, int8_t{0});
-  *sum = hn::GetLane(hn::SumOfLanes(d_int, total));
+  sums[whole >= kHalfGroup] = hn::GetLane(hn::SumOfLanes(d_int, hn::Add(total, value)));
 }
 
 }  // namespace moefy::runtime::HWY_NAMESPACE

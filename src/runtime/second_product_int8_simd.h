@@ -89,7 +89,8 @@ HWY_INLINE void AddQuads(const SecondProductArgs& args, int64_t first, const uin
   for (int r = 0; r < kRows; ++r) {
     row[r] = h.data + (first + r) * h.stride;
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Set(d, -Dots::kOffset * h.sum[first + r]);
+    for (int v = 0; v < kVectors; ++v)
+      sum[r][v] = hn::Set(d, -Dots::kOffset * h.sum[2 * (first + r)]);
   }
   const uint8_t* w = quads + 4 * column;
   for (int64_t q = 0; q < num_quads; ++q, w += 4 * args.columns) {
@@ -219,7 +220,7 @@ HWY_INLINE void AddFewTokens(const SecondProductArgs& args, const uint8_t* w) {
   const QuantizedRows& h = args.h_quantized;
   for (int64_t i = 0; i < args.num_tokens; ++i) {
     const LiveQuads quads = FindLiveQuads(h.data + i * h.stride, args.live[i]);
-    const int32_t offset = -Dots::kOffset * h.sum[i];
+    const int32_t offset = -Dots::kOffset * h.sum[2 * i];
     float* const y = args.y + args.tokens[i] * kPanelColumns;
     int64_t column = 0;
     for (; column + 4 * kLanes <= args.columns; column += 4 * kLanes) {

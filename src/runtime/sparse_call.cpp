@@ -59,7 +59,7 @@ void ChunkRun::Execute(int max_threads, bool only_route) {
 void ChunkRun::Prepare(int threads) {
   // Rows a multiple of 4 KB apart would compete for the same few cache lines.
   given_x_ = x_;
-  quantize_ = experts_.format == WeightFormat::kInt8;
+  quantize_ = IsQuantized(experts_.format);
   copy_ = !quantize_ && num_tokens_ > kCopyTokens && experts_.hidden % 256 == 0;
   if (quantize_) {
     x_quantized_ = scratch_.x_quantized.Rows(num_tokens_, QuantizedSize(experts_.hidden));
@@ -196,10 +196,8 @@ void ChunkRun::RouterProduct(int which, int64_t tile, int64_t token_item) const 
     if (router_->format == WeightFormat::kInt8) {
       args.quantized = x_quantized_;
       args.in_scale = router_->w1_scale + n;
-      args.w_in = router_->w1 + n * QuantizedSize(router_->hidden);
-    } else {
-      args.w_in = router_->w1 + n * router_->hidden * int64_t{sizeof(float)};
     }
+    args.w_in = router_->w1 + n * TileRowBytes(router_->format, router_->hidden);
     args.map = {Map::kTanh};
     args.h = scratch_.hidden.data() + first_token * router_stride_ + n;
   } else {
@@ -237,7 +235,7 @@ void ChunkRun::RunFirstProduct(const Tile& tile) const {
   args.width = tile.width;
   args.format = experts_.format;
   args.quantized = x_quantized_;
-  const int64_t offset = tile.first_neuron * experts_.InLength() * BytesPerWeight(experts_.format);
+  const int64_t offset = tile.first_neuron * experts_.InBytes();
   args.w_in = experts_.w_in + offset;
   if (experts_.w_gate) args.w_gate = experts_.w_gate + offset;
   args.in_scale = part(experts_.in_scale);
@@ -275,8 +273,8 @@ void ChunkRun::RunSecondProduct(int64_t item, int thread) const {
   }
   SecondProductArgs args;
   args.sparse = experts_.activation.makes_zeros() || experts_.min_magnitude;
-  args.format = experts_.format;
-  const int64_t width = BytesPerWeight(experts_.format);
+  args.format = experts_.out_format();
+  const int64_t width = BytesPerWeight(args.format);
   for (size_t i = 0; i < scratch_.tiles.size(); ++i) {
     const Tile& tile = scratch_.tiles[i];
     if (i + 1 < scratch_.tiles.size()) TouchPages(scratch_.tiles[i + 1], first, last);
@@ -317,7 +315,7 @@ void ChunkRun::RunSecondProduct(int64_t item, int thread) const {
 // page and wants to see a few accesses in the next one; skipping zero neurons hides those from it.
 void ChunkRun::TouchPages(const Tile& tile, int64_t first, int64_t last) const {
   constexpr int64_t kPage = 4096, kLines = 3 * 64;
-  const int64_t width = BytesPerWeight(experts_.format);
+  const int64_t width = BytesPerWeight(experts_.out_format());
   const std::byte* begin =
       experts_.w_out + (tile.first_neuron * experts_.padded_hidden + first * tile.width) * width;
   const std::byte* end = begin + (last - first) * tile.width * width;

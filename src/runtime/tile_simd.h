@@ -5,10 +5,9 @@
 //                                          alone would wait for its sums
 //   using Weight; int64_t length           W is stored in blocks of up to kBlockNeurons neurons,
 //                                          `length` Weights for each neuron
-//   static constexpr int kPerNeuron        of which so many are neighbours
-//   Multiply<kRows, kVectors>(first_row, w, width, out, out_stride)
-// Vector v of Multiply is at neuron v * kLanes of w's block, or of the next block (both of full
-// width then).
+//   Multiply<kRows, kVectors>(w, width, neuron, out, out_stride)
+// Vector v of Multiply is at `neuron` + v * kLanes of the block at w, `width` wide, or of the next
+// block (both of full width then).
 // Compiled once per instruction set (Highway's pattern: the guard toggles).
 #if defined(MOEFY_RUNTIME_TILE_SIMD_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef MOEFY_RUNTIME_TILE_SIMD_H_
@@ -26,6 +25,7 @@
 #include "runtime/expert_weights.h"
 #include "runtime/int8_simd.h"
 #include "runtime/quantize.h"
+#include "runtime/weight_tiles.h"
 #include "runtime/weights_simd.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -48,14 +48,15 @@ struct FloatOperand {
 #else
   static constexpr int kRows = 3, kVectors = 4, kFullSums = 8;
 #endif
-  static constexpr int kPerNeuron = 1;
   using Weight = T;
 
   const float* x[kRows];
   int64_t length;  // hidden
+  void SetLength(int64_t hidden) { length = hidden; }
 
   template <int kSumRows, int kSumVectors>
-  HWY_INLINE void Multiply(const T* w, int64_t width, float* out, int64_t out_stride) const {
+  HWY_INLINE void Multiply(const T* w, int64_t width, int64_t neuron, float* out,
+                           int64_t out_stride) const {
     const Tag d;
     const int64_t next_block = length * kBlockNeurons;
     Vector sum[kSumRows][kSumVectors];
@@ -67,7 +68,7 @@ struct FloatOperand {
       for (int v = 0; v < kSumVectors; ++v) sum[r][v] = hn::Zero(d);
     }
     for (int64_t i = 0; i < length; ++i) {
-      const T* first = w + i * width;
+      const T* first = w + i * width + neuron;
       Vector weights[kSumVectors];
 #pragma GCC unroll 8
       for (int v = 0; v < kSumVectors; ++v) {
@@ -107,14 +108,14 @@ struct Int8Operand {
 #else
   static constexpr int kRows = 3, kVectors = 2, kFullSums = 4;
 #endif
-  static constexpr int kPerNeuron = 4;
   using Weight = uint8_t;
 
   QuantizedRows x[kRows];  // one row each
   int64_t length;          // hidden, rounded up to 4
+  void SetLength(int64_t hidden) { length = QuantizedSize(hidden); }
 
   template <int kSumRows, int kSumVectors>
-  HWY_NOINLINE void Multiply(const uint8_t* w, int64_t width, float* out,
+  HWY_NOINLINE void Multiply(const uint8_t* w, int64_t width, int64_t neuron, float* out,
                              int64_t out_stride) const {
     const IntTag d;
     const Tag d_float;
@@ -136,13 +137,14 @@ struct Int8Operand {
       Ints sum[kSumRows][kSumVectors];
 #pragma GCC unroll 16
       for (int r = 0; r < kSumRows; ++r) {
-        const Ints start = hn::Set(d, -Dots::kOffset * sums[r][group]);
+        const Ints start =
+            hn::Set(d, -Dots::kOffset * (sums[r][2 * group] + sums[r][2 * group + 1]));
 #pragma GCC unroll 8
         for (int v = 0; v < kSumVectors; ++v) sum[r][v] = start;
       }
       const int64_t end = std::min(length, i + kGroupColumns);
       do {
-        const uint8_t* first = w + i * width;
+        const uint8_t* first = w + i * width + 4 * neuron;
         typename Dots::Quads weights[kSumVectors];
 #pragma GCC unroll 8
         for (int v = 0; v < kSumVectors; ++v) {
@@ -181,20 +183,118 @@ struct Int8Operand {
   }
 };
 
-// Computes `count` neurons of a block of `width`, as many vectors together as allowed.
+// 4-bit weights times quantized rows (runtime/weight_tiles.h has the layout).
+template <class Dots>
+struct Int4Operand {
+  static constexpr int kRows = Int8Operand<Dots>::kRows, kVectors = Int8Operand<Dots>::kVectors;
+  static constexpr int kFullSums = Int8Operand<Dots>::kFullSums;
+  using Weight = uint8_t;
+
+  QuantizedRows x[kRows];  // one row each
+  int64_t length;          // bytes of a neuron
+  void SetLength(int64_t hidden) { length = TileRowBytes(WeightFormat::kInt4, hidden); }
+
+  template <int kSumRows, int kSumVectors>
+  HWY_NOINLINE void Multiply(const uint8_t* w, int64_t width, int64_t neuron, float* out,
+                             int64_t out_stride) const {
+    const IntTag d;
+    const Tag d_float;
+    const hn::Rebind<hwy::float16_t, Tag> d_half;
+    const Ints low_bits = hn::Set(d, 0x0f0f0f0f);
+    const int64_t next_block = length * kBlockNeurons;
+    const int64_t groups = length / kInt4GroupBytes;
+    const int8_t* row[kSumRows];
+    Vector total[kSumRows][kSumVectors];
+#pragma GCC unroll 16
+    for (int r = 0; r < kSumRows; ++r) {
+      row[r] = x[r].data;
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) total[r][v] = hn::Zero(d_float);
+    }
+    int64_t group = 0;
+    do {  // loops that run at least once keep the sums in registers
+      Ints sum[kSumRows][kSumVectors];
+#pragma GCC unroll 16
+      for (int r = 0; r < kSumRows; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < kSumVectors; ++v) sum[r][v] = hn::Zero(d);
+      }
+      const uint8_t* const first = w + group * width * kInt4GroupBytes;
+      int64_t p = 0;
+      do {
+        const uint8_t* const four = first + (p * width + neuron) * 4;
+        Ints low[kSumVectors], high[kSumVectors];
+#pragma GCC unroll 8
+        for (int v = 0; v < kSumVectors; ++v) {
+          const Ints codes =
+              LoadQuads(four + v / kPerBlock * next_block + v % kPerBlock * 4 * kLanes);
+          low[v] = hn::And(codes, low_bits);
+          high[v] = hn::And(hn::ShiftRight<4>(codes), low_bits);
+        }
+        hwy::Prefetch(four + kPrefetchBytes);
+        if (kSumVectors > kPerBlock) hwy::Prefetch(four + next_block + kPrefetchBytes);
+#pragma GCC unroll 16
+        for (int r = 0; r < kSumRows; ++r) {
+          const int8_t* const numbers = row[r] + group * kInt4Group + 4 * p;
+          const Ints at_low = SetQuad(numbers), at_high = SetQuad(numbers + kInt4Group / 2);
+#pragma GCC unroll 8
+          for (int v = 0; v < kSumVectors; ++v) {
+            sum[r][v] = Dots::AddCodes(sum[r][v], low[v], at_low);
+            sum[r][v] = Dots::AddCodes(sum[r][v], high[v], at_high);
+          }
+        }
+      } while (++p < 4);
+      Vector scale[kSumVectors], minimum[kSumVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) {
+        const uint8_t* const scales = first + width * kInt4Group / 2 + 2 * neuron +
+                                      v / kPerBlock * next_block + v % kPerBlock * 2 * kLanes;
+        const auto load = [&](const uint8_t* from) HWY_ATTR {
+          return hn::PromoteTo(d_float,
+                               hn::LoadU(d_half, reinterpret_cast<const hwy::float16_t*>(from)));
+        };
+        scale[v] = load(scales);
+        minimum[v] = load(scales + 2 * width);
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < kSumRows; ++r) {
+        const float x_scale = x[r].scale[group / 2];
+        const Vector of_x = hn::Set(d_float, x_scale);
+        const Vector of_minimum = hn::Set(d_float, x_scale * static_cast<float>(x[r].sum[group]));
+#pragma GCC unroll 8
+        for (int v = 0; v < kSumVectors; ++v) {
+          const Vector dots = hn::Mul(hn::ConvertTo(d_float, sum[r][v]), of_x);
+          total[r][v] = hn::MulAdd(dots, scale[v], total[r][v]);
+          total[r][v] = hn::MulAdd(of_minimum, minimum[v], total[r][v]);
+        }
+      }
+    } while (++group < groups);
+#pragma GCC unroll 16
+    for (int r = 0; r < kSumRows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kSumVectors; ++v) {
+        hn::StoreU(total[r][v], d_float, out + r * out_stride + v * kLanes);
+      }
+    }
+  }
+};
+static_assert(kGroupColumns == 2 * kInt4Group);
+
+// Computes `count` neurons of a block of `width` from `neuron` on, as many vectors together as
+// allowed.
 template <int kRows, int kVectors, class Operand>
 HWY_INLINE void MultiplyBlock(const Operand& x, const typename Operand::Weight* w, int64_t width,
-                              int64_t count, float* out, int64_t out_stride) {
+                              int64_t neuron, int64_t count, float* out, int64_t out_stride) {
   if constexpr (kVectors > 1) {
     if (count <= kVectors / 2 * kLanes) {
-      return MultiplyBlock<kRows, kVectors / 2>(x, w, width, count, out, out_stride);
+      return MultiplyBlock<kRows, kVectors / 2>(x, w, width, neuron, count, out, out_stride);
     }
   }
   constexpr int64_t kNeurons = kVectors * kLanes;
-  x.template Multiply<kRows, kVectors>(w, width, out, out_stride);
+  x.template Multiply<kRows, kVectors>(w, width, neuron, out, out_stride);
   if (count > kNeurons) {
-    MultiplyBlock<kRows, kVectors>(x, w + kNeurons * Operand::kPerNeuron, width, count - kNeurons,
-                                   out + kNeurons, out_stride);
+    MultiplyBlock<kRows, kVectors>(x, w, width, neuron + kNeurons, count - kNeurons, out + kNeurons,
+                                   out_stride);
   }
 }
 
@@ -209,13 +309,13 @@ HWY_INLINE void MultiplyTile(int64_t rows, const Operand& x, const typename Oper
   }
   if constexpr (kRows * kFullVectors <= Operand::kFullSums) {
     if (width == kTileNeurons) {
-      return x.template Multiply<kRows, kFullVectors>(w, kBlockNeurons, out, out_stride);
+      return x.template Multiply<kRows, kFullVectors>(w, kBlockNeurons, 0, out, out_stride);
     }
   }
   constexpr int kVectors = kLanes == kBlockNeurons ? 1 : Operand::kVectors;
   for (int64_t n = 0; n < width; n += kBlockNeurons) {
     const int64_t block = std::min(kBlockNeurons, width - n);
-    MultiplyBlock<kRows, kVectors>(x, w + n * x.length, block, block, out + n, out_stride);
+    MultiplyBlock<kRows, kVectors>(x, w + n * x.length, block, 0, block, out + n, out_stride);
   }
 }
 

@@ -42,6 +42,7 @@ HWY_INLINE void WithFloatType(WeightFormat format, const Function& function) {
     case WeightFormat::kF16:
       return function(static_cast<const hwy::float16_t*>(nullptr));
     case WeightFormat::kInt8:
+    case WeightFormat::kInt4:
       break;  // is not widened
   }
 }

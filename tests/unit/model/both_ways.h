@@ -76,7 +76,7 @@ inline at::Tensor ExpectBothWaysAlike(const std::function<model::Transformer()>&
                                       std::initializer_list<int64_t> batches = {2, 11}) {
   model::Transformer tensors = load();
   model::Transformer rows = load();
-  rows.ExchangeLinears([](const at::Tensor& weight, const at::Tensor& bias) {
+  rows.ExchangeLinears([](const at::Tensor& weight, const at::Tensor& bias, bool) {
     return std::make_shared<PlainKernel>(weight, bias);
   });
   at::Tensor first;

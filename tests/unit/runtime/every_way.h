@@ -2,6 +2,7 @@
 // formats of weights.
 #pragma once
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <hwy/targets.h>
 
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/packed_linear.h"
 #include "runtime/vnni.h"
 #include "runtime/weight_format.h"
 
@@ -54,6 +56,13 @@ class Targets {
 };
 
 inline constexpr WeightFormat kFormats[] = {WeightFormat::kF32, WeightFormat::kBf16,
-                                            WeightFormat::kF16, WeightFormat::kInt8};
+                                            WeightFormat::kF16, WeightFormat::kInt8,
+                                            WeightFormat::kInt4};
+
+// The weights [out, in] that INT4 really holds: what a map gives for one number that is not zero.
+inline at::Tensor HeldInInt4(const at::Tensor& w) {
+  const at::Tensor one = at::eye(w.size(1));
+  return PackedLinear(w.contiguous(), {}, WeightFormat::kInt4).Forward(one).t().contiguous();
+}
 
 }  // namespace moefy::runtime

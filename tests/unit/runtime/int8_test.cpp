@@ -41,7 +41,7 @@ Quantized Quantize(const std::vector<float>& x) {
   EXPECT_EQ(rows.data[rows.stride - 1], 99) << "wrote into the row before";
   const int8_t* const row = rows.data + rows.stride;
   const QuantizedRows second = rows.From(1);
-  return {{row, row + QuantizedSize(size)}, second.scale[0], second.sum[0]};
+  return {{row, row + QuantizedSize(size)}, second.scale[0], second.sum[0] + second.sum[1]};
 }
 
 TEST(QuantizeRow, RoundsToNearestAndEndsWithZeros) {
@@ -152,6 +152,22 @@ TEST(Int8, WritesItsOutputAndNothingElse) {
       }
     }
   });
+}
+
+// A neuron whose output is huge in one column must not cost the other columns their precision.
+TEST(Int8, AHugeWeightOfOneColumnCostsTheOthersNothing) {
+  model::FfnWeights ffn = tests::RandomFfn({64, 4, 32, model::Activation::kRelu}, 1);
+  const at::Tensor x = tests::RandomTokens(20, 64, 2);
+  const at::Tensor chosen = tests::RandomChoice(20, 4, 4, 3);
+  const auto errors = [&] {
+    const at::Tensor wanted = RunExperts(PackExperts(ffn, 4), x, chosen);
+    const at::Tensor y = RunExperts(PackExperts(ffn, 4, WeightFormat::kInt8), x, chosen);
+    return ((y - wanted).norm(2, 0) / wanted.norm(2, 0)).narrow(0, 1, 63).max().item<double>();
+  };
+  const double before = errors();
+  ffn.w_out = ffn.w_out.clone();
+  ffn.w_out.select(1, 0).mul_(1000);
+  EXPECT_NEAR(errors(), before, 1e-6);
 }
 
 TEST(Int8, ANumberThatIsNotFiniteSpoilsItsTokenAlone) {

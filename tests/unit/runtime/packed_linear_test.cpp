@@ -18,6 +18,7 @@ at::Tensor Held(const at::Tensor& w, WeightFormat format) {
   if (format == WeightFormat::kBf16) return w.to(at::kBFloat16).to(at::kDouble);
   if (format == WeightFormat::kF16) return w.to(at::kHalf).to(at::kDouble);
   if (format == WeightFormat::kF32) return wide;
+  if (format == WeightFormat::kInt4) return HeldInInt4(w).to(at::kDouble);
   // Rounded in F32: in double precision one weight in a million is rounded to the other side.
   const at::Tensor largest = w.abs().amax(1, true);
   return (w * (127 / largest)).round().to(at::kDouble) * (largest / 127).to(at::kDouble);
@@ -25,9 +26,10 @@ at::Tensor Held(const at::Tensor& w, WeightFormat format) {
 
 // The inputs that a format really multiplies.
 at::Tensor Read(const at::Tensor& x, WeightFormat format) {
-  if (format != WeightFormat::kInt8 || x.size(0) == 0) return x.to(at::kDouble);
+  if (!IsQuantized(format) || x.size(0) == 0) return x.to(at::kDouble);
   std::vector<at::Tensor> groups;
-  for (const at::Tensor& group : x.split(kGroupColumns, 1)) groups.push_back(Held(group, format));
+  for (const at::Tensor& group : x.split(kGroupColumns, 1))
+    groups.push_back(Held(group, WeightFormat::kInt8));
   return at::cat(groups, 1);
 }
 
@@ -65,6 +67,24 @@ TEST(PackedLinear, EqualsADoublePrecisionProduct) {
       }
     }
   }
+}
+
+// The codes of a group are 15 steps from its least to its largest weight, or fit better than that.
+TEST(PackedLinear, Int4IsWithinHalfAStep) {
+  at::manual_seed(1);
+  for (const int64_t columns : {1, 31, 32, 33, 100}) {
+    const at::Tensor w = at::randn({70, columns});
+    const at::Tensor held = HeldInInt4(w);
+    const auto groups = w.split(32, 1), held_groups = held.split(32, 1);
+    for (size_t i = 0; i < groups.size(); ++i) {
+      const at::Tensor range = groups[i].amax(1) - groups[i].amin(1);
+      const at::Tensor half_a_step = range / 15 * 0.5;
+      const at::Tensor error = (held_groups[i] - groups[i]).square().mean(1).sqrt();
+      EXPECT_TRUE((error <= half_a_step + 2e-3).all().item<bool>()) << columns;
+    }
+  }
+  const at::Tensor equal = at::full({20, 40}, 0.25);
+  EXPECT_LT((HeldInInt4(equal) - equal).abs().max().item<double>(), 1e-6);
 }
 
 TEST(PackedLinear, ARowsResultDoesNotDependOnItsCompany) {

@@ -89,6 +89,9 @@ at::Tensor Rounded(const at::Tensor& w, WeightFormat format, int64_t scaled_dim 
       return w.to(at::kBFloat16).to(at::kFloat);
     case WeightFormat::kF16:
       return w.to(at::kHalf).to(at::kFloat);
+    case WeightFormat::kInt4:
+      if (scaled_dim == 1) return HeldInInt4(w);
+      [[fallthrough]];  // W_out
     case WeightFormat::kInt8: {
       const at::Tensor scale = w.abs().amax(scaled_dim, true).to(at::kDouble) / 127;
       return ((w.to(at::kDouble) / scale).round() * scale).to(at::kFloat);
@@ -116,7 +119,7 @@ TEST(RunExperts, EqualsADoublePrecisionLoopOnEveryInstructionSetInEveryFormat) {
       const tests::Reference reference =
           tests::ReferenceExperts(Rounded(in.ffn, format), c.shape.num_experts, in.x, in.chosen);
       const ExpertWeights experts = PackExperts(in.ffn, c.shape.num_experts, format);
-      const bool quantized = format == WeightFormat::kInt8;
+      const bool quantized = IsQuantized(format);
       for (const int64_t target : all) {
         SCOPED_TRACE(Targets::Name(target));
         targets.Use(target);

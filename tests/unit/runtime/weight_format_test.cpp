@@ -18,11 +18,11 @@ TEST(WeightFormat, NamesGoBothWays) {
 
 TEST(WeightFormat, RefusesOthers) {
   try {
-    ParseWeightFormat("int4");
+    ParseWeightFormat("int3");
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_THAT(error.what(), testing::HasSubstr("unknown weights 'int4' (did you mean 'int8'?)"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("unknown weights 'int3' (did you mean 'int8'?)"));
   }
 }
 
