@@ -175,8 +175,7 @@ class EndToEnd {
     row.speedup = SpreadOf(tally.speedup);
     const auto runs = static_cast<double>(options_.repetitions * units);
     row.expert_bytes = static_cast<double>(tally.counters.weight_bytes_read) / runs;
-    row.bytes =
-        row.expert_bytes + rest.weights * runtime::MeanBytesPerWeight(row.weights);
+    row.bytes = row.expert_bytes + rest.weights * runtime::MeanBytesPerWeight(row.weights);
     row.flops = rest.flops + (tally.counters.expert_flops + tally.counters.router_flops) / runs;
     row.roofline_ms = roofline_.Milliseconds(row.bytes, row.flops);
     result_.rows.push_back(row);
