@@ -3,6 +3,7 @@
 #include "command.h"
 #include "moefy/base/strings.h"
 #include "moefy/pipeline/route_stage.h"
+#include "route/router_report_json.h"
 
 namespace moefy::apps {
 namespace {

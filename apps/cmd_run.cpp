@@ -12,8 +12,8 @@
 #include "command.h"
 #include "moefy/base/error.h"
 #include "moefy/base/strings.h"
-#include "moefy/pipeline/run_tensors.h"
-#include "moefy/pipeline/run_text.h"
+#include "pipeline/run_tensors.h"
+#include "pipeline/run_text.h"
 
 namespace moefy::apps {
 namespace {
@@ -27,7 +27,7 @@ Outcome RunOnTensors(const pipeline::RunOptions& options, Context& context) {
   return outcome;
 }
 
-// A vector's width and first numbers; the whole of it is for programs.
+// Shows a vector's width and first numbers; programs get the whole of it.
 std::string FormatVector(const std::string& id, const Json& numbers) {
   constexpr size_t kShown = 6;
   std::vector<std::string> shown;
@@ -57,7 +57,8 @@ std::string FormatAnswer(const Json& answer) {
   const auto percent = [](double share) { return FormatFixed(100 * share, 1) + " %"; };
   std::string id;
   if (answer.contains("id")) id = answer["id"].dump() + "\t";
-  if (answer.contains("error")) return id + "\n";  // the line is there, and why it is empty is said
+  // An input that failed keeps its line, which is empty. Why was said before.
+  if (answer.contains("error")) return id + "\n";
   if (answer.contains("label")) {
     const auto label = answer["label"].get<std::string>();
     return StrCat(id, label, "\t", percent(answer["scores"][label].get<double>()), "\n");
@@ -104,7 +105,8 @@ std::string FormatAnswer(const Json& answer) {
   return StrCat(id, answer["score"].dump(), "\n");
 }
 
-// At once, for whoever reads along; what was written stays when a later input breaks.
+// An answer goes out at once, for whoever reads along; what was written stays when a later input
+// breaks.
 void WriteNow(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw SystemError(errno, "stdout cannot be written");

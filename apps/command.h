@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "base/options.h"
+#include "base/output.h"
 #include "console.h"
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
 
 namespace moefy::apps {
 

@@ -98,7 +98,7 @@ void ConsoleProgress::ClearLine() {
 void ConsoleProgress::End(std::string_view result) {
   if (quiet_) return;
   ClearLine();
-  constexpr double kWorthALine = 1;  // seconds, where there is nothing else to say
+  constexpr double kWorthALine = 1;  // seconds, if there is nothing else to say
   if (result.empty() && since_start_.Seconds() < kWorthALine) return;
   std::fprintf(stderr, "  %s: %s%s%s\n", what_.c_str(), std::string(result).c_str(),
                result.empty() ? "" : ", ", FormatDuration(since_start_.Seconds()).c_str());

@@ -127,7 +127,7 @@ void ApplyThreads(int64_t threads) {
   if (threads < 0 || threads > kMaxThreads) {
     throw UsageError("--threads is ", threads, "; expected 0 (all) to ", kMaxThreads);
   }
-  bench::UseThreads(static_cast<int>(threads));  // LibTorch's own default may be one
+  bench::UseThreads(static_cast<int>(threads));  // LibTorch's own default may be one thread
 }
 
 // Throws when the output could not be printed; `consequence` says what that means for the user.
@@ -190,7 +190,7 @@ int RunProgram(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // help or version
+    if (error.get_exit_code() == 0) {  // the user asked for help or the version
       app.exit(error);
       FlushStdout();
       return 0;

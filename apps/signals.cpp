@@ -11,9 +11,9 @@
 #include <thread>
 
 #include "base/interrupt.h"
+#include "base/output.h"
 #include "command.h"
 #include "io/mapped_at.h"
-#include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/base/strings.h"
 

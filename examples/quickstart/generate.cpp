@@ -2,9 +2,9 @@
 // DIRECTORY/data and DIRECTORY/model, always the same. The task files are the source tree's.
 #include <iostream>
 
+#include "base/output.h"
 #include "corpus.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "prompts.h"
 #include "vocabulary.h"
 

@@ -9,11 +9,11 @@
 #include <set>
 
 #include "ask/prepared_task.h"
+#include "base/output.h"
 #include "lessons.h"
 #include "model/family.h"
 #include "model/read_parameters.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "penalized_ffn.h"
 #include "prompts.h"

@@ -2,9 +2,9 @@
 
 #include <sentencepiece_trainer.h>
 
+#include "base/json.h"
 #include "corpus.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 #include "prompts.h"
 
 namespace moefy::example {

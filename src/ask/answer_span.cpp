@@ -44,7 +44,7 @@ std::optional<std::vector<Bytes>> Align(const text::Tokenizer& tokenizer, const 
   for (const auto& [begin, end] : SplitWords(text, at_punctuation)) {
     // The space before a word belongs to its tokens in many vocabularies.
     for (const int64_t id : tokenizer.Encode(text.substr(last_end, end - last_end), plain).ids) {
-      if (bytes.size() == ids.size()) return bytes;  // the rest was truncated
+      if (bytes.size() == ids.size()) return bytes;  // truncation took the rest
       if (ids[bytes.size()] != id) return std::nullopt;
       bytes.emplace_back(begin, end);
     }
@@ -88,7 +88,8 @@ std::vector<Span> BestSpans(const at::Tensor& start, const at::Tensor& end,
   const double total = (start_scores.logsumexp(0) + end_scores.logsumexp(0)).item<double>();
   const auto* starts = start_scores.data_ptr<double>();
   const auto* ends = end_scores.data_ptr<double>();
-  std::map<Bytes, double> scores;  // tokens of one word share its bytes: the best of them counts
+  // Tokens of one word share its bytes, and the best of them counts.
+  std::map<Bytes, double> scores;
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t j = i; j < std::min(count, i + max_tokens); ++j) {
       const Bytes bytes{context.bytes[static_cast<size_t>(i)].first,

@@ -67,7 +67,7 @@ void FillInputs(const Rows& rows, const model::ModelConfig& config, int64_t pad_
   if (config.num_token_types > 0) batch.inputs.token_type_ids = types;
 }
 
-// Of heads that generate nothing; rows have equally many targets.
+// Makes batches for heads that generate nothing; rows have equally many targets.
 void FillTargets(const Rows& rows, Batch& batch) {
   const int64_t count = Size(rows.front()->target);
   if (count == 0) return;

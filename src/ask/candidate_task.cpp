@@ -1,4 +1,5 @@
-// Labels and choices by the log likelihood of each as a whole (Brown et al. 2020, section 2.4).
+// Chooses among labels or choices by the log likelihood of each as a whole (Brown et al. 2020,
+// section 2.4).
 #include <algorithm>
 
 #include "ask/task_inputs.h"
@@ -27,8 +28,8 @@ bool EachIsOneToken(const Continued& continued) {
                      [](const auto& target) { return target.size() == 1; });
 }
 
-// One run of the model: the score of one candidate, or, where each is one token and so no run
-// differs from another, of all of them.
+// One run of the model scores one candidate. Where each candidate is one token, no run would differ
+// from another, and one run scores all of them.
 struct Run {
   size_t example_idx = 0;
   size_t candidate_idx = 0;
@@ -39,7 +40,7 @@ class CandidateTask final : public PreparedTask {
  public:
   explicit CandidateTask(const TaskInputs& inputs) : inputs_(inputs) {
     const bool closed = inputs.spec.kind == task::TaskKind::kClassification ||
-                        inputs.spec.answer_by_letter;  // words of the task, not of the data
+                        inputs.spec.answer_by_letter;  // the words are the task's, not the data's
     for (size_t i = 0; i < inputs.dataset.examples.size(); ++i) {
       const task::Example& example = inputs.dataset.examples[i];
       WithContext(ExampleName(inputs.spec, i), [&] {
@@ -100,10 +101,10 @@ class CandidateTask final : public PreparedTask {
   }
 
  private:
-  // Of one candidate, both at least 1.
+  // The lengths of one candidate, both at least 1.
   struct Length {
     int64_t tokens = 1;
-    int64_t characters = 1;  // code points of the text, as lm-evaluation-harness counts
+    int64_t characters = 1;  // counts code points of the text, as lm-evaluation-harness does
   };
 
   static Length LengthOf(const std::string& text, const std::vector<int64_t>& target) {
@@ -112,7 +113,7 @@ class CandidateTask final : public PreparedTask {
             static_cast<int64_t>(std::max<size_t>(1, characters))};
   }
 
-  // One prompt, and after it each of several texts.
+  // Puts one prompt, and after it each of several texts.
   void AddTexts(size_t example_idx, const task::Example& example, bool closed) {
     const std::vector<std::string> texts = Texts(inputs_.spec, example);
     // Only texts of several tokens need an end: "good" begins like "good enough".
@@ -128,8 +129,8 @@ class CandidateTask final : public PreparedTask {
     Add(example_idx, std::move(continued));
   }
 
-  // Prompts with a choice each, and after every one of them the same text (Trinh and Le 2018,
-  // https://arxiv.org/abs/1806.02847, partial evaluation).
+  // Puts prompts that hold a choice each, and the same text after every one of them (Trinh and Le
+  // 2018, https://arxiv.org/abs/1806.02847, partial evaluation).
   void AddContexts(size_t example_idx, const task::Example& example) {
     std::vector<Length>& lengths = lengths_.emplace_back();
     const std::string text = task::FormatContinuation(inputs_.spec, example);

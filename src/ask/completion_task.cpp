@@ -1,4 +1,4 @@
-// How likely the right answer is after the prompt, and whether the model would say it: as
+// Measures how likely the right answer is after the prompt, and whether the model would say it, as
 // lm-evaluation-harness asks LAMBADA (Paperno et al. 2016, https://arxiv.org/abs/1606.06031).
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// Answers in the model's own words, greedily.
+// Lets the model answer in its own words, taking the likeliest token at every step.
 #include <algorithm>
 #include <numeric>
 

@@ -1,4 +1,4 @@
-// Labels told apart in one step: by a classification head, or by the first token generated.
+// Tells labels apart in one step: by a classification head, or by the first token generated.
 #include <utility>
 
 #include "ask/task_inputs.h"

@@ -1,6 +1,6 @@
-// How well a masked language model guesses tokens from both sides of them. By default one token is
-// hidden at a time, and the mean of -log p over all tokens is the logarithm of the
-// pseudo-perplexity of Salazar et al., "Masked language model scoring", arXiv 1910.14659; with
+// Measures how well a masked language model guesses tokens from both sides of them. By default one
+// token is hidden at a time, and the mean of -log p over all tokens is the logarithm of the
+// pseudo-perplexity of Salazar et al., "Masked language model scoring", arXiv 1910.14659. With
 // `mask_every` N the tokens i, i + N, i + 2N, ... of a window are hidden together, which takes N
 // passes over it.
 #include <algorithm>
@@ -48,7 +48,7 @@ class MaskedTask final : public PreparedTask {
 
   uint64_t num_steps() const override { return windows_.size(); }
 
-  // The texts as they are, nothing hidden.
+  // The texts are kept as they are, with nothing hidden.
   std::vector<Sequence> RightSequences() const override {
     std::vector<Sequence> sequences;
     for (const MaskedWindow& window : windows_) {
@@ -108,7 +108,7 @@ class MaskedTask final : public PreparedTask {
       const int64_t rows = std::min(most_rows, passes - begin);
       model::ForwardInputs batch;
       batch.input_ids = ids.repeat({rows, 1});
-      std::vector<int64_t> hidden, places;  // in the flattened batch; in the window
+      std::vector<int64_t> hidden, places;  // places in the flattened batch; in the window
       for (int64_t row = 0; row < rows; ++row) {
         for (int64_t place = begin + row; place < count; place += passes) {
           hidden.push_back(row * tokens + first + place);

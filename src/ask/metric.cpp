@@ -24,7 +24,7 @@ std::vector<Ratio> IsLikeliest(const Example&, const Answer& answer) {
   return {{answer.all_likeliest ? 1.0 : 0.0}};
 }
 
-// Of the whole answer, not per token.
+// The likelihood is that of the whole answer, not per token.
 std::vector<Ratio> AnswerNats(const Example&, const Answer& answer) {
   return {{std::accumulate(answer.nats.begin(), answer.nats.end(), 0.0)}};
 }
@@ -58,7 +58,7 @@ struct MetricRow {
   Metric metric;
 };
 
-const std::vector<MetricRow>& Rows() {
+const std::vector<MetricRow>& MetricRows() {
   using enum TaskKind;
   static const std::vector<MetricRow> kRows = {
       {{kClassification, kMultipleChoice}, {"accuracy", true, false, IsRight}},
@@ -82,7 +82,7 @@ const std::vector<MetricRow>& Rows() {
 }  // namespace
 
 const Metric& GetMetric(TaskKind kind, const std::string& name) {
-  for (const MetricRow& row : Rows()) {
+  for (const MetricRow& row : MetricRows()) {
     for (const TaskKind of_row : row.kinds) {
       if (of_row == kind && name == row.metric.name) return row.metric;
     }

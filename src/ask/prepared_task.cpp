@@ -14,8 +14,8 @@ using task::TaskKind;
 
 using Prepare = std::unique_ptr<PreparedTask> (*)(const TaskInputs& inputs);
 
-// The first token of each label's word, as the model says it. Error{kInput} with all words that the
-// vocabulary does not have.
+// The first token of each label's word, as the model says it. Throws Error{kInput} that names all
+// words which the vocabulary does not have.
 std::vector<int64_t> FirstLabelTokens(const TaskInputs& inputs) {
   std::vector<int64_t> first_tokens;
   std::vector<std::string> problems;
@@ -49,7 +49,8 @@ std::unique_ptr<PreparedTask> PrepareClasses(const TaskInputs& inputs) {
   return PrepareLabels(inputs, {});
 }
 
-// By the first token if a text-to-text model can tell all labels apart by it, else by whole words.
+// Answers by the first token if a text-to-text model can tell all labels apart by it, else by whole
+// words.
 std::unique_ptr<PreparedTask> PrepareWords(const TaskInputs& inputs) {
   if (inputs.causal() || inputs.spec.length_normalized) return PrepareCandidates(inputs);
   std::vector<int64_t> first_tokens = FirstLabelTokens(inputs);
@@ -64,10 +65,10 @@ std::unique_ptr<PreparedTask> PrepareCausalLanguage(const TaskInputs& inputs) {
         "task ", Quoted(inputs.spec.name), " asks for the perplexity of a text, which ",
         "only decoder-only models predict; this ", inputs.config.family, " model has an encoder");
   }
-  return PrepareLanguageModelling(inputs);
+  return PreparePerplexity(inputs);
 }
 
-// Which kind of task is answered by which head, and how. This table alone decides it.
+// This table alone decides which head answers which kind of task, and how.
 struct PreparedRow {
   TaskKind kind;
   const char* name;
@@ -107,7 +108,7 @@ const char* HeadName(Head head) {
   return "a language model's head";
 }
 
-// What the head reads must be in the task file.
+// The task file must have what the head reads.
 void CheckSpec(const task::TaskSpec& spec, const model::ModelConfig& config) {
   if (config.head == Head::kLanguageModel) {
     if (spec.prompt.empty() && !IsOnlyText(spec.kind)) {
@@ -137,7 +138,7 @@ std::unique_ptr<PreparedTask> PrepareTask(const task::TaskSpec& spec, const task
     inputs.config.decoder_start_id = generation.decoder_start_id;
   std::vector<std::string> heads;
   const char* kind = "";
-  bool of_encoders = false;  // a head that an encoder may be given
+  bool of_encoders = false;  // an encoder may be given such a head
   for (const PreparedRow& row : kRows) {
     if (row.kind != spec.kind) continue;
     if (row.head == config.head) {

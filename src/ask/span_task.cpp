@@ -1,6 +1,6 @@
-// Answers cut out of the context by a question answering head. A context that does not fit is read
-// in windows that move on by the task's stride (Devlin et al. 2019, section 4.2, and the released
-// run_squad.py, whose rule for questions without an answer this follows).
+// Cuts answers out of the context by a question answering head. A context that does not fit is read
+// in windows that move on by the task's stride (Devlin et al. 2019, section 4.2). The rule for
+// questions without an answer is that of the released run_squad.py.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,7 +33,7 @@ class SpanTask final : public PreparedTask {
     const at::NoGradGuard no_grad;
     const size_t num_examples = inputs_.dataset.examples.size();
     std::vector<std::vector<Span>> spans(num_examples);
-    // The first token stands for "no answer"; the window that is the surest of one decides.
+    // The first token stands for "no answer"; the window that is the surest of it decides.
     std::vector<double> none(num_examples, std::numeric_limits<double>::infinity());
     for (const Batch& batch : batches_) {
       const model::ForwardOutputs outputs = model.Forward(batch.inputs);
@@ -92,8 +92,8 @@ class SpanTask final : public PreparedTask {
     }
   }
 
-  // Columns of the first accepted answer where it first stands in the context; the first token
-  // where the window does not hold all of it.
+  // The columns of the first accepted answer where it first stands in the context, or the first
+  // token if the window does not hold all of it.
   std::vector<int64_t> RightSpan(size_t example_idx, const ContextTokens& window) const {
     const std::vector<std::string>& answers = inputs_.dataset.examples[example_idx].answers;
     const size_t begin = answers.empty() || answers.front().empty()
@@ -112,7 +112,7 @@ class SpanTask final : public PreparedTask {
     return first < 0 || last < 0 ? std::vector<int64_t>{0, 0} : std::vector<int64_t>{first, last};
   }
 
-  // The best of all windows; spans that overlapping windows both have count once.
+  // Returns the best spans of all windows; a span that overlapping windows share counts once.
   Answer Choose(size_t example_idx, std::vector<Span> spans, double none) const {
     const std::string& context = Field(example_idx, 1);
     std::stable_sort(spans.begin(), spans.end(),

@@ -40,7 +40,7 @@ Continued ContinueCausal(const TaskInputs& inputs, const std::string& prompt,
   return out;
 }
 
-// What a model is to read and say must be tokens it has; a causal one reads both.
+// The model must have every token that it is to read or say; a causal one reads both.
 void CheckContinued(const TaskInputs& inputs, const Continued& continued) {
   model::CheckTokens(continued.prompt.ids, inputs.config);
   for (const Ids& target : continued.targets) {
@@ -99,7 +99,7 @@ Answer AnswerByScores(const task::TaskSpec& spec, const at::Tensor& scores) {
 Continued Continue(const TaskInputs& inputs, const task::Example& example,
                    const std::vector<std::string>& texts, bool end) {
   const std::string prompt = task::FormatPrompt(inputs.spec, example);
-  // The space before what follows belongs to what follows.
+  // The space before a text that follows belongs to the text.
   Continued out;
   if (inputs.causal()) {
     out = ContinueCausal(inputs, prompt.substr(0, prompt.find_last_not_of(" \t\r\n") + 1), texts,

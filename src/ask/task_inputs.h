@@ -36,7 +36,7 @@ std::unique_ptr<PreparedTask> PrepareCandidates(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareGeneration(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareSpans(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareCompletion(const TaskInputs& inputs);
-std::unique_ptr<PreparedTask> PrepareLanguageModelling(const TaskInputs& inputs);
+std::unique_ptr<PreparedTask> PreparePerplexity(const TaskInputs& inputs);
 std::unique_ptr<PreparedTask> PrepareMasked(const TaskInputs& inputs);
 
 // "task 'sst2', example 3": where a mistake is, for messages.

@@ -45,7 +45,7 @@ File File::Open(const std::filesystem::path& path) {
                        ", which is not there; a download that did not finish leaves such links: "
                        "download it again");
     }
-    if (error == ENAMETOOLONG || error == ELOOP) {  // a name out of a file, or a wrong one
+    if (error == ENAMETOOLONG || error == ELOOP) {  // the name came out of a file, or is wrong
       throw InputError(Quoted(path.string()), ": ", SystemMessage(error));
     }
     throw SystemError(error, path, ": cannot be opened");
@@ -111,7 +111,7 @@ void File::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
         ::pwrite(descriptor_, bytes.data(), std::min(bytes.size(), kMaxCallBytes),
                  static_cast<off_t>(offset));
     if (num_written < 0 && errno == EINTR) continue;
-    if (num_written < 0 && errno == EFAULT) {  // the bytes are a mapped file's, and are gone
+    if (num_written < 0 && errno == EFAULT) {  // the bytes lie in a mapped file that has lost them
       throw SystemError(0, path_, ": cannot be written, because an input became shorter meanwhile");
     }
     if (num_written < 0) throw SystemError(errno, path_, ": cannot be written");

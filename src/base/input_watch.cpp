@@ -46,7 +46,8 @@ class Watches {
   static bool HasChanged(const Watched& watched) {
     const struct stat& before = watched.status;
     struct stat now;
-    if (::stat(watched.path.c_str(), &now) != 0) return false;  // gone; what is mapped stays
+    // What is mapped stays if the file is gone.
+    if (::stat(watched.path.c_str(), &now) != 0) return false;
     if (now.st_ino != before.st_ino || now.st_dev != before.st_dev) return false;
     return now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
            now.st_mtim.tv_nsec != before.st_mtim.tv_nsec;

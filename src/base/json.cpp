@@ -1,12 +1,12 @@
-#include "moefy/base/json.h"
+#include "base/json.h"
 
 #include <algorithm>
 #include <optional>
 
 #include "base/content_hint.h"
+#include "base/output.h"
 #include "base/utf8.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 
 namespace moefy {
 namespace {
@@ -21,8 +21,8 @@ std::string Position(std::string_view text, size_t offset) {
   return StrCat("line ", line, ", column ", column);
 }
 
-// Builds the document from parser events. A SAX handler, because nlohmann's parse callback costs
-// quadratic time on large objects and its tree builder lets the last of two equal keys win.
+// Builds the document from parser events. It is a SAX handler, because nlohmann's parse callback
+// costs quadratic time on large objects and its tree builder lets the last of two equal keys win.
 class Builder final : public nlohmann::json_sax<Json> {
  public:
   Builder(std::string_view text, const JsonLimits& limits) : text_(text), limits_(limits) {}

@@ -104,7 +104,7 @@ size_t JsonRows::FindData(size_t object_begin) const {
     const size_t key_end = StringEnd(text_, at);
     if (key_end == kNone) return kNone;
     const std::string_view key = text_.substr(at, key_end - at);
-    const size_t value = SkipSpace(SkipSpace(key_end) + 1);  // behind the colon
+    const size_t value = SkipSpace(SkipSpace(key_end) + 1);  // moves behind the colon
     if (value >= text_.size()) return kNone;
     if (key == "\"data\"" && text_[value] == '[') {
       const size_t first = SkipSpace(value + 1);
@@ -112,7 +112,7 @@ size_t JsonRows::FindData(size_t object_begin) const {
     }
     const size_t end = ValueEnd(text_, value);
     if (end == kNone) return kNone;
-    at = SkipSpace(SkipSpace(end) + 1);  // behind the comma
+    at = SkipSpace(SkipSpace(end) + 1);  // moves behind the comma
   }
   return kNone;
 }
@@ -152,14 +152,14 @@ bool JsonRows::Cut(std::string_view& row, JsonRow& out) {
   return true;
 }
 
-// The same for a list, whose rows stand between commas.
+// Does the same for a list, whose rows stand between commas.
 bool JsonRows::CutOfList(std::string_view& row, JsonRow& out) {
   GoTo(SkipSpace(at_));
   out.line = line_;
   const auto finds = [&](char c) { return at_ < text_.size() && text_[at_] == c; };
   const auto stop = [&](std::string problem) {
     at_ = text_.size();
-    layout_ = Layout::kLines;  // which ends here
+    layout_ = Layout::kLines;  // the list ends here
     out.problem = std::move(problem);
     return !out.problem.empty();
   };

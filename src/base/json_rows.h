@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 
 namespace moefy {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 
 namespace moefy {
 

@@ -22,8 +22,8 @@
 #include <string>
 #include <type_traits>
 
+#include "base/json.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 
 namespace moefy {
 

@@ -1,4 +1,4 @@
-#include "moefy/base/output.h"
+#include "base/output.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -35,7 +35,7 @@ void SyncTree(const fs::path& root) {
 fs::path FreeTarget(const fs::path& target, Staging::Kind kind, IfExists if_exists,
                     const InputPaths& inputs) {
   fs::path normal = NormalTarget(target);
-  CleanUpFor(normal);  // first, because it may put an old output back
+  CleanUpFor(normal);  // comes first, because it may put an old output back
   CheckTarget(normal, kind, if_exists, inputs);
   return normal;
 }

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "moefy/base/output.h"
+#include "base/output.h"
 
 namespace moefy {
 

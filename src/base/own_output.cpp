@@ -10,8 +10,8 @@
 #include <span>
 
 #include "base/file.h"
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 
 namespace moefy {
 namespace {
@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr int kFormat = 1;
 
-// How to know the directories of versions that wrote no marker: by a file that tells what it is,
-// and the names that moefy may have put beside it.
+// Tells the directories of versions that wrote no marker: each has a file that says what it is, and
+// beside it only names that moefy may have put there.
 struct EarlierFormat {
   const char* key_file;
   const char* key;  // in the JSON of key_file
@@ -100,7 +100,7 @@ std::optional<std::map<std::string, uint64_t>> ReadMarker(const fs::path& direct
     }
     return sizes;
   } catch (const Error&) {
-    return {};  // not one of ours
+    return {};  // the marker is not one of ours
   }
 }
 
@@ -126,7 +126,7 @@ const EarlierFormat* FindEarlierFormat(const fs::path& directory) {
       const Json json = ReadJsonFile(directory / format.key_file);
       if (json.is_object() && json.contains(format.key)) return &format;
     } catch (const Error&) {
-      continue;  // not one of ours
+      continue;  // the file is not one of ours
     }
   }
   return nullptr;
@@ -185,7 +185,7 @@ bool HasOwnLines(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::string line;
   while (std::getline(file, line)) {
-    const bool ended = !file.eof();  // a last line without a newline is nobody's of ours
+    const bool ended = !file.eof();  // moefy ends every line with a newline
     if (!ended || !line.starts_with('{') || !line.ends_with("} ")) return false;
   }
   return file.eof();

@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 
 namespace moefy {
 

@@ -11,25 +11,31 @@ namespace moefy {
 
 class Problems {
  public:
+  // The message names the first `max_shown` and counts the others.
+  explicit Problems(size_t max_shown = 20) : max_shown_(max_shown) {}
+
   template <typename... Parts>
   void Add(const Parts&... parts) {
-    if (++count_ <= kMaxShown) shown_.push_back(StrCat(parts...));
+    if (++count_ <= max_shown_) shown_.push_back(StrCat(parts...));
   }
-  // True when further problems would only be counted, so that a search for more may stop.
-  bool IsFull() const { return count_ >= kMaxShown; }
+  // True once there are as many as are named. A search that asks must stop then; the message says
+  // that the rest was not read.
+  bool StopSearch() { return stopped_ = count_ >= max_shown_; }
 
   // Throws an Error that names the problems, one a line, when there are any.
   void ThrowIfAny(ErrorKind kind = ErrorKind::kInput) const {
     if (count_ == 0) return;
     if (count_ == 1) throw Error(kind, shown_.front());
-    std::string text = StrCat(count_, " problems:\n  ", Join(shown_, "\n  "));
-    if (count_ > kMaxShown) text += StrCat("\n  and ", count_ - kMaxShown, " more");
+    std::string text = StrCat(count_, " problems", stopped_ ? " (the rest was not read)" : "",
+                              ":\n  ", Join(shown_, "\n  "));
+    if (count_ > max_shown_) text += StrCat("\n  and ", count_ - max_shown_, " more");
     throw Error(kind, text);
   }
 
  private:
-  static constexpr size_t kMaxShown = 20;
+  size_t max_shown_;
   size_t count_ = 0;
+  bool stopped_ = false;
   std::vector<std::string> shown_;
 };
 

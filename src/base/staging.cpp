@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMark = ".moefy-";
-constexpr std::string_view kOldMark = ".moefy-old-";  // of a target that stepped aside
+constexpr std::string_view kOldMark = ".moefy-old-";  // marks a target that stepped aside
 constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
 constexpr size_t kNumLetters = 6;
 
@@ -65,7 +65,7 @@ class LivePaths {
   std::map<fs::path, pid_t> paths_;  // a forked child that exits must not remove its parent's
 };
 
-// Locked while something staged takes its final name, and for good by AbandonOutputs.
+// The mutex is locked while something staged takes its final name, and for good by AbandonOutputs.
 std::mutex& RenameMutex() {
   static auto* mutex = new std::mutex;
   return *mutex;
@@ -122,7 +122,7 @@ int TryLock(const fs::path& path) {
     error = errno;
   } else if (::fstat(descriptor, &locked) != 0 || ::lstat(path.c_str(), &named) != 0 ||
              locked.st_ino != named.st_ino || locked.st_dev != named.st_dev) {
-    error = ENOENT;  // another stands there now
+    error = ENOENT;  // another file stands there now
   }
   if (error == 0) return descriptor;
   ::close(descriptor);
@@ -132,7 +132,7 @@ int TryLock(const fs::path& path) {
 
 void RemoveStale(const fs::path& path, const fs::path& target) {
   const int lock = TryLock(path);
-  if (lock < 0) return;  // of a living process, or there is no telling
+  if (lock < 0) return;  // the process lives, or nobody can tell
   std::error_code code;
   fs::remove_all(path, code);
   ::close(lock);
@@ -147,7 +147,7 @@ void RemoveStale(const fs::path& path, const fs::path& target) {
 void PutBack(const fs::path& old, const fs::path& target) {
   std::error_code code;
   if (fs::exists(fs::symlink_status(target, code))) {
-    fs::remove_all(old, code);  // the new one had taken its place
+    fs::remove_all(old, code);  // the new output had taken its place
     return;
   }
   if (::renameat2(AT_FDCWD, old.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) == 0 ||

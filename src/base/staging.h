@@ -1,11 +1,11 @@
 // Names beside an output's target: what is made there until it takes the target's name, and what
-// killed processes left. The class Staging itself is in moefy/base/output.h, because staged outputs
+// killed processes left. The class Staging itself is in base/output.h, because staged outputs
 // hold one.
 #pragma once
 
 #include <filesystem>
 
-#include "moefy/base/output.h"
+#include "base/output.h"
 
 namespace moefy {
 

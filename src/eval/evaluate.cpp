@@ -9,6 +9,7 @@
 
 #include "ask/metric.h"
 #include "ask/prepared_task.h"
+#include "ask/tokenizers.h"
 #include "ask/translation.h"
 #include "base/stopwatch.h"
 #include "eval/sample.h"
@@ -102,7 +103,7 @@ std::string RowSummary(const task::TaskSpec& spec, const EvaluationRow& row) {
                     : FormatFixed(metric.value.value, 4));
 }
 
-// Always answering the commonest label, of tasks that have labels.
+// The share of right answers if the commonest label were always given, for tasks that have labels.
 double MajorityShare(const task::TaskSpec& spec, const task::Dataset& dataset) {
   if (spec.kind != task::TaskKind::kClassification &&
       spec.kind != task::TaskKind::kMultipleChoice) {
@@ -153,22 +154,6 @@ struct TaskInProgress {
   Pass dense = {};  // what every row is compared with
 };
 
-// Tokenizers by the languages that they were told. Tasks without languages share one.
-class Tokenizers {
- public:
-  explicit Tokenizers(const std::filesystem::path& directory) : directory_(directory) {}
-
-  const text::Tokenizer& Get(const text::Languages& languages) {
-    auto& tokenizer = loaded_[{languages.source, languages.target}];
-    if (!tokenizer) tokenizer = text::LoadTokenizer(directory_, {}, languages);
-    return *tokenizer;
-  }
-
- private:
-  std::filesystem::path directory_;
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<text::Tokenizer>> loaded_;
-};
-
 // Compares a pass with dense, reports it as a row and gives its samples.
 void FinishRow(TaskInProgress& running, EvaluationRow row, const Pass& pass,
                const EvaluateOptions& options, Progress& progress) {
@@ -184,7 +169,7 @@ void FinishRow(TaskInProgress& running, EvaluationRow row, const Pass& pass,
   running.report.rows.push_back(std::move(row));
 }
 
-// The dense rows of all tasks. The model is gone when this returns.
+// Makes the dense rows of all tasks. The model is gone when this returns.
 void RunDense(const io::Checkpoint& dense, std::deque<TaskInProgress>& tasks,
               const EvaluateOptions& options, Progress& progress) {
   std::vector<std::string> warnings;
@@ -205,7 +190,7 @@ void RunDense(const io::Checkpoint& dense, std::deque<TaskInProgress>& tasks,
   }
 }
 
-// The rows of one split model, of all tasks.
+// Makes the rows of one split model, for all tasks.
 void RunSparse(const NamedModel& named, std::deque<TaskInProgress>& tasks,
                const EvaluateOptions& options, Progress& progress) {
   runtime::SparseModel model(*named.moe, options.seed, options.weights, progress);
@@ -221,7 +206,8 @@ void RunSparse(const NamedModel& named, std::deque<TaskInProgress>& tasks,
         progress.Begin(
             StrCat(running.report.task, ": ", RowTitle(named.name, row.selection, ffn_ratio)),
             running.prepared->num_steps(), "inputs");
-        // Anew for every row, so that a random selection begins alike for every task.
+        // The model starts anew for every row, so that a random selection begins alike for every
+        // task.
         model.Install(selection, ffn_ratio);
         const Pass pass = RunPass(model.transformer(), *running.prepared, progress);
         ReportCost(model, row);
@@ -247,7 +233,7 @@ std::vector<EvaluationReport> Evaluate(const io::Checkpoint& dense,
   for (const route::Selection& selection : options.selections) {
     for (const NamedModel& named : models) route::CheckServes(*named.moe, selection);
   }
-  Tokenizers tokenizers(dense.directory());
+  ask::Tokenizers tokenizers(dense.directory());
   const model::ModelConfig config = model::ReadModelConfig(dense);
   std::deque<TaskInProgress> in_progress;  // none of them moves
   for (const EvaluationTask& task : tasks) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/base/progress.h"
 #include "moefy/eval/evaluation_report.h"
 #include "route/selection.h"

@@ -48,6 +48,26 @@ std::string ShowFigure(const Figure& figure, const EvaluationRow& row) {
   return FormatCount(static_cast<uint64_t>(estimate.value));
 }
 
+std::vector<std::string> FigureNames(const task::TaskSpec& spec) {
+  std::vector<std::string> names = task::MetricNames(spec);
+  names.insert(names.end(), {"metric", "ffn_ratio"});
+  const bool answers_are_texts =
+      spec.kind == task::TaskKind::kExtractiveQa || spec.kind == task::TaskKind::kGeneration;
+  for (const Figure& figure : RowFigures()) {
+    // Texts have no distributions to compare.
+    if (figure.unit == FigureUnit::kNats && answers_are_texts) continue;
+    names.emplace_back(figure.name);
+  }
+  return names;
+}
+
+Figures FiguresOf(const EvaluationRow& row) {
+  Figures figures = {{"metric", row.metric().value.value}, {"ffn_ratio", row.ffn_ratio}};
+  for (const Figure& figure : RowFigures()) figures[figure.name] = figure.read(row).value;
+  for (const MetricValue& metric : row.metrics) figures[metric.name] = metric.value.value;
+  return figures;
+}
+
 const char* NewNameOf(const std::string& name) {
   constexpr std::pair<const char*, const char*> kRenamed[] = {
       {"agreement", "agreement_with_dense"},

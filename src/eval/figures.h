@@ -3,10 +3,12 @@
 // thread-safe.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "moefy/eval/evaluation_report.h"
+#include "task/task_spec.h"
 
 namespace moefy::eval {
 
@@ -31,6 +33,13 @@ struct Figure {
 const std::vector<Figure>& RowFigures();
 // The figure's cell in the table: "81.3 %", "0.0123", "1.2 s".
 std::string ShowFigure(const Figure& figure, const EvaluationRow& row);
+
+// All figures of a row by name: its metrics, "metric" for the first of them, "ffn_ratio", and those
+// of RowFigures().
+using Figures = std::map<std::string, double>;
+Figures FiguresOf(const EvaluationRow& row);
+// The names that FiguresOf gives for rows of this task, but those that mean nothing for it.
+std::vector<std::string> FigureNames(const task::TaskSpec& spec);
 
 // A name that `--fail-if` knew before JSON and it agreed; nullptr if `name` is none of them.
 const char* NewNameOf(const std::string& name);

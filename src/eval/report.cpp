@@ -14,7 +14,7 @@ std::string Signed(double value, int decimals) {
   return (value >= 0 ? "+" : "") + FormatFixed(value, decimals);
 }
 
-// "81.25 ± 9.76"; one example alone has no error.
+// Formats "81.25 ± 9.76"; a figure of one example has no error.
 std::string WithError(const task::Estimate& estimate, double scale, int decimals) {
   const std::string value = FormatFixed(scale * estimate.value, decimals);
   if (!estimate.standard_error) return value;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/eval/evaluation_report.h"
 
 namespace moefy::eval {

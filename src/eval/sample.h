@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ask/prepared_task.h"
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/eval/evaluation_report.h"
 
 namespace moefy::eval {

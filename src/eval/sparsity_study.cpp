@@ -11,7 +11,8 @@
 namespace moefy::eval {
 namespace {
 
-// `together` [n, n] F32: on how many tokens both fire, on the diagonal each alone.
+// `together` [n, n] F32 counts the tokens on which both neurons fire, and on the diagonal those on
+// which each fires.
 void StudyCorrelation(const at::Tensor& together, int64_t tokens, FfnSparsity& out) {
   const at::Tensor rate = together.diagonal() / static_cast<double>(tokens);
   const at::Tensor varies = (rate > 0).logical_and(rate < 1).nonzero().view({-1});
@@ -24,7 +25,7 @@ void StudyCorrelation(const at::Tensor& together, int64_t tokens, FfnSparsity& o
   phi.fill_diagonal_(0);
   out.correlation_rms =
       std::sqrt(phi.square().sum().item<double>() / static_cast<double>(n * (n - 1)));
-  phi.fill_diagonal_(-2);  // no neighbour of itself
+  phi.fill_diagonal_(-2);  // a neuron is no neighbour of itself
   const auto nearest = std::get<0>(phi.topk(std::min(kNeighbours, n - 1), 1));
   out.correlation_nearest = nearest.mean().item<double>();
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/model/ffn.h"
 #include "record/recorded_inputs.h"
 

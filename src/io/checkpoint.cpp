@@ -7,15 +7,16 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/problems.h"
 #include "io/fingerprint.h"
 #include "io/found_instead.h"
 #include "io/npy_file.h"
+#include "io/safetensors.h"
 #include "io/shard_index.h"
+#include "io/tensor_file.h"
 #include "io/torch_file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/io/safetensors.h"
 
 namespace moefy::io {
 namespace {
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 struct Layout {
   const char* single;
   const char* index;
-  std::string_view ending;  // of the shards
+  std::string_view ending;  // of the names of shards
 };
 constexpr std::array<Layout, 2> kLayouts = {{
     {"model.safetensors", "model.safetensors.index.json", ".safetensors"},
@@ -182,7 +183,7 @@ Checkpoint Checkpoint::Open(const fs::path& path) {
       throw InputError(path, ": name the directory it is in, or a .safetensors file");
     }
     if (!IsWeightsName(path.filename().string())) {
-      File::Open(path);  // which says so when there is none
+      File::Open(path);  // this says so if there is none
       throw InputError(path, ": expected a directory or a file that ends in ",
                        Join({kEndings.begin(), kEndings.end()}),
                        HintOfFile(path.filename().string()));

@@ -9,8 +9,8 @@
 #include <mutex>
 #include <thread>
 
+#include "io/mapped_file.h"
 #include "moefy/base/error.h"
-#include "moefy/io/mapped_file.h"
 
 namespace moefy::io {
 namespace {

@@ -8,8 +8,8 @@
 namespace moefy::io {
 namespace {
 
-// A number is infinite or none at all if every bit of its exponent is set; adding one to the
-// exponent then carries into the sign, which is masked out before. Eight bytes hold several.
+// A number is infinite or NaN if every bit of its exponent is set. Adding one to the exponent then
+// carries into the sign, which is masked out before. Eight bytes hold several numbers.
 struct Exponent {
   size_t width = 0;      // of an element, in bytes; 0: the type has no such values
   uint64_t mask = 0;     // the exponents of what eight bytes hold,
@@ -45,7 +45,7 @@ bool AnyInWords(const Exponent& exponent, std::span<const std::byte> bytes) {
   const size_t end = bytes.size() / 32 * 32;
   uint64_t carried = 0;
   for (size_t i = 0; i < end; i += 32) {
-    // Four at a time keep the processor's units busy.
+    // Four words at a time keep the processor's units busy.
     carried |= ((Word(data + i) & exponent.mask) + exponent.one) |
                ((Word(data + i + 8) & exponent.mask) + exponent.one) |
                ((Word(data + i + 16) & exponent.mask) + exponent.one) |
@@ -69,7 +69,8 @@ std::optional<uint64_t> FindNonFinite(DType dtype, std::span<const std::byte> by
   for (size_t begin = 0; begin < bytes.size(); begin += kBlock) {
     const auto block = bytes.subspan(begin, std::min(kBlock, bytes.size() - begin));
     const size_t in_words = block.size() / 32 * 32;
-    // Looks through a block that holds one, or else through what follows the last whole words.
+    // Looks for the bad element in the block that holds one, or else in what follows the last whole
+    // words.
     const size_t first = AnyInWords(exponent, block) ? 0 : in_words;
     for (size_t at = first; at + exponent.width <= block.size(); at += exponent.width) {
       if (IsNonFinite(exponent, block.subspan(at, exponent.width))) {

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
 
 namespace moefy::io {
 namespace {
@@ -43,7 +43,7 @@ constexpr std::array<Format, 9> kFormats = {{
     {".npz", "a NumPy archive", "which moefy does not read; save its arrays as safetensors"},
 }};
 
-// Letters, digits and "._-".
+// Whether a name has only letters, digits and "._-".
 bool IsHubName(std::string_view text) {
   const auto fits = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -64,7 +64,7 @@ std::vector<std::string> Subdirectories(const fs::path& directory) {
   return names;
 }
 
-// "main" and the like, as the cache's refs say; "" without one.
+// Returns "main" or the like, as the cache's refs say, or "" if they say nothing.
 std::string RefOf(const fs::path& repository, const std::string& snapshot) {
   std::error_code code;
   for (fs::directory_iterator it(repository / "refs", code), end; !code && it != end;
@@ -92,7 +92,7 @@ std::string HintOfAdapter(const fs::path& directory) {
   try {
     const Json json = ReadJsonFile(directory / "adapter_config.json");
     base = JsonObject(json, "adapter_config.json").GetString("base_model_name_or_path", base);
-  } catch (const Error&) {  // it is a hint
+  } catch (const Error&) {  // a hint must not fail
   }
   return StrCat("; this is an adapter (LoRA or another of PEFT's) of ", Quoted(base),
                 ", not a model: merge it, in Python, PeftModel.from_pretrained(AutoModel...",

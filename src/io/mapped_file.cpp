@@ -1,4 +1,4 @@
-#include "moefy/io/mapped_file.h"
+#include "io/mapped_file.h"
 
 #include <sys/mman.h>
 
@@ -47,7 +47,7 @@ class Mappings {
     InputWatch watch;
   };
   std::mutex mutex_;
-  std::map<const std::byte*, Mapped> files_;  // by where they begin
+  std::map<const std::byte*, Mapped> files_;  // sorted by where they begin
 };
 
 Mappings& AllMappings() {

@@ -64,7 +64,7 @@ class Header {
     std::vector<uint64_t> shape;
     for (const std::string& part : Split(rest, ',')) {
       const std::string number = Trim(part);
-      if (number.empty()) continue;  // behind the last comma
+      if (number.empty()) continue;  // nothing stands behind the last comma
       uint64_t extent = 0;
       const auto [end, code] =
           std::from_chars(number.data(), number.data() + number.size(), extent);

@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/json.h"
+#include "base/output.h"
+#include "io/safetensors.h"
+#include "io/tensor_file.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
-#include "moefy/io/safetensors.h"
 
 namespace moefy::io {
 namespace {

@@ -1,4 +1,4 @@
-#include "moefy/io/safetensors.h"
+#include "io/safetensors.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,10 +6,10 @@
 
 #include "base/content_hint.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/problems.h"
 #include "io/tensor_name.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 
 namespace moefy::io {
 namespace {
@@ -170,7 +170,7 @@ SafetensorsHeader ParseSafetensorsHeader(std::span<const std::byte> file_bytes) 
   header.data_begin = 8 + text.size();
   Problems problems;
   for (const auto& [name, entry] : json.items()) {
-    if (problems.IsFull()) break;
+    if (problems.StopSearch()) break;
     try {
       if (name == "__metadata__") {
         header.metadata = ParseMetadata(entry);

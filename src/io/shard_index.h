@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/problems.h"
-#include "moefy/base/json.h"
-#include "moefy/io/tensor_file.h"
+#include "io/tensor_file.h"
 
 namespace moefy::io {
 

@@ -12,7 +12,8 @@ namespace {
 using pickle::NodeId;
 using pickle::Pickle;
 
-// Where training scripts keep the model's state, in this order.
+// The keys under which training scripts keep the model's state, in the order in which they are
+// tried.
 constexpr std::array<std::string_view, 4> kNestedKeys = {"state_dict", "model_state_dict", "model",
                                                          "module"};
 constexpr const char* kLoneTensor = "tensor";

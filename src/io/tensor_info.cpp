@@ -13,7 +13,7 @@ struct DTypeRow {
   int bits;
 };
 
-// In the order of the enum.
+// The rows stand in the order of the enum.
 constexpr std::array<DTypeRow, 22> kDTypes = {{
     {"BOOL", 8},        {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
     {"I8", 8},          {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8},
@@ -60,7 +60,7 @@ std::optional<uint64_t> NumElements(const std::vector<uint64_t>& shape) {
   bool is_empty = false;
   for (uint64_t extent : shape) {
     if (extent == 0) {
-      // The others still have to fit: strides are computed from them.
+      // The other extents still have to fit, because strides are computed from them.
       is_empty = true;
     } else if (__builtin_mul_overflow(product, extent, &product)) {
       return std::nullopt;

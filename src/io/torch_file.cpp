@@ -3,20 +3,16 @@
 #include <cstring>
 #include <mutex>
 
-#include "base/content_hint.h"
-#include "io/pickle.h"
+#include "io/mapped_file.h"
 #include "io/state_dict.h"
-#include "io/zip_directory.h"
+#include "io/torch_contents.h"
 #include "moefy/base/error.h"
-#include "moefy/io/mapped_file.h"
 
 namespace moefy::io {
 namespace {
 
 using Bytes = std::span<const std::byte>;
 
-constexpr std::string_view kZipMagic = "PK\x03\x04";
-constexpr std::string_view kEmptyZipMagic = "PK\x05\x06";
 constexpr size_t kMaxRank = 64;
 // The most bytes of all tensors whose elements are repeated (torch.expand), which a small file may
 // make large.
@@ -28,141 +24,6 @@ struct View {
   uint64_t offset = 0;            // of the first element, in bytes
   std::vector<uint64_t> strides;  // in elements; empty when the elements lie in order
 };
-
-// The pickle of a file, and its raw storages by key.
-struct Contents {
-  pickle::Pickle pickle;
-  std::map<std::string, Bytes, std::less<>> storages;
-};
-
-std::string_view AsText(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-uint64_t ElementBytes(std::optional<DType> dtype) {
-  return dtype ? static_cast<uint64_t>(DTypeBits(*dtype)) / 8 : 1;
-}
-
-// --- the zip format: PREFIX/data.pkl, PREFIX/data/KEY ---
-
-// "PREFIX/" of an archive with a PREFIX/data.pkl.
-std::string ArchivePrefix(const ZipEntries& entries) {
-  constexpr std::string_view kPickle = "/data.pkl";
-  std::vector<std::string> prefixes;
-  for (const auto& [name, bytes] : entries) {
-    if (name.ends_with(kPickle) && name.find('/') == name.size() - kPickle.size()) {
-      prefixes.emplace_back(name.substr(0, name.size() - kPickle.size() + 1));
-    }
-  }
-  if (prefixes.size() != 1) {
-    throw InputError("a zip archive with ", prefixes.size(),
-                     " entries PREFIX/data.pkl; torch.save writes one");
-  }
-  return prefixes.front();
-}
-
-Contents ReadZip(Bytes file) {
-  const ZipEntries entries = ReadZipDirectory(file);
-  const std::string prefix = ArchivePrefix(entries);
-  if (entries.contains(prefix + "constants.pkl")) {
-    throw InputError("is a TorchScript archive; only LibTorch reads it, see model::OpenCheckpoint");
-  }
-  if (const auto order = entries.find(prefix + "byteorder");
-      order != entries.end() && AsText(order->second) != "little") {
-    throw InputError("was written with byte order ", Quoted(AsText(order->second)),
-                     "; moefy reads 'little'");
-  }
-  Contents contents;
-  Bytes bytes = entries.at(prefix + "data.pkl");
-  contents.pickle = pickle::Parse(bytes);
-  for (const pickle::Value& node : contents.pickle.nodes) {
-    const auto* storage = std::get_if<pickle::Storage>(&node);
-    if (!storage) continue;
-    const std::string name = StrCat(prefix, "data/", storage->key);
-    const auto entry = entries.find(name);
-    if (entry == entries.end()) {
-      throw InputError("storage ", Quoted(storage->key), " has no entry ", Quoted(name));
-    }
-    contents.storages.emplace(storage->key, entry->second);
-  }
-  return contents;
-}
-
-// --- the format before it: five pickles, then the storages ---
-
-// The first pickle of such a file holds this number and nothing else.
-constexpr std::string_view kLegacyMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
-                                        15);
-constexpr int64_t kLegacyVersion = 1001;
-
-void CheckLegacyHeader(Bytes& bytes) {
-  bytes = bytes.subspan(kLegacyMagic.size());
-  const pickle::Pickle version = pickle::Parse(bytes);
-  const auto* number = std::get_if<int64_t>(&version[version.root]);
-  if (!number || *number != kLegacyVersion) {
-    throw InputError("a torch.save file of an unknown version", number ? StrCat(", ", *number) : "",
-                     "; expected ", kLegacyVersion);
-  }
-  const pickle::Pickle system = pickle::Parse(bytes);
-  const auto* dict = std::get_if<pickle::Dict>(&system[system.root]);
-  if (!dict) throw InputError("its third pickle is not a dict about the system");
-  for (size_t i = 0; i + 1 < dict->items.size(); i += 2) {
-    const auto* key = std::get_if<pickle::Text>(&system[dict->items[i]]);
-    const auto* value = std::get_if<bool>(&system[dict->items[i + 1]]);
-    if (key && key->utf8 == "little_endian" && value && !*value) {
-      throw InputError("was written on a big-endian machine; moefy reads little-endian");
-    }
-  }
-}
-
-Contents ReadLegacy(Bytes bytes) {
-  CheckLegacyHeader(bytes);
-  Contents contents;
-  contents.pickle = pickle::Parse(bytes);
-  std::map<std::string_view, const pickle::Storage*> storages;
-  for (const pickle::Value& node : contents.pickle.nodes) {
-    if (const auto* storage = std::get_if<pickle::Storage>(&node)) {
-      storages.emplace(storage->key, storage);
-    }
-  }
-  const pickle::Pickle keys = pickle::Parse(bytes);
-  const auto* list = std::get_if<pickle::List>(&keys[keys.root]);
-  if (!list) throw InputError("its fifth pickle is not the list of storages");
-  for (const pickle::NodeId id : list->items) {
-    const auto* key = std::get_if<pickle::Text>(&keys[id]);
-    const auto storage = key ? storages.find(key->utf8) : storages.end();
-    if (storage == storages.end()) throw InputError("lists a storage that no tensor uses");
-    uint64_t num_elements = 0;
-    if (bytes.size() < sizeof num_elements) {
-      throw InputError("storage ", Quoted(key->utf8), " is missing: the file is cut short");
-    }
-    std::memcpy(&num_elements, bytes.data(), sizeof num_elements);
-    bytes = bytes.subspan(sizeof num_elements);
-    const uint64_t element_bytes = ElementBytes(storage->second->dtype);
-    if (num_elements > bytes.size() / element_bytes) {
-      throw InputError("storage ", Quoted(key->utf8), " has ", num_elements, " elements of ",
-                       element_bytes, " bytes; only ", bytes.size(),
-                       " bytes follow: the file is cut short");
-    }
-    contents.storages.emplace(key->utf8, bytes.first(num_elements * element_bytes));
-    bytes = bytes.subspan(num_elements * element_bytes);
-  }
-  return contents;
-}
-
-Contents ReadContents(Bytes file) {
-  const std::string_view text = AsText(file);
-  if (text.starts_with(kZipMagic) || text.starts_with(kEmptyZipMagic)) return ReadZip(file);
-  if (text.starts_with(kLegacyMagic)) return ReadLegacy(file);
-  throw InputError("is not a file of torch.save",
-                   text.starts_with('\x80') ? ", but another Python pickle"
-                   : text.substr(0, 512).find("ustar") != std::string_view::npos
-                       ? ", or of torch 0.1; load and save it with a newer one"
-                   : text.size() > 9 && text[8] == '{' ? "; it looks like safetensors: rename it"
-                                                       : ContentHint(text));
-}
-
-// --- tensors ---
 
 std::vector<uint64_t> Extents(const pickle::Pickle& pickle, pickle::NodeId id, const char* what) {
   const auto* tuple = std::get_if<pickle::Tuple>(&pickle[id]);
@@ -184,7 +45,7 @@ std::vector<uint64_t> Extents(const pickle::Pickle& pickle, pickle::NodeId id, c
 bool InOrder(const std::vector<uint64_t>& shape, const std::vector<uint64_t>& strides) {
   uint64_t expected = 1;
   for (size_t d = shape.size(); d-- > 0;) {
-    if (shape[d] == 1) continue;  // whose stride means nothing
+    if (shape[d] == 1) continue;  // its stride means nothing
     if (strides[d] != expected) return false;
     expected *= shape[d];
   }
@@ -207,12 +68,12 @@ std::optional<uint64_t> EndElement(uint64_t offset, const std::vector<uint64_t>&
 }
 
 // Checks that a storage is as long as the pickle says and gives the bytes of its view.
-Bytes StorageBytes(const Contents& contents, const pickle::Storage& storage) {
+Bytes StorageBytes(const TorchContents& contents, const pickle::Storage& storage) {
   const auto found = contents.storages.find(storage.key);
   if (found == contents.storages.end()) {
     throw InputError("storage ", Quoted(storage.key), " is missing");
   }
-  const uint64_t element_bytes = ElementBytes(storage.dtype);
+  const uint64_t element_bytes = TorchElementBytes(storage.dtype);
   if (found->second.size() % element_bytes != 0 ||
       found->second.size() / element_bytes != storage.root_elements) {
     throw InputError("storage ", Quoted(storage.key), " has ", found->second.size(),
@@ -231,7 +92,7 @@ struct TorchFile::Impl {
   }
 
   void Read() {
-    const Contents contents = ReadContents(file.bytes());
+    const TorchContents contents = ReadTorchContents(file.bytes());
     StateDict state = FindStateDict(contents.pickle);
     warnings = std::move(state.warnings);
     for (const auto& entry : state.tensors) {
@@ -240,7 +101,7 @@ struct TorchFile::Impl {
     }
   }
 
-  void Add(const Contents& contents, const std::string& name, pickle::NodeId node) {
+  void Add(const TorchContents& contents, const std::string& name, pickle::NodeId node) {
     const auto& tensor = std::get<pickle::Tensor>(contents.pickle[node]);
     const auto* storage = std::get_if<pickle::Storage>(&contents.pickle[tensor.storage]);
     const auto* offset = std::get_if<int64_t>(&contents.pickle[tensor.offset]);
@@ -264,7 +125,7 @@ struct TorchFile::Impl {
     if (!num_bytes) throw InputError("shape ", FormatShape(info.shape), " overflows 64 bits");
     info.end = *num_bytes;
     view.storage = StorageBytes(contents, *storage);
-    const uint64_t element_bytes = ElementBytes(dtype);
+    const uint64_t element_bytes = TorchElementBytes(dtype);
     const uint64_t storage_elements = view.storage.size() / element_bytes;
     const auto end = info.num_bytes() == 0
                          ? 0
@@ -287,9 +148,9 @@ struct TorchFile::Impl {
     views.push_back(std::move(view));
   }
 
-  // The elements in row-major order.
+  // Copies the elements in row-major order.
   std::vector<std::byte> Gather(const TensorInfo& info, const View& view) const {
-    const uint64_t element_bytes = ElementBytes(info.dtype);
+    const uint64_t element_bytes = TorchElementBytes(info.dtype);
     std::vector<std::byte> out(info.num_bytes());
     std::vector<uint64_t> at(info.shape.size());
     for (uint64_t done = 0; done < out.size(); done += element_bytes) {
@@ -338,18 +199,6 @@ std::span<const std::byte> TorchFile::Bytes(const TensorInfo& info) const {
   const auto [place, is_new] = impl_->gathered.try_emplace(found->second);
   if (is_new) place->second = impl_->Gather(own, view);
   return place->second;
-}
-
-bool IsTorchScript(const std::filesystem::path& path) {
-  try {
-    const MappedFile file(path);
-    if (!AsText(file.bytes()).starts_with(kZipMagic)) return false;
-    const ZipEntries entries = ReadZipDirectory(file.bytes());
-    return entries.contains(ArchivePrefix(entries) + "constants.pkl");
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kInput) throw;
-    return false;  // whoever reads it says what is wrong with it
-  }
 }
 
 }  // namespace moefy::io

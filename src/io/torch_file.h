@@ -18,7 +18,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moefy/io/tensor_file.h"
+#include "io/tensor_file.h"
 
 namespace moefy::io {
 
@@ -40,8 +40,5 @@ class TorchFile final : public TensorFile {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// True for a TorchScript archive, which only LibTorch reads (model/open_checkpoint.h).
-bool IsTorchScript(const std::filesystem::path& path);
 
 }  // namespace moefy::io

@@ -54,7 +54,7 @@ struct Directory {
   uint64_t offset, size, num_entries;
 };
 
-// Finds the end record, which only a comment may follow, whose length it gives.
+// Finds the end record. Only a comment may follow it, whose length it gives.
 uint64_t FindEnd(const Fields& file) {
   if (file.size() >= kEndBytes) {
     const uint64_t last = file.size() - kEndBytes;
@@ -83,7 +83,8 @@ struct Central {
   uint64_t stored_bytes, num_bytes, local_header;
 };
 
-// Replaces the 32-bit values that say so by those of the Zip64 field, which holds only these.
+// A 32-bit value of all ones says that the real one is in the Zip64 field, which holds only such
+// values. Replaces them.
 void ReadZip64(const Fields& file, uint64_t begin, uint64_t size, Central& entry) {
   for (uint64_t at = begin; at + 4 <= begin + size;) {
     const uint64_t id = file.U16(at), length = file.U16(at + 2);

@@ -3,7 +3,7 @@
 namespace moefy::model {
 namespace {
 
-// The index at which the sorted contributions sum to `share` of the total, I64 [tokens].
+// The index at which the sorted contributions have summed to `share` of the total, I64 [tokens].
 at::Tensor CountTo(double share, const at::Tensor& running) {
   const at::Tensor total = running.select(1, -1);
   // Rounding must not ask for a neuron more: contributions are F32.

@@ -58,7 +58,8 @@ ForwardInputs OnDevice(const ForwardInputs& inputs, at::Device device) {
 }
 
 void WaitFor(const at::Tensor& tensor) {
-  if (!tensor.is_cpu() && tensor.numel() > 0) tensor.flatten()[0].item();  // copied when it is done
+  // Copying an element waits for the work on its tensor.
+  if (!tensor.is_cpu() && tensor.numel() > 0) tensor.flatten()[0].item();
 }
 
 }  // namespace moefy::model

@@ -118,7 +118,7 @@ class Collector {
       const auto linear = [&](const std::string& name, const Extent& out, const Extent& in) {
         Linear(at_layer(name), out, in, config_.ffn_bias, config_.transposed);
       };
-      if (!names.w_gate.empty() && names.w_gate == names.w_in) {  // a fused pair
+      if (!names.w_gate.empty() && names.w_gate == names.w_in) {  // the pair is fused
         linear(names.w_in, {2 * neurons.value, StrCat("2 x ", neurons.text)}, hidden_);
       } else {
         linear(names.w_gate, neurons, hidden_);

@@ -18,7 +18,8 @@ FfnWeights MakeFfnWeights(const FfnSpec& spec,
     }
     return tensor;
   };
-  // A matrix or a bias with one entry per neuron; in a fused pair, the given half of the tensor.
+  // Takes a matrix or a bias that has one entry per neuron; of a fused pair, the given half of the
+  // tensor.
   const auto rows = [&](const std::string& name, std::vector<int64_t> tail, int64_t half) {
     if (name.empty()) return at::Tensor();
     const int64_t parts = spec.fused() ? 2 : 1;

@@ -72,7 +72,7 @@ void CheckNextInputs(const ModelConfig& config, const DecodingState& state, cons
   if (config.position_count == PositionCount::kColumns || state.length == 0) {
     return CheckLength(config, columns);
   }
-  // Rows that have ended are padding, which needs no position if positions count tokens.
+  // Rows of texts that have ended are padding, which needs no position if positions count tokens.
   std::vector<int64_t> counts = state.counts;
   TokenPositions(config, ids, mask, state.length, counts);
   CheckLength(config, *std::max_element(counts.begin(), counts.end()));

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "model/decoding_state.h"
 #include "model/families/families.h"
 #include "model/input_check.h"
 #include "model/sampling.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 
 namespace moefy::model {
 namespace {
@@ -44,7 +44,7 @@ struct PaddedBatch {
   at::Tensor mask;  // likewise; undefined without padding
 };
 
-// Pads prompts. Texts that will be continued must end together, so their padding is on the left.
+// Pads prompts on the left, because texts that will be continued must end together.
 PaddedBatch Pad(const std::vector<std::vector<int64_t>>& prompts, int64_t pad_id, bool left) {
   size_t tokens = 0;
   bool equal = true;

@@ -10,7 +10,7 @@
 namespace moefy::model {
 namespace {
 
-// Fewer rows are normed faster than a thread starts.
+// With fewer rows than these, the norm is done before a thread would start.
 constexpr int64_t kNormRowsPerThread = 16;
 
 }  // namespace
@@ -112,7 +112,7 @@ at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at:
   return out;
 }
 
-// The same through a kernel, with q not scaled yet. The first query reads `visible_keys` keys.
+// Does the same through a kernel, with q not scaled yet. The first query reads `visible_keys` keys.
 at::Tensor AttendByKernel(const Attention& attention, const at::Tensor& q, const KeysValues& memory,
                           const at::Tensor& bias, int64_t visible_keys) {
   constexpr int64_t kQueriesPerItem = 256;
@@ -156,8 +156,8 @@ at::Tensor AttendByKernel(const Attention& attention, const at::Tensor& q, const
   return out;
 }
 
-// The same for all heads at once, [batch, tokens, heads * head_dim]: for gradients, for GPUs, and
-// for one or two tokens, with which a head is hardly any work.
+// Does the same for all heads at once, [batch, tokens, heads * head_dim]: for gradients, for GPUs,
+// and for one or two tokens, with which a head is hardly any work.
 at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias,
                         double softcap) {
   const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2);

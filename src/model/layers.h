@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "model/attention_kernel.h"
+#include "model/linear.h"
 #include "model/positions.h"
 #include "model/score_bias.h"
 #include "moefy/model/config.h"
-#include "moefy/model/linear.h"
 
 namespace moefy::model {
 

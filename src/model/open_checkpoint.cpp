@@ -1,4 +1,4 @@
-// The only file that includes LibTorch's TorchScript headers, which take long to compile.
+// This is the only file that includes LibTorch's TorchScript headers, which take long to compile.
 #include "model/open_checkpoint.h"
 
 #include <ATen/ATen.h>
@@ -7,7 +7,7 @@
 
 #include <map>
 
-#include "io/torch_file.h"
+#include "io/torch_contents.h"
 #include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 

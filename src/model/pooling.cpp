@@ -5,8 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "base/json.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 #include "moefy/base/strings.h"
 
 namespace moefy::model {

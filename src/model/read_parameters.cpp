@@ -2,17 +2,18 @@
 
 #include <algorithm>
 
+#include "base/problems.h"
+#include "io/mapped_file.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/stored_names.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
-#include "moefy/io/mapped_file.h"
 
 namespace moefy::model {
 namespace {
 
-// The tensor as it lies in the mapped file, if it can be computed on there; else a copy.
+// Returns the tensor as it lies in the mapped file, if it can be computed on there, or else a copy.
 at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name) {
   const io::TensorInfo& info = checkpoint.Get(name);
   const auto bytes = checkpoint.Bytes(name);
@@ -133,35 +134,29 @@ std::string Because(const ExpectedTensor& want, const io::TensorInfo& found) {
 void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                      std::vector<std::string>* warnings, const std::set<std::string>& left_out) {
   constexpr size_t kShown = 8;
-  std::vector<std::string> problems;
+  Problems problems(kShown);
   std::set<std::string> expected_names;
   for (const ExpectedTensor& want : ExpectedTensors(config)) {
     expected_names.insert(want.name);
     if (left_out.contains(want.name)) continue;
-    if (problems.size() > kShown) break;  // the nearest-name search is not free
+    if (problems.StopSearch()) break;  // the nearest-name search is not free
     const io::TensorInfo* found = checkpoint.Find(want.name);
     if (!found) {
       if (!want.required) continue;
-      problems.push_back(StrCat("tensor ", Quoted(want.name), " ", FormatShape(want.shape),
-                                " is missing", want.layers.empty() ? "" : " (", want.layers,
-                                want.layers.empty() ? "" : ")",
-                                DidYouMean(want.name, checkpoint.TensorNames())));
+      problems.Add("tensor ", Quoted(want.name), " ", FormatShape(want.shape), " is missing",
+                   want.layers.empty() ? "" : " (", want.layers, want.layers.empty() ? "" : ")",
+                   DidYouMean(want.name, checkpoint.TensorNames()));
     } else if (!ComputableType(found->dtype)) {
-      problems.push_back(StrCat("tensor ", Quoted(want.name), " is stored as ",
-                                io::DTypeName(found->dtype),
-                                "; moefy computes on F32, F16, BF16 and F64"));
-    } else if (!std::equal(found->shape.begin(), found->shape.end(), want.shape.begin(),
-                           want.shape.end())) {
-      problems.push_back(StrCat("tensor ", Quoted(want.name), " has shape ",
-                                FormatShape(found->shape), "; config.json implies ",
-                                FormatShape(want.shape), Because(want, *found)));
+      problems.Add("tensor ", Quoted(want.name), " is stored as ", io::DTypeName(found->dtype),
+                   "; moefy computes on F32, F16, BF16 and F64");
+    } else if (!io::HasShape(*found, want.shape)) {
+      problems.Add("tensor ", Quoted(want.name), " has shape ", FormatShape(found->shape),
+                   "; config.json implies ", FormatShape(want.shape), Because(want, *found));
     }
   }
-  if (!problems.empty()) {
-    if (problems.size() > kShown) problems.back() = "and more";
-    throw InputError(checkpoint.directory(), " does not hold the ", config.family,
-                     " model that its config.json describes:\n  ", Join(problems, "\n  "));
-  }
+  WithContext(StrCat(checkpoint.directory(), " does not hold the ", config.family,
+                     " model that its config.json describes"),
+              [&] { problems.ThrowIfAny(); });
   auto [of_class, others] = FindUnused(checkpoint, config, expected_names);
   const auto shown = [](std::vector<std::string>& names) {
     const bool more = names.size() > kShown;

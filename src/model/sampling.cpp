@@ -30,7 +30,7 @@ int64_t Sampler::Draw(std::mt19937_64& random) {
   std::iota(ids_.begin(), ids_.end(), 0);
   num_best_ = 0;
   const auto share = [&](size_t rank) { return scores_[static_cast<size_t>(Best(rank))]; };
-  // Take the best tokens, as many as top-k says,
+  // The best tokens are taken, as many as top-k says,
   size_t count = vocab;
   double total = 0;
   if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < vocab) {
@@ -39,7 +39,7 @@ int64_t Sampler::Draw(std::mt19937_64& random) {
   } else {
     total = std::accumulate(scores_.begin(), scores_.end(), 0.0);
   }
-  // and of these the fewest that together have the share top-p, at least one.
+  // and from them the fewest that together have the share top-p, at least one.
   if (options_.top_p < 1) {
     const double wanted = options_.top_p * total;
     size_t enough = 0;

@@ -42,7 +42,7 @@ Norm Builder::MakeNorm(const std::string& name) const {
 // Makes three maps of one that is stored for queries, keys and values.
 void Builder::TakeApart(const Linear& qkv, const StackConfig& stack, Attention& attention) const {
   const int64_t heads = stack.num_heads, kv_heads = stack.num_kv_heads, dim = stack.head_dim;
-  // `count` heads from `first` on of each of `num_groups` groups.
+  // Takes `count` heads from `first` on out of each of `num_groups` groups.
   const auto part = [&](int64_t num_groups, int64_t first, int64_t count) -> Linear {
     const auto slice = [&](const at::Tensor& t, at::IntArrayRef tail) -> at::Tensor {
       if (!t.defined()) return {};

@@ -5,10 +5,11 @@
 #include <cstring>
 #include <map>
 
+#include "io/mapped_file.h"
+#include "io/tensor_file.h"
 #include "model/expected_tensors.h"
 #include "model/families/families.h"
 #include "moefy/base/error.h"
-#include "moefy/io/mapped_file.h"
 
 namespace moefy::model {
 namespace {
@@ -132,7 +133,7 @@ void FindStoredNames(const io::Checkpoint& checkpoint, const Family& family, Mod
   const std::string base = config.added_prefix + family.base_prefix;
   if (std::ranges::none_of(stored, [&](const auto& name) { return name.starts_with(base); })) {
     config.missing_prefix = family.base_prefix;
-    // No warning for models without a head: their files lack the prefix as a rule.
+    // Models without a head cause no warning: their files lack the prefix as a rule.
     if (config.head != Head::kNone && !config.missing_prefix.empty()) {
       warn(StrCat("tensor names lack the prefix ", Quoted(config.missing_prefix),
                   ", as in old checkpoints; read as if they had it"));

@@ -9,10 +9,10 @@
 
 #include "base/own_output.h"
 #include "io/finite.h"
+#include "io/mapped_file.h"
 #include "io/rewrite_checkpoint.h"
+#include "io/safetensors.h"
 #include "moefy/base/error.h"
-#include "moefy/io/mapped_file.h"
-#include "moefy/io/safetensors.h"
 
 namespace moefy::model {
 
@@ -55,7 +55,7 @@ at::Tensor ReadTensor(const io::Checkpoint& checkpoint, const std::string& name)
   at::Tensor tensor = at::empty(std::vector<int64_t>(info.shape.begin(), info.shape.end()), *type);
   const auto bytes = checkpoint.Bytes(name);
   if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
-  io::ReleaseMappedPages(bytes);  // or a model would be in memory twice while it is read
+  io::ReleaseMappedPages(bytes);  // otherwise a model would be in memory twice while it is read
   RequireFinite(info, {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()});
   if (info.dtype != io::DType::kF64) return tensor.to(at::kFloat);
   io::TensorInfo as_f32 = info;

@@ -3,18 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/mapped_file.h"
 #include "model/decoding_state.h"
 #include "model/device.h"
 #include "model/disentangled.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/forward_check.h"
+#include "model/linear.h"
 #include "model/output_head.h"
 #include "model/read_parameters.h"
 #include "model/stack.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
-#include "moefy/io/mapped_file.h"
 
 namespace moefy::model {
 namespace {

@@ -4,8 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "base/json.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 
 namespace moefy::model {
 namespace {
@@ -67,7 +67,7 @@ void RefuseByConfig(const io::Checkpoint& checkpoint) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return;
   const Json json = ReadJsonFile(path);
-  if (!json.is_object()) return;  // whoever wants more of it says so
+  if (!json.is_object()) return;  // whoever reads it later says so
   for (const char* key : {"quantization_config", "compression_config"}) {
     const auto found = json.find(key);
     if (found == json.end() || !found->is_object() || found->empty()) continue;

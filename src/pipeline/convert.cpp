@@ -20,7 +20,7 @@ namespace {
 std::string TaskFingerprint(const std::string& task_file, const std::string& split,
                             const std::string& data) {
   const task::TaskSpec spec = task::ReadTaskSpec(task_file);
-  return io::FileFingerprint(task_file) + "-" +
+  return io::FileFingerprint(spec.file) + "-" +
          io::FileFingerprint(DataDirectory(spec, data) / spec.GetSplit(split).file);
 }
 
@@ -161,7 +161,7 @@ class Conversion {
          [this, calibrate] { Warn(Calibrate(calibrate, IfExists::kRenew, progress_).warnings); },
          [calibrate] { split::MoeCheckpoint::Open(calibrate.out); }});
   }
-  // Stages that work from the same model warn of the same things: each is said once.
+  // Stages that work from the same model warn of the same things, and each warning is given once.
   void Warn(const std::vector<std::string>& warnings) {
     for (const std::string& warning : warnings) {
       if (std::ranges::find(warnings_, warning) == warnings_.end()) warnings_.push_back(warning);
@@ -191,10 +191,14 @@ class Conversion {
 
 // The paths that a conversion reads besides what it makes itself.
 InputPaths ConvertInputs(const Recipe& recipe) {
-  InputPaths inputs = TaskInputs(recipe.record.tasks, recipe.record.split, recipe.data);
-  for (auto& path : TaskInputs(recipe.eval.tasks, recipe.eval.split, recipe.data)) {
-    inputs.push_back(std::move(path));
-  }
+  InputPaths inputs;
+  const auto add = [&](const std::vector<std::string>& tasks, const std::string& split) {
+    for (auto& path : TaskInputs(ReadTasks(tasks, split), split, recipe.data)) {
+      inputs.push_back(std::move(path));
+    }
+  };
+  add(recipe.record.tasks, recipe.record.split);
+  add(recipe.eval.tasks, recipe.eval.split);
   inputs.insert(inputs.end(), {recipe.model, recipe.record.text});
   return inputs;
 }
@@ -204,7 +208,7 @@ InputPaths ConvertInputs(const Recipe& recipe) {
 ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path& out, bool redo,
                       Progress& progress) {
   Conversion conversion(checked, out, progress);
-  const std::vector<Stage> stages = conversion.Stages();  // all data are there
+  const std::vector<Stage> stages = conversion.Stages();  // throws unless all data are there
   PrepareOutput(out, ConvertInputs(checked.recipe));
   const DirectoryLock lock(out);
   StageRecords records(out / kStages, redo);
@@ -266,8 +270,8 @@ ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::pat
     }
   }
   plan.stages.emplace_back("eval");
-  // One model in F32 at a time, the FFNs of a sparse one twice more (as an oracle reads them, and
-  // as they are read to be packed), and one shard of the dump per FFN.
+  // Memory holds one model in F32 at a time, the FFNs of a sparse one twice more (as an oracle
+  // reads them, and as they are read to be packed), and one shard of the dump per FFN.
   const uint64_t model_bytes = plan.model.num_parameters * sizeof(float);
   const uint64_t ffn_bytes = plan.model.ffn_parameters * sizeof(float);
   plan.peak_memory_bytes = model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);

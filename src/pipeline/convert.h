@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/base/progress.h"
 #include "pipeline/check_recipe.h"
 

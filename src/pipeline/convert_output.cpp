@@ -21,7 +21,7 @@ void PrepareOutput(const std::filesystem::path& out, const InputPaths& inputs) {
   namespace fs = std::filesystem;
   CheckApart(out, inputs);
   std::error_code code;
-  fs::path existing = out;  // it, or the nearest directory around it that is there
+  fs::path existing = out;  // the directory, or the nearest around it that is there
   while (!existing.empty() && !fs::exists(existing, code) && existing.has_relative_path()) {
     existing = existing.parent_path();
   }

@@ -5,8 +5,8 @@
 #include <functional>
 #include <string>
 
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
+#include "base/json.h"
+#include "base/output.h"
 
 namespace moefy::pipeline {
 

@@ -5,7 +5,7 @@
 
 #include "base/options.h"
 #include "eval/evaluate.h"
-#include "eval/gate.h"
+#include "eval/fail_if.h"
 #include "model/device.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
@@ -23,10 +23,10 @@ std::string ModelName(const std::filesystem::path& path) {
                                : normal.parent_path().filename().string();
 }
 
-std::optional<eval::Gate> ReadGate(const std::string& condition, const task::TaskSpec& spec) {
+std::optional<eval::FailIf> ReadFailIf(const std::string& condition, const task::TaskSpec& spec) {
   if (condition.empty()) return std::nullopt;
   return WithContext(StrCat("--fail-if, task ", Quoted(spec.name)),
-                     [&] { return eval::Gate(condition, eval::FigureNames(spec)); });
+                     [&] { return eval::FailIf(condition, eval::FigureNames(spec)); });
 }
 
 // Split checkpoints under the names of their directories. A dense model alone is none.
@@ -54,20 +54,15 @@ SplitModels OpenModels(const std::vector<std::string>& models) {
   return split;
 }
 
-eval::EvaluateOptions ToEvaluateOptions(const EvalOptions& options,
-                                        std::vector<std::string>& warnings) {
+// What the options say, parsed.
+struct ParsedOptions {
   eval::EvaluateOptions evaluate;
-  evaluate.ffn_ratios = options.ffn_ratios;
-  evaluate.selections = route::ParseSelections(options.selections);
-  evaluate.weights = runtime::ParseWeightFormat(options.weights);
-  evaluate.seed = static_cast<uint64_t>(options.seed);
-  evaluate.device = model::ResolveDevice(model::ParseDevice(options.device), &warnings);
-  return evaluate;
-}
+  std::vector<task::TaskSpec> tasks;
+  std::vector<std::optional<eval::FailIf>> fail_if;  // per task
+};
 
-}  // namespace
-
-void CheckEvalOptions(const EvalOptions& options) {
+ParsedOptions Parse(const EvalOptions& options) {
+  ParsedOptions parsed;
   if (options.tasks.empty()) {
     throw UsageError("eval needs --task: a task file, e.g. configs/tasks/sst2.json");
   }
@@ -75,25 +70,32 @@ void CheckEvalOptions(const EvalOptions& options) {
   for (const double ratio : options.ffn_ratios) {
     RequireOption(ratio > 0 && ratio <= 1, "ffn-ratio", ratio, "a share above 0 and at most 1");
   }
-  route::ParseSelections(options.selections);
-  runtime::ParseWeightFormat(options.weights);
-  model::ParseDevice(options.device);
-  for (const std::string& file : options.tasks) {
-    const task::TaskSpec spec = task::ReadTaskSpec(file);
-    spec.GetSplit(options.split);
-    ReadGate(options.fail_if, spec);
+  parsed.evaluate.ffn_ratios = options.ffn_ratios;
+  parsed.evaluate.selections = route::ParseSelections(options.selections);
+  parsed.evaluate.weights = runtime::ParseWeightFormat(options.weights);
+  parsed.evaluate.seed = static_cast<uint64_t>(options.seed);
+  parsed.evaluate.device = model::ParseDevice(options.device);
+  parsed.tasks = ReadTasks(options.tasks, options.split);
+  for (const task::TaskSpec& spec : parsed.tasks) {
+    parsed.fail_if.push_back(ReadFailIf(options.fail_if, spec));
   }
+  return parsed;
 }
+
+}  // namespace
+
+void CheckEvalOptions(const EvalOptions& options) { Parse(options); }
 
 std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
                                          Progress& progress) {
   if (options.models.empty()) throw UsageError("eval needs a model");
-  CheckEvalOptions(options);
+  ParsedOptions parsed = Parse(options);
+  eval::EvaluateOptions& evaluate = parsed.evaluate;
   std::vector<std::string> warnings;
-  eval::EvaluateOptions evaluate = ToEvaluateOptions(options, warnings);
+  evaluate.device = model::ResolveDevice(evaluate.device, &warnings);
   std::optional<SampleFile> samples;
   if (!options.samples.empty()) {
-    InputPaths inputs = TaskInputs(options.tasks, options.split, options.data);
+    InputPaths inputs = TaskInputs(parsed.tasks, options.split, options.data);
     inputs.insert(inputs.end(), options.models.begin(), options.models.end());
     inputs.emplace_back(options.dense);
     samples.emplace(options.samples, options.tasks.size(), if_exists, inputs);
@@ -101,13 +103,10 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
       samples->Add(task_idx, sample);
     };
   }
-  std::vector<eval::EvaluationTask> tasks;  // checked before models are opened
-  std::vector<std::optional<eval::Gate>> gates;
-  for (const std::string& file : options.tasks) {
-    task::TaskSpec spec = task::ReadTaskSpec(file);
+  std::vector<eval::EvaluationTask> tasks;  // their data is read before models are opened
+  for (task::TaskSpec& spec : parsed.tasks) {
     task::Dataset dataset =
         task::ReadDataset(spec, options.split, DataDirectory(spec, options.data), options.limit);
-    gates.emplace_back(ReadGate(options.fail_if, spec));
     tasks.push_back({std::move(spec), options.split, std::move(dataset)});
   }
   const SplitModels models = OpenModels(options.models);
@@ -121,7 +120,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
   std::vector<eval::EvaluationReport> reports =
       eval::Evaluate(dense, models.Named(), tasks, evaluate, progress);
   for (size_t i = 0; i < reports.size(); ++i) {
-    if (gates[i]) eval::ApplyGate(*gates[i], options.fail_if, reports[i]);
+    if (parsed.fail_if[i]) eval::ApplyFailIf(*parsed.fail_if[i], options.fail_if, reports[i]);
   }
   std::vector<std::string>& shown = reports.front().warnings;
   shown.insert(shown.begin(), warnings.begin(), warnings.end());

@@ -17,7 +17,7 @@
 namespace moefy::pipeline {
 namespace {
 
-// Expert sizes worth trying: those that divide every FFN into at least two experts.
+// Expert sizes are worth trying if they divide every FFN into at least two experts.
 std::vector<int64_t> ExpertSizes(const std::vector<model::FfnSpec>& ffns) {
   int64_t num_neurons = 0;
   for (const model::FfnSpec& spec : ffns) num_neurons = std::gcd(num_neurons, spec.num_neurons);
@@ -95,8 +95,8 @@ Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path
   out.ffns = model::FfnSpecs(out.config);
   CountTensors(checkpoint, out);
   for (const model::FfnSpec& spec : out.ffns) {
-    const std::set<std::string> names = {spec.w_in,   spec.b_in,  spec.w_gate,
-                                         spec.b_gate, spec.w_out, spec.b_out};  // fused ones once
+    const std::set<std::string> names = {spec.w_in,  spec.b_in, spec.w_gate, spec.b_gate,
+                                         spec.w_out, spec.b_out};  // counts a fused tensor once
     for (const std::string& name : names) {
       if (!name.empty()) {
         out.ffn_parameters += io::NumElements(checkpoint.Get(name).shape).value_or(0);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/io/tensor_info.h"
 #include "moefy/model/config.h"

@@ -16,10 +16,10 @@ namespace moefy::pipeline {
 struct OpenedModel::Impl {
   OpenOptions options;
   io::Checkpoint checkpoint;
-  std::unique_ptr<split::MoeCheckpoint> moe;     // with a selection
-  std::unique_ptr<runtime::SparseModel> sparse;  // with a selection; refers to `moe`
-  std::unique_ptr<model::Transformer> dense;     // without
-  std::unique_ptr<text::Tokenizer> tokenizer;    // once it was asked for
+  std::unique_ptr<split::MoeCheckpoint> moe;     // set with a selection
+  std::unique_ptr<runtime::SparseModel> sparse;  // set with a selection; refers to `moe`
+  std::unique_ptr<model::Transformer> dense;     // set without a selection
+  std::unique_ptr<text::Tokenizer> tokenizer;    // set once it was asked for
   std::optional<model::GenerationOptions> generation;
   std::vector<std::string> warnings;
 };

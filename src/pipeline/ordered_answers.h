@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "moefy/base/error.h"
-#include "moefy/pipeline/run_text.h"
 #include "pipeline/run_inputs.h"
+#include "pipeline/run_text.h"
 
 namespace moefy::pipeline {
 

@@ -104,7 +104,7 @@ Recipe ReadRecipe(const std::filesystem::path& path) {
     return recipe;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
-    throw UsageError(error.what());  // a recipe is configuration
+    throw UsageError(error.what());  // whatever the reader says, a recipe is configuration
   }
 }
 

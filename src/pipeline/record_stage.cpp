@@ -1,6 +1,7 @@
 #include "moefy/pipeline/record_stage.h"
 
 #include "ask/prepared_task.h"
+#include "ask/tokenizers.h"
 #include "ask/translation.h"
 #include "base/options.h"
 #include "model/device.h"
@@ -33,39 +34,37 @@ task::Dataset SpreadEvenly(task::Dataset dataset, int64_t limit) {
   return dataset;
 }
 
-std::vector<std::pair<task::TaskSpec, task::Dataset>> ReadTasks(const RecordOptions& options) {
-  std::vector<std::pair<task::TaskSpec, task::Dataset>> tasks;
-  for (const std::string& file : options.tasks) {
-    task::TaskSpec spec = task::ReadTaskSpec(file);
-    task::Dataset dataset =
-        task::ReadDataset(spec, options.split, DataDirectory(spec, options.data));
-    tasks.emplace_back(std::move(spec), SpreadEvenly(std::move(dataset), options.limit));
+std::vector<task::Dataset> ReadData(const std::vector<task::TaskSpec>& tasks,
+                                    const RecordOptions& options) {
+  std::vector<task::Dataset> data;
+  for (const task::TaskSpec& spec : tasks) {
+    data.push_back(SpreadEvenly(
+        task::ReadDataset(spec, options.split, DataDirectory(spec, options.data)), options.limit));
   }
-  return tasks;
+  return data;
 }
 
-Corpus EncodeCorpus(const RecordOptions& options,
-                    const std::vector<std::pair<task::TaskSpec, task::Dataset>>& tasks,
-                    const io::Checkpoint& checkpoint, const model::ModelConfig& config,
-                    const text::Tokenizer& tokenizer) {
+Corpus EncodeCorpus(const RecordOptions& options, const std::vector<task::TaskSpec>& tasks,
+                    const std::vector<task::Dataset>& data, const io::Checkpoint& checkpoint,
+                    const model::ModelConfig& config, ask::Tokenizers& tokenizers) {
   constexpr int64_t kTextTokens = 512;
   Corpus corpus;
   std::vector<std::string> parts;
-  for (const auto& [spec, dataset] : tasks) {
-    // Each task has languages of its own.
-    const auto own = text::LoadTokenizer(checkpoint.directory(), {}, ask::LanguagesOf(spec));
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const task::TaskSpec& spec = tasks[i];
+    const text::Tokenizer& tokenizer = tokenizers.Get(ask::LanguagesOf(spec));
     const model::GenerationOptions generation =
-        ask::ReadGeneration(checkpoint.directory(), config, *own);
-    const auto prepared = ask::PrepareTask(spec, dataset, config, *own, generation);
+        ask::ReadGeneration(checkpoint.directory(), config, tokenizer);
+    const auto prepared = ask::PrepareTask(spec, data[i], config, tokenizer, generation);
     for (ask::Sequence& sequence : prepared->RightSequences()) {
       corpus.sequences.push_back(std::move(sequence));
     }
-    parts.push_back(StrCat(spec.name, "/", options.split, " ", dataset.examples.size()));
+    parts.push_back(StrCat(spec.name, "/", options.split, " ", data[i].examples.size()));
   }
   if (!options.text.empty()) {
     const int64_t max_tokens = model::FitTextLength(kTextTokens, config);
-    for (text::Encoding& encoding : ask::EncodeTextFile(options.text, options.field, tokenizer,
-                                                        config, max_tokens, options.limit)) {
+    for (text::Encoding& encoding : ask::EncodeTextFile(
+             options.text, options.field, tokenizers.Get(), config, max_tokens, options.limit)) {
       corpus.sequences.push_back({std::move(encoding), {}});
     }
     parts.push_back(StrCat("text ", std::filesystem::path(options.text).filename()));
@@ -86,36 +85,41 @@ double ActiveShare(const io::Checkpoint& checkpoint, const model::FfnSpec& spec,
   return (activations > 0).to(at::kFloat).mean().item<double>();
 }
 
-}  // namespace
-
-void CheckRecordOptions(const RecordOptions& options) {
+// The tasks that the options name. Throws Error{kUsage} for options that make no sense.
+std::vector<task::TaskSpec> CheckedTasks(const RecordOptions& options) {
   if (options.tasks.empty() == options.text.empty()) {
     throw UsageError("record needs either --task or --text: what should the model run?");
   }
   RequireOption(options.max_tokens >= 1, "max-tokens", options.max_tokens, "at least 1");
   RequireOption(options.batch_tokens >= 1, "batch-tokens", options.batch_tokens, "at least 1");
   model::ParseDevice(options.device);
-  for (const std::string& file : options.tasks) task::ReadTaskSpec(file).GetSplit(options.split);
+  return ReadTasks(options.tasks, options.split);
 }
+
+}  // namespace
+
+void CheckRecordOptions(const RecordOptions& options) { CheckedTasks(options); }
 
 RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& progress,
                     const std::optional<io::Checkpoint>& opened) {
-  CheckRecordOptions(options);
+  const std::vector<task::TaskSpec> tasks = CheckedTasks(options);
   if (options.out.empty()) throw UsageError("record needs --out: where should the dump go?");
   const at::Device wanted_device = model::ParseDevice(options.device);
-  InputPaths read = TaskInputs(options.tasks, options.split, options.data);
+  InputPaths read = TaskInputs(tasks, options.split, options.data);
   read.insert(read.end(), {options.checkpoint, options.text});
   StagedDirectory staged(options.out, if_exists, read);
-  const auto tasks = ReadTasks(options);  // bad data is found before the model is loaded
+  // Bad data is found before the model is loaded.
+  const std::vector<task::Dataset> data = ReadData(tasks, options);
 
   const at::NoGradGuard no_grad;
   const io::Checkpoint checkpoint = opened ? *opened : model::OpenCheckpoint(options.checkpoint);
-  const auto tokenizer = text::LoadTokenizer(checkpoint.directory());
+  ask::Tokenizers tokenizers(checkpoint.directory());
+  const int64_t pad_id = tokenizers.Get().pad_id();
   RecordResult result;
   model::Transformer model =
       model::LoadTransformer(checkpoint, &result.warnings, model::Parts::kAll,
                              model::ResolveDevice(wanted_device, &result.warnings));
-  const Corpus corpus = EncodeCorpus(options, tasks, checkpoint, model.config(), *tokenizer);
+  const Corpus corpus = EncodeCorpus(options, tasks, data, checkpoint, model.config(), tokenizers);
 
   record::DumpInfo info;
   info.family = model.config().family;
@@ -127,7 +131,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
           : checkpoint.Fingerprint(progress);
 
   const std::vector<ask::Batch> batches =
-      ask::MakeBatches(corpus.sequences, model.config(), tokenizer->pad_id(), options.batch_tokens);
+      ask::MakeBatches(corpus.sequences, model.config(), pad_id, options.batch_tokens);
   record::DumpWriter writer(staged.path(), info, record::FfnsToRecord(model), options.max_tokens);
   progress.Begin(StrCat("recording ", corpus.description), corpus.sequences.size(), "inputs");
   // Batches are sorted by length. Taking them from both ends in turn mixes the lengths, should the

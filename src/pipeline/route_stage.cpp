@@ -1,6 +1,7 @@
 #include "moefy/pipeline/route_stage.h"
 
 #include "base/options.h"
+#include "base/output.h"
 #include "model/device.h"
 #include "moefy/base/error.h"
 #include "route/compensation.h"
@@ -14,12 +15,12 @@ namespace {
 
 struct Preset {
   const char* name;
-  route::RouterTrainOptions train;           // without fit ratios: they are the metric ratio
+  route::RouterTrainOptions train;           // holds no fit ratios: they are the metric ratio
   std::vector<double> gated_shares = {1.0};  // neuron shares of gated FFNs; others have 1
 };
 
-// paper: MoEfication's choices. fast: nothing is trained. best: what measures best in
-// docs/results.md, and the default. Its output fit changes W_out, so that the result is no
+// "paper" makes MoEfication's choices, "fast" trains nothing, and "best", the default, is what
+// measures best in docs/results.md. Its output fit changes W_out, so that the result is no
 // permutation of the dense model any more.
 const std::vector<Preset>& Presets() {
   static const std::vector<Preset> presets = {
@@ -53,8 +54,8 @@ void Take(const std::optional<T>& given, T& value) {
   if (given) value = *given;
 }
 
-// What a router is trained with: the preset's values under the options given. The one table of
-// which option is which of the trainer's.
+// What a router is trained with: the preset's values, but for options that are given. This table
+// alone says which option is which of the trainer's.
 route::RouterTrainOptions TrainerOptions(const RouteTrainOptions& given) {
   route::RouterTrainOptions train = GetPreset(given.preset).train;
   Take(given.router, train.router);
@@ -86,7 +87,7 @@ bool IsSame(const std::string& a, const std::string& b) {
   return a == b || std::filesystem::equivalent(a, b, ignored);
 }
 
-// --router-width is for routers that have one.
+// Refuses --router-width for routers that have no width.
 void CheckWidth(const route::RouterTrainOptions& train) {
   RequireOption(train.width >= 0, "router-width", train.width, "at least 0");
   if (train.width == 0 || route::HasWidth(route::GetRouterKind(train.router))) return;
@@ -169,7 +170,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
   progress.Begin("training routers", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {
     ThrowIfInterrupted();
-    const size_t dump_idx = *dump.Find(ffn.spec);  // CheckDumpMatches has looked
+    const size_t dump_idx = *dump.Find(ffn.spec);  // CheckDumpMatches has found it
     train.neuron_shares = NeuronShares(options, ffn.spec.gated());
     routers.push_back(route::TrainRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
                                          ffn.plan.num_experts(), dump, dump_idx, train,

@@ -19,7 +19,7 @@ std::vector<std::string> NamesOfLabels(const model::ModelConfig& config) {
   return names;
 }
 
-// The same as keys, of which no two are equal: classes of one name are told apart by their numbers.
+// Makes keys of which no two are equal: classes of one name are told apart by their numbers.
 std::vector<std::string> KeysOfLabels(const model::ModelConfig& config) {
   const std::vector<std::string> names = NamesOfLabels(config);
   std::vector<std::string> keys = names;
@@ -44,7 +44,7 @@ Encoded EncodeInputs(const Asked& asked) {
   });
 }
 
-// Each label by itself, of logits [labels].
+// Tells each label by itself, from logits [labels].
 Json LabelsAnswer(const at::Tensor& scores, const std::vector<std::string>& names) {
   constexpr double kHeld = 0.5;  // more likely than not
   const at::Tensor shares = at::sigmoid(scores.to(at::kDouble));
@@ -107,7 +107,7 @@ void LabelTokens(const Asked& asked) {
     const std::vector<int64_t>& ids = encoded.encodings[idx].ids;
     Json tokens = Json::array();
     for (size_t i = 0; i < ids.size(); ++i) {
-      // Tokens that the tokenizer has put around the text belong to nobody.
+      // Tokens that the tokenizer has put around the text are left out.
       if (asked.tokenizer.Decode({ids[i]}, /*skip_special_tokens=*/true).empty()) continue;
       const at::Tensor of_token = shares[static_cast<int64_t>(i)];
       const int64_t best = of_token.argmax().item<int64_t>();
@@ -141,7 +141,8 @@ void FillMasks(const Asked& asked, int64_t num_candidates) {
   const auto run = [&](const model::ForwardInputs& inputs) {
     return asked.model.ForwardHidden(inputs);
   };
-  // Logits of the masks alone: those of all tokens would take more memory than all else.
+  // Only the logits of the masks are computed: those of all tokens would take more memory than all
+  // else.
   const auto fill = [&](const at::Tensor& hidden, int64_t row, size_t idx) {
     std::vector<int64_t> ids = encoded.encodings[idx].ids, columns;
     for (size_t i = 0; i < ids.size(); ++i) {

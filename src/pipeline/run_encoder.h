@@ -1,5 +1,5 @@
 // Answers of models without a decoder, by their heads: one object per input, as
-// moefy/pipeline/run_text.h says, given to Asked::answers. Thread-safety: as Asked.
+// pipeline/run_text.h says, given to Asked::answers. Thread-safety: as Asked.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/json_rows.h"
+#include "base/output.h"
 #include "base/utf8.h"
 #include "moefy/base/error.h"
 #include "task/text_file.h"
@@ -13,7 +14,7 @@
 namespace moefy::pipeline {
 namespace {
 
-// All of standard input. A read that fails is an error, never the end of the text.
+// Reads all of standard input. A read that fails is an error, never the end of the text.
 std::string ReadStandardInput() {
   std::string text;
   std::array<char, 1 << 16> buffer;
@@ -84,7 +85,7 @@ RunInput TextInput(std::string text, std::string where) {
   return input;
 }
 
-// On stdin, which has no name: an object, or an array of them.
+// Stdin, which has no name, holds an object or an array of them.
 bool BeginsAsJson(std::string_view text) {
   std::string begin = Trim(text.substr(0, 256));
   if (begin.starts_with("[")) begin = Trim(std::string_view(begin).substr(1));

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
-#include "moefy/pipeline/run_options.h"
+#include "base/json.h"
+#include "pipeline/run_options.h"
 
 namespace moefy::pipeline {
 

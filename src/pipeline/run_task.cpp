@@ -108,7 +108,8 @@ void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,
     prepared = prepare(dataset);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
-    // One by one, to find those that are at fault; a task that no input suits is at fault itself.
+    // Inputs are tried one by one to find those that are at fault; a task that no input suits is at
+    // fault itself.
     task::Dataset good;
     std::vector<size_t> good_idxs;
     for (size_t k = 0; k < input_idxs.size(); ++k) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/base/progress.h"
 #include "moefy/model/generation.h"
 #include "moefy/model/transformer.h"
@@ -15,7 +15,7 @@
 
 namespace moefy::pipeline {
 
-// Gives one object per input, as moefy/pipeline/run_text.h says, by the task's own way of asking
+// Gives one object per input, as pipeline/run_text.h says, by the task's own way of asking
 // the model (ask/prepared_task.h). An input that lacks a field of the task, or cannot be asked,
 // costs itself only. Throws Error{kInput} for a task that the model cannot answer.
 void AnswerTask(const task::TaskSpec& spec, const std::vector<RunInput>& inputs,

@@ -1,12 +1,12 @@
-#include "moefy/pipeline/run_tensors.h"
+#include "pipeline/run_tensors.h"
 
 #include <cstring>
 #include <map>
 
 #include "base/stopwatch.h"
+#include "io/safetensors.h"
 #include "model/expected_tensors.h"
 #include "moefy/base/error.h"
-#include "moefy/io/safetensors.h"
 #include "moefy/pipeline/open_model.h"
 
 namespace moefy::pipeline {

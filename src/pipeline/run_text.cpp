@@ -1,4 +1,4 @@
-#include "moefy/pipeline/run_text.h"
+#include "pipeline/run_text.h"
 
 #include <algorithm>
 #include <optional>
@@ -55,7 +55,7 @@ void AnswerQuestions(const Asked& asked) {
   });
 }
 
-// One answer of a language model; a text that the model's positions ended says so.
+// Makes one answer of a language model, and says if the model's positions ended the text.
 Json TextAnswer(const Asked& asked, const std::vector<int64_t>& ids,
                 const model::GenerationOptions& options, const std::string& where,
                 std::vector<std::string>& warnings) {
@@ -107,7 +107,7 @@ int64_t GenerateTexts(const Asked& asked, const model::GenerationOptions& option
   return new_tokens;
 }
 
-// Answers by a head that generates nothing.
+// Answers by a head that generates no text.
 void AnswerByHead(const Asked& asked, const RunOptions& options,
                   const std::filesystem::path& directory, std::vector<std::string>* warnings) {
   constexpr int64_t kCandidates = 5;

@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
+#include "base/json.h"
+#include "base/output.h"
 
 namespace moefy::pipeline {
 

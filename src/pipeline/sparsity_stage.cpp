@@ -41,7 +41,8 @@ SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Prog
   CheckOptions(options);
   std::optional<StagedDirectory> plots;
   if (!options.plots.empty()) {
-    InputPaths read = TaskInputs(options.tasks, options.split, options.data);
+    InputPaths read =
+        TaskInputs(ReadTasks(options.tasks, options.split), options.split, options.data);
     read.insert(read.end(), {options.checkpoint, options.dump, options.text});
     plots.emplace(options.plots, if_exists, read);
   }
@@ -65,7 +66,7 @@ SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Prog
   result.corpus = dump.info().corpus;
   progress.Begin("studying sparsity", specs.size(), "FFNs");
   for (const model::FfnSpec& spec : specs) {
-    const record::RecordedInputs inputs(dump, *dump.Find(spec));  // CheckDumpMatches has looked
+    const record::RecordedInputs inputs(dump, *dump.Find(spec));  // CheckDumpMatches has found it
     result.ffns.push_back(eval::StudySparsity(spec.name, model::ReadFfnWeights(checkpoint, spec),
                                               inputs, options.max_tokens));
     progress.Advance(1);

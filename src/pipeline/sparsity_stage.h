@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/output.h"
 #include "eval/sparsity_study.h"
-#include "moefy/base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/pipeline/record_stage.h"
 

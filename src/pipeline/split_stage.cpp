@@ -2,6 +2,7 @@
 #include "moefy/pipeline/split_stage.h"
 
 #include "base/options.h"
+#include "base/output.h"
 #include "base/stopwatch.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
@@ -84,7 +85,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
         split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
     split::CheckNumShared(options.shared, num_experts.back());
   }
-  const std::string fingerprint = dense.Fingerprint(progress);  // kept by `dense` for the writer
+  const std::string fingerprint = dense.Fingerprint(progress);  // `dense` keeps it for the writer
   std::optional<record::ActivationDump> dump;
   if (!options.dump.empty()) {
     dump = record::ActivationDump::Open(options.dump);
@@ -98,7 +99,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
     const uint64_t seed = static_cast<uint64_t>(options.seed) * 1000003 + ffns.size();
     split::SplitRequest request = {ffn, num_experts[ffns.size()], seed, options.restarts,
                                    options.features};
-    if (dump) request.inputs.emplace(*dump, *dump->Find(spec));  // CheckDumpMatches has looked
+    if (dump) request.inputs.emplace(*dump, *dump->Find(spec));  // CheckDumpMatches has found it
     ffns.push_back({spec, split::SplitWithShared(splitter, request, options.shared)});
     progress.Advance(1);
   }

@@ -1,12 +1,12 @@
 #include "pipeline/student.h"
 
+#include "base/output.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/new_head.h"
 #include "model/open_checkpoint.h"
 #include "model/read_parameters.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "moefy/model/transformer.h"
 #include "moefy/text/tokenizer.h"
 #include "split/moe_checkpoint.h"

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "ask/prepared_task.h"
@@ -41,12 +42,10 @@ struct TrainingExamples {
 };
 
 // Returns a pointer, because the prepared tasks will refer to the rest.
-std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options) {
-  if (options.task.empty()) {
-    throw UsageError("training needs --task: a task file, e.g. configs/tasks/sst2.json");
-  }
+std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options,
+                                               const task::TaskSpec& task) {
   auto examples = std::make_unique<TrainingExamples>();
-  examples->spec = task::ReadTaskSpec(options.task);
+  examples->spec = task;
   task::Dataset dataset = task::ReadDataset(
       examples->spec, options.split, DataDirectory(examples->spec, options.data), options.limit);
   examples->fingerprint = io::FileFingerprint(dataset.file);
@@ -65,6 +64,14 @@ void PrepareExamples(const model::ModelConfig& config, const fs::path& directory
   examples.train = prepare(examples.data.train);
   examples.held_out = prepare(examples.data.held_out);
   examples.sequences = examples.train->RightSequences();
+}
+
+// The task that the options name, which must be given.
+task::TaskSpec ReadTask(const TrainStageOptions& options) {
+  if (options.task.empty()) {
+    throw UsageError("training needs --task: a task file, e.g. configs/tasks/sst2.json");
+  }
+  return ReadTasks({options.task}, options.split).front();
 }
 
 void CheckTraining(const TrainStageOptions& options) {
@@ -112,7 +119,7 @@ fs::path StateOf(const std::string& out) {
   return (path.has_filename() ? path : path.parent_path()).string() + ".training";
 }
 
-// What the state on disk must have been made with. A command that goes on may give another data
+// What the state on disk must have been made with. A resumed command may give another data
 // directory and device.
 Json Identity(Json options, const std::string& model, const std::string& data) {
   for (const char* key : {"out", "data", "device"}) options.erase(key);
@@ -121,7 +128,7 @@ Json Identity(Json options, const std::string& model, const std::string& data) {
   return options;
 }
 
-// The weights that have changed; none if the start was best.
+// The weights that have changed; there are none if the start was best.
 model::TensorMap Changed(const train::TrainableWeights& weights, TrainResult& result) {
   if (result.report.best == 0) {
     result.warnings.push_back(
@@ -139,13 +146,9 @@ model::TensorMap Changed(const train::TrainableWeights& weights, TrainResult& re
 // Checks that the result and, until it is there, the state of the training have a place apart from
 // what is read.
 void CheckPlaces(const std::string& out, IfExists if_exists, const InputPaths& checkpoints,
-                 const TrainStageOptions& options) {
-  InputPaths read = checkpoints;
-  if (!options.task.empty()) {
-    for (auto& path : TaskInputs({options.task}, options.split, options.data)) {
-      read.push_back(std::move(path));
-    }
-  }
+                 const TrainStageOptions& options, const task::TaskSpec& task) {
+  InputPaths read = TaskInputs({task}, options.split, options.data);
+  read.insert(read.end(), checkpoints.begin(), checkpoints.end());
   CheckOutput(out, Staging::Kind::kDirectory, if_exists, read);
   CheckOutput(StateOf(out), Staging::Kind::kDirectory, IfExists::kRenew, read);
 }
@@ -154,9 +157,10 @@ void RequireOut(const std::string& out, const char* command) {
   if (out.empty()) throw UsageError(command, " needs --out: where should the result go?");
 }
 
-// The selection given, or that of the stored routers, or the one that needs none.
-route::Selection SelectionOf(const CalibrateOptions& options, const split::MoeCheckpoint& moe) {
-  if (!options.selection.empty()) return route::ParseSelection(options.selection);
+// The selection that is given or, if none is, the stored routers' or the one that needs no router.
+route::Selection SelectionOf(const std::optional<route::Selection>& given,
+                             const split::MoeCheckpoint& moe) {
+  if (given) return *given;
   return route::ParseSelection(route::HasRouters(moe) ? route::StoredRouterKind(moe)
                                                       : "similarity");
 }
@@ -192,27 +196,32 @@ std::unique_ptr<model::Transformer> LoadTeacher(const CalibrateOptions& options,
       moe.config(), model::OnDevice(model::ReadParameters(moe.weights(), moe.config()), device));
 }
 
-}  // namespace
-
-void CheckCalibrateOptions(const CalibrateOptions& options) {
+// Checks the options but for the task. Returns the selection, if one is given.
+std::optional<route::Selection> ReadSelection(const CalibrateOptions& options) {
   CheckTraining(options.training);
-  if (!options.training.task.empty()) {
-    task::ReadTaskSpec(options.training.task).GetSplit(options.training.split);
-  }
-  if (!options.selection.empty()) route::ParseSelection(options.selection);
   if (options.ffn_ratios.empty()) throw UsageError("--ffn-ratio is empty; expected at least one");
   for (const double ratio : options.ffn_ratios) route::NumSelected(ratio, 1);
   RequireOption(options.distill >= 0 && options.distill <= 1, "distill", options.distill,
                 "a share from 0 to 1");
   RequireOption(options.distill_ffn >= 0, "distill-ffn", options.distill_ffn, "at least 0");
   RequireOption(options.temperature > 0, "temperature", options.temperature, "more than 0");
+  if (options.selection.empty()) return std::nullopt;
+  return route::ParseSelection(options.selection);
+}
+
+}  // namespace
+
+void CheckCalibrateOptions(const CalibrateOptions& options) {
+  ReadSelection(options);
+  if (!options.training.task.empty()) ReadTask(options.training);
 }
 
 TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progress& progress) {
   RequireOut(options.out, "finetune");
   CheckTraining(options.training);
-  CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training);
-  const auto examples = ReadExamples(options.training);
+  const task::TaskSpec task = ReadTask(options.training);
+  CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
+  const auto examples = ReadExamples(options.training, task);
   TrainResult result;
   Student student = OpenStudent(options, examples->spec, result.warnings);
   PrepareExamples(student.config, student.directory, result.warnings, *examples);
@@ -241,14 +250,15 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
 }
 
 TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progress& progress) {
-  CheckCalibrateOptions(options);
+  const std::optional<route::Selection> given = ReadSelection(options);
   RequireOut(options.out, "calibrate");
-  CheckPlaces(options.out, if_exists, {options.moe, options.dense}, options.training);
-  const auto examples = ReadExamples(options.training);
+  const task::TaskSpec task = ReadTask(options.training);
+  CheckPlaces(options.out, if_exists, {options.moe, options.dense}, options.training, task);
+  const auto examples = ReadExamples(options.training, task);
   TrainResult result;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   const model::ModelConfig& config = moe.config();
-  const route::Selection selection = SelectionOf(options, moe);
+  const route::Selection selection = SelectionOf(given, moe);
   route::CheckServes(moe, selection);
   PrepareExamples(config, moe.directory(), result.warnings, *examples);
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/output.h"
+#include "base/output.h"
 #include "moefy/base/progress.h"
 #include "train/trainer_options.h"
 #include "train/training_report.h"

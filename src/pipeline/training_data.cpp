@@ -8,7 +8,7 @@
 namespace moefy::pipeline {
 namespace {
 
-// Holds out the last tenth of a text, from the beginning of a line if it has lines.
+// Holds out the last tenth of a text, which begins with a whole line if the text has lines.
 TrainingData CutText(const task::Dataset& dataset) {
   const std::string& text = dataset.examples.front().fields.at("text");
   const size_t middle = text.size() - text.size() / 10;

@@ -1,5 +1,6 @@
 #include "moefy/pipeline/verify_stage.h"
 
+#include "base/output.h"
 #include "model/open_checkpoint.h"
 #include "model/read_parameters.h"
 #include "moefy/base/error.h"
@@ -11,7 +12,7 @@ namespace moefy::pipeline {
 namespace {
 
 // Throws Error{kInput} for values that are not finite. Where FFNs were named by hand, nothing is
-// known of the other tensors, and only the FFNs are looked at.
+// known of the other tensors, so only the FFNs are looked at.
 void CheckSplitValues(const split::MoeCheckpoint& moe) {
   if (moe.config().family != split::kNamedFamily) {
     return model::CheckValues(moe.weights(), moe.config());

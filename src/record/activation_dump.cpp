@@ -3,9 +3,9 @@
 #include <limits>
 #include <set>
 
+#include "base/json.h"
+#include "io/safetensors.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/io/safetensors.h"
 #include "record/dump_format.h"
 
 namespace moefy::record {
@@ -38,7 +38,7 @@ ActivationDump ActivationDump::OpenFilesOfOthers(const std::filesystem::path& di
   ActivationDump dump;
   dump.info_.corpus = "recorded by others";
   std::set<std::filesystem::path> paths;  // sorted
-  std::error_code ignored;                // what cannot be listed has no files
+  std::error_code ignored;                // a directory that cannot be listed has no files
   for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
     const std::string ending = entry.path().extension().string();
     if (ending == ".safetensors" || ending == ".pt" || ending == ".npy") paths.insert(entry.path());

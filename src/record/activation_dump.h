@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/io/tensor_file.h"
+#include "io/tensor_file.h"
 #include "moefy/model/ffn_spec.h"
 
 namespace moefy::record {

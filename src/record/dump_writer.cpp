@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+#include "base/output.h"
 #include "io/finite.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
 #include "moefy/model/tensor_io.h"
 #include "record/dump_format.h"
 

@@ -22,7 +22,8 @@ class RecordingFeedForward final : public model::FeedForward {
   DumpWriter& writer_;
 };
 
-// Puts recorders into a model's seams, and the old FFNs back when it goes, however it goes.
+// Puts recorders into a model's seams. The destructor puts the old FFNs back, however the run
+// ended.
 class RecordingScope {
  public:
   RecordingScope(model::Transformer& model, DumpWriter& writer) : model_(model) {
@@ -65,7 +66,7 @@ int64_t RecordActivations(model::Transformer& model, const BatchSource& batches,
   while (!writer.Full()) {
     const std::optional<model::ForwardInputs> batch = batches();
     if (!batch) break;
-    model.ForwardHidden(*batch);  // nobody wants logits
+    model.ForwardHidden(*batch);  // the logits are not needed
     num_examples += batch->input_ids.size(0);
     progress.Advance(static_cast<uint64_t>(batch->input_ids.size(0)));
   }

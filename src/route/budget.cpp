@@ -9,9 +9,9 @@
 namespace moefy::route {
 namespace {
 
-// The error per cost that each further expert takes away, one entry per expert, falling; the
-// entries of shared experts mean nothing. By the lower convex hull of the FFN's curve, which begins
-// at error 1 where nothing runs, or where only the shared experts do.
+// The error per cost that each further expert takes away: one entry per expert, falling. The
+// entries of shared experts mean nothing. They come from the lower convex hull of the FFN's curve,
+// which begins at error 1 where nothing runs, or where only the shared experts do.
 std::vector<double> Gains(const BudgetedFfn& ffn) {
   MOEFY_CHECK(ffn.errors.size() == kCurveRatios.size());
   const double shared_ratio =

@@ -6,7 +6,8 @@
 namespace moefy::route {
 namespace {
 
-// mean [neurons] F64 of what enters W_out -> what each expert then puts out, [experts, hidden].
+// Maps the mean [neurons] F64 of what enters W_out to what each expert then puts out, [experts,
+// hidden].
 at::Tensor Contributions(const at::Tensor& mean, const model::FfnWeights& ffn, int64_t experts) {
   return at::bmm(mean.to(at::kFloat).view({experts, 1, -1}),
                  ffn.w_out.reshape({experts, -1, ffn.hidden()}))

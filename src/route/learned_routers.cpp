@@ -11,7 +11,7 @@ MlpRouter::MlpRouter(at::Tensor w1, at::Tensor w2) : w1_(std::move(w1)), w2_(std
 }
 
 at::Tensor MlpRouter::Scores(const at::Tensor& x) {
-  // Dividing the few scores by |x| instead of the whole input.
+  // The few scores are divided by |x| instead of the whole input.
   const at::Tensor length = x.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);  // [tokens, 1]
   return at::mm(at::mm(x, w1_.t()).div_(length).tanh_(), w2_.t());              // [tokens, experts]
 }

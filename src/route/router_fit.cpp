@@ -61,8 +61,8 @@ Fitted FitLowRank(const FitRequest& request) {
   return best.Take();
 }
 
-// First matrices of low rank whose products are nearest on the recorded inputs: with X^T X = L L^T,
-// the leading right singular vectors of W L.
+// Finds first matrices of low rank whose products are nearest on the recorded inputs. They come
+// from the leading right singular vectors of W L, where X^T X = L L^T.
 Fitted FitSketch(const FitRequest& request) {
   const int64_t hidden = request.ffn.hidden();
   const at::Tensor gram = SumBatches(request).gram().narrow(0, 0, hidden).narrow(1, 0, hidden);

@@ -168,7 +168,7 @@ Fitted FitLinear(const FitRequest& request) {
 }
 
 Fitted FitRegression(const FitRequest& request) {
-  constexpr int64_t kWidth = 128;  // D2DMoE's
+  constexpr int64_t kWidth = 128;  // as D2DMoE has it
   const int64_t width = request.options.width > 0 ? request.options.width : kWidth;
   RegressionLearner learner(request, request.batch(0), width);
   return Train(request, learner);

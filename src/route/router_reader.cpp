@@ -4,9 +4,9 @@
 #include <cstring>
 #include <limits>
 
+#include "base/json.h"
 #include "io/finite.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 #include "route/budget.h"
 #include "route/router_format.h"
 
@@ -52,7 +52,7 @@ std::vector<JsonObject> ListedFfns(const split::MoeCheckpoint& moe) {
 
 std::string StoredRouterKind(const split::MoeCheckpoint& moe) {
   const JsonObject manifest(moe.manifest(), split::kMoeManifest);
-  // The first versions, which had one kind only, did not name it.
+  // The first versions of moefy, which had one kind only, did not name it.
   return manifest.Has("router") ? manifest.GetObject("router").GetString("kind", "mlp") : "";
 }
 
@@ -66,7 +66,7 @@ std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_i
   const auto shapes = kind.shapes(ffn.spec, ffn.plan.num_experts());
   std::vector<at::Tensor> parameters;
   for (size_t i = 0; i < shapes.size(); ++i) {
-    // The first tensor, [width, hidden] where a width is free, decides it for all.
+    // The first tensor, [width, hidden] where a width is free, decides the width of all.
     std::vector<int64_t> shape = shapes[i];
     if (i > 0) std::ranges::replace(shape, kAnySize, parameters[0].size(0));
     parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shape).to(device));

@@ -1,10 +1,11 @@
 #include "route/router_store.h"
 
+#include "base/json.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 #include "moefy/model/tensor_io.h"
 #include "record/recorded_inputs.h"
 #include "route/router_format.h"
+#include "route/router_report_json.h"
 #include "split/moe_writer.h"
 
 namespace moefy::route {

@@ -133,7 +133,7 @@ class SubstituteFitter {
     errors_ = errors;
   }
 
-  // Calls use(x, neurons, mask, weight) for every part of the tokens and every ratio.
+  // Calls use(x, neurons, mask, weight) for every part of the tokens at every ratio.
   template <class Use>
   void ForEachChunk(const Use& use) {
     for (const at::Tensor& part : x_.split(kChunkTokens)) {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "moefy/model/linear.h"
+#include "model/linear.h"
 #include "runtime/expert_weights.h"
 #include "runtime/weight_format.h"
 

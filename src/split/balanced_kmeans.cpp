@@ -79,7 +79,8 @@ class Start {
   }
 
  private:
-  // [0, 1), the same on every platform, which the standard's distributions are not.
+  // Gives a number in [0, 1) that is the same on every platform, which the standard's distributions
+  // do not.
   double Uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
   // k-means++: each next seed with probability proportional to its squared distance from the

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::split {

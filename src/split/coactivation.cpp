@@ -47,7 +47,7 @@ std::vector<int64_t> Partition(const Eigen::Map<const Matrix>& counts, int64_t n
     first.push_back(static_cast<idx_t>(to.size()));
   }
   std::vector<idx_t> part(n);
-  if (to.empty()) {  // nothing fires together: any partition is as good
+  if (to.empty()) {  // nothing fires together, so any partition is as good
     for (int64_t i = 0; i < n; ++i) part[i] = static_cast<idx_t>(i % num_parts);
     return {part.begin(), part.end()};
   }

@@ -1,7 +1,7 @@
 #include "split/config_key.h"
 
+#include "base/json.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::split {

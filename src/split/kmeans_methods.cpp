@@ -9,7 +9,7 @@
 namespace moefy::split {
 namespace {
 
-// Divides rows by their length, but for zero rows, then multiplies them by `lengths` [neurons] if
+// Divides each row that is not zero by its length, then multiplies rows by `lengths` [neurons] if
 // given. Computes in scalar double arithmetic, so that every machine groups the same neurons.
 std::vector<float> NormalizedRows(const at::Tensor& matrix, const at::Tensor& lengths = {}) {
   const at::Tensor rows = matrix.contiguous();
@@ -77,7 +77,7 @@ ExpertPlan SplitByKeepPattern(const SplitRequest& request) {
   std::vector<at::Tensor> pieces = {at::zeros({1, request.ffn.num_neurons()})};  // never empty
   request.inputs->Visit(kTokens, [&](const at::Tensor& x) {
     const at::Tensor contributions = model::UseNeurons(request.ffn, x).contributions;
-    // Tokens count alike, however large what enters on them.
+    // Each token counts alike, however large what enters on it.
     pieces.push_back(contributions / contributions.sum(1, true).clamp_min(1e-30));
   });
   const at::Tensor patterns = at::cat(pieces).t();  // [neurons, tokens]

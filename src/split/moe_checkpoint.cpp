@@ -75,7 +75,7 @@ void CheckListedFfns(const std::vector<ListedFfn>& listed, const std::vector<mod
     if (name != specs[i].name) {
       problems.Add("FFN ", i, " is ", Quoted(name), "; expected ", Quoted(specs[i].name));
     }
-    // Divided, because the product of two numbers out of a file may overflow.
+    // The number is divided, because the product of two numbers out of a file may overflow.
     if (specs[i].num_neurons % experts != 0 || specs[i].num_neurons / experts != neurons) {
       problems.Add("FFN ", Quoted(name), " has ", experts, " experts of ", neurons,
                    " neurons; config.json gives it ", specs[i].num_neurons, " neurons");
@@ -145,7 +145,7 @@ MoeCheckpoint::MoeCheckpoint(Json manifest, io::Checkpoint weights, model::Model
   for (size_t i = 0; i < specs.size(); ++i) {
     ffns_.push_back({specs[i], ReadPlan(*extras_, listed[i])});
   }
-  Permutations(weights_, ffns_, false);  // for its checks of names and shapes
+  Permutations(weights_, ffns_, false);  // checks names and shapes
 }
 
 bool MoeCheckpoint::IsMoe(const std::filesystem::path& directory) {

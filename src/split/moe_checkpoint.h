@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
+#include "io/safetensors.h"
 #include "model/family.h"
-#include "moefy/base/json.h"
 #include "moefy/io/checkpoint.h"
-#include "moefy/io/safetensors.h"
 #include "moefy/model/config.h"
 #include "moefy/model/ffn_spec.h"
 #include "split/expert_plan.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/base/progress.h"
 #include "moefy/io/checkpoint.h"
 #include "moefy/model/tensor_io.h"

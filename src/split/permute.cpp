@@ -8,7 +8,8 @@
 namespace moefy::split {
 namespace {
 
-// The bits of one neuron's entry: a row of a row-wise tensor, an element of a column-wise one.
+// The bits of one neuron's entry, which is a row of a row-wise tensor or an element of a
+// column-wise one.
 uint64_t EntryBits(const io::TensorInfo& info, NeuronAxis axis) {
   const auto bits = static_cast<uint64_t>(io::DTypeBits(info.dtype));
   return axis == NeuronAxis::kColumns ? bits : info.num_bytes() * 8 / info.shape[0];
@@ -87,7 +88,7 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
   for (const auto& [spec, plan] : ffns) {
     MOEFY_CHECK(spec.num_neurons == plan.num_neurons());
     // A neuron's entries in a matrix [neurons, hidden] or, stored the other way, [hidden, neurons].
-    if (spec.fused()) {  // twice as many rows: the gate's, then the others', in one order
+    if (spec.fused()) {  // the gate's rows, then the others', in one order
       add(spec.w_in, {2 * spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan, 2);
       add(spec.b_in, {2 * spec.num_neurons}, NeuronAxis::kRows, plan, 2);
       add(spec.w_out, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan, 1);

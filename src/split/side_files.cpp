@@ -4,8 +4,8 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 
 namespace moefy::split {
 namespace {
@@ -54,7 +54,7 @@ std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::pat
     std::error_code ignored;
     if (fs::is_symlink(path, ignored) && !fs::exists(path, ignored)) {
       if (name.starts_with(".") || IsWeights(name)) continue;
-      File::Open(path);  // which says where the link leads
+      File::Open(path);  // throws and says where the link leads
     }
     if (IsModule(path)) {
       fs::create_directory(directory / name, ignored);

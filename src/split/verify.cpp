@@ -13,7 +13,7 @@
 namespace moefy::split {
 namespace {
 
-// One line for a tensor that differs, "" for one that does not.
+// Returns one line for a tensor that differs, "" for one that does not.
 std::string Difference(const io::TensorInfo& dense, std::span<const std::byte> dense_bytes,
                        const io::TensorInfo& moe, std::span<const std::byte> moe_bytes,
                        const Permutation* permutation, std::vector<std::byte>& scratch) {
@@ -31,7 +31,7 @@ std::string Difference(const io::TensorInfo& dense, std::span<const std::byte> d
                 at - moe_bytes.begin(), " of ", moe_bytes.size());
 }
 
-// Why tensors may differ, by their names: what moefy.json says of their calibration.
+// Says why tensors may differ, by their names, as the calibration in moefy.json has it.
 std::map<std::string, std::string> CalibratedTensors(const MoeCheckpoint& moe) {
   std::map<std::string, std::string> reasons;
   for (const Calibration& calibration : ReadCalibrations(moe)) {

@@ -12,7 +12,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// The best score over all answers; of none, the score against "".
+// The best score over all answers. If there are none, it is the score against "".
 template <typename Score>
 double Best(const std::vector<std::string>& answers, Score&& score) {
   if (answers.empty()) return score(std::string());

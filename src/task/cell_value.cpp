@@ -17,7 +17,7 @@ std::optional<double> Number(const std::string& text) {
   return value;
 }
 
-// Of equals there must be one.
+// Among labels that compare equal there must be exactly one.
 std::optional<size_t> Only(const std::vector<std::string>& known,
                            const std::function<bool(const std::string&)>& is_it) {
   const auto found = std::find_if(known.begin(), known.end(), is_it);

@@ -1,8 +1,9 @@
 #include "task/dataset.h"
 
+#include "base/output.h"
+#include "base/problems.h"
 #include "base/utf8.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "task/cell_value.h"
 #include "task/document_reader.h"
 #include "task/prompt.h"
@@ -30,7 +31,7 @@ int64_t FindLabel(const TaskSpec& spec, const std::string& value,
   return -1;
 }
 
-// Choices that are fields of their own, or one list; the label is the index of the right one.
+// Takes choices that are fields of their own, or one list; the label is the index of the right one.
 void TakeChoices(const TaskSpec& spec, const Cell* choices, const Cell& label, Example& example,
                  std::vector<std::string>& problems) {
   if (!spec.labels.empty()) example.label_idx = FindLabel(spec, label.text, problems);
@@ -63,7 +64,7 @@ void TakeAnswers(const TaskSpec& spec, const Cell& cell, Example& example) {
   }
 }
 
-// Empty lines at the very end are no rows.
+// Cuts off empty lines at the very end, which are no rows.
 std::string_view WithoutTrailingNewlines(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
   return text;
@@ -118,24 +119,19 @@ std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std
       MakeRowReader(spec.format, text, wanted, {spec.header, separator});
 
   std::vector<Example> examples;
-  std::vector<std::string> problems;
+  Problems problems(kMaxProblems);
   TableRow record;
-  while ((limit == 0 || static_cast<int64_t>(examples.size()) < limit) &&
-         problems.size() < kMaxProblems && reader->Next(record)) {
+  while ((limit == 0 || static_cast<int64_t>(examples.size()) < limit) && !problems.StopSearch() &&
+         reader->Next(record)) {
     Example& example = examples.emplace_back();
     if (record.problems.empty()) {
       example = MakeExample(spec, wanted, record.cells, record.problems);
     }
     for (const std::string& problem : record.problems) {
-      problems.push_back(StrCat("line ", record.line, ": ", problem));
+      problems.Add("line ", record.line, ": ", problem);
     }
   }
-  if (problems.size() == 1) throw InputError(problems[0]);
-  if (!problems.empty()) {
-    throw InputError(problems.size(), " problems",
-                     problems.size() < kMaxProblems ? "" : " (the rest was not read)", ":\n  ",
-                     Join(problems, "\n  "));
-  }
+  problems.ThrowIfAny();
   if (examples.empty()) {
     throw InputError(spec.format == DataFormat::kJsonl ? "has no examples"
                                                        : "has a header and no examples");
@@ -148,7 +144,7 @@ std::vector<Example> ReadExamples(const TaskSpec& spec, const DataSplit& split,
                                   int64_t limit) {
   RequireUtf8(text);
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // spreadsheets write one
-  // Line ends of the Mac before 2001, which Excel still offers.
+  // Excel still offers the line ends that the Mac had before 2001.
   std::string with_newlines;
   if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
     with_newlines = ReplaceAll(std::string(text), "\r", "\n");

@@ -4,9 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "base/json.h"
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
 #include "task/cell_value.h"
 
 namespace moefy::task {
@@ -126,7 +126,7 @@ void ReadRacePassage(const Json& json, const std::string& where, Collector& out)
   }
 }
 
-// One passage a line.
+// Every line is a passage.
 void ReadRace(std::string_view text, Collector& out) {
   int64_t line = 0;
   for (const std::string& row : Split(text, '\n')) {

@@ -87,7 +87,7 @@ double KlDivergence(const std::vector<float>& p_logits, const std::vector<float>
     if (p == 0) continue;  // 0 log 0 is 0, also where q is 0
     sum += p * (log_p - (static_cast<double>(q_logits[i]) - q_total));
   }
-  return std::max(sum, 0.0);  // rounding must not make it negative
+  return std::max(sum, 0.0);  // rounding must not make the result negative
 }
 
 int64_t ArgMax(const std::vector<float>& values) {

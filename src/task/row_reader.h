@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "task/task_spec.h"
 
 namespace moefy::task {

@@ -21,7 +21,7 @@ class LineCutter {
     ++number_;
     return true;
   }
-  int64_t number() const { return number_; }  // of the line last taken
+  int64_t number() const { return number_; }  // the line last taken, from 1
 
  private:
   std::string_view rest_;
@@ -84,7 +84,7 @@ class TableReader : public RowReader {
     return std::count(names.begin(), names.end(), name);
   }
 
-  // A header of one name that holds what separates columns elsewhere.
+  // Warns of a header that has one name and in it what separates columns elsewhere.
   static std::string OtherSeparator(const std::vector<std::string>& header) {
     if (header.size() != 1) return "";
     constexpr std::pair<char, const char*> kSeparators[] = {

@@ -45,7 +45,7 @@ const std::vector<KindKeyRow>& KindKeys() {
 }
 
 const std::vector<FormatRow>& Formats() {
-  constexpr TaskKind kAny = TaskKind::kClassification;  // of tables: not looked at
+  constexpr TaskKind kAny = TaskKind::kClassification;  // a table's kind is not looked at
   static const std::vector<FormatRow> kFormats = {
       {DataFormat::kTsv, "tsv", true, kAny, {}},
       {DataFormat::kCsv, "csv", true, kAny, {}},

@@ -75,6 +75,7 @@ struct TaskSpec {
   bool no_answer = false;          // question answering: "" may be the answer
   int64_t mask_every = 0;          // so many tokens apart are hidden together; 0: each alone
 
+  std::filesystem::path file;       // the task file
   std::filesystem::path directory;  // where the task file lies: the default data directory
 
   const DataSplit& GetSplit(const std::string& split_name) const;  // Error{kUsage} lists the splits

@@ -1,9 +1,9 @@
 #include "task/text_file.h"
 
 #include "base/json_rows.h"
+#include "base/output.h"
 #include "base/utf8.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 
 namespace moefy::task {
 namespace {

@@ -23,7 +23,7 @@ class ByteTokenizer final : public SegmentTokenizer {
     const char* const contents[] = {"<pad>", "</s>", "<unk>"};
     for (int64_t id = 0; id < kOffset; ++id) {
       AddedToken token = config.GetAddedToken(keys[id], contents[id], /*strip_left=*/true);
-      // A plain string strips both sides.
+      // A plain string takes the white space on both sides away.
       if (!config.json.contains(keys[id]) || config.json[keys[id]].is_string()) {
         token.strip_right = true;
       }

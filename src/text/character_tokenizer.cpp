@@ -4,8 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "text/segment_tokenizer.h"
 #include "text/unicode.h"
 #include "text/vocabulary.h"
@@ -94,7 +94,7 @@ class CharacterTokenizer final : public Tokenizer {
 std::unique_ptr<Tokenizer> LoadCharacterTokenizer(const std::filesystem::path& source_vocab,
                                                   const TokenizerConfig& given) {
   TokenizerConfig config = given;
-  config.model_vocab_size = 0;  // it may be either side's
+  config.model_vocab_size = 0;  // the size may be that of either side
   const auto load = [&](const std::filesystem::path& file, bool add_eos) {
     const std::string bytes = ReadTextFile(file, kMaxVocabularyBytes);
     return WithContext(file.string(), [&] {

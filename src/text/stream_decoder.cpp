@@ -6,7 +6,7 @@
 namespace moefy::text {
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD: perhaps half a character
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD may be half a character
 constexpr size_t kMaxPending = 64;                         // ids whose text may be held back
 
 // Cuts off the end of `text` that later ids may change: incomplete characters, and beginnings of
@@ -64,7 +64,7 @@ std::string StreamDecoder::Push(int64_t id) {
   }
   ids_.push_back(id);
   const std::string text = tokenizer_.Decode(ids_);
-  if (ids_.size() > kMaxPending) {  // no character takes as long
+  if (ids_.size() > kMaxPending) {  // no character takes so many
     std::string fresh = AdvanceAnyway(text);
     ids_.assign(1, id);
     shown_ = tokenizer_.Decode(ids_);

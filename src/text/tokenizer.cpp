@@ -58,7 +58,7 @@ bool Fits(const TokenizerKind& kind, const TokenizerConfig& config) {
   return name.empty() && config.model_type.empty() && *kind.vocabulary_file != '\0';
 }
 
-// Why a vocabulary file that is there was not read.
+// Says why a vocabulary file that is there was not read.
 std::string Refusal(const std::string& file, const TokenizerConfig& config) {
   std::vector<std::string> supported;
   for (const TokenizerKind& kind : TokenizerKinds()) {
@@ -110,7 +110,7 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
         CheckLanguages(*tokenizer, languages);
         return tokenizer;
       }
-      // No refusal for a row without a file: a tokenizer.json would tell all, whatever the class.
+      // A row without a file is not refused: a tokenizer.json would tell all, whatever the class.
       if (!wants_file) continue;
       std::string refusal = Refusal(kind.vocabulary_file, config);
       if (!Contains(refused, refusal)) refused.push_back(std::move(refusal));

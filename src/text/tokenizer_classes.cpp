@@ -8,7 +8,7 @@ namespace {
 
 struct FamilyTokenizer {
   std::string_view model_type;
-  const char* tokenizer_class;  // "": only tokenizer.json tells
+  const char* tokenizer_class;  // "" means that only tokenizer.json tells
 };
 
 constexpr FamilyTokenizer kFamilies[] = {

@@ -34,7 +34,7 @@ AddedToken ParseAddedToken(const JsonObject& entry, int64_t id) {
           .special = entry.GetBool("special", false)};
 }
 
-// Its tokens replace the configuration's, except lists, which add to them.
+// The other file's tokens replace the configuration's, except lists, which add to them.
 void AddSpecialTokensMap(const Json& map, const std::string& where, TokenizerConfig& config) {
   const std::string list = "additional_special_tokens";
   for (const std::string& key : JsonObject(map, where).Keys()) {
@@ -60,7 +60,7 @@ std::string TokenizerConfig::ClassName() const {
   std::string name = object().GetString("tokenizer_class", "");
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
   if (name.empty()) name = ClassOfModel(model_type).value_or("");
-  // Old spellings, and classes that differ in name only.
+  // These are old spellings, and classes that differ in name only.
   static const std::map<std::string, std::string> kSame = {{"LLaMATokenizer", "LlamaTokenizer"},
                                                            {"MT5Tokenizer", "T5Tokenizer"}};
   const auto found = kSame.find(name);
@@ -127,7 +127,7 @@ TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory) {
     }
     return config;
   }
-  // Older versions wrote special tokens to a file of their own, which goes first.
+  // Older versions wrote special tokens to a file of their own, which is read first.
   if (const std::filesystem::path map = directory / "special_tokens_map.json"; Exists(map)) {
     AddSpecialTokensMap(ReadJsonFile(map), map.string(), config);
   }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/text/tokenizer.h"
 #include "text/added_tokens.h"
 

@@ -74,7 +74,7 @@ Vocabulary ParseVocabularyJson(const Json& json, const std::string& where) {
       throw InputError(where, ": token ", Quoted(token), " has id ", Shortened(id.dump(), 60),
                        "; expected a whole number below ", limit, " for ", json.size(), " tokens");
     }
-    // Named again: clang 14 captures no structured bindings.
+    // The variables are named again because clang 14 captures no structured bindings.
     WithContext(where, [&, &token = token, &id = id] { vocabulary.Add(token, id.get<int64_t>()); });
   }
   return vocabulary;

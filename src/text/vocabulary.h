@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 
 namespace moefy::text {
 

@@ -34,7 +34,7 @@ void LeaveOut(ask::Sequence& sequence, double share, Random& random) {
 
 std::vector<std::vector<size_t>> PlanEpoch(const std::vector<ask::Sequence>& sequences,
                                            int64_t batch_size, uint64_t seed, int64_t epoch) {
-  constexpr size_t kStepsSorted = 32;  // random enough, and hardly any padding
+  constexpr size_t kStepsSorted = 32;  // this is random enough and pads hardly anything
   Random random = StreamOf(seed, epoch);
   std::vector<size_t> order(sequences.size());
   std::iota(order.begin(), order.end(), 0);

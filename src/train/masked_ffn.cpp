@@ -6,7 +6,7 @@
 namespace moefy::train {
 namespace {
 
-// chosen [tokens, k], -1 for none -> [tokens, experts], 1 where an expert runs.
+// Maps chosen [tokens, k], -1 for none, to [tokens, experts] with 1 where an expert runs.
 at::Tensor ToMask(const at::Tensor& chosen, int64_t num_experts) {
   // An additional column takes the places that chose no expert.
   const at::Tensor columns = chosen.masked_fill(chosen < 0, num_experts);

@@ -65,4 +65,29 @@ at::Tensor FfnLoss(const FfnOutputs& student, const FfnOutputs& teacher) {
   return sum / static_cast<double>(student.size());
 }
 
+at::Tensor Objective(model::Transformer& model, const ask::Batch& batch,
+                     const Distillation& distillation, double num_answers) {
+  FfnOutputs student_ffns, teacher_ffns;
+  const bool keep = distillation.teacher && distillation.ffn_weight > 0;
+  const std::vector<AnswerLogits> student =
+      RunAnswers(model, batch, keep ? KeepFfnOutputs(student_ffns) : model::StateSink());
+  const LossSum answers = AnswerLoss(student);
+  at::Tensor objective = answers.sum / num_answers;
+  if (!distillation.teacher) return objective;
+  std::vector<AnswerLogits> teacher;
+  {
+    const at::NoGradGuard no_grad;
+    teacher = RunAnswers(*distillation.teacher, batch,
+                         keep ? KeepFfnOutputs(teacher_ffns) : model::StateSink());
+  }
+  const LossSum distance = DistillationLoss(student, teacher, distillation.temperature);
+  objective =
+      objective * (1 - distillation.share) + distance.sum * (distillation.share / num_answers);
+  if (keep) {
+    const double part = static_cast<double>(answers.count) / num_answers;
+    objective = objective + FfnLoss(student_ffns, teacher_ffns) * (distillation.ffn_weight * part);
+  }
+  return objective;
+}
+
 }  // namespace moefy::train

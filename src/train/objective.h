@@ -1,5 +1,6 @@
 // The loss that a training minimises: the cross-entropy of the right answers and, with a dense
-// parent, the distance to it. Pure functions of a model's outputs.
+// parent, the distance to it. Functions of a model's outputs, but for RunAnswers and Objective,
+// which run it.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -44,5 +45,18 @@ using FfnOutputs = std::map<std::string, at::Tensor>;
 model::StateSink KeepFfnOutputs(FfnOutputs& outputs);
 // The mean over FFNs of |student - teacher|^2 / |teacher|^2.
 at::Tensor FfnLoss(const FfnOutputs& student, const FfnOutputs& teacher);
+
+// The distance to a dense parent, as a part of the objective.
+struct Distillation {
+  model::Transformer* teacher = nullptr;  // nullptr: none
+  double share = 0;                       // of the loss; the answers keep 1 - share
+  double temperature = 2;
+  double ffn_weight = 0;  // of FfnLoss, added
+};
+
+// What a batch contributes to a step's objective, a differentiable scalar. Runs the model and, with
+// distillation, the teacher. num_answers: of all batches of the step.
+at::Tensor Objective(model::Transformer& model, const ask::Batch& batch,
+                     const Distillation& distillation, double num_answers);
 
 }  // namespace moefy::train

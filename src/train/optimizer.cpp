@@ -12,7 +12,7 @@ namespace {
 constexpr model::AdamDecays kAdamDecays{.mean_decay = 0.9, .square_decay = 0.98};
 constexpr double kMomentum = 0.95;
 
-// The nearest matrix with singular values of about 1, by five Newton-Schulz steps.
+// Finds the nearest matrix with singular values of about 1, by five Newton-Schulz steps.
 at::Tensor Orthogonalize(at::Tensor x) {
   const bool tall = x.size(0) > x.size(1);
   if (tall) x = x.t();

@@ -33,7 +33,7 @@ std::vector<ask::Batch> OnDevice(std::vector<ask::Batch> batches, at::Device dev
   return batches;
 }
 
-// Passes on to whoever began a step that work inside it goes on, and not how far that work is.
+// Tells whoever began a step that the work inside goes on, and not how far it is.
 class StillAtWork final : public Progress {
  public:
   explicit StillAtWork(Progress& progress) : progress_(progress) {}
@@ -140,8 +140,10 @@ class Trainer {
     const double ratio = setup_.ffn_ratios[static_cast<size_t>(step_) % setup_.ffn_ratios.size()];
     double loss = 0;
     for (const ask::Batch& batch : batches) {
-      model::Transformer model = Build(ratio);  // anew, as what is made of weights must be
-      const at::Tensor part = Objective(model, batch, static_cast<double>(num_answers));
+      // What is made of weights must be made anew when they have changed.
+      model::Transformer model = Build(ratio);
+      const at::Tensor part =
+          Objective(model, batch, setup_.distillation, static_cast<double>(num_answers));
       part.backward();
       loss += part.item<double>();
     }
@@ -155,33 +157,6 @@ class Trainer {
                     options_.max_norm);
     loss_sum_ += loss;
     ++loss_steps_;
-  }
-
-  // The part of the step's objective that a batch contributes.
-  at::Tensor Objective(model::Transformer& model, const ask::Batch& batch, double num_answers) {
-    const Distillation& distillation = setup_.distillation;
-    FfnOutputs student_ffns, teacher_ffns;
-    const bool keep = distillation.teacher && distillation.ffn_weight > 0;
-    const std::vector<AnswerLogits> student =
-        RunAnswers(model, batch, keep ? KeepFfnOutputs(student_ffns) : model::StateSink());
-    const LossSum answers = AnswerLoss(student);
-    at::Tensor objective = answers.sum / num_answers;
-    if (!distillation.teacher) return objective;
-    std::vector<AnswerLogits> teacher;
-    {
-      const at::NoGradGuard no_grad;
-      teacher = RunAnswers(*distillation.teacher, batch,
-                           keep ? KeepFfnOutputs(teacher_ffns) : model::StateSink());
-    }
-    const LossSum distance = DistillationLoss(student, teacher, distillation.temperature);
-    objective =
-        objective * (1 - distillation.share) + distance.sum * (distillation.share / num_answers);
-    if (keep) {
-      const double part = static_cast<double>(answers.count) / num_answers;
-      objective =
-          objective + FfnLoss(student_ffns, teacher_ffns) * (distillation.ffn_weight * part);
-    }
-    return objective;
   }
 
   // Measures on the held-out examples; keeps the weights if they are the best so far.

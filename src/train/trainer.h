@@ -12,23 +12,16 @@
 #include <vector>
 
 #include "ask/prepared_task.h"
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
+#include "base/json.h"
+#include "base/output.h"
 #include "moefy/base/progress.h"
 #include "moefy/model/transformer.h"
+#include "train/objective.h"
 #include "train/trainer_options.h"
 #include "train/training_report.h"
 #include "train/weights.h"
 
 namespace moefy::train {
-
-// The distance to a dense parent, as a part of the objective.
-struct Distillation {
-  model::Transformer* teacher = nullptr;  // nullptr: none
-  double share = 0;                       // of the loss; the answers keep 1 - share
-  double temperature = 2;
-  double ffn_weight = 0;  // of FfnLoss, added
-};
 
 struct HeldOut {
   const ask::PreparedTask& task;

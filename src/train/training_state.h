@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <optional>
 
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
+#include "base/json.h"
+#include "base/output.h"
 #include "moefy/model/tensor_io.h"
 
 namespace moefy::train {

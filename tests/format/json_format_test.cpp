@@ -1,7 +1,7 @@
 // What nlohmann_json lets pass, and strict JSON here does not.
 #include <gtest/gtest.h>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "support/expect_error.h"
 
 namespace moefy {

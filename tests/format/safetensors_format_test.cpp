@@ -9,7 +9,7 @@
 
 #include <filesystem>
 
-#include "moefy/io/safetensors.h"
+#include "io/safetensors.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"
 #include "support/temp_dir.h"

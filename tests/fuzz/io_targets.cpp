@@ -1,14 +1,14 @@
 #include "base/content_hint.h"
+#include "base/json.h"
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
 #include "io/finite.h"
 #include "io/pickle.h"
+#include "io/safetensors.h"
 #include "io/shard_index.h"
 #include "io/state_dict.h"
 #include "io/torch_file.h"
 #include "io/zip_directory.h"
-#include "moefy/base/json.h"
-#include "moefy/io/safetensors.h"
 
 namespace moefy::fuzz {
 

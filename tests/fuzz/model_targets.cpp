@@ -1,10 +1,10 @@
 // Readers in the layers above io and text.
+#include "base/json.h"
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
+#include "io/safetensors.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
-#include "moefy/base/json.h"
-#include "moefy/io/safetensors.h"
 #include "pipeline/recipe.h"
 #include "record/activation_dump.h"
 #include "split/moe_checkpoint.h"

@@ -9,8 +9,8 @@
 #include <map>
 #include <string>
 
+#include "io/safetensors.h"
 #include "model/expected_tensors.h"
-#include "moefy/io/safetensors.h"
 #include "moefy/model/transformer.h"
 #include "support/tolerances.h"
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/model/generation.h"
 
 namespace moefy::tests {

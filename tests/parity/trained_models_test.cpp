@@ -6,9 +6,9 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/output.h"
 #include "golden.h"
 #include "model/pooling.h"
-#include "moefy/base/output.h"
 #include "moefy/base/strings.h"
 #include "moefy/model/generation.h"
 #include "moefy/text/tokenizer.h"

@@ -1,12 +1,14 @@
 """A name finds its file, and users get the headers that a program needs, no others.
 
 Every .cpp has a header of its name beside it or in include/, but commands and the rows of tables,
-which one header declares together. tests/repo/public_headers.txt lists include/.
+which one header declares together. tests/repo/public_headers.txt lists include/. docs/architecture.md
+says where things are whose first guess may miss, and what it names is there.
 
 Usage: check_headers.py [ROOT]
 """
 
 import pathlib
+import re
 import sys
 
 import repo_files
@@ -44,7 +46,18 @@ def check(root):
                  "moefy need it?" for name in found if name not in listed]
     problems += [f"tests/repo/public_headers.txt: {name} is not in include/"
                  for name in listed if name not in found]
-    return problems, num_files + len(found)
+    where = page_names(root)
+    problems += [f"docs/architecture.md: {name} is neither in src/ nor in include/" for name in where
+                 if not any((root / top / (name + ending)).exists()
+                            for top in ("src", "include/moefy") for ending in ("", ".h", ".cpp"))]
+    return problems, num_files + len(found) + len(where)
+
+
+def page_names(root):
+    """What the table "where" of the page names as room/file or room/folder."""
+    page = (root / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.split("<!-- where -->")[1].split("<!-- /where -->")[0]
+    return re.findall(r"`([a-z_]+/[a-z_/]+)`", table)
 
 
 if __name__ == "__main__":

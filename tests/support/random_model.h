@@ -8,10 +8,10 @@
 #include <functional>
 #include <string>
 
+#include "base/json.h"
+#include "io/safetensors.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
-#include "moefy/base/json.h"
-#include "moefy/io/safetensors.h"
 #include "moefy/model/tensor_io.h"
 
 namespace moefy::tests {

@@ -16,10 +16,11 @@
 #include <vector>
 
 #include "moefy/base/progress.h"
-#include "moefy/io/tensor_file.h"
 #include "moefy/io/tensor_info.h"
 
 namespace moefy::io {
+
+class TensorFile;  // io/tensor_file.h
 
 class Checkpoint {
  public:

@@ -15,7 +15,6 @@
 #include "moefy/model/config.h"
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/ffn.h"
-#include "moefy/model/linear.h"
 #include "moefy/model/tensor_io.h"
 
 namespace moefy::model {
@@ -48,6 +47,8 @@ struct ForwardOutputs {
   at::Tensor last_hidden_state;  // [batch, tokens, hidden], zero at padding
   at::Tensor pooler_output;      // [batch, hidden], if the model has a pooler
 };
+
+class LinearKernel;  // model/linear.h
 
 // What a decoder remembers between steps: the keys and values of every layer.
 struct DecodingState;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/output.h"
+#include "moefy/base/if_exists.h"
 #include "moefy/base/progress.h"
 #include "moefy/io/checkpoint.h"
 

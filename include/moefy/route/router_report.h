@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
-
 namespace moefy::route {
 
 // How well a router chooses at one ffn ratio. Mass and recall are 1 when nothing fires.
@@ -38,8 +36,5 @@ struct RouterReport {
   double fit_seconds = 0;  // for finding the router
   double seconds = 0;      // for everything: targets, router, substitutes, measuring
 };
-
-// Every figure by its name, "ffn" first.
-Json ReportToJson(const RouterReport& report);
 
 }  // namespace moefy::route

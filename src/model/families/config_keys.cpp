@@ -107,7 +107,7 @@ const std::vector<UnreadKey>& CommonKeys() {
                       "bad_words_ids",
                       "num_return_sequences",
                       "forced_bos_token_id",
-                      "force_bos_token_to_be_generated",  // ReadGenerationOptions() reads it
+                      "force_bos_token_to_be_generated",  // ReadGenerationOptions() reads it later
                       "forced_eos_token_id",
                       "remove_invalid_values",
                       "exponential_decay_length_penalty",

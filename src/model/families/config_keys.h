@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "model/family.h"
-#include "moefy/base/json.h"
 
 namespace moefy::model {
 

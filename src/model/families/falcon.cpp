@@ -15,7 +15,7 @@ void ReadFalconConfig(const JsonObject& json, ModelConfig& config) {
   config.qkv = QkvLayout::kGrouped;
   config.norm = NormKind::kLayerNorm;
   config.norm_epsilon = json.GetNumber("layer_norm_epsilon", 0, 1, 1e-5);
-  // What counts depends on the layout, as in the reference: the new one ignores "multi_query" and
+  // The layout decides which keys count, as in the reference: the new one ignores "multi_query" and
   // "parallel_attn", the old one "num_kv_heads".
   StackConfig& stack = config.decoder;
   // The 40B model was called RefinedWeb before "new_decoder_architecture" was said.

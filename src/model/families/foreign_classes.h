@@ -1,8 +1,8 @@
 // Checkpoints whose config.json names a model class of their own. Thread-safe.
 #pragma once
 
+#include "base/json.h"
 #include "model/family.h"
-#include "moefy/base/json.h"
 
 namespace moefy::model {
 

@@ -56,7 +56,7 @@ void ReadGemma(const JsonObject& json, ModelConfig& config) {
   config.activation = ReadGemmaActivation(json);
 }
 
-// Null means none, and no key means the default.
+// A null means none; without the key the default counts.
 double ReadSoftcap(const JsonObject& json, const std::string& key, double if_absent) {
   return json.GetNumber(key, 1e-9, 1e9, IsThere(json, key) ? 0 : if_absent);
 }

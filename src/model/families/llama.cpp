@@ -79,7 +79,7 @@ void ReadLlama(const JsonObject& json, ModelConfig& config) {
 
 void ReadMistral(const JsonObject& json, ModelConfig& config) {
   ReadLlamaLike(json, {}, config);
-  // No key means 4096, null means none.
+  // Without the key the window is 4096; null means none.
   config.sliding_window =
       json.GetInt("sliding_window", 1, kMaxWindow, IsThere(json, "sliding_window") ? 0 : 4096);
 }
@@ -87,7 +87,7 @@ void ReadMistral(const JsonObject& json, ModelConfig& config) {
 // Reads the window that the layers from max_window_layers on have, if it is switched on.
 void ReadQwenWindow(const JsonObject& json, ModelConfig& config) {
   const int64_t first = json.GetInt("max_window_layers", 0, kMaxWindow, 28);
-  // Off may be written as null or 0.
+  // A window that is off may be written as null or 0.
   const int64_t window =
       json.GetInt("sliding_window", 0, kMaxWindow, IsThere(json, "sliding_window") ? 0 : 4096);
   if (json.GetBool("use_sliding_window", false)) config.sliding_window = window;
@@ -154,7 +154,7 @@ void ReadOlmo2(const JsonObject& json, ModelConfig& config) {
   config.pad_id = ReadTokenId(json, "pad_token_id", config, 1);
 }
 
-// The norms stand behind the sub-layers, none before.
+// The norms stand behind the sub-layers; there is none before.
 ModelNames Olmo2Names(const ModelConfig& config) {
   ModelNames names = LlamaNames(config);
   StackNames& stack = names.decoder;

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
+#include "base/json.h"
 #include "model/families/rotary_config.h"
 #include "model/family.h"
-#include "moefy/base/json.h"
 
 namespace moefy::model {
 

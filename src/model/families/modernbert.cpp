@@ -45,7 +45,7 @@ void ReadModernBertConfig(const JsonObject& json, ModelConfig& config) {
   config.norm = NormKind::kLayerNorm;
   config.norm_bias = json.GetBool("norm_bias", false);
   config.norm_epsilon = json.GetNumber("norm_eps", 0, 1, 1e-5);
-  config.first_attention_norm = false;  // the embeddings' is just before it
+  config.first_attention_norm = false;  // the embeddings' norm is just before it
   config.tied_embeddings = json.GetBool("tie_word_embeddings", true);
   config.pad_id = ReadTokenId(json, "pad_token_id", config, 50283);
   ReadPositions(json, config);

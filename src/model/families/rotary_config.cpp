@@ -101,7 +101,7 @@ void ReadRotary(const JsonObject& json, const RotaryKeys& keys, ModelConfig& con
     config.rotary.base = json.GetNumber(top, 1, 1e12, keys.default_base);
     config.rotary.dims = RotatedDims(RotatedShare(json, keys), config);
     if (keys.default_local_base) {
-      config.local_rotary = config.rotary;  // not scaled
+      config.local_rotary = config.rotary;  // the scaling below is not for it
       config.local_rotary->base =
           json.GetNumber(keys.local_base, 1, 1e12, *keys.default_local_base);
     }

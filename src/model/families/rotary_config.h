@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/model/config.h"
 
 namespace moefy::model {

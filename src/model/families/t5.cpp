@@ -49,7 +49,7 @@ void ReadCommon(const JsonObject& json, const std::string& projection, ModelConf
   }
   config.norm_epsilon = json.GetNumber("layer_norm_epsilon", 0, 1, 1e-6);
   ReadFeedForward(json, projection, config);
-  config.scale_attention = false;  // folded into the initialisation of the query weights
+  config.scale_attention = false;  // the initialisation of the query weights has the scale
   config.tied_embeddings = json.GetBool("tie_word_embeddings", true);
   config.pad_id = ReadTokenId(json, "pad_token_id", config, 0);
   config.eos_id = ReadTokenId(json, "eos_token_id", config, 1);

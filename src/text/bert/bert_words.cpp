@@ -13,7 +13,7 @@ namespace {
 
 bool IsControl(char32_t c) {
   if (c == '\t' || c == '\n' || c == '\r') return false;
-  // Categories Cc, Cf, Cn, Co, Cs.
+  // The mask has the categories Cc, Cf, Cn, Co and Cs.
   return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_C_MASK) != 0;
 }
 
@@ -38,7 +38,8 @@ bool IsCjk(char32_t c) {
 }  // namespace
 
 bool IsPunctuation(char32_t c) {
-  // All of ASCII that is neither letter, digit, space nor control counts, "$" and "^" as well.
+  // Every ASCII character that is neither letter, digit, space nor control counts as punctuation,
+  // even "$" and "^".
   if ((c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
       (c >= 123 && c <= 126)) {
     return true;

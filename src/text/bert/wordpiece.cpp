@@ -5,7 +5,7 @@
 namespace moefy::text {
 
 void WordPiece::AppendIds(std::string_view word, std::vector<int64_t>& ids) const {
-  std::vector<size_t> bounds;  // where characters begin, and the end
+  std::vector<size_t> bounds;  // where characters begin, and where the word ends
   for (size_t i = 0; i < word.size(); i += CharacterLength(word.substr(i))) bounds.push_back(i);
   bounds.push_back(word.size());
   const size_t num_characters = bounds.size() - 1;

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "text/bert/bert_words.h"
 #include "text/bert/wordpiece.h"
 #include "text/segment_tokenizer.h"
@@ -118,7 +118,8 @@ class WordPieceTokenizer final : public SegmentTokenizer {
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::optional<WordPiece> word_piece_;
   BertWordOptions options_;
-  std::set<std::string, std::less<>> never_split_;  // the configuration's, without special tokens
+  // As the configuration has it, without special tokens.
+  std::set<std::string, std::less<>> never_split_;
   bool basic_ = true;
   int64_t unknown_id_ = 0;
 };

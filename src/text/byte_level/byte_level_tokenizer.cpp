@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 #include "text/byte_level/bpe.h"
 #include "text/byte_level/byte_level.h"
 #include "text/regex.h"
@@ -24,7 +24,7 @@ constexpr uint64_t kMaxFileBytes = uint64_t{64} << 20;
 struct Convention {
   std::vector<std::string> classes;
   std::string_view pattern;
-  const char* end_token;            // for bos, eos and unk where the configuration names none
+  const char* end_token;            // of bos, eos and unk where the configuration names none
   bool roberta = false;             // <s> A </s> </s> B </s>; a prefix space only before text
   bool nfc = false;                 // text is composed first
   bool spaces_around_added = true;  // when decoding
@@ -82,7 +82,7 @@ class ByteLevelTokenizer final : public SegmentTokenizer {
     bpe_.emplace(vocabulary_, merges, BpeOptions{.unknown_id = unknown});
     if (roberta) {
       template_ = AroundEach({*start}, {*separator});
-      template_.pair[3].id = *separator;  // not a second <s>
+      template_.pair[3].id = *separator;  // a second <s> is not added
     } else if (bos && object.GetBool("add_bos_token", false)) {
       template_ = AroundEach({*bos}, {});
     }

@@ -51,7 +51,7 @@ Charsmap::Match Charsmap::FindPrefix(std::string_view text) const {
     if (at >= units_.size()) break;
     const size_t begin = Value(units_[at]);
     if (begin >= replacements_.size()) break;
-    best.replacement = replacements_.data() + begin;  // up to its NUL
+    best.replacement = replacements_.data() + begin;  // ends at its NUL
     best.num_bytes = i + 1;
   }
   return best;

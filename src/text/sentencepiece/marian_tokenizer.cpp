@@ -77,7 +77,7 @@ class MarianTokenizer final : public SegmentTokenizer {
     if (!code_.empty() && !has_code) {
       ids.push_back(*source_.vocabulary->Find(code_));
     } else if (code_.empty() && !has_code && codes_.size() > 1) {
-      // Without it the model would choose by itself.
+      // Without a language token the model would choose the language by itself.
       throw MissingLanguage("--target-language, or a text that begins like '>>" + codes_[0] + "<<'",
                             codes_);
     }
@@ -155,7 +155,7 @@ class MarianTokenizer final : public SegmentTokenizer {
         ids.push_back(part.token->id);
         continue;
       }
-      // A code in front is a token, others are dropped.
+      // A code at the front of the text is a token; others are dropped.
       std::string rest;
       size_t begin = 0;
       while (const auto code = FindCode(part.text, begin)) {

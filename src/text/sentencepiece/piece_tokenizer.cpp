@@ -9,6 +9,7 @@
 #include "moefy/base/error.h"
 #include "text/segment_tokenizer.h"
 #include "text/sentencepiece/piece_conventions.h"
+#include "text/sentencepiece/piece_first_tokens.h"
 #include "text/sentencepiece/piece_text.h"
 #include "text/sentencepiece/sentencepiece.h"
 #include "text/sentencepiece/sentencepiece_tokenizer.h"
@@ -17,8 +18,6 @@
 
 namespace moefy::text {
 namespace {
-
-constexpr int64_t kMaxOffset = 1 << 20;  // of Pegasus
 
 class PieceTokenizer final : public SegmentTokenizer {
  public:
@@ -50,7 +49,8 @@ class PieceTokenizer final : public SegmentTokenizer {
 
  protected:
   Ids Segment(std::string_view text) const override {
-    // As for BERT: lower-casing comes before added tokens are looked for, and leaves special ones.
+    // As in BERT's tokenizer, lower-casing comes before added tokens are looked for, and leaves
+    // special ones alone.
     std::string lowered;
     if (lower_case_) {
       for (const AddedTokens::Part& part : added_.Split(text)) {
@@ -124,28 +124,11 @@ class PieceTokenizer final : public SegmentTokenizer {
 
   // The tokens that are no pieces and come before, or right after, the pieces.
   void AddFirstTokens(const TokenizerConfig& config) {
-    const int64_t num_pieces = pieces_.num_pieces();
-    std::vector<std::string> first;
-    switch (convention_.first_ids) {
-      case FirstIds::kNone:
-        break;
-      case FirstIds::kFairseq:
-        offset_ = 1;
-        first = {"<s>", "<pad>", "</s>", "<unk>"};
-        break;
-      case FirstIds::kCamembert:
-        offset_ = 4;
-        first = {"<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"};
-        break;
-      case FirstIds::kPegasus:
-        first = PegasusTokens(config);
-        break;
-      case FirstIds::kVocabJson:
-        break;
-    }
-    vocab_size_ = vocabulary_ ? vocabulary_->size() : num_pieces + offset_;
-    for (size_t i = 0; i < first.size(); ++i) {
-      AddToken({.content = first[i], .id = static_cast<int64_t>(i)});
+    const FirstTokens first = FirstTokensOf(convention_, config);
+    offset_ = first.offset;
+    vocab_size_ = vocabulary_ ? vocabulary_->size() : pieces_.num_pieces() + offset_;
+    for (size_t i = 0; i < first.tokens.size(); ++i) {
+      AddToken({.content = first.tokens[i], .id = static_cast<int64_t>(i)});
     }
     base_vocab_size_ = vocab_size_;
     const LanguageConvention* languages = FindLanguageConvention(config);
@@ -157,7 +140,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     }
   }
 
-  // Unless the configuration lists them among the added tokens, as NLLB's does.
+  // Adds the languages unless the configuration lists them among the added tokens, as NLLB's does.
   void AddLanguages(const TokenizerConfig& config, const LanguageConvention& languages) {
     const std::vector<std::string> codes = languages.Codes();
     const bool listed = std::any_of(
@@ -169,22 +152,6 @@ class PieceTokenizer final : public SegmentTokenizer {
     for (const std::string& code : codes) {
       AddToken({.content = languages.Token(code), .id = id++});
     }
-  }
-
-  std::vector<std::string> PegasusTokens(const TokenizerConfig& config) {
-    const JsonObject object = config.object();
-    offset_ = object.GetInt("offset", 0, kMaxOffset, 103);
-    std::vector<std::string> tokens = {config.GetToken("pad_token", "<pad>"),
-                                       config.GetToken("eos_token", "</s>")};
-    // Null means none, and no key means the usual one.
-    const bool has_sentence_mask =
-        !config.json.contains("mask_token_sent") || object.Has("mask_token_sent");
-    if (has_sentence_mask) {
-      tokens.push_back(config.GetToken("mask_token_sent", "<mask_1>"));
-      tokens.push_back(config.GetToken("mask_token", "<mask_2>"));
-    }
-    for (int64_t i = 2; i < offset_; ++i) tokens.push_back(StrCat("<unk_", i, ">"));
-    return tokens;
   }
 
   void AddNamedTokens(const TokenizerConfig& config) {
@@ -233,7 +200,7 @@ class PieceTokenizer final : public SegmentTokenizer {
       case Around::kRoberta: {
         const int64_t end = Get("sep_token", config);
         template_ = AroundEach({Get("cls_token", config)}, {end});
-        template_.pair[3].id = end;  // not a second <s>
+        template_.pair[3].id = end;  // a second <s> is not added
         break;
       }
       case Around::kBosEos: {
@@ -252,8 +219,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     }
   }
 
-  // The id of the token that the configuration, or else the convention, names under `key`.
-  // The convention's token; "" if it has none.
+  // The convention's mask token; "" if it has none.
   std::string MaskContent() const {
     for (const NamedToken& named : convention_.tokens) {
       if (std::string_view(named.key) == "mask_token") return named.content;
@@ -261,6 +227,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     return "";
   }
 
+  // The id of the token that the configuration, or else the convention, names under `key`.
   int64_t Get(std::string_view key, const TokenizerConfig& config) const {
     for (const NamedToken& named : convention_.tokens) {
       if (key != named.key) continue;
@@ -302,7 +269,7 @@ class PieceTokenizer final : public SegmentTokenizer {
     return FindId(piece).value_or(unknown_id_);
   }
 
-  // Gemma keeps all added tokens from the model, the others the special ones.
+  // Gemma keeps all added tokens apart from the pieces; the others keep only special ones apart.
   bool IsApart(const std::string& token) const {
     const AddedToken* added = added_.FindContent(token);
     return added && (added->special || convention_.join == PieceJoin::kVerbatim);

@@ -6,8 +6,8 @@ namespace moefy::text {
 
 PieceTrie::PieceTrie(std::vector<std::pair<std::string_view, int32_t>> pieces) {
   std::sort(pieces.begin(), pieces.end());
-  // Level by level, so that the children of a node come to lie side by side. A node of depth d
-  // stands for the range of sorted pieces that share its first d bytes.
+  // The nodes are made level by level, so that the children of a node come to lie side by side. A
+  // node of depth d stands for the range of sorted pieces that share its first d bytes.
   struct Range {
     size_t begin, end;
   };

@@ -17,7 +17,7 @@ namespace {
 constexpr float kUnknownPenalty = 10.0f;
 
 // What a symbol is while merges go on.
-constexpr int64_t kFrozen = -1;  // a user-defined piece, which nothing merges with
+constexpr int64_t kFrozen = -1;  // the symbol is a user-defined piece, which nothing merges with
 constexpr int64_t kAny = 0;
 
 }  // namespace
@@ -26,7 +26,7 @@ SentencePiece::SentencePiece(SentencePieceModel model)
     : model_(std::move(model)), charsmap_(model_.precompiled_charsmap) {
   std::vector<std::pair<std::string_view, int32_t>> usable;
   float min_score = std::numeric_limits<float>::max();
-  max_score_ = std::numeric_limits<float>::min();  // so the reference: at least a tiny positive
+  max_score_ = std::numeric_limits<float>::min();  // tiny and positive, as in the reference
   for (size_t i = 0; i < model_.pieces.size(); ++i) {
     const Piece& piece = model_.pieces[i];
     const auto id = static_cast<int32_t>(i);
@@ -76,7 +76,8 @@ size_t SentencePiece::UserDefinedPrefix(std::string_view text) const {
 }
 
 Charsmap::Match SentencePiece::NormalizePrefix(std::string_view text) const {
-  if (const size_t length = UserDefinedPrefix(text); length > 0) {  // never normalised
+  if (const size_t length = UserDefinedPrefix(text);
+      length > 0) {  // such pieces are never normalised
     return {text.substr(0, length), length};
   }
   if (const Charsmap::Match match = charsmap_.FindPrefix(text); match.num_bytes > 0) return match;
@@ -172,7 +173,7 @@ std::vector<SentencePiece::Span> SentencePiece::SplitBpe(std::string_view normal
         {fixed > 0 ? kFrozen : kAny, begin, begin + (fixed > 0 ? fixed : CharacterLength(rest))});
   }
 
-  // How to take unused pieces apart: they help merging and are undone in the end.
+  // Tells how to take unused pieces apart: they help merging and are undone in the end.
   std::unordered_map<std::string_view, size_t> unused_split;
   const auto slice = [&](size_t begin, size_t end) {
     return normalized.substr(begin, end - begin);
@@ -230,7 +231,7 @@ std::vector<std::string> SentencePiece::EncodeAsPieces(std::string_view text) co
 }
 
 std::string SentencePiece::DecodePieces(const std::vector<std::string>& pieces) const {
-  std::string text, bytes;  // `bytes`: of byte pieces in a row
+  std::string text, bytes;  // `bytes` is what byte pieces in a row stand for
   const auto finish_bytes = [&] {
     text += RepairUtf8(bytes, ReplaceInvalid::kEveryByte);
     bytes.clear();

@@ -107,8 +107,8 @@ void ParseNormalizerSpec(std::string_view bytes, SentencePieceModel& model) {
 
 void CheckSentencePieceModel(const SentencePieceModel& model) {
   const std::vector<Piece>& pieces = model.pieces;
-  // Reserved pieces (control, unknown, byte) may repeat a normal piece's text, but not each
-  // other's.
+  // A reserved piece (control, unknown, byte) may repeat a normal piece's text, but not that of
+  // another reserved piece.
   std::unordered_set<std::string_view> seen[2];
   std::array<bool, 256> has_byte{};
   int64_t num_unknown = 0;

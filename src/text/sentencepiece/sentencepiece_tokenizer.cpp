@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/output.h"
 
 namespace moefy::text {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "text/token_template.h"
 
 namespace moefy::text {

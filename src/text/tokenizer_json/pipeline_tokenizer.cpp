@@ -136,7 +136,8 @@ class PipelineTokenizer final : public SegmentTokenizer {
         throw InputError(entry.PathOf("id"), " is ", token.id, ", but ", Quoted(token.content),
                          " has id ", *known, " in the vocabulary");
       }
-      // Those marked "normalized" are looked for in the normalised text, as it would write them.
+      // Added tokens that are marked "normalized" are looked for in the normalised text, as they
+      // would look there.
       if (entry.GetBool("normalized", !token.special) && normalize_) {
         AddedToken normalized = token;
         normalized.content = normalize_(token.content);
@@ -190,7 +191,7 @@ class PipelineTokenizer final : public SegmentTokenizer {
   }
 
   TokenModel model_;
-  Normalizer normalize_;  // each may be empty: nothing to do
+  Normalizer normalize_;  // an empty step does nothing
   PreTokenizer pre_tokenize_;
   Decoder decode_;
   AddedTokens raw_added_, normalized_added_;  // where each of added_ is looked for

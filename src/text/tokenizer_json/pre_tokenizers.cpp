@@ -14,7 +14,7 @@ namespace {
 using Spans = std::vector<Regex::Span>;
 using Words = std::vector<Word>;
 
-// Spans become words; of a word's parts only the leftmost can be the first of the input.
+// Turns spans into words. Of a word's parts only the leftmost can be the first of the input.
 template <typename Split>
 PreTokenizer ForEachWord(Split split) {
   return [split = std::move(split)](const Words& words) {

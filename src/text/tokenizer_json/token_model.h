@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "text/vocabulary.h"
 
 namespace moefy::text {

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/json.h"
+#include "base/output.h"
 #include "moefy/base/error.h"
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
 #include "moefy/text/tokenizer.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"

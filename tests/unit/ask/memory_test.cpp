@@ -2,8 +2,8 @@
 // with the square of a text's length.
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "model/expected_tensors.h"
-#include "moefy/base/json.h"
 #include "record/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tensor_memory.h"

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "moefy/base/json.h"
-#include "moefy/base/output.h"
+#include "base/json.h"
+#include "base/output.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "base/file.h"
-#include "moefy/base/output.h"
+#include "base/output.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 

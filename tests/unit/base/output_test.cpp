@@ -1,4 +1,4 @@
-#include "moefy/base/output.h"
+#include "base/output.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

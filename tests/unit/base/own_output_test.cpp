@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 
-#include "moefy/base/output.h"
+#include "base/output.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"
 #include "support/temp_dir.h"

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/table.h"
-#include "eval/gate.h"
+#include "eval/figures.h"
 #include "task/metrics.h"
 
 namespace moefy::eval {

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "moefy/base/output.h"
+#include "base/output.h"
 #include "oracle.h"
 #include "prompts.h"
 #include "task/dataset.h"

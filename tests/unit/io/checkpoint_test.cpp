@@ -1,5 +1,5 @@
 #include "moefy/io/checkpoint.h"
-#include "moefy/io/safetensors.h"
+#include "io/safetensors.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 // What people name in place of a checkpoint, and that they are told what it is.
 #include <gtest/gtest.h>
 
+#include "io/safetensors.h"
 #include "moefy/io/checkpoint.h"
-#include "moefy/io/safetensors.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"
 #include "support/temp_dir.h"

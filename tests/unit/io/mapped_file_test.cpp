@@ -1,4 +1,4 @@
-#include "moefy/io/mapped_file.h"
+#include "io/mapped_file.h"
 
 #include <gtest/gtest.h>
 

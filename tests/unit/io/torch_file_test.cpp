@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "io/rewrite_checkpoint.h"
+#include "io/tensor_file.h"
 #include "moefy/io/checkpoint.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"

@@ -9,7 +9,7 @@
 #include <limits>
 #include <memory>
 
-#include "moefy/model/linear.h"
+#include "model/linear.h"
 #include "moefy/model/transformer.h"
 #include "support/tolerances.h"
 

@@ -7,9 +7,9 @@
 #include <functional>
 #include <set>
 
+#include "base/json.h"
 #include "model/decode_step.h"
 #include "model/expected_tensors.h"
-#include "moefy/base/json.h"
 #include "moefy/model/transformer.h"
 #include "support/random_model.h"
 #include "support/shared_data.h"

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/model/transformer.h"
 #include "support/random_model.h"
 #include "support/shared_data.h"

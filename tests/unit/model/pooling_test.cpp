@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 

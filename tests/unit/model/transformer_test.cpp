@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "io/safetensors.h"
 #include "model/family.h"
 #include "model/read_parameters.h"
-#include "moefy/io/safetensors.h"
 #include "support/expect_error.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"

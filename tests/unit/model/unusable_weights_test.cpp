@@ -1,8 +1,8 @@
 // Quantised checkpoints and adapters: what the names, types and config.json give away.
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "model/open_checkpoint.h"
-#include "moefy/base/json.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"
 #include "support/temp_dir.h"

@@ -3,10 +3,10 @@
 
 #include <limits>
 
+#include "io/safetensors.h"
 #include "model/family.h"
 #include "model/read_parameters.h"
 #include "model/torch_error.h"
-#include "moefy/io/safetensors.h"
 #include "moefy/model/transformer.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"

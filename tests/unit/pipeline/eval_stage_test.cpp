@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/base/strings.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"

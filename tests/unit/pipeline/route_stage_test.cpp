@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "base/options.h"
+#include "base/output.h"
 #include "route/router_reader.h"
+#include "route/router_report_json.h"
 #include "split/calibration.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"

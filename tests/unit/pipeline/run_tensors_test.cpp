@@ -1,10 +1,10 @@
-#include "moefy/pipeline/run_tensors.h"
+#include "pipeline/run_tensors.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "moefy/io/safetensors.h"
+#include "io/safetensors.h"
 #include "support/expect_error.h"
 #include "support/split_fixtures.h"
 #include "support/temp_dir.h"

@@ -1,7 +1,7 @@
 // Text in, answers out, on the embedded example and on pico models with vocabularies of our own.
 #include <gtest/gtest.h>
 
-#include "moefy/pipeline/run_text.h"
+#include "pipeline/run_text.h"
 #include "support/expect_error.h"
 #include "support/random_model.h"
 #include "support/sentencepiece_bytes.h"

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/model/tensor_io.h"
 #include "record/dump_rows.h"
 #include "support/expect_error.h"

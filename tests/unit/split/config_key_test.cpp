@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "support/expect_error.h"
 
 namespace moefy::split {

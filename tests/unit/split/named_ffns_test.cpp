@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "moefy/io/safetensors.h"
+#include "io/safetensors.h"
 #include "split/merge.h"
 #include "split/moe_writer.h"
 #include "split/splitter.h"

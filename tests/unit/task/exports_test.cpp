@@ -1,7 +1,7 @@
 // Data as people export it: what means the same is read alike, and what is wrong says what to do.
 #include <gtest/gtest.h>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 #include "task/dataset.h"

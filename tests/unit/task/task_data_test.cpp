@@ -3,8 +3,8 @@
 
 #include <cstring>
 
+#include "io/safetensors.h"
 #include "moefy/base/strings.h"
-#include "moefy/io/safetensors.h"
 #include "moefy/text/tokenizer.h"
 #include "support/shared_data.h"
 #include "task/dataset.h"

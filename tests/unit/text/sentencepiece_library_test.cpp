@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <random>
 
-#include "moefy/base/output.h"
+#include "base/output.h"
 #include "moefy/base/strings.h"
 #include "support/shared_data.h"
 #include "text/sentencepiece/sentencepiece.h"

@@ -17,7 +17,7 @@ void ExpectNats(const Answer& answer, const std::vector<double>& wanted) {
   }
 }
 
-TEST(LanguageTask, EveryTokenButTheFirstIsPredicted) {
+TEST(PerplexityTask, EveryTokenButTheFirstIsPredicted) {
   Tiny tiny("gpt2-relu-ninner", "tales");
   const tests::WordTokenizer tokenizer = tiny.Tokenizer();
   const std::vector<Answer> answers = tiny.Ask();
@@ -41,7 +41,7 @@ TEST(LanguageTask, EveryTokenButTheFirstIsPredicted) {
   EXPECT_EQ(tiny.Figure("perplexity", answers).count, static_cast<int64_t>(tokens));
 }
 
-TEST(LanguageTask, ALimitEndsTheWindowsOfAllTexts) {
+TEST(PerplexityTask, ALimitEndsTheWindowsOfAllTexts) {
   Tiny tiny("gpt2-relu-ninner", "tales");
   tiny.dataset.examples[0].fields["text"] = "Once a fox sat. Once a hen";
   tiny.spec.max_tokens = 4;
@@ -58,7 +58,7 @@ TEST(LanguageTask, ALimitEndsTheWindowsOfAllTexts) {
   EXPECT_TRUE(some[1].nats.empty());
 }
 
-TEST(LanguageTask, WindowsMoveOnByTheStride) {
+TEST(PerplexityTask, WindowsMoveOnByTheStride) {
   Tiny tiny("gpt2-relu-ninner", "tales");
   tiny.dataset.examples[0].fields["text"] = "Once a fox sat. Once a hen";
   tiny.spec.max_tokens = 4;
@@ -75,7 +75,7 @@ TEST(LanguageTask, WindowsMoveOnByTheStride) {
   ExpectNats(tiny.Ask()[0], wanted);
 }
 
-TEST(LanguageTask, WithoutAStrideWindowsShareOneToken) {
+TEST(PerplexityTask, WithoutAStrideWindowsShareOneToken) {
   Tiny tiny("gpt2-relu-ninner", "tales");
   tiny.dataset.examples[0].fields["text"] = "Once a fox sat.";
   tiny.spec.max_tokens = 4;
@@ -86,7 +86,7 @@ TEST(LanguageTask, WithoutAStrideWindowsShareOneToken) {
   ExpectNats(tiny.Ask()[0], wanted);
 }
 
-TEST(LanguageTask, WhatDoesNotPredictTextIsRefused) {
+TEST(PerplexityTask, WhatDoesNotPredictTextIsRefused) {
   Tiny seq2seq("t5-relu-tied", "tales");
   tests::ExpectError(ErrorKind::kInput, {"'tales'", "only decoder-only models", "t5"},
                      [&] { seq2seq.Ask(); });

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "moefy/base/output.h"
+#include "base/output.h"
 #include "moefy/base/progress.h"
-#include "moefy/pipeline/run_options.h"
+#include "pipeline/run_options.h"
 
 namespace moefy::pipeline {
 

@@ -14,27 +14,19 @@
 // number (NaN) holds, so that a broken model does not pass. Values, thread-safe.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
+#include "eval/figures.h"
 #include "moefy/eval/evaluation_report.h"
-#include "task/task_spec.h"
 
 namespace moefy::eval {
 
-using Figures = std::map<std::string, double>;
-
-// The names that a condition on this task may use.
-std::vector<std::string> FigureNames(const task::TaskSpec& spec);
-// The value of each name in one row.
-Figures FiguresOf(const EvaluationRow& row);
-
-class Gate {
+class FailIf {
  public:
   // Throws Error{kUsage} with the position (from 1) of what is wrong, and the nearest name; for a
   // name of the past, with the name of today.
-  Gate(const std::string& condition, const std::vector<std::string>& names);
+  FailIf(const std::string& condition, const std::vector<std::string>& names);
 
   // `row` and `dense` have a value for every name.
   bool Holds(const Figures& row, const Figures& dense) const;
@@ -63,6 +55,6 @@ class Gate {
 
 // Puts every row for which the condition holds into report.failures, in words. The dense row is
 // judged only if it is the only row.
-void ApplyGate(const Gate& gate, const std::string& condition, EvaluationReport& report);
+void ApplyFailIf(const FailIf& fail_if, const std::string& condition, EvaluationReport& report);
 
 }  // namespace moefy::eval

@@ -1,4 +1,4 @@
-#include "moefy/route/router_report.h"
+#include "route/router_report_json.h"
 
 namespace moefy::route {
 namespace {

@@ -1,4 +1,4 @@
-#include "eval/gate.h"
+#include "eval/fail_if.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,9 +17,9 @@ const Figures kRow = {
     {"accuracy", 0.87}, {"metric", 0.87}, {"kl_from_dense", 0.5}, {"ffn_ratio", 0.2}};
 const Figures kDense = {{"accuracy", 0.9}, {"metric", 0.9}, {"kl_from_dense", 0}, {"ffn_ratio", 1}};
 
-bool Holds(const std::string& condition) { return Gate(condition, kNames).Holds(kRow, kDense); }
+bool Holds(const std::string& condition) { return FailIf(condition, kNames).Holds(kRow, kDense); }
 
-TEST(Gate, ComparesFiguresWithDense) {
+TEST(FailIf, ComparesFiguresWithDense) {
   EXPECT_TRUE(Holds("accuracy < 0.98*dense"));  // 0.87 < 0.882
   EXPECT_FALSE(Holds("accuracy < 0.96*dense"));
   EXPECT_TRUE(Holds("accuracy<dense"));
@@ -29,7 +29,7 @@ TEST(Gate, ComparesFiguresWithDense) {
   EXPECT_TRUE(Holds("kl_from_dense >= 0.5"));
 }
 
-TEST(Gate, BindsAsUsual) {
+TEST(FailIf, BindsAsUsual) {
   EXPECT_TRUE(Holds("1 + 2 * 3 >= 7"));
   EXPECT_FALSE(Holds("1 + 2 * 3 > 7"));
   EXPECT_FALSE(Holds("5 - 3 - 1 > 1"));
@@ -41,16 +41,16 @@ TEST(Gate, BindsAsUsual) {
   EXPECT_TRUE(Holds("ffn_ratio >= 0.2 and accuracy < 0.5 or kl_from_dense > 0.4"));
 }
 
-TEST(Gate, ABrokenModelDoesNotPass) {
+TEST(FailIf, ABrokenModelDoesNotPass) {
   Figures broken = kRow;
   broken["kl_from_dense"] = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_TRUE(Gate("kl_from_dense > 100", kNames).Holds(broken, kDense));
-  EXPECT_TRUE(Gate("0.5 + kl_from_dense*0 < 0", kNames).Holds(broken, kDense));
+  EXPECT_TRUE(FailIf("kl_from_dense > 100", kNames).Holds(broken, kDense));
+  EXPECT_TRUE(FailIf("0.5 + kl_from_dense*0 < 0", kNames).Holds(broken, kDense));
 }
 
-TEST(Gate, MistakesHaveAPosition) {
+TEST(FailIf, MistakesHaveAPosition) {
   const auto refuse = [](const char* condition, std::initializer_list<std::string_view> fragments) {
-    ExpectError(ErrorKind::kUsage, fragments, [&] { Gate(condition, kNames); });
+    ExpectError(ErrorKind::kUsage, fragments, [&] { FailIf(condition, kNames); });
   };
   refuse("acuracy < 1", {"position 1", "'acuracy'", "did you mean 'accuracy'"});
   refuse("accuracy < dnse", {"position 12", "did you mean 'dense'"});
@@ -68,9 +68,9 @@ TEST(Gate, MistakesHaveAPosition) {
 }
 
 // Conditions are comparisons joined by "and" and "or", and no more.
-TEST(Gate, WhatNobodyNeedsIsRefused) {
+TEST(FailIf, WhatNobodyNeedsIsRefused) {
   const auto refuse = [](const char* condition, std::initializer_list<std::string_view> fragments) {
-    ExpectError(ErrorKind::kUsage, fragments, [&] { Gate(condition, kNames); });
+    ExpectError(ErrorKind::kUsage, fragments, [&] { FailIf(condition, kNames); });
   };
   refuse("(accuracy < 1)", {"position 1", "'(accuracy < 1)'", "expected a number or a name"});
   refuse("accuracy / 2 < 1", {"position 10", "'/ 2 < 1'"});
@@ -79,10 +79,10 @@ TEST(Gate, WhatNobodyNeedsIsRefused) {
   refuse("-accuracy < 1", {"position 1"});
 }
 
-TEST(Gate, NamesOfThePastTellTheirNewOnes) {
+TEST(FailIf, NamesOfThePastTellTheirNewOnes) {
   const auto refuse = [](const char* condition, const char* now) {
     ExpectError(ErrorKind::kUsage, {"is now called", now},
-                [&] { Gate(condition, FigureNames(task::TaskSpec())); });
+                [&] { FailIf(condition, FigureNames(task::TaskSpec())); });
   };
   refuse("kl > 0.1", "'kl_from_dense'");
   refuse("accuracy < 1 and agreement < 0.9", "'agreement_with_dense'");
@@ -98,43 +98,30 @@ EvaluationRow RowOf(const std::string& model, const std::string& selection, doub
   return row;
 }
 
-TEST(ApplyGate, NamesEveryRowThatFailed) {
+TEST(ApplyFailIf, NamesEveryRowThatFailed) {
   task::TaskSpec spec;
   const std::string condition = "accuracy < 0.98*dense";
-  const Gate gate(condition, FigureNames(spec));
+  const FailIf fail_if(condition, FigureNames(spec));
   EvaluationReport report;
   report.task = "sst2";
   report.rows = {RowOf("", "dense", 0.9), RowOf("moe", "mlp", 0.89), RowOf("moe", "random", 0.5)};
-  ApplyGate(gate, condition, report);
+  ApplyFailIf(fail_if, condition, report);
   EXPECT_THAT(report.failures,
               testing::ElementsAre("sst2: moe + random at 20.0 %: accuracy < 0.98*dense (accuracy "
                                    "0.5000, dense 0.9000)"));
 }
 
-TEST(ApplyGate, DenseIsLookedAtWhereItIsAlone) {
+TEST(ApplyFailIf, DenseIsLookedAtWhereItIsAlone) {
   task::TaskSpec spec;
-  const Gate gate("accuracy < 0.95", FigureNames(spec));
+  const FailIf fail_if("accuracy < 0.95", FigureNames(spec));
   EvaluationReport report;
   report.rows = {RowOf("", "dense", 0.9)};
-  ApplyGate(gate, "accuracy < 0.95", report);
+  ApplyFailIf(fail_if, "accuracy < 0.95", report);
   EXPECT_EQ(report.failures.size(), 1u);
   report.failures.clear();
   report.rows.push_back(RowOf("moe", "mlp", 0.96));
-  ApplyGate(gate, "accuracy < 0.95", report);
+  ApplyFailIf(fail_if, "accuracy < 0.95", report);
   EXPECT_TRUE(report.failures.empty());
-}
-
-TEST(FigureNames, AreThoseThatRowsHave) {
-  task::TaskSpec spec;
-  spec.kind = task::TaskKind::kGeneration;
-  spec.metric = "rouge_l";
-  const std::vector<std::string> names = FigureNames(spec);
-  EXPECT_THAT(names, testing::Contains("character_error_rate"));
-  EXPECT_THAT(names, testing::Not(testing::Contains("kl_from_dense")));  // text has no distribution
-  EvaluationRow row;
-  for (const std::string& name : task::MetricNames(spec)) row.metrics.push_back({name, {}, {}});
-  const Figures figures = FiguresOf(row);
-  for (const std::string& name : names) EXPECT_TRUE(figures.contains(name)) << name;
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "moefy/base/json.h"
+#include "base/json.h"
 #include "moefy/base/progress.h"
-#include "moefy/pipeline/run_options.h"
+#include "pipeline/run_options.h"
 
 namespace moefy::pipeline {
 

@@ -1,4 +1,4 @@
-#include "eval/gate.h"
+#include "eval/fail_if.h"
 
 #include <algorithm>
 #include <charconv>
@@ -10,10 +10,10 @@
 namespace moefy::eval {
 namespace {
 
-using Factor = Gate::Factor;
-using Product = Gate::Product;
-using Sum = Gate::Sum;
-using Comparison = Gate::Comparison;
+using Factor = FailIf::Factor;
+using Product = FailIf::Product;
+using Sum = FailIf::Sum;
+using Comparison = FailIf::Comparison;
 
 struct ComparisonSign {
   const char* sign;
@@ -171,31 +171,11 @@ bool ComparisonHolds(const Comparison& comparison, const Figures& row, const Fig
 
 }  // namespace
 
-std::vector<std::string> FigureNames(const task::TaskSpec& spec) {
-  std::vector<std::string> names = task::MetricNames(spec);
-  names.insert(names.end(), {"metric", "ffn_ratio"});
-  const bool answers_are_texts =
-      spec.kind == task::TaskKind::kExtractiveQa || spec.kind == task::TaskKind::kGeneration;
-  for (const Figure& figure : RowFigures()) {
-    // Texts have no distributions to compare.
-    if (figure.unit == FigureUnit::kNats && answers_are_texts) continue;
-    names.emplace_back(figure.name);
-  }
-  return names;
-}
-
-Figures FiguresOf(const EvaluationRow& row) {
-  Figures figures = {{"metric", row.metric().value.value}, {"ffn_ratio", row.ffn_ratio}};
-  for (const Figure& figure : RowFigures()) figures[figure.name] = figure.read(row).value;
-  for (const MetricValue& metric : row.metrics) figures[metric.name] = metric.value.value;
-  return figures;
-}
-
-Gate::Gate(const std::string& condition, const std::vector<std::string>& names)
+FailIf::FailIf(const std::string& condition, const std::vector<std::string>& names)
     : any_of_(WithContext("condition " + Quoted(condition),
                           [&] { return ConditionParser(condition, names).Parse(); })) {}
 
-bool Gate::Holds(const Figures& row, const Figures& dense) const {
+bool FailIf::Holds(const Figures& row, const Figures& dense) const {
   return std::ranges::any_of(any_of_, [&](const std::vector<Comparison>& all_of) {
     return std::ranges::all_of(all_of, [&](const Comparison& comparison) {
       return ComparisonHolds(comparison, row, dense);
@@ -203,7 +183,7 @@ bool Gate::Holds(const Figures& row, const Figures& dense) const {
   });
 }
 
-std::string Gate::Describe(const Figures& row, const Figures& dense) const {
+std::string FailIf::Describe(const Figures& row, const Figures& dense) const {
   std::vector<std::string> parts;
   const auto add = [&](const Sum& sum) {
     for (const Product& product : sum) {
@@ -228,15 +208,15 @@ std::string Gate::Describe(const Figures& row, const Figures& dense) const {
   return Join(parts);
 }
 
-void ApplyGate(const Gate& gate, const std::string& condition, EvaluationReport& report) {
+void ApplyFailIf(const FailIf& fail_if, const std::string& condition, EvaluationReport& report) {
   const Figures dense = FiguresOf(report.rows.front());
   for (const EvaluationRow& row : report.rows) {
     if (row.selection == "dense" && report.rows.size() > 1) continue;
-    if (!gate.Holds(FiguresOf(row), dense)) continue;
+    if (!fail_if.Holds(FiguresOf(row), dense)) continue;
     report.failures.push_back(StrCat(report.task, ": ", row.model.empty() ? "" : row.model + " + ",
                                      row.selection, " at ", FormatFixed(100 * row.ffn_ratio, 1),
-                                     " %: ", condition, " (", gate.Describe(FiguresOf(row), dense),
-                                     ")"));
+                                     " %: ", condition, " (",
+                                     fail_if.Describe(FiguresOf(row), dense), ")"));
   }
 }
 

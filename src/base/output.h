@@ -10,18 +10,9 @@
 #include <string_view>
 #include <vector>
 
-namespace moefy {
+#include "moefy/base/if_exists.h"
 
-enum class IfExists {
-  // An existing target is an Error{kUsage} that names --force.
-  kRefuse,
-  // A target that moefy made, and nobody changed since, makes room. Any other is an Error{kUsage}.
-  kReplace,
-  // For a caller who made the target itself: a file makes room whatever is in it, and a directory
-  // also when its files were changed, cut short or lost. Files of others in it are an
-  // Error{kUsage}.
-  kRenew,
-};
+namespace moefy {
 
 // What a command reads: files, and directories that it reads as a whole. Empty paths and paths to
 // nothing do not count.

@@ -9,14 +9,14 @@
 namespace moefy::ask {
 namespace {
 
-struct Window {
+struct TextWindow {
   size_t example_idx = 0;
-  int64_t num_kept = 0;  // so many of its first distributions
+  int64_t num_kept = 0;  // so many of its first distributions are kept
 };
 
-class LanguageTask final : public PreparedTask {
+class PerplexityTask final : public PreparedTask {
  public:
-  explicit LanguageTask(const TaskInputs& inputs) : inputs_(inputs) {
+  explicit PerplexityTask(const TaskInputs& inputs) : inputs_(inputs) {
     for (size_t i = 0; i < inputs.dataset.examples.size(); ++i) {
       AddWindows(i, inputs.tokenizer.Encode(inputs.dataset.examples[i].fields.at("text")).ids);
     }
@@ -63,7 +63,7 @@ class LanguageTask final : public PreparedTask {
   void AddWindows(size_t example_idx, const std::vector<int64_t>& ids) {
     const auto size = static_cast<int64_t>(ids.size());
     const int64_t length = inputs_.MaxTokens();
-    // A window shares at least one token with the one before it: the first to predict from.
+    // A window shares at least one token with the one before it, from which it predicts its first.
     const int64_t stride =
         inputs_.spec.stride > 0 ? std::min(inputs_.spec.stride, length - 1) : length - 1;
     for (int64_t begin = 0, next = 1; next < size && !Full(); begin += stride) {
@@ -104,14 +104,14 @@ class LanguageTask final : public PreparedTask {
 
   TaskInputs inputs_;
   std::vector<Sequence> sequences_;
-  std::vector<Window> windows_;  // one per sequence
+  std::vector<TextWindow> windows_;  // one per sequence
   std::vector<Batch> batches_;
 };
 
 }  // namespace
 
-std::unique_ptr<PreparedTask> PrepareLanguageModelling(const TaskInputs& inputs) {
-  return std::make_unique<LanguageTask>(inputs);
+std::unique_ptr<PreparedTask> PreparePerplexity(const TaskInputs& inputs) {
+  return std::make_unique<PerplexityTask>(inputs);
 }
 
 }  // namespace moefy::ask

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "moefy/io/mapped_file.h"
-#include "moefy/io/tensor_file.h"
+#include "io/mapped_file.h"
+#include "io/tensor_file.h"
 #include "moefy/io/tensor_info.h"
 
 namespace moefy::io {
