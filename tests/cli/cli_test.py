@@ -288,7 +288,7 @@ class Pipeline(Case):
             routers.append((moe / "moefy.safetensors").read_bytes())
             reports.append([[row["ffn_ratio"], row["accuracy"], row["kl_from_dense"]] for row in
                             json.loads(results[2].stdout)["reports"][0]["rows"]])
-            self.assertEqual(len(reports[-1]), 2)
+            self.assertEqual(len(reports[-1]), 3)  # dense, packed, mlp
         for outputs in (dumps, routers, reports):
             self.assertEqual(len(outputs), 3)
             self.assertEqual(outputs[1:], outputs[:-1])
