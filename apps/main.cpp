@@ -16,9 +16,11 @@
 #include "base/non_finite.h"
 #include "bench/machine.h"
 #include "command.h"
+#include "model/blas_core.h"
 #include "model/torch_error.h"
 #include "moefy/base/error.h"
 #include "moefy/base/version.h"
+#include "short_waits.h"
 #include "signals.h"
 
 namespace moefy::apps {
@@ -250,6 +252,11 @@ int RunGuarded(int argc, char** argv) {
   }
 }
 
+// The loader calls this before it initialises any library: after that LibTorch's start-up, the
+// largest part of it, would be done twice.
+[[gnu::section(".preinit_array"), gnu::used]] void (*const start_anew)(int, char**, char**) =
+    [](int, char** argv, char** envp) { RestartWithShortWaits(argv, envp); };
+
 }  // namespace
 }  // namespace moefy::apps
 
@@ -260,5 +267,6 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("moefy"));  // its default writes to stdout
   spdlog::set_pattern("%^%l%$: %v");
   moefy::apps::WatchSignals();
+  moefy::model::AvoidSlowBlasCore();
   return moefy::apps::RunGuarded(argc, argv);
 }

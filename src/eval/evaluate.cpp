@@ -18,6 +18,7 @@
 #include "moefy/base/error.h"
 #include "moefy/text/tokenizer.h"
 #include "route/routed_ffn.h"
+#include "runtime/dense_model.h"
 #include "runtime/sparse_model.h"
 #include "task/metrics.h"
 
@@ -169,24 +170,24 @@ void FinishRow(TaskInProgress& running, EvaluationRow row, const Pass& pass,
   running.report.rows.push_back(std::move(row));
 }
 
-// Makes the dense rows of all tasks. The model is gone when this returns.
-void RunDense(const io::Checkpoint& dense, std::deque<TaskInProgress>& tasks,
-              const EvaluateOptions& options, Progress& progress) {
-  std::vector<std::string> warnings;
-  model::Transformer model =
-      model::LoadTransformer(dense, &warnings, model::Parts::kAll, options.device);
+// The rows of all tasks of a model that runs densely: "dense", which is what all rows are compared
+// with, or "packed". The model is gone when this returns.
+void RunDense(model::Transformer model, const std::string& selection, const std::string& weights,
+              std::deque<TaskInProgress>& tasks, const EvaluateOptions& options,
+              Progress& progress) {
   TimedFeedForwards timed(model);
   for (TaskInProgress& running : tasks) {
-    std::vector<std::string>& shown = running.report.warnings;
-    shown.insert(shown.end(), warnings.begin(), warnings.end());
     EvaluationRow row;
-    row.selection = "dense";
-    progress.Begin(StrCat(running.report.task, ": dense"), running.prepared->num_steps(), "inputs");
+    row.selection = selection;
+    row.weights = weights;
+    progress.Begin(StrCat(running.report.task, ": ", selection), running.prepared->num_steps(),
+                   "inputs");
     timed.Restart();
-    running.dense = RunPass(model, *running.prepared, progress);
+    Pass pass = RunPass(model, *running.prepared, progress);
     row.ffn_seconds = timed.Seconds();
     row.ffn_tokens = timed.NumTokens();
-    FinishRow(running, std::move(row), running.dense, options, progress);
+    if (selection == kDense) running.dense = pass;
+    FinishRow(running, std::move(row), pass, options, progress);
   }
 }
 
@@ -201,6 +202,7 @@ void RunSparse(const NamedModel& named, std::deque<TaskInProgress>& tasks,
         EvaluationRow row;
         row.model = named.name;
         row.selection = selection.Text();
+        row.weights = runtime::WeightFormatName(options.weights);
         row.is_bound = route::FindRouterKind(selection.router) == nullptr;
         row.ffn_ratio = ffn_ratio;
         progress.Begin(
@@ -244,7 +246,17 @@ std::vector<EvaluationReport> Evaluate(const io::Checkpoint& dense,
     running.prepared =
         ask::PrepareTask(task.spec, task.dataset, config, tokenizer, running.generation);
   }
-  RunDense(dense, in_progress, options, progress);
+  std::vector<std::string> warnings;
+  RunDense(model::LoadTransformer(dense, &warnings, model::Parts::kAll, options.device), kDense,
+           "f32", in_progress, options, progress);
+  for (TaskInProgress& running : in_progress) {
+    std::vector<std::string>& shown = running.report.warnings;
+    shown.insert(shown.end(), warnings.begin(), warnings.end());
+  }
+  if (!models.empty() || options.weights != runtime::WeightFormat::kF32) {
+    RunDense(runtime::LoadPackedTransformer(dense, options.weights, nullptr, progress), kPacked,
+             runtime::WeightFormatName(options.weights), in_progress, options, progress);
+  }
   for (const NamedModel& named : models) RunSparse(named, in_progress, options, progress);
   std::vector<EvaluationReport> reports;
   for (TaskInProgress& running : in_progress) reports.push_back(std::move(running.report));

@@ -27,9 +27,9 @@ using SampleSink = std::function<void(size_t task_idx, const Json& sample)>;
 struct EvaluateOptions {
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
   std::vector<route::Selection> selections;
-  runtime::WeightFormat weights = runtime::WeightFormat::kF32;  // of the split models
+  runtime::WeightFormat weights = runtime::WeightFormat::kF32;  // of all rows but "dense"
   uint64_t seed = 0;                                            // of the random selection
-  at::Device device = at::kCPU;                                 // of the dense model
+  at::Device device = at::kCPU;                                 // of the row "dense"
   SampleSink sample_sink;                                       // may be empty
 };
 
@@ -45,9 +45,11 @@ struct EvaluationTask {
   task::Dataset dataset;
 };
 
-// One report per task, each with the dense row first. `dense` is any checkpoint directory whose
-// dense run is the base line: the source, or a split model itself. `models` may be empty: then only
-// dense is measured.
+// One report per task. `dense` is any checkpoint directory whose dense run is the base line: the
+// source, or a split model itself. Its row "dense", by LibTorch in F32, is the first, and all rows
+// are compared with it. The row "packed" is the same model on our kernels with its weights as those
+// of the split models: what lies between the two is not due to sparsity. It is left out where it
+// would say nothing: with no split models in `models`, and F32.
 //
 // Each model is made once and answers all tasks: the dense one first, whose answers are kept and
 // whose weights are freed, then one split model after the other. So never more than one model is in

@@ -210,8 +210,12 @@ std::string FailIf::Describe(const Figures& row, const Figures& dense) const {
 
 void ApplyFailIf(const FailIf& fail_if, const std::string& condition, EvaluationReport& report) {
   const Figures dense = FiguresOf(report.rows.front());
+  // The base lines are not what the gate is for, unless nothing else was measured.
+  const bool split =
+      std::ranges::any_of(report.rows, [](const EvaluationRow& row) { return !row.model.empty(); });
   for (const EvaluationRow& row : report.rows) {
-    if (row.selection == "dense" && report.rows.size() > 1) continue;
+    const bool base_line = split ? row.model.empty() : &row == &report.rows.front();
+    if (base_line && report.rows.size() > 1) continue;
     if (!fail_if.Holds(FiguresOf(row), dense)) continue;
     report.failures.push_back(StrCat(report.task, ": ", row.model.empty() ? "" : row.model + " + ",
                                      row.selection, " at ", FormatFixed(100 * row.ffn_ratio, 1),

@@ -50,14 +50,21 @@ void AddFigure(const Figure& figure, const EvaluationRow& row, Json& json) {
 }
 
 // The cells of one row, under the header that FormatEvaluation makes.
-std::vector<std::string> RowCells(const EvaluationRow& row, const EvaluationRow& base, bool share) {
-  const bool dense = row.selection == "dense";
+std::vector<std::string> RowCells(const EvaluationRow& row, const EvaluationRow& base,
+                                  const EvaluationRow* packed, bool share) {
+  const bool dense = row.selection == kDense;
+  const auto speed_up = [&](const EvaluationRow* from) {
+    if (dense || !from || from == &row) return std::string();
+    return row.is_bound ? "-" : FormatFixed(from->ffn_seconds / row.ffn_seconds, 2) + "x";
+  };
   const bool timed = !row.is_bound;
   const double scale = share ? 100 : 1;
   const int decimals = share ? 2 : 4;
   const auto& [name, value, difference] = row.metric();
   std::vector<std::string> cells = {
-      dense ? "dense" : row.model + " + " + row.selection,
+      dense                      ? kDense
+      : row.selection == kPacked ? StrCat("dense, ", row.weights)
+                                 : row.model + " + " + row.selection,
       dense ? "100 %" : Percent(row.ffn_ratio, 0) + " %",
       WithError(value, scale, decimals),
       dense ? "" : WithInterval(difference, scale, decimals),
@@ -68,9 +75,8 @@ std::vector<std::string> RowCells(const EvaluationRow& row, const EvaluationRow&
                     : !timed && figure.is_of_method ? "-"
                                                     : ShowFigure(figure, row));
   }
-  cells.push_back(dense    ? ""
-                  : !timed ? "-"
-                           : FormatFixed(base.ffn_seconds / row.ffn_seconds, 2) + "x");
+  cells.push_back(speed_up(&base));
+  cells.push_back(speed_up(packed));
   return cells;
 }
 
@@ -84,9 +90,12 @@ std::string FormatEvaluation(const EvaluationReport& report) {
     if (figure.heading != nullptr) header.emplace_back(figure.heading);
   }
   header.emplace_back("FFN speed");
+  header.emplace_back("by sparsity");
+  const auto packed = std::ranges::find(report.rows, kPacked, &EvaluationRow::selection);
   std::vector<std::vector<std::string>> cells;
   for (const EvaluationRow& row : report.rows) {
-    cells.push_back(RowCells(row, report.rows.front(), share));
+    cells.push_back(RowCells(row, report.rows.front(),
+                             packed == report.rows.end() ? nullptr : &*packed, share));
   }
   std::string out = StrCat(report.task, " (", report.data_file, ", ",
                            FormatCount(static_cast<uint64_t>(report.num_examples)), " examples");
@@ -107,7 +116,10 @@ std::string FormatEvaluation(const EvaluationReport& report) {
 Json ReportToJson(const EvaluationReport& report) {
   Json rows = Json::array();
   for (const EvaluationRow& row : report.rows) {
-    Json json = {{"model", row.model}, {"selection", row.selection}, {"ffn_ratio", row.ffn_ratio}};
+    Json json = {{"model", row.model},
+                 {"selection", row.selection},
+                 {"ffn_ratio", row.ffn_ratio},
+                 {"weights", row.weights}};
     Json differences = Json::object();
     for (const MetricValue& metric : row.metrics) {
       json[metric.name] = EstimateToJson(metric.value);

@@ -21,6 +21,14 @@ class TimedFeedForward final : public model::FeedForward {
     return y;
   }
 
+  // On the CPU, as decoding without tensors does it.
+  void ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) override {
+    const Stopwatch stopwatch;
+    inner_->ForwardInto(x, tokens, hidden, y);
+    seconds += stopwatch.Seconds();
+    num_tokens += tokens;
+  }
+
   double seconds = 0;
   int64_t num_tokens = 0;
 

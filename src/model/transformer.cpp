@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "io/mapped_file.h"
+#include "model/blas_core.h"
 #include "model/decoding_state.h"
 #include "model/device.h"
 #include "model/disentangled.h"
@@ -388,6 +389,7 @@ std::unique_ptr<FeedForward> Transformer::ExchangeFeedForward(size_t ffn_idx,
 
 Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
                             Parts parts, at::Device device) {
+  AvoidSlowBlasCore();
   const ModelConfig config = ReadModelConfig(checkpoint, warnings);
   return Transformer(config, OnDevice(ReadParameters(checkpoint, config, warnings, parts), device));
 }

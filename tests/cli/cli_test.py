@@ -5,6 +5,7 @@ usage: cli_test.py MOEFY SOURCE_DIR [CLASS...]
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -77,6 +78,35 @@ class Case(unittest.TestCase):
         path = checkpoint / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
         return checkpoint
+
+
+class StartUp(Case):
+    """The program starts itself anew, so that threads that wait for each other soon sleep."""
+
+    def spins(self, command, **variables):
+        """How often OpenMP looks before it sleeps, as it says itself."""
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+        result = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=600,
+                                env={**environment, "OMP_DISPLAY_ENV": "verbose", **variables})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"^moefy \d")
+        found = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", result.stderr)
+        if not found:
+            self.skipTest("this OpenMP is not GNU's, or does not say how long it spins")
+        self.assertEqual(len(found), 1, "LibTorch was initialised twice")
+        return int(found[0])
+
+    def test_threads_wait_briefly_unless_the_user_says_how(self):
+        self.assertEqual(self.spins([MOEFY]), 10000)
+        self.assertEqual(self.spins([MOEFY], GOMP_SPINCOUNT="77"), 77)
+        self.assertEqual(self.spins([MOEFY], OMP_WAIT_POLICY="passive"), 0)
+
+    def test_where_it_cannot_it_goes_on(self):
+        loader = pathlib.Path("/lib64/ld-linux-x86-64.so.2")
+        if not loader.exists():
+            self.skipTest(f"no {loader}")
+        self.assertGreater(self.spins([loader, MOEFY]), 10000)
 
 
 class Usage(Case):
@@ -188,7 +218,7 @@ class Pipeline(Case):
         reports = self.json("eval", moe, "--dense", model, "--task", EXAMPLE / "sentiment.json", "--limit", 10,
                             "--selection", "mlp,mlp:threshold,mlp:budget,oracle", "--ffn-ratio", "0.1")
         rows = reports["reports"][0]["rows"]
-        self.assertEqual([row["measured_ffn_ratio"] for row in rows if row["selection"] != "dense"], [0.25] * 4)
+        self.assertEqual([row["measured_ffn_ratio"] for row in rows if row["model"]], [0.25] * 4)
 
     def test_neuron_share(self):
         """A share of neurons pays for more experts: more neurons run, the work is the same."""
@@ -258,7 +288,7 @@ class Pipeline(Case):
             routers.append((moe / "moefy.safetensors").read_bytes())
             reports.append([[row["ffn_ratio"], row["accuracy"], row["kl_from_dense"]] for row in
                             json.loads(results[2].stdout)["reports"][0]["rows"]])
-            self.assertEqual(len(reports[-1]), 2)
+            self.assertEqual(len(reports[-1]), 3)  # dense, packed, mlp
         for outputs in (dumps, routers, reports):
             self.assertEqual(len(outputs), 3)
             self.assertEqual(outputs[1:], outputs[:-1])

@@ -89,17 +89,19 @@ class Kinds(Case):
         model = self.dir / "causal"
         model.mkdir()
         (text,) = rows(causal_model(model), 4, TASKS / "tales.json")
-        self.assertEqual(text[2]["agreement_with_dense"], 1)
-        self.assertLess(text[2]["kl_from_dense"]["value"], 1e-6)
-        self.assertGreater(text[1]["kl_from_dense"]["value"], 1e-4)
-        difference = text[1]["difference_to_dense"]["nats_per_token"]
-        self.assertAlmostEqual(difference["value"], text[1]["nats_per_token"]["value"] -
+        self.assertEqual([row["selection"] for row in text], ["dense", "packed", "random", "random"])
+        self.assertLess(text[1]["kl_from_dense"]["value"], 1e-6)
+        self.assertEqual(text[3]["agreement_with_dense"], 1)
+        self.assertLess(text[3]["kl_from_dense"]["value"], 1e-6)
+        self.assertGreater(text[2]["kl_from_dense"]["value"], 1e-4)
+        difference = text[2]["difference_to_dense"]["nats_per_token"]
+        self.assertAlmostEqual(difference["value"], text[2]["nats_per_token"]["value"] -
                                text[0]["nats_per_token"]["value"])
         low, high = difference["interval_95"]
         self.assertAlmostEqual((low + high) / 2, difference["value"])
         self.assertAlmostEqual((high - low) / 2, 1.959964 * difference["standard_error"])
         for report in rows(EXAMPLE / "model", 16, TASKS / "squad.json", TASKS / "race.json"):
-            self.assertEqual(report[2]["agreement_with_dense"], 1)
+            self.assertEqual(report[3]["agreement_with_dense"], 1)
 
     def test_every_kind_is_recorded(self):
         for task in ("race.json", "sums.json", "squad.json", "letters.json"):
@@ -265,8 +267,8 @@ class Samples(Case):
         report = self.json(*args)["reports"][0]
         lines = [json.loads(line) for line in samples.read_text().splitlines()]
         self.assertEqual([(line["id"], line["selection"]) for line in lines],
-                         [(i, s) for s in ("dense", "random") for i in range(5)])
-        for row, selection in zip(report["rows"], ("dense", "random")):
+                         [(i, s) for s in ("dense", "packed", "random") for i in range(5)])
+        for row, selection in zip(report["rows"], ("dense", "packed", "random")):
             of_row = [line for line in lines if line["selection"] == selection]
             right = [line["prediction"] == line["gold"] for line in of_row]
             self.assertAlmostEqual(sum(right) / 5, row["accuracy"]["value"])

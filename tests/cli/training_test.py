@@ -317,7 +317,7 @@ class Calibrate(Case):
                           "route-train kmeans-fast", "calibrate kmeans-fast", "eval"])
         self.assertEqual([(row.get("model", ""), row["selection"])
                           for row in document["reports"][0]["rows"]],
-                         [("", "dense"), ("moe-kmeans-paper", "mlp"),
+                         [("", "dense"), ("", "packed"), ("moe-kmeans-paper", "mlp"),
                           ("calibrated-kmeans-paper", "mlp"), ("moe-kmeans-fast", "ridge"),
                           ("calibrated-kmeans-fast", "ridge")])
         again = self.json("convert", recipe, "--out", out)["conversions"][0]

@@ -25,11 +25,17 @@ struct MetricValue {
 // standard error has no bounds.
 std::optional<std::pair<double, double>> Interval95(const task::Estimate& estimate);
 
+// The selections of rows that run all neurons of the dense model: by LibTorch in F32, and on our
+// kernels with packed weights.
+inline constexpr const char* kDense = "dense";
+inline constexpr const char* kPacked = "packed";
+
 // One row of the table: one model with one selection and ffn ratio. The figures below `metrics` are
 // named as in the JSON of `moefy eval` and in `--fail-if` (eval/figures.h).
 struct EvaluationRow {
-  std::string model;                 // name of the split model; "" for dense
-  std::string selection;             // "dense", or a name of route::RouterNames()
+  std::string model;                 // name of the split model; "" for the dense model's rows
+  std::string selection;             // kDense, kPacked, or a name of route::RouterNames()
+  std::string weights = "f32";       // how they are kept in memory
   bool is_bound = false;             // chosen by an oracle or at random, so its time means nothing
   double ffn_ratio = 1;              // as asked for
   std::vector<MetricValue> metrics;  // the task's own first, then the others of its kind

@@ -39,9 +39,10 @@ struct EvalOptions {
         "selection", selections,
         "how experts are chosen: stored (by the routers that a model holds) or one of their kinds, "
         "similarity, random, oracle, oracle-output; docs/routing.md has all and their policies");
-    v.Field("weights", weights, "how split models' weights are kept: f32, bf16, f16 or int8");
+    v.Field("weights", weights,
+            "how weights are kept, in all rows but the dense base line: f32, bf16, f16 or int8");
     v.Field("device", device,
-            "of the dense row: cpu, cuda or cuda:N; split models' rows are always on the CPU");
+            "of the dense base line: cpu, cuda or cuda:N; all other rows are always on the CPU");
     v.Field("limit", limit, "only the first examples; 0 for all");
     v.Field("seed", seed, "of the random selection");
     v.Field("samples", samples, "JSON lines file for what each row says about each example");

@@ -21,7 +21,7 @@ struct OpenOptions {
   // "similarity", ... (docs/routing.md). "": the model runs densely.
   std::string selection = {};
   double ffn_ratio = 1.0;       // with `selection`: the share of the FFNs' work to do
-  std::string weights = "f32";  // with `selection`: kept as f32, bf16, f16 or int8
+  std::string weights = "f32";  // kept as f32, bf16, f16 or int8
   int64_t seed = 0;             // of the random selection, and of sampling
   // For models of many languages, as their tokenizer names them: "en", "eng_Latn".
   std::string source_language = {};
@@ -32,8 +32,7 @@ struct OpenOptions {
 class OpenedModel {
  public:
   // `directory` holds config.json and weights. Throws Error{kInput} for a checkpoint that cannot be
-  // read or run, Error{kUsage} for options that do not suit it, such as `weights` without
-  // `selection`.
+  // read or run, Error{kUsage} for options that do not suit it.
   explicit OpenedModel(const std::filesystem::path& directory, const OpenOptions& options = {},
                        Progress& progress = SilentProgress());
   ~OpenedModel();

@@ -36,7 +36,7 @@ TEST_F(EvaluateExample, AllExpertsOnEqualsDenseAndFewerCostLess) {
   const EvaluationReport report =
       Evaluate(dense, {{"moe", &moe}}, {Task("sentiment.json", 50)}, options).at(0);
 
-  ASSERT_EQ(report.rows.size(), 5u);
+  ASSERT_EQ(report.rows.size(), 6u);
   const EvaluationRow& base = report.rows[0];
   EXPECT_EQ(base.selection, "dense");
   EXPECT_GT(base.metric().value.value, 0.95);
@@ -47,7 +47,7 @@ TEST_F(EvaluateExample, AllExpertsOnEqualsDenseAndFewerCostLess) {
     EXPECT_EQ(row.agreement_with_dense, 1);
     EXPECT_LT(row.kl_from_dense.value, 1e-6);
   }
-  const EvaluationRow &oracle = report.rows[1], &random = report.rows[3];
+  const EvaluationRow &oracle = report.rows[2], &random = report.rows[4];
   EXPECT_EQ(oracle.ffn_ratio, 0.25);
   EXPECT_LT(oracle.kl_from_dense.value, random.kl_from_dense.value);
 }
@@ -88,7 +88,8 @@ TEST_F(EvaluateExample, SeveralTasksAreAnsweredByModelsMadeOnce) {
   CountingProgress progress;
   const std::vector<EvaluationReport> together = Evaluate(dense, models, tasks, options, progress);
   EXPECT_THAT(progress.steps,
-              testing::ElementsAre("sentiment: dense", "stories: dense", "packing experts",
+              testing::ElementsAre("sentiment: dense", "stories: dense", "packing FFNs",
+                                   "sentiment: packed", "stories: packed", "packing experts",
                                    "sentiment: one random at 25 %", "sentiment: one random at 50 %",
                                    "stories: one random at 25 %", "stories: one random at 50 %",
                                    "packing experts", "sentiment: two random at 25 %",
@@ -97,7 +98,7 @@ TEST_F(EvaluateExample, SeveralTasksAreAnsweredByModelsMadeOnce) {
   ASSERT_EQ(together.size(), 2u);
   EXPECT_THAT(samples[0], testing::Each(testing::StartsWith("sentiment ")));
   EXPECT_THAT(samples[1], testing::Each(testing::StartsWith("stories ")));
-  EXPECT_EQ(samples[0].size(), 5u * 30);
+  EXPECT_EQ(samples[0].size(), 6u * 30);
   // A task tells the same whether it is asked alone or with others.
   options.sample_sink = nullptr;
   for (size_t i = 0; i < tasks.size(); ++i) {

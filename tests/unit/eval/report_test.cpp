@@ -37,13 +37,19 @@ TEST(FormatEvaluation, ShowsBoundsWithoutATime) {
   oracle.selection = "oracle";
   oracle.is_bound = true;
   report.metrics = {"accuracy"};
-  report.rows = {dense, mlp, oracle};
+  EvaluationRow packed = dense;
+  packed.selection = "packed";
+  packed.weights = "int8";
+  packed.ffn_seconds = 1;
+  report.rows = {dense, packed, mlp, oracle};
   const std::string text = FormatEvaluation(report);
   EXPECT_THAT(text, testing::HasSubstr("1,000 examples"));
   EXPECT_THAT(text, testing::HasSubstr("88.00 ± 1.00"));
   EXPECT_THAT(text, testing::HasSubstr("-2.00 [-2.78, -1.22]"));
-  EXPECT_THAT(text, testing::ContainsRegex("moe \\+ mlp .* 4\\.00x\n"));
-  EXPECT_THAT(text, testing::ContainsRegex("moe \\+ oracle .* - +-\n"));
+  // Of the factor of 4, the kernels and the narrow weights give 2, and sparsity the other 2.
+  EXPECT_THAT(text, testing::ContainsRegex("dense, int8 .* 2\\.00x *\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("moe \\+ mlp .* 4\\.00x +2\\.00x\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("moe \\+ oracle .* - +- +-\n"));
 }
 
 TEST(Report, OneExampleHasNoError) {

@@ -56,18 +56,29 @@ TEST_F(EvalStage, EveryTaskHasAReportWithDenseFirst) {
   for (const eval::EvaluationReport& report : reports) {
     EXPECT_EQ(report.num_examples, 10);
     EXPECT_EQ(report.data_file, report.task + ".eval.tsv");
-    ASSERT_EQ(report.rows.size(), 3u);
+    ASSERT_EQ(report.rows.size(), 4u);
     EXPECT_EQ(report.rows[0].selection, "dense");
-    EXPECT_EQ(report.rows[1].model, "moe");
-    EXPECT_EQ(report.rows[1].ffn_ratio, 0.25);
-    EXPECT_EQ(report.rows[2].agreement_with_dense, 1);
+    EXPECT_EQ(report.rows[1].selection, "packed");
+    EXPECT_EQ(report.rows[1].agreement_with_dense, 1);
+    EXPECT_EQ(report.rows[2].model, "moe");
+    EXPECT_EQ(report.rows[2].ffn_ratio, 0.25);
+    EXPECT_EQ(report.rows[3].agreement_with_dense, 1);
     EXPECT_TRUE(report.failures.empty());
   }
 }
 
-TEST_F(EvalStage, ADenseModelAloneHasOneRow) {
+TEST_F(EvalStage, ADenseModelAloneHasARowAndAnotherForNarrowWeights) {
   options.models = {(tests::Quickstart() / "model").string()};
   for (const eval::EvaluationReport& report : Run()) EXPECT_EQ(report.rows.size(), 1u);
+  options.weights = "int8";
+  for (const eval::EvaluationReport& report : Run()) {
+    ASSERT_EQ(report.rows.size(), 2u);
+    EXPECT_EQ(report.rows[0].weights, "f32");
+    EXPECT_EQ(report.rows[1].selection, "packed");
+    EXPECT_EQ(report.rows[1].weights, "int8");
+    EXPECT_GT(report.rows[1].kl_from_dense.value, 1e-9);
+    EXPECT_GT(report.rows[1].ffn_seconds, 0);
+  }
 }
 
 TEST_F(EvalStage, TheGateIsAppliedToEveryTask) {
@@ -82,8 +93,9 @@ TEST_F(EvalStage, SamplesOfATaskStandTogether) {
   options.limit = 1;
   options.samples = (dir / "samples.jsonl").string();
   Run();
-  EXPECT_THAT(SampleRows(), ElementsAre("sentiment//1.0", "sentiment/moe/0.25", "sentiment/moe/1.0",
-                                        "stories//1.0", "stories/moe/0.25", "stories/moe/1.0"));
+  EXPECT_THAT(SampleRows(), ElementsAre("sentiment//1.0", "sentiment//1.0", "sentiment/moe/0.25",
+                                        "sentiment/moe/1.0", "stories//1.0", "stories//1.0",
+                                        "stories/moe/0.25", "stories/moe/1.0"));
   Refuse(ErrorKind::kUsage, {"samples.jsonl", "--force"});
 }
 

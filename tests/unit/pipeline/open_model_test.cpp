@@ -39,6 +39,26 @@ TEST_F(OpenExample, LogitsAreThoseOfTheFirstToken) {
   EXPECT_TRUE(at::allclose(all.Run(kPraise).logits, logits, 1e-4, 1e-4));
 }
 
+TEST_F(OpenExample, DenseModelsHonourTheWeightsThatAreAskedFor) {
+  const auto logits = [&](const std::filesystem::path& model, const std::string& weights) {
+    return OpenedModel(model, {.weights = weights}).Run(kPraise).logits;
+  };
+  const at::Tensor dense = logits(tests::Quickstart() / "model", "f32");
+  // A split model runs densely too, on the same neurons in another order.
+  for (const std::filesystem::path& model : {tests::Quickstart() / "model", dir / "moe"}) {
+    double before = 0;
+    for (const char* weights : {"f16", "bf16", "int8"}) {
+      const double error = ((logits(model, weights) - dense).norm() / dense.norm()).item<double>();
+      EXPECT_GT(error, before) << weights;  // F16 keeps most, INT8 least
+      EXPECT_LT(error, 0.05) << weights;
+      before = error;
+    }
+  }
+  OpenedModel narrow(tests::Quickstart() / "model", {.weights = "int8"});
+  EXPECT_EQ(narrow.Generate(kPraise, 1), "positive");
+  EXPECT_DOUBLE_EQ(narrow.FfnRatio(), 1);
+}
+
 TEST_F(OpenExample, AModelMayBeMoved) {
   OpenedModel first(dir / "moe", {.selection = "oracle"});
   OpenedModel second = std::move(first);
@@ -50,7 +70,7 @@ TEST_F(OpenExample, OptionsThatDoNotSuitAreRefused) {
                           std::initializer_list<std::string_view> fragments) {
     tests::ExpectError(ErrorKind::kUsage, fragments, [&] { OpenedModel(dir / "moe", options); });
   };
-  refuse({.weights = "int8"}, {"--weights int8 needs --selection"});
+  refuse({.weights = "int9"}, {"'int9'"});
   refuse({.selection = "stored"}, {"no routers yet"});
   refuse({.selection = "oracel"}, {"'oracel'", "did you mean 'oracle'"});
 }
