@@ -7,29 +7,9 @@ import pathlib
 import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
 
+from checkpoints import random_matrix, read_safetensors
+
 ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU}
-
-
-def read_safetensors(path):
-    """name: F32 array, of a file whose tensors are F32, F16 or BF16 (the format: 8 bytes of length, a
-    JSON header, the data)."""
-    data = np.memmap(path, dtype=np.uint8, mode="r")
-    length = int(data[:8].view("<u8")[0])
-    header = json.loads(bytes(data[8:8 + length]))
-    tensors = {}
-    for name, info in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = (8 + length + offset for offset in info["data_offsets"])
-        raw = np.array(data[begin:end])
-        if info["dtype"] == "BF16":
-            array = (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
-        elif info["dtype"] in ("F32", "F16"):
-            array = raw.view({"F32": "<f4", "F16": "<f2"}[info["dtype"]]).astype(np.float32)
-        else:
-            continue  # position ids
-        tensors[name] = array.reshape(info["shape"])
-    return tensors
 
 
 def save(spec, directory):
@@ -39,13 +19,12 @@ def save(spec, directory):
 
 
 class RandomWeights:
-    """Weights such that what goes in comes out about as large."""
 
     def __init__(self):
         self.random = np.random.default_rng(0)
 
     def matrix(self, rows, columns):
-        return self.random.standard_normal((rows, columns), np.float32) / np.float32(columns ** 0.5)
+        return random_matrix(self.random, rows, columns)
 
     def fill_stack(self, stack, shape, embedding):
         """Encoder or decoder of T5 version 1.0. shape: layers, hidden, neurons, heads, vocab."""
