@@ -65,7 +65,8 @@ struct BenchOptions {
     v.Field("baseline", baseline,
             "with --end-to-end and a checkpoint: the dense model besides, through LibTorch and in "
             "each of --weights");
-    v.Field("batch", batch, "with --end-to-end: texts at once (default: 8 of encoders, else 1)");
+    v.Field("batch", batch,
+            "with --end-to-end: texts at once (default: 8 of encoders and shapes, else 1)");
     v.Field("prompt-tokens", prompt_tokens,
             "with --end-to-end: tokens per text that an encoder reads or a decoder goes on with "
             "(default: 128)");

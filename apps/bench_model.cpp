@@ -6,7 +6,6 @@
 #include "ask/batches.h"
 #include "base/table.h"
 #include "bench.h"
-#include "bench/machine.h"
 #include "bench/model_benchmark.h"
 #include "model/family.h"
 #include "model/input_check.h"
@@ -110,7 +109,7 @@ std::string Describe(const std::string& name, const bench::ModelBenchmarkResult&
                 "\n", result.cpu, ", kernels ", result.instruction_set, "; reads ",
                 FormatFixed(result.bandwidth_gigabytes, 1), " GB/s, multiplies ",
                 FormatFixed(result.peak_gflops, 0), " GFLOP/s; peak memory ",
-                FormatBytes(static_cast<uint64_t>(bench::PeakMemoryBytes())), "; medians\n\n",
+                FormatBytes(static_cast<uint64_t>(result.peak_memory_bytes)), "; medians\n\n",
                 FormatTable({"phase", "engine", "of FFNs", "weights", "threads", "ms", "quartiles",
                              "tokens/s", "of it FFNs", "to torch", "to dense", "bytes read",
                              "GFLOP", "of roofline", "memory", "output error %"},
@@ -167,7 +166,7 @@ Outcome BenchModel(const BenchOptions& options, Context& context) {
                   {"instruction_set", result.instruction_set},
                   {"bandwidth_gigabytes", result.bandwidth_gigabytes},
                   {"peak_gflops", result.peak_gflops},
-                  {"peak_memory_bytes", bench::PeakMemoryBytes()},
+                  {"peak_memory_bytes", result.peak_memory_bytes},
                   {"texts", result.texts},
                   {"tokens", result.tokens},
                   {"new_tokens", result.new_tokens},

@@ -8,17 +8,19 @@ import numpy as np
 import checkpoints
 import ct2_models
 from checkpoints import made
-from rivals import Ct2Encoder, Ct2Translator, LlamaCpp, OnnxEncoder
+from rivals import NAMES, Ct2Encoder, Ct2Generator, Ct2Translator, LlamaCpp, OnnxEncoder
 
 SHAPES = {  # layers, hidden, neurons, heads, vocab, as in src/bench/synthetic_model.cpp
     "t5-small": (6, 512, 2048, 8, 32128),
     "t5-base": (12, 768, 3072, 12, 32128),
     "t5-large": (24, 1024, 4096, 16, 32128),
 }
-# CTranslate2's names of compute types, and the rivals that each of our formats is compared with.
-CT2_KINDS = ("float32", "int8")
-RIVAL_FORMAT = {"f32": "f32", "int8": "int8", "int4": "int8"}
+# CTranslate2's names of compute types, and ours.
 FORMAT = {"float32": "f32", "int8": "int8"}
+# The formats of rivals that each of ours is compared with. Encoders have no rival in 4 bits;
+# language models are compared across 8 and 4 bits, which people choose between.
+ENCODER_RIVALS = {"f32": ["f32"], "int8": ["int8"], "int4": ["int8"]}
+DECODER_RIVALS = {"f32": ["f32"], "int8": ["int8", "int4"], "int4": ["int4", "int8"]}
 
 
 class Case:
@@ -33,9 +35,9 @@ def percent(ratio):
     return f"{100 * ratio:.0f} %"
 
 
-def add_model(case, options, models, phases, rival_of, *lengths):
+def add_model(case, options, models, phases, rivals, *lengths):
     """moefy bench MODEL --end-to-end: one process per model and turn. models: (directory, ratio or
-    None for dense). phases: what each is called in the table."""
+    None for dense). phases: what each is called in the table. rivals: formats, of each of ours."""
     def enter(model, ratio):
         split = ([] if ratio is None
                  else ["--selection", options.selection, "--ffn-ratio", ratio])
@@ -48,8 +50,8 @@ def add_model(case, options, models, phases, rival_of, *lengths):
                 if row["phase"] in phases:
                     name = "dense" if ratio is None else percent(ratio)
                     table.add(phases[row["phase"]], f"moefy {row['weights']}, {name}",
-                              row["ms"]["median"], format=row["weights"],
-                              rival=rival_of(row["weights"]))
+                              row["ms"]["median"], weights=row["weights"],
+                              rivals=rivals[row["weights"]])
         case.entrants.append(turn)
     for model, ratio in models:
         enter(model, ratio)
@@ -78,13 +80,13 @@ def t5(options):
                 rivals["decoder"] = Ct2Translator(directory, kind, options.threads)
                 rivals["encoder"].run(batch)  # warms up
                 rivals["decoder"].run(prompt, 2)
-            table.add("encoder, 8 x 128 tokens", f"CTranslate2 {FORMAT[kind]}, dense",
-                      rivals["encoder"].time([batch]), format=FORMAT[kind])
-            table.add("decoder, a token", f"CTranslate2 {FORMAT[kind]}, dense",
-                      rivals["decoder"].time_token(prompt, count), format=FORMAT[kind])
+            table.add("encoder, 8 x 128 tokens", rivals["encoder"].name,
+                      rivals["encoder"].time([batch]), weights=FORMAT[kind])
+            table.add("decoder, a token", rivals["encoder"].name,
+                      rivals["decoder"].time_token(prompt, count), weights=FORMAT[kind])
         case.entrants.append(turn)
 
-    for kind in CT2_KINDS:
+    for kind in FORMAT:
         enter(kind)
 
     def moefy(table):
@@ -97,10 +99,10 @@ def t5(options):
                     else "decoder, a token")
             share = "dense" if row["ffn_ratio"] == 1 else percent(row["ffn_ratio"])
             table.add(what, f"moefy {row['weights']}, {share}", row["sparse_ms"]["median"],
-                      format=row["weights"], rival=RIVAL_FORMAT[row["weights"]])
+                      weights=row["weights"], rivals=ENCODER_RIVALS[row["weights"]])
             if row["weights"] == "f32" and share != "dense":
                 table.add(what, "moefy f32, LibTorch's dense", row["dense_ms"]["median"],
-                          format="f32", rival="f32")
+                          weights="f32", rivals=["f32"])
     case.entrants.append(moefy)
     return case
 
@@ -173,23 +175,22 @@ class Encoders:
         warm = set()
 
         def turn(table):
-            for kind in CT2_KINDS:
+            for kind in FORMAT:
                 for rival in self.make(kind):
                     if rival.name not in warm:
                         rival.time(batches)
                         warm.add(rival.name)
-                    table.add(what, rival.name + ", dense", rival.time(batches),
-                              format=FORMAT[kind])
+                    table.add(what, rival.name, rival.time(batches), weights=FORMAT[kind])
         self.case.entrants.append(turn)
         add_model(self.case, self.options, [(self.model, None), (self.moe, self.ratio)],
-                  {"encode": what}, RIVAL_FORMAT.get, *lengths)
+                  {"encode": what}, ENCODER_RIVALS, *lengths)
         self.case.checks.append(lambda: self.check(batches[0]))
 
     def check(self, batch):
         """How far the rivals' states in F32, and ours, are apart: relative root mean square."""
         rivals = self.make("float32")
         states = {rival.name: rival.states(batch) for rival in rivals}
-        states["moefy f32"] = self.options.moefy.states(self.model, batch)
+        states["moefy f32"] = self.options.moefy.outputs(self.model, batch)["last_hidden_state"]
         real = np.array([[column < len(text) for column in range(max(map(len, batch)))]
                          for text in batch])
         first = states.pop(rivals[0].name)[real]
@@ -204,12 +205,19 @@ PROMPT, SHORT, COUNT = 448, 16, 128  # tokens
 
 
 def smollm(options):
-    """A LLaMA checkpoint, its prompt and decoding, against llama.cpp."""
+    """A LLaMA checkpoint, its prompt and decoding, against llama.cpp and CTranslate2."""
     if not options.llama:
         return None
     case = Case(options.llama.name)
-    add_decoders(options, case, options.llama, options.llama_ratio,
-                 [options.gguf] if options.gguf else [])
+    decoders = Decoders(options, case, options.llama)
+    for kind in FORMAT:
+        decoders.add_ct2(kind)
+    decoders.add_gguf("Q8_0", "int8")
+    decoders.add_gguf("Q4_0", "int4")
+    if options.gguf:
+        decoders.add_rival(f"llama.cpp {options.gguf.stem.split('.')[-1]} as given", "int4",
+                           lambda: LlamaCpp(options.gguf, options.threads))
+    decoders.compare(options.llama_ratio)
     return case
 
 
@@ -219,38 +227,70 @@ def llama1b(options):
                  lambda d: checkpoints.write_random_llama(checkpoints.LLAMA_1B, d))
     case = Case("LLaMA of 1.1 B parameters with ReLU, random weights",
                 "llama.cpp runs it with SiLU, which takes as long.")
-    add_decoders(options, case, model, options.ratio, [])
+    decoders = Decoders(options, case, model)
+    decoders.add_gguf("Q8_0", "int8")
+    decoders.add_gguf("Q4_0", "int4")
+    decoders.compare(options.ratio)
     return case
 
 
-def add_decoders(options, case, model, ratio, ggufs):
-    """ggufs: files of the same model that there are already; one in Q4_0 is made."""
-    import gguf_models
-    moe = checkpoints.split(options.moefy.program, model, options.expert_size)
-    made_gguf = made(model.name + "-gguf", "model.Q4_0.gguf",
-                     lambda d: gguf_models.write_llama(model, d / "model.Q4_0.gguf"))
-    random.seed(0)
-    ids = [random.randrange(100, 30000) for _ in range(PROMPT)]
-    decoding, reading = f"decoding {COUNT} tokens, a token", f"prompt of {PROMPT} tokens"
-    rivals = {}
+class Decoders:
+    """Rivals and moefy with the same weights."""
 
-    def add_rival(gguf):
+    def __init__(self, options, case, model):
+        self.options, self.case, self.model = options, case, model
+        self.moe = checkpoints.split(options.moefy.program, model, options.expert_size)
+        random.seed(0)
+        self.ids = [random.randrange(100, 30000) for _ in range(PROMPT)]
+        self.decoding = f"decoding {COUNT} tokens, a token"
+        self.reading = f"prompt of {PROMPT} tokens"
+        self.rivals = {}
+
+    def add_gguf(self, kind, weights):
+        """llama.cpp, on a file that is made of the checkpoint."""
+        import gguf_models
+        name = f"model.{kind}.gguf"
+        directory = made(f"{self.model.name}-{kind}", name,
+                         lambda d: gguf_models.write_llama(self.model, d / name, kind))
+        self.add_rival(f"llama.cpp {kind}", weights,
+                       lambda: LlamaCpp(directory / name, self.options.threads))
+
+    def add_ct2(self, kind):
+        directory = made(self.model.name + "-ct2", "model.bin",
+                         lambda d: ct2_models.write_llama(self.model, d))
+        self.add_rival(f"CTranslate2 {NAMES[kind]}", FORMAT[kind],
+                       lambda: Ct2Generator(directory, kind, self.options.threads))
+
+    def get(self, name, make):
+        if name not in self.rivals:
+            self.rivals[name] = make()
+            self.rivals[name].time_prompt(self.ids[:SHORT])  # warms up
+        return self.rivals[name]
+
+    def add_rival(self, name, weights, make):
         def turn(table):
-            if gguf not in rivals:
-                rivals[gguf] = LlamaCpp(gguf, options.threads)
-            rival = rivals[gguf]
-            table.add(decoding, rival.name + ", dense", rival.time_token(ids[:SHORT], COUNT),
-                      format="int4")
-            table.add(reading, rival.name + ", dense", rival.time_prompt(ids), format="int4")
-        case.entrants.append(turn)
+            rival = self.get(name, make)
+            table.add(self.decoding, name, rival.time_token(self.ids[:SHORT], COUNT), weights)
+            table.add(self.reading, name, rival.time_prompt(self.ids), weights)
+        self.case.entrants.append(turn)
+        if not name.endswith("as given"):  # its tokens have other names
+            self.case.checks.append(lambda: self.check(name, self.get(name, make)))
 
-    for gguf in [*ggufs, made_gguf / "model.Q4_0.gguf"]:
-        add_rival(gguf)
-    models = [(model, None), (moe, ratio)]
-    add_model(case, options, models, {"decode": decoding}, lambda _: "int4", "--prompt-tokens",
-              SHORT, "--new-tokens", COUNT)
-    add_model(case, options, models, {"prefill": reading}, lambda _: "int4", "--prompt-tokens",
-              PROMPT, "--new-tokens", 1)
+    def compare(self, ratio):
+        models = [(self.model, None), (self.moe, ratio)]
+        for phase, what, prompt, count in (("decode", self.decoding, SHORT, COUNT),
+                                           ("prefill", self.reading, PROMPT, 1)):
+            add_model(self.case, self.options, models, {phase: what}, DECODER_RIVALS,
+                      "--prompt-tokens", prompt, "--new-tokens", count)
+
+    def check(self, name, rival):
+        """How many of the tokens that a rival chooses our model in F32 would choose, too."""
+        prompt, count = self.ids[:SHORT], 32
+        chosen = rival.greedy(prompt, count)
+        logits = self.options.moefy.outputs(self.model, [prompt + chosen])["logits"][0]
+        ours = logits.argmax(-1)[SHORT - 1:-1]
+        same = int((ours == np.array(chosen)).sum())
+        return [f"{name}: {same} of the {count} tokens that it chooses moefy's F32 chooses, too"]
 
 
 CASES = {"t5": t5, "bert": bert, "minilm": minilm, "smollm": smollm, "llama-1b": llama1b}

@@ -12,8 +12,7 @@ CACHE = pathlib.Path(__file__).resolve().parents[2] / "build/peers/models"
 
 
 def read_safetensors(path):
-    """name: F32 array, of a file whose tensors are F32, F16 or BF16 (the format: 8 bytes of length, a
-    JSON header, the data)."""
+    """Arrays by name, F16 and BF16 as F32. The format: 8 bytes of length, a JSON head, the data."""
     data = np.memmap(path, dtype=np.uint8, mode="r")
     length = int(data[:8].view("<u8")[0])
     header = json.loads(bytes(data[8:8 + length]))

@@ -1,5 +1,5 @@
-"""A LLaMA checkpoint as a GGUF file for llama.cpp: linear maps in Q4_0, which it multiplies fastest,
-or Q4_1, the table of tokens in Q8_0. Prompts are token ids, so the vocabulary is made up."""
+"""A LLaMA checkpoint as a GGUF file for llama.cpp: linear maps in 4 or 8 bits, the tables in 8,
+as files that people download. Prompts are token ids, so the vocabulary is made up: t3, t4, ..."""
 
 import json
 
@@ -23,7 +23,8 @@ def interleaved(weight, heads):
             .reshape(rows, columns))
 
 
-def write_llama(checkpoint, file, kind="Q4_0"):
+def write_llama(checkpoint, file, kind):
+    """kind: Q4_0, which llama.cpp multiplies fastest, Q4_1 or Q8_0."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     heads, hidden = config["num_attention_heads"], config["hidden_size"]
     kv_heads = config.get("num_key_value_heads", heads)

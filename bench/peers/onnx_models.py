@@ -31,7 +31,8 @@ def write_bert(checkpoint, directory):
         return output
 
     def norm_weights(name):
-        return [constant(f"{name}.{part}", tensors[f"{name}.{part}"]) for part in ("weight", "bias")]
+        parts = [f"{name}.{part}" for part in ("weight", "bias")]
+        return [constant(part, tensors[part]) for part in parts]
 
     def product(x, name):
         weight = constant(name + ".weight", np.ascontiguousarray(tensors[name + ".weight"].T))

@@ -38,8 +38,8 @@ class Moefy:
             self.machine.append(document)
         return document
 
-    def states(self, model, batch):
-        """Last hidden states [texts, tokens, hidden] of an encoder; batch: lists of ids."""
+    def outputs(self, model, batch):
+        """What a model in F32 gives, by name, for lists of ids."""
         longest = max(map(len, batch))
         with tempfile.TemporaryDirectory() as directory:
             inputs, outputs = (pathlib.Path(directory) / name for name in ("in", "out"))
@@ -48,7 +48,7 @@ class Moefy:
                 "attention_mask": np.array([[1] * len(text) + [0] * (longest - len(text))
                                             for text in batch])})
             self("run", model, "--tensors", inputs, "--out", outputs)
-            return checkpoints.read_safetensors(outputs)["last_hidden_state"]
+            return checkpoints.read_safetensors(outputs)
 
     def knows(self, weights):
         command = [self.program, "bench", "--shape", "t5-small", "--end-to-end", "--layers", "1",
@@ -62,45 +62,72 @@ class Table:
     """Milliseconds of every entrant, turn by turn."""
 
     def __init__(self):
-        self.entries = {}  # (what, entrant): {"format", "rival", "ms": one per turn}
+        self.entries = {}  # what, entrant: {"weights", "rivals", "ms": one per turn}
 
-    def add(self, what, entrant, milliseconds, format, rival=None):  # pylint: disable=redefined-builtin
-        """format: of the weights. rival: moefy's entrants are compared with the fastest rival of
-        that format."""
+    def add(self, what, entrant, milliseconds, weights, rivals=None):
+        """weights: their format. rivals: formats; moefy's entrants are compared with the fastest
+        rival of each."""
         entry = self.entries.setdefault((what, entrant),
-                                        {"format": format, "rival": rival, "ms": []})
+                                        {"weights": weights, "rivals": rivals, "ms": []})
         entry["ms"].append(milliseconds)
 
+    def fastest_rival(self, what, weights):
+        """(name, milliseconds), or None."""
+        rivals = [(statistics.median(entry["ms"]), name, entry["ms"])
+                  for (case, name), entry in self.entries.items()
+                  if case == what and entry["rivals"] is None and entry["weights"] == weights]
+        return min(rivals)[1:] if rivals else None
+
     def rows(self):
-        """One per entrant. "ratio": the rival's time over its own, of the same turn; median."""
+        """One per entrant, by what is done. "ratios": by rival, the rival's time over its own in
+        the same turn; medians."""
         rows = []
         for (what, entrant), entry in self.entries.items():
-            row = {"what": what, "entrant": entrant, "weights": entry["format"], "ms": entry["ms"],
-                   "median_ms": statistics.median(entry["ms"])}
-            rivals = [(statistics.median(other["ms"]), name, other["ms"])
-                      for (case, name), other in self.entries.items()
-                      if case == what and other["rival"] is None
-                      and other["format"] == entry["rival"]]
-            if rivals:
-                _, row["rival"], times = min(rivals)
-                row["ratio"] = statistics.median(
-                    theirs / ours for theirs, ours in zip(times, entry["ms"]))
+            row = {"what": what, "entrant": entrant, "weights": entry["weights"], "ms": entry["ms"],
+                   "median_ms": statistics.median(entry["ms"]), "ratios": {}}
+            for weights in entry["rivals"] or []:
+                rival = self.fastest_rival(what, weights)
+                if rival:
+                    row["ratios"][rival[0]] = statistics.median(
+                        theirs / ours for theirs, ours in zip(rival[1], entry["ms"]))
             rows.append(row)
         order = list(dict.fromkeys(row["what"] for row in rows))
         return sorted(rows, key=lambda row: order.index(row["what"]))
 
 
-def print_table(title, note, rows):
+def print_rows(title, note, rows):
     print(f"\n### {title}\n")
     if note:
         print(note + "\n")
-    print("| what | engine | median ms | lowest to highest | rival | rival / it |")
-    print("|---|---|---|---|---|---|")
+    print("| what | engine | median ms | lowest to highest | faster than |")
+    print("|---|---|---|---|---|")
     for row in rows:
         low, high = min(row["ms"]), max(row["ms"])
-        ratio = f"{row['ratio']:.2f}x" if "ratio" in row else ""
+        ratios = ", ".join(f"{rival} {ratio:.2f}x" for rival, ratio in row["ratios"].items())
         print(f"| {row['what']} | {row['entrant']} | {row['median_ms']:,.1f} "
-              f"| {low:,.1f} to {high:,.1f} | {row.get('rival', '')} | {ratio} |")
+              f"| {low:,.1f} to {high:,.1f} | {ratios} |")
+
+
+def print_summary(report):
+    """A line for what is done in one format: its fastest rival and ours."""
+    print("\n| model | what | weights | fastest rival, dense | moefy, dense | moefy, sparse |")
+    print("|---|---|---|---|---|---|")
+    for case in report:
+        by_name = {(row["what"], row["entrant"]): row for row in case["rows"]}
+        for what, weights in dict.fromkeys((row["what"], row["weights"]) for row in case["rows"]):
+            ours = [row for row in case["rows"]
+                    if (row["what"], row["weights"]) == (what, weights) and row["ratios"]
+                    and "LibTorch" not in row["entrant"]]
+            for rival in dict.fromkeys(name for row in ours for name in row["ratios"]):
+                cells = {"dense": "", "sparse": ""}
+                for row in ours:
+                    share = row["entrant"].split(", ")[1]
+                    cells["dense" if share == "dense" else "sparse"] = (
+                        f"{row['median_ms']:,.1f} ms, {row['ratios'][rival]:.2f}x"
+                        + ("" if share == "dense" else f" at {share}"))
+                print(f"| {case['title']} | {what} | {weights} "
+                      f"| {rival}: {by_name[what, rival]['median_ms']:,.1f} ms "
+                      f"| {cells['dense']} | {cells['sparse']} |")
 
 
 def describe_machine(options):
@@ -154,7 +181,8 @@ def parse():
     parser.add_argument("--encoder", type=pathlib.Path,
                         help="checkpoint of the case minilm, of BERT's layout (default: in "
                         "$MOEFY_MODELS, as --llama and --gguf)")
-    parser.add_argument("--texts", type=pathlib.Path, help="what it reads: a text a line, or the last column of a .tsv with a head "
+    parser.add_argument("--texts", type=pathlib.Path,
+                        help="what it reads: a text a line, or a .tsv with a head, its last column "
                         "(default: SST-2 in $MOEFY_SHARED)")
     parser.add_argument("--encoder-ratio", type=float, default=0.3)
     parser.add_argument("--llama", type=pathlib.Path,
@@ -193,11 +221,12 @@ def main():
             continue
         checks = [line for check in case.checks for line in check()] if options.check else []
         report.append({"case": name, "title": case.title, "rows": table.rows(), "checks": checks})
-        print_table(case.title, case.note, table.rows())
+        print_rows(case.title, case.note, table.rows())
         for line in checks:
             print(f"\n{line}")
     if options.prepare or not report:
         return
+    print_summary(report)
     machine = describe_machine(options)
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     print(f"\n{machine['cpu']} ({', '.join(machine['instruction_sets'])}), "

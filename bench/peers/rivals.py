@@ -7,6 +7,9 @@ import time
 import numpy as np
 
 
+NAMES = {"float32": "F32", "int8": "INT8"}  # of compute types
+
+
 def timed(work):
     begin = time.perf_counter()
     work()
@@ -18,7 +21,7 @@ class Ct2Encoder:
 
     def __init__(self, directory, kind, threads):
         import ctranslate2
-        self.name = f"CTranslate2 {kind}"
+        self.name = f"CTranslate2 {NAMES[kind]}"
         self.encoder = ctranslate2.Encoder(str(directory), device="cpu", compute_type=kind,
                                            intra_threads=threads)
 
@@ -38,7 +41,7 @@ class Ct2Translator:
 
     def __init__(self, directory, kind, threads):
         import ctranslate2
-        self.name = f"CTranslate2 {kind}"
+        self.name = f"CTranslate2 {NAMES[kind]}"
         self.translator = ctranslate2.Translator(str(directory), device="cpu", compute_type=kind,
                                                  intra_threads=threads)
 
@@ -52,12 +55,36 @@ class Ct2Translator:
         return (long - short) / count
 
 
+class Ct2Generator:
+    """CTranslate2, a language model with tokens named t0, t1, ..."""
+
+    def __init__(self, directory, kind, threads):
+        import ctranslate2
+        self.generator = ctranslate2.Generator(str(directory), device="cpu", compute_type=kind,
+                                               intra_threads=threads)
+
+    def greedy(self, prompt, count):
+        """The next `count` ids."""
+        results = self.generator.generate_batch(
+            [[f"t{token}" for token in prompt]], max_length=count, min_length=count,
+            include_prompt_in_result=False)
+        return [int(token[1:]) for token in results[0].sequences[0]]
+
+    def time_token(self, prompt, count):
+        """A token behind the first."""
+        first, all_of_them = (timed(lambda: self.greedy(prompt, n)) for n in (1, count))
+        return (all_of_them - first) / (count - 1)
+
+    def time_prompt(self, prompt):
+        return timed(lambda: self.greedy(prompt, 1))
+
+
 class OnnxEncoder:
     """ONNX Runtime. directory: from onnx_models."""
 
     def __init__(self, directory, kind, threads):
         import onnxruntime
-        self.name = f"ONNX Runtime {kind}"
+        self.name = f"ONNX Runtime {NAMES[kind]}"
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -80,7 +107,7 @@ class LlamaCpp:
 
     def __init__(self, gguf, threads):
         import xllamacpp
-        self.name = f"llama.cpp {gguf.name}"
+        self.file = gguf
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(gguf)
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
@@ -91,11 +118,16 @@ class LlamaCpp:
         self.server = xllamacpp.Server(parameters)
 
     def complete(self, prompt, count):
-        """prompt: a text or token ids. The answer as the server gives it, with its timings."""
+        """prompt: ids. The answer as the server gives it, with its timings."""
         answer = self.server.handle_completions({
             "prompt": prompt, "max_tokens": count, "temperature": 0, "ignore_eos": True,
             "cache_prompt": False})
         return json.loads(answer) if isinstance(answer, str) else answer
+
+    def greedy(self, prompt, count):
+        """The next `count` ids, of a model whose tokens are named t0, t1, ..."""
+        text = self.complete(prompt, count)["choices"][0]["text"]
+        return [int(token) for token in text.split("t")[1:]]
 
     def time_token(self, prompt, count):
         return self.complete(prompt, count)["timings"]["predicted_per_token_ms"]
@@ -103,5 +135,6 @@ class LlamaCpp:
     def time_prompt(self, prompt):
         timings = self.complete(prompt, 1)["timings"]
         if timings["prompt_n"] != len(prompt):
-            raise RuntimeError(f"{self.name} read {timings['prompt_n']} of {len(prompt)} tokens")
+            raise RuntimeError(f"{self.file}: llama.cpp read {timings['prompt_n']} tokens of "
+                               f"{len(prompt)}")
         return timings["prompt_ms"]

@@ -41,18 +41,11 @@ class ModelBench {
   ModelBenchmarkResult Run(Progress& progress) {
     const at::NoGradGuard no_grad;
     const ThreadCount threads;
-    threads.Set(*std::max_element(options_.threads.begin(), options_.threads.end()));
     result_.cpu = CpuName();
     result_.instruction_set = runtime::InstructionSet();
     result_.texts = inputs_.texts();
     result_.tokens = inputs_.tokens();
     result_.new_tokens = inputs_.new_tokens;
-    {
-      const int64_t bytes = std::max<int64_t>(4 * LastLevelCacheBytes(), int64_t{256} << 20);
-      roofline_ = MeasureRoofline({at::ones({bytes / 4})});
-    }
-    result_.bandwidth_gigabytes = roofline_.bandwidth_gigabytes;
-    result_.peak_gflops = roofline_.peak_gflops;
     const auto make = [&](EngineKind kind, runtime::WeightFormat format) {
       return std::make_unique<ModelEngine>(kind, *options_.checkpoint, options_.moe, format,
                                            options_.seed, progress);
@@ -72,11 +65,25 @@ class ModelBench {
         }
       }
     }
+    result_.peak_memory_bytes = PeakMemoryBytes();
+    threads.Set(*std::max_element(options_.threads.begin(), options_.threads.end()));
+    AddRooflines();
     return std::move(result_);
   }
 
  private:
   bool generates() const { return config_.architecture != Architecture::kEncoder; }
+
+  // Behind all else: what it reads would count as memory of the models.
+  void AddRooflines() {
+    const int64_t bytes = std::max<int64_t>(4 * LastLevelCacheBytes(), int64_t{256} << 20);
+    const Roofline roofline = MeasureRoofline({at::ones({bytes / 4})});
+    result_.bandwidth_gigabytes = roofline.bandwidth_gigabytes;
+    result_.peak_gflops = roofline.peak_gflops;
+    for (ModelBenchmarkRow& row : result_.rows) {
+      row.roofline_ms = roofline.Milliseconds(row.bytes, row.flops);
+    }
+  }
 
   // One pass of each engine in turn, as often as asked, after one that warms up.
   void Measure(ModelEngine* torch, ModelEngine* dense, ModelEngine* sparse, double ffn_ratio,
@@ -140,7 +147,6 @@ class ModelBench {
       row.flops += (run.counters.expert_flops + run.counters.router_flops) / steps;
       row.ffn_ratio = run.counters.FfnRatio();
     }
-    row.roofline_ms = roofline_.Milliseconds(row.bytes, row.flops);
     row.load_seconds = engine.load_seconds();
     row.own_bytes = engine.own_bytes();
     row.mapped_bytes = engine.mapped_bytes();
@@ -173,7 +179,6 @@ class ModelBench {
   const model::ModelConfig& config_;
   PassInputs inputs_;
   std::vector<Phase> phases_;
-  Roofline roofline_;
   ModelBenchmarkResult result_;
 };
 

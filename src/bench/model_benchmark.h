@@ -64,6 +64,7 @@ struct ModelBenchmarkResult {
   std::string instruction_set;          // of our kernels
   double bandwidth_gigabytes = 0;       // reading memory, per second, with the most threads
   double peak_gflops = 0;               // LibTorch's product of two 1024 x 1024 matrices, likewise
+  int64_t peak_memory_bytes = 0;        // of the process, all engines together
   int64_t texts = 0;                    // in all batches
   int64_t tokens = 0;                   // likewise, padding left out
   int64_t new_tokens = 0;               // per text; 0 for models that do not generate
