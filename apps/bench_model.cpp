@@ -1,8 +1,4 @@
 // moefy bench MODEL --end-to-end: a checkpoint, dense or split.
-#include <ATen/ATen.h>
-
-#include <algorithm>
-
 #include "ask/batches.h"
 #include "base/table.h"
 #include "bench.h"
@@ -37,24 +33,22 @@ std::vector<model::ForwardInputs> LinesOf(const BenchOptions& options,
   return inputs;
 }
 
-// The first tokens of --text as prompts, [batch, tokens].
-model::ForwardInputs PromptsOf(const BenchOptions& options, const io::Checkpoint& weights,
+// The first tokens of --text, for prompts.
+std::vector<int64_t> PromptsOf(const BenchOptions& options, const io::Checkpoint& weights,
                                const model::ModelConfig& config, int64_t batch, int64_t tokens) {
   const auto tokenizer = text::LoadTokenizer(weights.directory());
+  const auto wanted = static_cast<size_t>(batch * tokens);
   std::vector<int64_t> ids;
   for (const text::Encoding& line : ask::EncodeTextFile(options.text, "text", *tokenizer, config,
                                                         /*max_tokens=*/0, /*limit=*/0)) {
     ids.insert(ids.end(), line.ids.begin(), line.ids.end());
-    if (static_cast<int64_t>(ids.size()) >= batch * tokens) break;
   }
-  if (static_cast<int64_t>(ids.size()) < batch * tokens) {
+  if (ids.size() < wanted) {
     throw InputError(options.text, " has ", ids.size(), " tokens; ", batch, " prompts of ", tokens,
-                     " need ", batch * tokens);
+                     " need ", wanted);
   }
-  model::ForwardInputs inputs;
-  inputs.input_ids = at::empty({batch, tokens}, at::kLong);
-  std::copy_n(ids.begin(), batch * tokens, inputs.input_ids.data_ptr<int64_t>());
-  return inputs;
+  ids.resize(wanted);
+  return ids;
 }
 
 Json ToJson(const bench::ModelBenchmarkRow& row, const std::string& cpu) {
@@ -153,8 +147,8 @@ Outcome BenchModel(const BenchOptions& options, Context& context) {
     if (encoder) {
       benchmark.inputs = LinesOf(options, weights, config);
     } else {
-      benchmark.inputs = {
-          PromptsOf(options, weights, config, benchmark.batch, benchmark.prompt_tokens)};
+      benchmark.prompts =
+          PromptsOf(options, weights, config, benchmark.batch, benchmark.prompt_tokens);
     }
   }
   const bench::ModelBenchmarkResult result = bench::RunModelBenchmark(benchmark, *context.progress);

@@ -17,6 +17,8 @@ namespace {
 
 using model::Architecture;
 
+constexpr int64_t kMostTokens = int64_t{1} << 24;  // of all prompts
+
 // An engine at one ratio, and what its passes gave.
 struct Subject {
   ModelEngine* engine = nullptr;
@@ -33,6 +35,10 @@ class ModelBench {
     inputs_.batches = options.inputs;
     if (inputs_.batches.empty()) {
       inputs_.batches = {RandomInputs(config, options.batch, options.prompt_tokens, options.seed)};
+      if (!options.prompts.empty()) {
+        inputs_.batches.front().input_ids =
+            at::tensor(options.prompts, at::kLong).view({options.batch, options.prompt_tokens});
+      }
     }
     inputs_.new_tokens = generates() ? options.new_tokens : 0;
     phases_ = PhasesOf(config, inputs_);
@@ -184,8 +190,10 @@ class ModelBench {
 
 void Check(const ModelBenchmarkOptions& options, const model::ModelConfig& config) {
   if (options.batch < 1 || options.prompt_tokens < 1 || options.new_tokens < 1 ||
-      options.repetitions < 1) {
-    throw UsageError("bench needs at least one text, prompt token, new token and repetition");
+      options.repetitions < 1 || options.batch > kMostTokens / options.prompt_tokens) {
+    throw UsageError(
+        "bench needs at least one text, prompt token, new token and repetition, and at ", "most ",
+        kMostTokens, " tokens of all texts");
   }
   if (options.weights.empty() || options.threads.empty() || options.ffn_ratios.empty()) {
     throw UsageError("bench needs at least one number of threads, ffn ratio and weights");

@@ -27,8 +27,9 @@ struct ModelBenchmarkOptions {
   int64_t batch = 1;
   int64_t prompt_tokens = 128;  // per text; what an encoder reads, or what a decoder goes on with
   int64_t new_tokens = 32;      // of models that generate
-  // Instead of random tokens: batches that an encoder reads one after another, or one batch of
-  // texts of equal length for other models. Stand in for `batch` and `prompt_tokens`.
+  // Instead of random tokens: `batch` times `prompt_tokens` ids; or batches that an encoder reads
+  // one after another, which stand in for `batch` and `prompt_tokens`, too.
+  std::vector<int64_t> prompts;
   std::vector<model::ForwardInputs> inputs;
   int64_t repetitions = 5;
   std::vector<int> threads = {0};  // 0: one per processor

@@ -83,9 +83,8 @@ TEST(ModelBenchmark, PackedDenseModelsComputeWhatLibTorchDoes) {
       EXPECT_EQ(row.speedup_over_torch.has_value(), row.engine != EngineKind::kTorch);
       if (!row.output_error) continue;
       compared = true;
-      if (row.weights == WeightFormat::kF32)
-        EXPECT_LT(*row.output_error, tests::kSparseVersusDense);
-      if (row.weights == WeightFormat::kInt8) EXPECT_LT(*row.output_error, 0.1);
+      const bool exact = row.weights == WeightFormat::kF32;
+      EXPECT_LT(*row.output_error, exact ? tests::kSparseVersusDense : 0.1);
     }
     EXPECT_TRUE(compared);
   }
