@@ -6,26 +6,51 @@
 
 namespace moefy::apps {
 
-void CheckHalf(const BenchOptions& options) {
+namespace {
+
+// What is timed, as bits.
+enum Kind { kFfn = 1, kShape = 2, kModel = 4 };
+
+// What an option goes with that was given to the wrong kind.
+const char* Partner(int kinds) {
+  switch (kinds) {
+    case kModel:
+      return " goes with --end-to-end and a checkpoint";
+    case kShape:
+      return " goes with --end-to-end and a --shape";
+    default:
+      return " goes with --end-to-end";
+  }
+}
+
+}  // namespace
+
+void CheckKind(const BenchOptions& options) {
   const BenchOptions defaults;
+  const Kind asked = !options.end_to_end ? kFfn : options.model.empty() ? kShape : kModel;
   struct {
     const char* name;
-    bool end_to_end;  // the half that it belongs to
+    int kinds;  // that it belongs to
     bool given;
-  } const halves[] = {
-      {"model", false, options.model != defaults.model},
-      {"--experts", false, options.experts != defaults.experts},
-      {"--expert-size", false, options.expert_size != defaults.expert_size},
-      {"--tokens", false, options.tokens != defaults.tokens},
-      {"--routing", false, options.routing != defaults.routing},
-      {"--seconds-per-row", false, options.seconds_per_row != defaults.seconds_per_row},
-      {"--layers", true, options.layers != defaults.layers},
+  } const fields[] = {
+      {"--experts", kFfn, options.experts != defaults.experts},
+      {"--expert-size", kFfn, options.expert_size != defaults.expert_size},
+      {"--tokens", kFfn, options.tokens != defaults.tokens},
+      {"--routing", kFfn, options.routing != defaults.routing},
+      {"--seconds-per-row", kFfn, options.seconds_per_row != defaults.seconds_per_row},
+      {"--layers", kShape, options.layers != defaults.layers},
+      {"--selection", kModel, options.selection != defaults.selection},
+      {"--baseline", kModel, options.baseline != defaults.baseline},
+      {"--text", kModel, options.text != defaults.text},
+      {"--batch", kShape | kModel, options.batch != defaults.batch},
+      {"--prompt-tokens", kShape | kModel, options.prompt_tokens != defaults.prompt_tokens},
+      {"--new-tokens", kShape | kModel, options.new_tokens != defaults.new_tokens},
   };
-  for (const auto& [name, end_to_end, given] : halves) {
-    if (!given || end_to_end == options.end_to_end) continue;
-    throw UsageError(
-        name, end_to_end ? " goes with --end-to-end"
-                         : " does not go with --end-to-end, which times whole models of a --shape");
+  for (const auto& [name, kinds, given] : fields) {
+    if (!given || (kinds & asked)) continue;
+    if (kinds != kFfn) throw UsageError(name, Partner(kinds));
+    throw UsageError(name, " does not go with --end-to-end, which times whole models",
+                     asked == kModel ? ": they choose experts as --selection says" : "");
   }
 }
 
@@ -47,8 +72,12 @@ std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options) {
   return formats;
 }
 
-std::vector<int> ThreadCounts(const BenchOptions& options) {
-  if (options.thread_counts.empty()) return {0};
+std::vector<double> FfnRatios(const BenchOptions& options) {
+  return options.ffn_ratios.value_or(std::vector<double>{0.2});
+}
+
+std::vector<int> ThreadCounts(const BenchOptions& options, const Context& context) {
+  if (options.thread_counts.empty()) return {static_cast<int>(context.common.threads)};
   std::vector<int> counts;
   for (const double threads : options.thread_counts) {
     counts.push_back(static_cast<int>(WholeNumber("thread-counts", threads)));

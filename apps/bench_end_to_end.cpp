@@ -1,4 +1,4 @@
-// moefy bench --end-to-end: whole models.
+// moefy bench --shape SHAPE --end-to-end: whole models of random weights.
 #include "base/table.h"
 #include "bench.h"
 #include "bench/end_to_end.h"
@@ -10,10 +10,13 @@ Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
   bench::EndToEndOptions end_to_end;
   end_to_end.shape = options.shape;
   end_to_end.layers = options.layers;
-  end_to_end.ffn_ratios = options.ffn_ratios;
+  end_to_end.ffn_ratios = FfnRatios(options);
   end_to_end.weights = WeightFormats(options);
   if (options.repetitions > 0) end_to_end.repetitions = options.repetitions;
-  end_to_end.threads = ThreadCounts(options);
+  end_to_end.threads = ThreadCounts(options, context);
+  if (options.batch != 0) end_to_end.batch = options.batch;
+  if (options.prompt_tokens != 0) end_to_end.tokens = options.prompt_tokens;
+  if (options.new_tokens != 0) end_to_end.decoded_tokens = options.new_tokens;
   end_to_end.seed = static_cast<uint64_t>(options.seed);
   const bench::EndToEndResult result = bench::RunEndToEnd(end_to_end, *context.progress);
   Outcome outcome;

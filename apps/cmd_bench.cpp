@@ -1,4 +1,4 @@
-// moefy bench: LibTorch's dense FFN against the sparse one; whole models with --end-to-end.
+// moefy bench: LibTorch's dense FFN against the sparse one. Whole models are in bench_*.cpp.
 #include <optional>
 
 #include "base/table.h"
@@ -14,9 +14,6 @@ namespace moefy::apps {
 namespace {
 
 bench::BenchmarkShape ChooseShape(const BenchOptions& options) {
-  if (options.model.empty() == options.shape.empty()) {
-    throw UsageError("bench needs either a checkpoint or --shape, e.g. --shape t5-large");
-  }
   bench::BenchmarkShape shape;
   if (options.model.empty()) {
     shape = bench::GetBenchmarkShape(options.shape);
@@ -110,16 +107,21 @@ Json ToJson(const bench::BenchmarkResult& result) {
 }
 
 Outcome RunBench(const BenchOptions& options, Context& context) {
-  CheckHalf(options);
-  if (options.end_to_end) return BenchEndToEnd(options, context);
+  if (options.model.empty() == options.shape.empty()) {
+    throw UsageError("bench needs either a checkpoint or --shape, e.g. --shape t5-large");
+  }
+  CheckKind(options);
+  if (options.end_to_end) {
+    return options.model.empty() ? BenchEndToEnd(options, context) : BenchModel(options, context);
+  }
   bench::BenchmarkOptions benchmark;
   benchmark.shape = ChooseShape(options);
   benchmark.tokens.clear();
   for (const double tokens : options.tokens) {
     benchmark.tokens.push_back(WholeNumber("tokens", tokens));
   }
-  benchmark.threads = ThreadCounts(options);
-  benchmark.ffn_ratios = options.ffn_ratios;
+  benchmark.threads = ThreadCounts(options, context);
+  benchmark.ffn_ratios = FfnRatios(options);
   benchmark.weights = WeightFormats(options);
   std::optional<split::MoeCheckpoint> moe;
   std::optional<record::ActivationDump> dump;
@@ -151,9 +153,10 @@ Outcome RunBench(const BenchOptions& options, Context& context) {
 
 std::unique_ptr<Command> BenchCommand(CLI::App& parent) {
   return MakeCommand<BenchOptions>(
-      parent, "bench", "Time the sparse FFN against LibTorch's dense one, on random weights.",
+      parent, "bench", "Time the sparse FFN against LibTorch's dense one, or a whole model.",
       "  moefy bench --shape t5-large --tokens 1,8,32,128,512 --ffn-ratio 0.2\n"
       "  moefy bench --shape t5-large --end-to-end --ffn-ratio 0.25 --weights f32,int8\n"
+      "  moefy bench MOE --end-to-end --ffn-ratio 0.25,0.5 --weights f32,int8 --baseline\n"
       "  moefy bench CKPT --expert-size 32 --ffn-ratio 0.1,0.3 --json",
       RunBench);
 }

@@ -1,5 +1,5 @@
-"""Models in CTranslate2's format, without PyTorch: T5's shape with random weights, and encoders of
-BERT's layout from a checkpoint directory."""
+"""Models in CTranslate2's format, without PyTorch: T5's shape with random weights; encoders of
+BERT's layout and decoders of LLaMA's from a checkpoint directory."""
 
 import json
 import pathlib
@@ -7,29 +7,10 @@ import pathlib
 import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
 
-ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU}
+from checkpoints import random_matrix, read_safetensors
 
-
-def read_safetensors(path):
-    """name: F32 array, of a file whose tensors are F32, F16 or BF16 (the format: 8 bytes of length, a
-    JSON header, the data)."""
-    data = np.memmap(path, dtype=np.uint8, mode="r")
-    length = int(data[:8].view("<u8")[0])
-    header = json.loads(bytes(data[8:8 + length]))
-    tensors = {}
-    for name, info in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = (8 + length + offset for offset in info["data_offsets"])
-        raw = np.array(data[begin:end])
-        if info["dtype"] == "BF16":
-            array = (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
-        elif info["dtype"] in ("F32", "F16"):
-            array = raw.view({"F32": "<f4", "F16": "<f2"}[info["dtype"]]).astype(np.float32)
-        else:
-            continue  # position ids
-        tensors[name] = array.reshape(info["shape"])
-    return tensors
+ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU,
+               "silu": common_spec.Activation.SWISH}
 
 
 def save(spec, directory):
@@ -39,20 +20,19 @@ def save(spec, directory):
 
 
 class RandomWeights:
-    """Weights such that what goes in comes out about as large."""
-
     def __init__(self):
         self.random = np.random.default_rng(0)
 
     def matrix(self, rows, columns):
-        return self.random.standard_normal((rows, columns), np.float32) / np.float32(columns ** 0.5)
+        return random_matrix(self.random, rows, columns)
 
     def fill_stack(self, stack, shape, embedding):
         """Encoder or decoder of T5 version 1.0. shape: layers, hidden, neurons, heads, vocab."""
         _, hidden, neurons, heads, _ = shape
         ones = np.ones(hidden, np.float32)
         stack.layer_norm.gamma = ones
-        (stack.embeddings[0] if isinstance(stack.embeddings, list) else stack.embeddings).weight = embedding
+        table = stack.embeddings[0] if isinstance(stack.embeddings, list) else stack.embeddings
+        table.weight = embedding
         stack.scale_embeddings = False
         bias = self.random.standard_normal((32, heads), np.float32)
         for layer in stack.layer:
@@ -141,4 +121,37 @@ def write_bert(checkpoint, directory):
     spec.register_vocabulary([f"t{i}" for i in range(config["vocab_size"])])
     spec.config.unk_token = "t0"
     spec.config.layer_norm_epsilon = config.get("layer_norm_eps", 1e-12)
+    save(spec, directory)
+
+
+def write_llama(checkpoint, directory):
+    """A decoder of LLaMA's layout, for ctranslate2.Generator."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    tensors = read_safetensors(checkpoint / "model.safetensors")
+    heads = config["num_attention_heads"]
+    spec = transformer_spec.TransformerDecoderModelSpec.from_config(
+        config["num_hidden_layers"], heads, pre_norm=True, ffn_glu=True, rms_norm=True,
+        activation=ACTIVATIONS[config["hidden_act"]], rotary_dim=0, rotary_interleave=False,
+        rotary_base=config.get("rope_theta", 10000.0),
+        num_heads_kv=config.get("num_key_value_heads", heads))
+    decoder = spec.decoder
+    decoder.scale_embeddings = False
+    decoder.embeddings.weight = tensors["model.embed_tokens.weight"]
+    decoder.layer_norm.gamma = tensors["model.norm.weight"]
+    decoder.projection.weight = tensors.get("lm_head.weight", decoder.embeddings.weight)
+    for index, layer in enumerate(decoder.layer):
+        base = f"model.layers.{index}."
+        layer.self_attention.layer_norm.gamma = tensors[base + "input_layernorm.weight"]
+        layer.ffn.layer_norm.gamma = tensors[base + "post_attention_layernorm.weight"]
+        layer.self_attention.linear[0].weight = np.concatenate(
+            [tensors[f"{base}self_attn.{part}_proj.weight"] for part in "qkv"])
+        layer.self_attention.linear[1].weight = tensors[base + "self_attn.o_proj.weight"]
+        layer.ffn.linear_0.weight = tensors[base + "mlp.gate_proj.weight"]
+        layer.ffn.linear_0_noact.weight = tensors[base + "mlp.up_proj.weight"]
+        layer.ffn.linear_1.weight = tensors[base + "mlp.down_proj.weight"]
+    tokens = [f"t{i}" for i in range(config["vocab_size"])]
+    spec.register_vocabulary(tokens)
+    spec.config.bos_token = spec.config.unk_token = tokens[0]
+    spec.config.eos_token = tokens[config["eos_token_id"]]
+    spec.config.layer_norm_epsilon = config["rms_norm_eps"]
     save(spec, directory)

@@ -1,188 +1,240 @@
 """Times moefy beside other engines: the same shape or weights, the same lengths, the same threads,
-in turns. Every figure is the median over the turns, with the lowest and the highest.
-
-bench/peers/run.sh t5 [--shape t5-large]                       CTranslate2 dense, random weights
-bench/peers/run.sh decode --model DIR --gguf FILE [--moe DIR]  llama.cpp, greedy decoding
-bench/peers/run.sh encode --model DIR --texts FILE             CTranslate2 dense, sentence vectors
-"""
+in turns. bench/peers/README.md says what is compared, and how."""
 
 import argparse
+import importlib.metadata
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
 
-SHAPES = {  # layers, hidden, neurons, heads, vocab, as in src/bench/synthetic_model.cpp
-    "t5-small": (6, 512, 2048, 8, 32128),
-    "t5-base": (12, 768, 3072, 12, 32128),
-    "t5-large": (24, 1024, 4096, 16, 32128),
-}
-CACHE = pathlib.Path(__file__).resolve().parents[2] / "build/peers/models"
+import numpy as np
 
+import cases
+import checkpoints
 
-def timed(work):
-    """Milliseconds that `work` takes."""
-    begin = time.perf_counter()
-    work()
-    return 1e3 * (time.perf_counter() - begin)
+WEIGHTS = ("f32", "int8", "int4")  # formats of moefy; those that the program lacks are left out
+PACKAGES = ("ctranslate2", "onnxruntime", "xllamacpp")
 
 
-def moefy(options, *arguments):
-    """The JSON document that a command of moefy prints."""
-    command = [options.moefy, *map(str, arguments), "--json", "--quiet", "--threads", str(options.threads)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+class Moefy:
+    """Runs the program, and keeps what it says of the machine."""
 
+    def __init__(self, program, threads):
+        self.program, self.threads, self.machine = str(program), threads, []
 
-def made(name, write):
-    """The directory of a model in a rival's format, written once."""
-    directory = CACHE / name
-    if not (directory / "model.bin").is_file():
-        print(f"making {directory}", file=sys.stderr)
-        write(directory)
-    return str(directory)
+    def __call__(self, *arguments):
+        """The JSON document that a command prints."""
+        command = [self.program, *map(str, arguments), "--json", "--quiet", "--threads",
+                   str(self.threads)]
+        result = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        if result.returncode != 0:
+            raise SystemExit(f"{' '.join(command)}: exit code {result.returncode}")
+        document = json.loads(result.stdout)
+        if "peak_gflops" in document:
+            self.machine.append(document)
+        return document
+
+    def outputs(self, model, batch):
+        """What a model in F32 gives, by name, for lists of ids."""
+        longest = max(map(len, batch))
+        with tempfile.TemporaryDirectory() as directory:
+            inputs, outputs = (pathlib.Path(directory) / name for name in ("in", "out"))
+            checkpoints.write_safetensors(inputs, {
+                "input_ids": np.array([text + [0] * (longest - len(text)) for text in batch]),
+                "attention_mask": np.array([[1] * len(text) + [0] * (longest - len(text))
+                                            for text in batch])})
+            self("run", model, "--tensors", inputs, "--out", outputs)
+            return checkpoints.read_safetensors(outputs)
+
+    def knows(self, weights):
+        command = [self.program, "bench", "--shape", "t5-small", "--end-to-end", "--layers", "1",
+                   "--batch", "1", "--prompt-tokens", "1", "--new-tokens", "1", "--repetitions",
+                   "1", "--weights", weights, "--json", "--quiet"]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              check=False).returncode == 0
 
 
 class Table:
-    """Milliseconds per engine and setting, over all turns."""
+    """Milliseconds of every entrant, turn by turn."""
 
     def __init__(self):
-        self.times = {}
+        self.entries = {}  # what, entrant: {"weights", "rivals", "ms": one per turn}
 
-    def add(self, engine, what, milliseconds):
-        self.times.setdefault((what, engine), []).append(milliseconds)
+    def add(self, what, entrant, milliseconds, weights, rivals=None):
+        """weights: their format. rivals: formats; moefy's entrants are compared with the fastest
+        rival of each."""
+        entry = self.entries.setdefault((what, entrant),
+                                        {"weights": weights, "rivals": rivals, "ms": []})
+        entry["ms"].append(milliseconds)
 
-    def show(self, title):
-        print(f"\n{title}\n\n| case | engine | median ms | lowest to highest | to the fastest rival |")
-        print("|---|---|---|---|---|")
-        for what in dict.fromkeys(what for what, _ in self.times):
-            medians = {engine: statistics.median(times)
-                       for (case, engine), times in self.times.items() if case == what}
-            rivals = [median for engine, median in medians.items() if not engine.startswith("moefy")]
-            for engine, median in medians.items():
-                times = self.times[what, engine]
-                ratio = f"{min(rivals) / median:.2f}x" if rivals and engine.startswith("moefy") else ""
-                print(f"| {what} | {engine} | {median:,.1f} | {min(times):,.1f} to {max(times):,.1f} "
-                      f"| {ratio} |")
+    def fastest_rival(self, what, weights):
+        """(name, milliseconds), or None."""
+        rivals = [(statistics.median(entry["ms"]), name, entry["ms"])
+                  for (case, name), entry in self.entries.items()
+                  if case == what and entry["rivals"] is None and entry["weights"] == weights]
+        return min(rivals)[1:] if rivals else None
 
-
-def t5(options, table):
-    import ctranslate2
-    import ct2_models
-
-    shape = SHAPES[options.shape]
-    batch = [[f"t{7 * i % 1000}" for i in range(128)]] * 8
-    encoders, translators = {}, {}
-    for kind in ("float32", "int8"):
-        how = {"compute_type": kind, "intra_threads": options.threads, "device": "cpu"}
-        encoders[kind] = ctranslate2.Encoder(
-            made(f"{options.shape}-encoder", lambda d: ct2_models.write_t5_encoder(shape, d)), **how)
-        translators[kind] = ctranslate2.Translator(
-            made(options.shape, lambda d: ct2_models.write_t5(shape, d)), **how)
-
-    def decode(translator, count):
-        translator.translate_batch([["t1"] * 16], beam_size=1, min_decoding_length=count,
-                                   max_decoding_length=count)
-
-    short, long = 8, 40
-    for _ in range(options.turns):
-        for kind, encoder in encoders.items():
-            table.add(f"CTranslate2 {kind}, dense", "encoder 8 x 128",
-                      timed(lambda: encoder.forward_batch(batch)))
-        for kind, translator in translators.items():
-            both = [timed(lambda: decode(translator, count)) for count in (short, long)]
-            table.add(f"CTranslate2 {kind}, dense", "decoder, a token",
-                      (both[1] - both[0]) / (long - short))
-        result = moefy(options, "bench", "--shape", options.shape, "--end-to-end", "--ffn-ratio",
-                       options.ffn_ratio, "--weights", "f32,int8", "--repetitions", 1)
-        for row in result["rows"]:
-            what = "encoder 8 x 128" if row["what"].startswith("encoder") else "decoder, a token"
-            table.add(f"moefy {row['weights']}, {100 * row['ffn_ratio']:.0f} % of each FFN", what,
-                      row["sparse_ms"]["median"])
-            if row["weights"] == "f32":
-                table.add("moefy f32, dense", what, row["dense_ms"]["median"])
+    def rows(self):
+        """One per entrant, by what is done. "ratios": by rival, the rival's time over its own in
+        the same turn; medians."""
+        rows = []
+        for (what, entrant), entry in self.entries.items():
+            row = {"what": what, "entrant": entrant, "weights": entry["weights"], "ms": entry["ms"],
+                   "median_ms": statistics.median(entry["ms"]), "ratios": {}}
+            for weights in entry["rivals"] or []:
+                rival = self.fastest_rival(what, weights)
+                if rival:
+                    row["ratios"][rival[0]] = statistics.median(
+                        theirs / ours for theirs, ours in zip(rival[1], entry["ms"]))
+            rows.append(row)
+        order = list(dict.fromkeys(row["what"] for row in rows))
+        return sorted(rows, key=lambda row: order.index(row["what"]))
 
 
-def decode(options, table):
-    import xllamacpp
-
-    parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(options.gguf)
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = options.threads
-    parameters.n_ctx = 2048
-    parameters.verbosity = 0
-    parameters.warmup = True
-    server = xllamacpp.Server(parameters)
-    prompt, count = "The history of the steam engine", 128
-
-    def complete():
-        answer = server.handle_completions({"prompt": prompt, "max_tokens": count, "temperature": 0,
-                                            "ignore_eos": True})
-        answer = json.loads(answer) if isinstance(answer, str) else answer
-        return answer["timings"]["predicted_per_token_ms"]
-
-    models = [("dense", options.model, [])]
-    if options.moe:
-        models += [(f"{100 * options.ffn_ratio:.0f} % of each FFN, {weights}", options.moe,
-                    ["--selection", "stored", "--ffn-ratio", options.ffn_ratio, "--weights", weights])
-                   for weights in ("f32", "int8")]
-    for _ in range(options.turns):
-        table.add(f"llama.cpp {options.gguf.name}, dense", "a token", complete())
-        for name, model, more in models:
-            # The second of two lengths less the first leaves out reading the prompt.
-            both = [moefy(options, "run", model, prompt, "--max-new-tokens", tokens, *more)
-                    for tokens in (8, count)]
-            tokens = both[1]["new_tokens"] - both[0]["new_tokens"]
-            table.add(f"moefy, {name}", "a token", 1e3 * (both[1]["seconds"] - both[0]["seconds"]) / tokens)
+def print_rows(title, note, rows):
+    print(f"\n### {title}\n")
+    if note:
+        print(note + "\n")
+    print("| what | engine | median ms | lowest to highest | faster than |")
+    print("|---|---|---|---|---|")
+    for row in rows:
+        low, high = min(row["ms"]), max(row["ms"])
+        ratios = ", ".join(f"{rival} {ratio:.2f}x" for rival, ratio in row["ratios"].items())
+        print(f"| {row['what']} | {row['entrant']} | {row['median_ms']:,.1f} "
+              f"| {low:,.1f} to {high:,.1f} | {ratios} |")
 
 
-def encode(options, table):
-    import ctranslate2
-    import tokenizers
-    import ct2_models
+def print_summary(report):
+    """A line for what is done in one format: its fastest rival and ours."""
+    print("\n| model | what | weights | fastest rival, dense | moefy, dense | moefy, sparse |")
+    print("|---|---|---|---|---|---|")
+    for case in report:
+        by_name = {(row["what"], row["entrant"]): row for row in case["rows"]}
+        for what, weights in dict.fromkeys((row["what"], row["weights"]) for row in case["rows"]):
+            ours = [row for row in case["rows"]
+                    if (row["what"], row["weights"]) == (what, weights) and row["ratios"]
+                    and "LibTorch" not in row["entrant"]]
+            for rival in dict.fromkeys(name for row in ours for name in row["ratios"]):
+                cells = {"dense": "", "sparse": ""}
+                for row in ours:
+                    share = row["entrant"].split(", ")[1]
+                    cells["dense" if share == "dense" else "sparse"] = (
+                        f"{row['median_ms']:,.1f} ms, {row['ratios'][rival]:.2f}x"
+                        + ("" if share == "dense" else f" at {share}"))
+                print(f"| {case['title']} | {what} | {weights} "
+                      f"| {rival}: {by_name[what, rival]['median_ms']:,.1f} ms "
+                      f"| {cells['dense']} | {cells['sparse']} |")
 
-    tokenizer = tokenizers.Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(512)
-    texts = [line for line in options.texts.read_text(encoding="utf-8").splitlines() if line]
-    ids = sorted((encoding.ids for encoding in tokenizer.encode_batch(texts)), key=len)
-    batches, current = [], []
-    for text in ids:  # padded tokens, as moefy counts them
-        if current and len(text) * (len(current) + 1) > 4096:
-            batches.append(current)
-            current = []
-        current.append(text)
-    batches.append(current)
-    directory = made(options.model.name, lambda d: ct2_models.write_bert(options.model, d))
-    encoders = {kind: ctranslate2.Encoder(directory, compute_type=kind, intra_threads=options.threads)
-                for kind in ("float32", "int8")}
-    what = f"{len(texts)} texts, {sum(map(len, ids))} tokens"
-    for _ in range(options.turns):
-        for kind, encoder in encoders.items():
-            table.add(f"CTranslate2 {kind}, dense", what,
-                      timed(lambda: [encoder.forward_batch(batch) for batch in batches]))
-        result = moefy(options, "run", options.model, "--input", options.texts)
-        table.add("moefy f32, dense, tokenizing included", what, 1e3 * result["seconds"])
+
+def describe_machine(options):
+    """What the rows were measured on and with."""
+    measured = options.moefy.machine
+    version = subprocess.run([options.moefy.program, "--version"], stdout=subprocess.PIPE,
+                             check=True, text=True).stdout.strip()
+    flags = next((line.split(":")[1].split() for line in open("/proc/cpuinfo", encoding="utf-8")
+                  if line.startswith("flags")), [])
+    known = ("avx2", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8")
+    return {
+        "cpu": measured[-1]["cpu"], "instruction_sets": [flag for flag in known if flag in flags],
+        "moefy_kernels": measured[-1]["instruction_set"],
+        "bandwidth_gigabytes": statistics.median(run["bandwidth_gigabytes"] for run in measured),
+        "peak_gflops": statistics.median(run["peak_gflops"] for run in measured),
+        "threads": options.threads, "turns": options.turns, "moefy": version,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def set_defaults(options):
+    """Real models and texts, where MOEFY_MODELS and MOEFY_SHARED have those that tests use."""
+    models, shared = (pathlib.Path(os.environ.get(name, "/nowhere"))
+                      for name in ("MOEFY_MODELS", "MOEFY_SHARED"))
+    defaults = {"encoder": models / "all-minilm-l6-v2", "llama": models / "smollm2-135m-instruct",
+                "gguf": models / "smollm2-135m-instruct.Q4_1.gguf",
+                "texts": shared / "data/sst2/dev.tsv"}
+    if options.llama:
+        del defaults["gguf"]  # it is another model's
+    for name, path in defaults.items():
+        if getattr(options, name) is None and path.exists():
+            setattr(options, name, path)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="+", choices=["all", *cases.CASES])
+    parser.add_argument("--moefy", type=pathlib.Path, required=True,
+                        help="the program (default: build/release/bin/moefy, or $MOEFY)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=1,
+                        help="of moefy within a turn, after one that warms up; its median counts")
+    parser.add_argument("--weights", type=lambda text: text.split(","), default=list(WEIGHTS))
+    parser.add_argument("--selection", default="similarity",
+                        help="of split checkpoints, which are split at random here")
+    parser.add_argument("--expert-size", type=int, default=32)
+    parser.add_argument("--shape", choices=cases.SHAPES, default="t5-large", help="of the case t5")
+    parser.add_argument("--ratio", type=float, default=0.25,
+                        help="share of each FFN in the cases t5, bert and llama-1b")
+    parser.add_argument("--encoder", type=pathlib.Path,
+                        help="checkpoint of the case minilm, of BERT's layout (default: in "
+                        "$MOEFY_MODELS, as --llama and --gguf)")
+    parser.add_argument("--texts", type=pathlib.Path,
+                        help="what it reads: a text a line, or a .tsv with a head, its last column "
+                        "(default: SST-2 in $MOEFY_SHARED)")
+    parser.add_argument("--encoder-ratio", type=float, default=0.3)
+    parser.add_argument("--llama", type=pathlib.Path,
+                        help="checkpoint of the case smollm, of LLaMA's layout")
+    parser.add_argument("--gguf", type=pathlib.Path, help="the same model for llama.cpp")
+    parser.add_argument("--llama-ratio", type=float, default=0.5)
+    parser.add_argument("--json", type=pathlib.Path, help="file for all times")
+    parser.add_argument("--check", action="store_true",
+                        help="also say how far the programs' outputs in F32 are apart")
+    parser.add_argument("--prepare", action="store_true", help="only make the models")
+    options = parser.parse_args()
+    if not options.moefy.is_file():
+        parser.error(f"there is no program {options.moefy}; build it, or give --moefy")
+    set_defaults(options)
+    if "all" in options.cases:
+        options.cases = list(cases.CASES)
+    options.moefy = Moefy(options.moefy, options.threads)
+    return options
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=["t5", "decode", "encode"])
-    parser.add_argument("--moefy", required=True, help="the program (run.sh gives it)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--ffn-ratio", type=float, default=0.25)
-    parser.add_argument("--shape", choices=SHAPES, default="t5-large")
-    for path in ("model", "moe", "gguf", "texts"):
-        parser.add_argument(f"--{path}", type=pathlib.Path)
-    options = parser.parse_args()
-    table = Table()
-    {"t5": t5, "decode": decode, "encode": encode}[options.case](options, table)
-    cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
-               if line.startswith("model name"))
-    table.show(f"{cpu}, {options.threads} threads, {options.turns} turns")
+    options = parse()
+    options.weights = [name for name in options.weights if options.moefy.knows(name)]
+    report = []
+    for name in options.cases:
+        case = cases.CASES[name](options)
+        if case is None:
+            print(f"{name}: left out, no model was given", file=sys.stderr)
+            continue
+        table = Table()
+        for turn in range(0 if options.prepare else options.turns):
+            print(f"{name}: turn {turn + 1} of {options.turns}", file=sys.stderr)
+            for entrant in case.entrants:
+                entrant(table)
+        if options.prepare:
+            continue
+        checks = [line for check in case.checks for line in check()] if options.check else []
+        report.append({"case": name, "title": case.title, "rows": table.rows(), "checks": checks})
+        print_rows(case.title, case.note, table.rows())
+        for line in checks:
+            print(f"\n{line}")
+    if options.prepare or not report:
+        return
+    print_summary(report)
+    machine = describe_machine(options)
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    print(f"\n{machine['cpu']} ({', '.join(machine['instruction_sets'])}), "
+          f"{machine['bandwidth_gigabytes']:.1f} GB/s, {machine['peak_gflops']:.0f} GFLOP/s, "
+          f"{machine['threads']} threads, {machine['turns']} turns; {machine['moefy']}, {versions}")
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine, "cases": report}, indent=1) + "\n",
+                                encoding="utf-8")
 
 
 if __name__ == "__main__":

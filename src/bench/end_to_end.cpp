@@ -9,6 +9,7 @@
 
 #include "base/stopwatch.h"
 #include "bench/machine.h"
+#include "bench/model_work.h"
 #include "bench/roofline.h"
 #include "bench/synthetic_model.h"
 #include "moefy/base/error.h"
@@ -17,33 +18,6 @@ namespace moefy::bench {
 namespace {
 
 constexpr int64_t kPromptTokens = 32;  // of the encoder, before decoding
-
-// Work outside the FFNs.
-struct Work {
-  double flops = 0;
-  double weights = 0;  // read
-};
-
-// `tokens` tokens in sequences of `context`: queries, keys, values, output, scores and sums.
-Work EncoderWork(const model::ModelConfig& config, int64_t tokens, int64_t context) {
-  const model::StackConfig& stack = config.encoder;
-  const auto inner = static_cast<double>(stack.num_heads * stack.head_dim);
-  const double maps = 4 * static_cast<double>(config.hidden) * inner;
-  const double attention = 4 * inner * static_cast<double>(context);
-  const auto layers = static_cast<double>(stack.num_layers);
-  return {layers * static_cast<double>(tokens) * (2 * maps + attention), layers * maps};
-}
-
-// One token: self-attention, cross-attention without its keys and values, logits. Scores are left
-// out: a few tokens' worth.
-Work DecoderWork(const model::ModelConfig& config) {
-  const model::StackConfig& stack = config.decoder;
-  const auto hidden = static_cast<double>(config.hidden);
-  const auto inner = static_cast<double>(stack.num_heads * stack.head_dim);
-  const double weights = static_cast<double>(stack.num_layers) * 6 * hidden * inner +
-                         static_cast<double>(config.vocab_size) * hidden;
-  return {2 * weights, weights};
-}
 
 struct Decoded {
   double ms = 0;                   // per token
@@ -92,6 +66,8 @@ class EndToEnd {
   }
 
  private:
+  int64_t PromptTokens() const { return std::min(kPromptTokens, options_.tokens); }
+
   double Encode(model::Transformer& transformer) const {
     model::ForwardInputs inputs;
     inputs.input_ids = ids_;
@@ -104,7 +80,7 @@ class EndToEnd {
       model::Transformer& transformer, const std::vector<int64_t>& forced = {},
       const std::function<void()>& on_start = [] {}) const {
     model::ForwardInputs inputs;
-    inputs.input_ids = ids_.narrow(0, 0, 1).narrow(1, 0, std::min(kPromptTokens, ids_.size(1)));
+    inputs.input_ids = ids_.narrow(0, 0, 1).narrow(1, 0, PromptTokens());
     const auto state = transformer.StartDecoding(inputs);
     at::Tensor id = at::zeros({1, 1}, at::kLong);
     Decoded out;
@@ -161,8 +137,19 @@ class EndToEnd {
     progress.End("");
     const int64_t tokens = options_.batch * options_.tokens;
     AddRow(row, StrCat("encoder ", options_.batch, " x ", options_.tokens), encoder, 1,
-           EncoderWork(config_, tokens, options_.tokens));
-    AddRow(row, "decoder, 1 token", decoder, options_.decoded_tokens, DecoderWork(config_));
+           AttentionWork(config_, config_.encoder,
+                         {.tokens = static_cast<double>(tokens),
+                          .keys = static_cast<double>(tokens * options_.tokens)}));
+    // The step before the clock starts has a column too.
+    const double columns = 1 + (static_cast<double>(options_.decoded_tokens) + 1) / 2;
+    AddRow(row, "decoder, 1 token", decoder, options_.decoded_tokens,
+           AttentionWork(config_, config_.decoder,
+                         {.tokens = 1,
+                          .keys = columns,
+                          .texts = 1,
+                          .cached = columns,
+                          .memory = static_cast<double>(PromptTokens()),
+                          .logits = 1}));
   }
 
   // `units` calls or tokens in a repetition; `rest` is one unit's work outside the FFNs.
@@ -175,7 +162,8 @@ class EndToEnd {
     row.speedup = SpreadOf(tally.speedup);
     const auto runs = static_cast<double>(options_.repetitions * units);
     row.expert_bytes = static_cast<double>(tally.counters.weight_bytes_read) / runs;
-    row.bytes = row.expert_bytes + rest.weights * runtime::MeanBytesPerWeight(row.weights);
+    row.bytes = row.expert_bytes + rest.cache_bytes +
+                rest.weights * runtime::MeanBytesPerWeight(row.weights);
     row.flops = rest.flops + (tally.counters.expert_flops + tally.counters.router_flops) / runs;
     row.roofline_ms = roofline_.Milliseconds(row.bytes, row.flops);
     result_.rows.push_back(row);

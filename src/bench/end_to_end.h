@@ -39,7 +39,7 @@ struct EndToEndRow {
   Spread speedup;
   // These are of the sparse run, per call or token.
   double expert_bytes = 0;  // expert weights read
-  double bytes = 0;         // all weights read; routers and activations are left out
+  double bytes = 0;         // weights, keys and values read; routers and activations are left out
   double flops = 0;         // of the linear maps, attention, experts and routers
   double roofline_ms = 0;   // the longer of bytes / bandwidth and flops / peak, of this run
 };

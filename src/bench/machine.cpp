@@ -24,6 +24,15 @@ std::string ProviderOf(void* function) {
   return ignored ? info.dli_fname : real.string();
 }
 
+// A line of the system's account of this process; 0 without it.
+int64_t StatusBytes(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(key, 0) == 0) return std::stoll(line.substr(key.size())) * 1024;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string CpuName() {
@@ -47,13 +56,9 @@ int64_t LastLevelCacheBytes() {
   return kilobytes > 0 ? kilobytes * 1024 : kAssumedCacheBytes;
 }
 
-int64_t PeakMemoryBytes() {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
-  }
-  return 0;
-}
+int64_t PeakMemoryBytes() { return StatusBytes("VmHWM:"); }
+
+MemoryInUse CurrentMemory() { return {StatusBytes("RssAnon:"), StatusBytes("RssFile:")}; }
 
 std::string BlasWarning() {
   const std::string provider = ProviderOf(dlsym(RTLD_DEFAULT, "sgemm_"));

@@ -12,6 +12,13 @@ int64_t LastLevelCacheBytes();  // 32 MB if the system does not say
 
 int64_t PeakMemoryBytes();  // the most this process has had in memory so far; 0: unknown
 
+// What this process has in memory now; 0: unknown.
+struct MemoryInUse {
+  int64_t own_bytes = 0;
+  int64_t mapped_bytes = 0;  // pages of files, which the system may take back
+};
+MemoryInUse CurrentMemory();
+
 // One sentence that says what was found and what to install, if LibTorch multiplies matrices
 // through a slow library. "": it uses OpenBLAS with OpenMP threads, or MKL, or BLIS.
 std::string BlasWarning();

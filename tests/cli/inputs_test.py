@@ -235,6 +235,73 @@ class Figures(Case):
                         "t5-small", "--end-to-end", option, value)
         self.refuse(2, ["--layers goes with --end-to-end"], "bench", "--shape", "t5-small",
                     "--layers", 2)
+        for option in (("--selection", "random"), ("--baseline",), ("--text", "a.txt")):
+            self.refuse(2, [f"{option[0]} goes with --end-to-end and a checkpoint"], "bench",
+                        "--shape", "t5-small", "--end-to-end", *option)
+        for option in ("--batch", "--prompt-tokens", "--new-tokens"):
+            self.refuse(2, [f"{option} goes with --end-to-end"], "bench", "--shape", "t5-small",
+                        option, 4)
+
+
+class BenchModel(Case):
+    """moefy bench MODEL --end-to-end."""
+
+    LENGTHS = ("--batch", 2, "--prompt-tokens", 6, "--repetitions", 1, "--threads", 1)
+
+    def bench(self, model, *args):
+        return self.json("bench", model, "--end-to-end", *self.LENGTHS, *args)
+
+    def test_dense(self):
+        model = model_beside(self.dir)
+        result = self.bench(model, "--new-tokens", 3, "--weights", "f32,int8")
+        self.assertEqual([(row["phase"], row["engine"], row["weights"]) for row in result["rows"]],
+                         [("prefill", "dense", "f32"), ("decode", "dense", "f32"),
+                          ("prefill", "dense", "int8"), ("decode", "dense", "int8")])
+        self.assertEqual((result["texts"], result["tokens"], result["new_tokens"]), (2, 12, 3))
+        for row in result["rows"]:
+            self.assertGreater(row["ms"]["median"], 0)
+            self.assertGreater(row["bytes"], 0)
+            self.assertEqual(row["threads"], 1)
+        table = self.succeed("bench", model, "--end-to-end", *self.LENGTHS).stdout
+        self.assertIn("2 texts, 12 tokens, 32 new tokens each", table)
+        rows = self.succeed("bench", model, "--end-to-end", *self.LENGTHS, "--baseline", "--csv")
+        lines = rows.stdout.splitlines()
+        self.assertEqual(len(lines), 5)
+        self.assertEqual({line.count(",") for line in lines}, {lines[0].count(",")})
+
+    def test_split(self):
+        model = model_beside(self.dir)
+        self.succeed("split", model, "--experts", 4, "--out", self.dir / "moe")
+        result = self.bench(self.dir / "moe", "--selection", "similarity", "--ffn-ratio", 0.5,
+                            "--baseline")
+        self.assertEqual([row["engine"] for row in result["rows"]],
+                         ["torch"] * 2 + ["dense"] * 2 + ["sparse"] * 2)
+        self.assertEqual(result["rows"][-1]["ffn_ratio"], 0.5)
+        self.refuse(2, ["no routers yet"], "bench", self.dir / "moe", "--end-to-end", *self.LENGTHS)
+        self.refuse(2, ["--routing does not go with --end-to-end", "as --selection says"], "bench",
+                    self.dir / "moe", "--end-to-end", "--routing", "skewed")
+
+    def test_texts(self):
+        model = model_beside(self.dir)
+        text = self.dir / "text.txt"
+        text.write_text("Once upon a time.\nThe end.\n")
+        result = self.bench(model, "--text", text)
+        self.assertEqual(result["tokens"], 12)
+        text.write_text("Once")
+        self.refuse(3, ["text.txt has", "tokens; 2 prompts of 6 need 12"], "bench", model,
+                    "--end-to-end", *self.LENGTHS, "--text", text)
+
+    def test_what_a_model_does_not_have(self):
+        model = model_beside(self.dir)
+        self.refuse(2, ["--ffn-ratio needs a split checkpoint", "is dense"], "bench", model,
+                    "--end-to-end", "--ffn-ratio", 0.5)
+        self.refuse(2, ["--selection needs a split checkpoint"], "bench", model, "--end-to-end",
+                    "--selection", "stored")
+        self.refuse(2, ["--layers goes with --end-to-end and a --shape"], "bench", model,
+                    "--end-to-end", "--layers", 2)
+        self.refuse(2, ["prompts with their answers are 1005 tokens"], "bench", model,
+                    "--end-to-end", *self.LENGTHS, "--new-tokens", 1000)
+        self.refuse(2, ["either a checkpoint or --shape"], "bench", "--end-to-end")
 
 
 if __name__ == "__main__":

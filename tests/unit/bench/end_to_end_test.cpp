@@ -59,8 +59,12 @@ TEST(EndToEnd, WorkIsThatOfTheShape) {
   constexpr double kRouter = 64.0 * 512 + 64.0 * 64;
   const EndToEndRow& decoder = result.rows[1];
   EXPECT_DOUBLE_EQ(decoder.expert_bytes, kChosen * kExpert * 4);
-  EXPECT_DOUBLE_EQ(decoder.bytes, 4 * (6 * kMaps + 512.0 * 32128 + kChosen * kExpert));
-  EXPECT_DOUBLE_EQ(decoder.flops, 2 * (6 * kMaps + 512.0 * 32128 + kChosen * kExpert + kRouter));
+  // The encoder's 16 tokens, and 2 and 3 of the decoder's own.
+  constexpr double kKeys = 16 + 2.5;
+  EXPECT_DOUBLE_EQ(decoder.bytes,
+                   4 * (6 * kMaps + 512.0 * 32128 + kChosen * kExpert + 2 * 512 * kKeys));
+  EXPECT_DOUBLE_EQ(decoder.flops,
+                   2 * (6 * kMaps + 512.0 * 32128 + kChosen * kExpert + kRouter) + 4 * 512 * kKeys);
   const EndToEndRow& encoder = result.rows[0];
   EXPECT_DOUBLE_EQ(encoder.flops,
                    32 * (2 * (4 * kMaps + kChosen * kExpert + kRouter) + 4 * 512.0 * 16));
