@@ -141,7 +141,7 @@ class ModelBench {
     row.ms = SpreadOf(subject.ms[phase_idx]);
     row.ffn_ms = SpreadOf(subject.ffn_ms[phase_idx]);
     row.tokens_per_second = phase.tokens / row.ms.median * 1e3;
-    const double weight_bytes = static_cast<double>(runtime::BytesPerWeight(row.weights));
+    const double weight_bytes = runtime::MeanBytesPerWeight(row.weights);
     row.bytes = phase.rest.weights * phase.runs * weight_bytes + phase.rest.cache_bytes;
     row.flops = phase.rest.flops;
     if (engine.kind() == EngineKind::kTorch) {

@@ -45,15 +45,10 @@ class ModelEngine {
   int64_t mapped_bytes() const { return mapped_bytes_; }
 
  private:
-  void MakeDense(const io::Checkpoint& checkpoint, Progress& progress);
-
-  class DensePackedFfn;
-
   EngineKind kind_;
   runtime::WeightFormat format_;
   std::unique_ptr<model::Transformer> transformer_;  // null for kSparse
   std::unique_ptr<runtime::SparseModel> sparse_;     // of kSparse
-  std::vector<const DensePackedFfn*> dense_ffns_;    // owned by transformer_
   double load_seconds_ = 0;
   int64_t own_bytes_ = 0, mapped_bytes_ = 0;
 };

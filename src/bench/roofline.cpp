@@ -10,18 +10,20 @@ namespace {
 
 constexpr int kRepetitions = 5;
 
-// Every cache line of every array, read once by all threads.
+// Every cache line of every array, read once by all threads, and asked for early, as kernels that
+// read weights do: without that a loop got 14 GB/s where it gets 18.
 double MeasureBandwidth(const std::vector<at::Tensor>& arrays) {
-  constexpr int64_t kLineFloats = 16;
+  constexpr int64_t kLineFloats = 16, kLineWords = 8, kLinesAhead = 64;
   int64_t bytes = 0;
   for (const at::Tensor& array : arrays) bytes += array.numel() / kLineFloats * 64;
   const auto read = [&] {
     for (const at::Tensor& array : arrays) {
       const auto* words = reinterpret_cast<const uint64_t*>(array.data_ptr<float>());
       at::parallel_for(0, array.numel() / kLineFloats, 4096, [&](int64_t begin, int64_t end) {
-        uint64_t sums[8] = {};
+        uint64_t sums[kLineWords] = {};
         for (int64_t line = begin; line < end; ++line) {
-          for (int i = 0; i < 8; ++i) sums[i] ^= words[line * 8 + i];
+          __builtin_prefetch(words + std::min(line + kLinesAhead, end - 1) * kLineWords);
+          for (int i = 0; i < kLineWords; ++i) sums[i] ^= words[line * kLineWords + i];
         }
         volatile uint64_t result = 0;  // so that the loop is not removed
         for (const uint64_t sum : sums) result = result ^ sum;

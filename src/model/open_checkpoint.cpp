@@ -7,6 +7,7 @@
 
 #include <map>
 
+#include "io/tensor_file.h"
 #include "io/torch_contents.h"
 #include "model/unusable_weights.h"
 #include "moefy/base/error.h"

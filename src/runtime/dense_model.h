@@ -11,6 +11,7 @@
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/transformer.h"
 #include "runtime/expert_weights.h"
+#include "runtime/run_experts.h"
 
 namespace moefy::runtime {
 
@@ -20,9 +21,11 @@ class PackedFeedForward final : public model::FeedForward {
   explicit PackedFeedForward(ExpertWeights weights) : weights_(std::move(weights)) {}
   at::Tensor Forward(const at::Tensor& x) override;
   void ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) override;
+  const SparseCounters& counters() const { return counters_; }
 
  private:
   ExpertWeights weights_;
+  SparseCounters counters_;
 };
 
 // The whole dense model, ready to run on the CPU. The weights go FFN by FFN from the mapped file
