@@ -46,7 +46,7 @@ struct BenchOptions {
     v.Field("tokens", tokens, "tokens per call");
     v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run (default: 0.2)");
     v.Field("thread-counts", thread_counts, "numbers of threads to try (default: all)");
-    v.Field("weights", weights, "how weights are kept: f32, bf16, f16, int8");
+    v.Field("weights", weights, "how weights are kept: f32, bf16, f16, int8, int4");
     v.Field(
         "routing", routing,
         "uniform (tokens have nothing in common), skewed (as much as in a trained model), or an "

@@ -57,7 +57,8 @@ struct RunOptions : OpenOptions {
         "oracle; docs/routing.md has all (default: dense)");
     v.Field("ffn-ratio", ffn_ratio, "share of the FFNs' work to do with --selection, router aside");
     v.Field("weights", weights,
-            "how weights are kept in memory, dense or sparse: f32, bf16, f16 or int8");
+            "how weights are kept in memory, dense or sparse: f32, bf16, f16, int8 or "
+            "int4");
     v.Field("seed", seed, "of sampling and of the random selection");
     v.Field("tensors", tensors,
             "run on raw tensors instead: safetensors with input_ids and what else the model takes");

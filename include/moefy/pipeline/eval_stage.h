@@ -40,7 +40,8 @@ struct EvalOptions {
         "how experts are chosen: stored (by the routers that a model holds) or one of their kinds, "
         "similarity, random, oracle, oracle-output; docs/routing.md has all and their policies");
     v.Field("weights", weights,
-            "how weights are kept, in all rows but the dense base line: f32, bf16, f16 or int8");
+            "how weights are kept, in all rows but the dense base line: f32, bf16, f16, int8 "
+            "or int4");
     v.Field("device", device,
             "of the dense base line: cpu, cuda or cuda:N; all other rows are always on the CPU");
     v.Field("limit", limit, "only the first examples; 0 for all");

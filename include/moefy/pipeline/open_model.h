@@ -21,7 +21,7 @@ struct OpenOptions {
   // "similarity", ... (docs/routing.md). "": the model runs densely.
   std::string selection = {};
   double ffn_ratio = 1.0;       // with `selection`: the share of the FFNs' work to do
-  std::string weights = "f32";  // kept as f32, bf16, f16 or int8
+  std::string weights = "f32";  // kept as f32, bf16, f16, int8 or int4
   int64_t seed = 0;             // of the random selection, and of sampling
   // For models of many languages, as their tokenizer names them: "en", "eng_Latn".
   std::string source_language = {};

@@ -120,7 +120,7 @@ TEST(ApplyFailIf, DenseIsLookedAtWhereItIsAlone) {
   EXPECT_EQ(report.failures.size(), 1u);
   report.failures.clear();
   report.rows.push_back(RowOf("", "packed", 0.8));  // it was asked for by --weights
-  ApplyGate(gate, "accuracy < 0.95", report);
+  ApplyFailIf(fail_if, "accuracy < 0.95", report);
   ASSERT_EQ(report.failures.size(), 1u);
   EXPECT_THAT(report.failures[0], testing::HasSubstr("packed at 100.0 %"));
   report.failures.clear();

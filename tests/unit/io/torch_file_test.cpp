@@ -9,6 +9,7 @@
 
 #include "io/rewrite_checkpoint.h"
 #include "io/tensor_file.h"
+#include "io/torch_contents.h"
 #include "moefy/io/checkpoint.h"
 #include "support/expect_error.h"
 #include "support/safetensors_bytes.h"
