@@ -79,7 +79,7 @@ TEST(Benchmark, WeightsAreOneOfTheLists) {
   const BenchmarkResult result = RunBenchmark(options);
   ASSERT_EQ(result.rows.size(), 2u);
   EXPECT_EQ(result.rows[0].packed_layer_bytes, 256 * (3 * 64 + 1) * 4);
-  EXPECT_EQ(result.rows[1].packed_layer_bytes, 256 * (3 * 64 + (1 + 3) * 4));
+  EXPECT_EQ(result.rows[1].packed_layer_bytes, 256 * (3 * 64 + (1 + 2) * 4));
 }
 
 TEST(Benchmark, RefusesWhatMakesNoSense) {
