@@ -99,13 +99,16 @@ std::string ToCsv(const Json& rows) {
     std::vector<std::string> names, values;
     const auto add = [&](const std::string& name, const Json& value) {
       names.push_back(name);
-      values.push_back(value.is_string() ? "\"" + value.get<std::string>() + "\"" : value.dump());
+      values.push_back(value.is_string() ? "\"" + value.get<std::string>() + "\""
+                       : value.is_null() ? ""
+                                         : value.dump());
     };
     for (const auto& [name, value] : row.items()) {
-      if (!value.is_object()) add(name, value);
-      for (const auto& [part, number] : (value.is_object() ? value : Json::object()).items()) {
-        add(name + "_" + part, number);
+      if (!value.is_object()) {
+        add(name, value);
+        continue;
       }
+      for (const auto& [part, number] : value.items()) add(name + "_" + part, number);
     }
     if (out.empty()) out = Join(names, ",") + "\n";
     out += Join(values, ",") + "\n";
