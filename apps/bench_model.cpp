@@ -23,7 +23,7 @@ std::vector<model::ForwardInputs> LinesOf(const BenchOptions& options,
         "--batch and --prompt-tokens do not go with the --text of an encoder, whose "
         "lines are as long as they are");
   }
-  const auto tokenizer = text::LoadTokenizer(weights.directory());
+  const auto tokenizer = text::LoadTokenizer(weights);
   const std::vector<text::Encoding> encodings = ask::EncodeTextFile(
       options.text, "text", *tokenizer, config, model::FitTextLength(0, config), /*limit=*/0);
   std::vector<model::ForwardInputs> inputs;
@@ -36,7 +36,7 @@ std::vector<model::ForwardInputs> LinesOf(const BenchOptions& options,
 // The first tokens of --text, for prompts.
 std::vector<int64_t> PromptsOf(const BenchOptions& options, const io::Checkpoint& weights,
                                const model::ModelConfig& config, int64_t batch, int64_t tokens) {
-  const auto tokenizer = text::LoadTokenizer(weights.directory());
+  const auto tokenizer = text::LoadTokenizer(weights);
   const auto wanted = static_cast<size_t>(batch * tokens);
   std::vector<int64_t> ids;
   for (const text::Encoding& line : ask::EncodeTextFile(options.text, "text", *tokenizer, config,
@@ -117,7 +117,7 @@ Outcome BenchModel(const BenchOptions& options, Context& context) {
   const model::ModelConfig config = model::ReadModelConfig(weights, &context.warnings);
   std::optional<split::MoeCheckpoint> moe;
   if (split::MoeCheckpoint::IsMoe(options.model)) {
-    moe.emplace(split::MoeCheckpoint::Open(options.model));
+    moe.emplace(split::MoeCheckpoint::Open(weights, config));
   } else if (options.ffn_ratios || !options.selection.empty()) {
     throw UsageError(options.ffn_ratios ? "--ffn-ratio" : "--selection",
                      " needs a split checkpoint; ", options.model, " is dense");

@@ -4,7 +4,7 @@ namespace moefy::ask {
 
 const text::Tokenizer& Tokenizers::Get(const text::Languages& languages) {
   auto& tokenizer = loaded_[{languages.source, languages.target}];
-  if (!tokenizer) tokenizer = text::LoadTokenizer(directory_, {}, languages);
+  if (!tokenizer) tokenizer = text::LoadTokenizer(*checkpoint_, languages);
   return *tokenizer;
 }
 

@@ -7,10 +7,12 @@ text::Languages LanguagesOf(const task::TaskSpec& spec) {
 }
 
 model::GenerationOptions ReadGeneration(const std::filesystem::path& directory,
+                                        const std::string& config_text,
                                         const model::ModelConfig& config,
                                         const text::Tokenizer& tokenizer,
                                         std::vector<std::string>* warnings) {
-  model::GenerationOptions options = model::ReadGenerationOptions(directory, config, warnings);
+  model::GenerationOptions options =
+      model::ReadGenerationOptions(directory, config_text, config, warnings);
   const bool generates = config.head == model::Head::kLanguageModel &&
                          config.architecture == model::Architecture::kEncoderDecoder;
   if (generates) {

@@ -18,6 +18,7 @@ text::Languages LanguagesOf(const task::TaskSpec& spec);
 // is the decoder's first output or, for mBART, its first input. Throws Error{kUsage} if a model
 // that generates text needs a language and none was chosen.
 model::GenerationOptions ReadGeneration(const std::filesystem::path& directory,
+                                        const std::string& config_text,
                                         const model::ModelConfig& config,
                                         const text::Tokenizer& tokenizer,
                                         std::vector<std::string>* warnings = nullptr);

@@ -133,7 +133,10 @@ Json ParseJson(std::string_view text, const JsonLimits& limits) {
 }
 
 Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes) {
-  const std::string text = ReadTextFile(path, max_bytes);
+  return ParseJsonFile(path, ReadTextFile(path, max_bytes));
+}
+
+Json ParseJsonFile(const std::filesystem::path& path, const std::string& text) {
   try {
     return ParseJson(text);
   } catch (const Error& error) {

@@ -235,14 +235,14 @@ std::vector<EvaluationReport> Evaluate(const io::Checkpoint& dense,
   for (const route::Selection& selection : options.selections) {
     for (const NamedModel& named : models) route::CheckServes(*named.moe, selection);
   }
-  ask::Tokenizers tokenizers(dense.directory());
+  ask::Tokenizers tokenizers(dense);
   const model::ModelConfig config = model::ReadModelConfig(dense);
   std::deque<TaskInProgress> in_progress;  // none of them moves
   for (const EvaluationTask& task : tasks) {
     TaskInProgress& running = in_progress.emplace_back(in_progress.size(), task);
     const text::Tokenizer& tokenizer = tokenizers.Get(ask::LanguagesOf(task.spec));
-    running.generation =
-        ask::ReadGeneration(dense.directory(), config, tokenizer, &running.report.warnings);
+    running.generation = ask::ReadGeneration(dense.directory(), dense.ConfigText(), config,
+                                             tokenizer, &running.report.warnings);
     running.prepared =
         ask::PrepareTask(task.spec, task.dataset, config, tokenizer, running.generation);
   }

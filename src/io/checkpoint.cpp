@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/output.h"
 #include "base/problems.h"
 #include "io/fingerprint.h"
 #include "io/found_instead.h"
@@ -267,9 +268,18 @@ std::span<const std::byte> Checkpoint::Bytes(std::string_view name) const {
 }
 
 std::string Checkpoint::Fingerprint(Progress& progress) const {
-  const std::lock_guard lock(fingerprint_->mutex);
-  if (fingerprint_->hex.empty()) fingerprint_->hex = TensorsFingerprint(*this, progress);
-  return fingerprint_->hex;
+  const std::lock_guard lock(kept_->mutex);
+  if (kept_->fingerprint.empty()) kept_->fingerprint = TensorsFingerprint(*this, progress);
+  return kept_->fingerprint;
+}
+
+const std::string& Checkpoint::ConfigText() const {
+  const std::lock_guard lock(kept_->mutex);
+  if (!kept_->config_text) {
+    std::error_code ignored;
+    kept_->config_text = fs::exists(ConfigPath(), ignored) ? ReadTextFile(ConfigPath()) : "";
+  }
+  return *kept_->config_text;
 }
 
 uint64_t Checkpoint::TotalBytes() const {

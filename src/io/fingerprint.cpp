@@ -130,4 +130,10 @@ std::string FileFingerprint(const std::filesystem::path& path) {
   return hasher.HexDigest();
 }
 
+std::string TextFingerprint(std::string_view text) {
+  Hasher hasher;
+  hasher.Add(std::as_bytes(std::span(text)));
+  return hasher.HexDigest();
+}
+
 }  // namespace moefy::io

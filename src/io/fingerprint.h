@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "moefy/base/progress.h"
 #include "moefy/io/checkpoint.h"
@@ -14,5 +15,7 @@ std::string TensorsFingerprint(const Checkpoint& checkpoint, Progress& progress)
 
 // The fingerprint of all bytes of a file.
 std::string FileFingerprint(const std::filesystem::path& path);
+// The same of a file whose text was read before.
+std::string TextFingerprint(std::string_view text);
 
 }  // namespace moefy::io

@@ -60,8 +60,8 @@ bool UseBlasCore(const std::string& core) {
 }
 
 std::string FasterBlasCore(std::string_view chosen, bool amd) {
-  // OpenBLAS 0.3 takes Cooperlake on every processor with AVX512_BF16. Its F32 kernels are
-  // SkylakeX's to the byte, but blocks of 640 x 320 stand where SkylakeX's are 448 x 448.
+  // OpenBLAS 0.3 takes Cooperlake on every processor with AVX512_BF16. Its kernels for F32 products
+  // are those of SkylakeX, but blocks of 640 x 320 stand where SkylakeX's are 448 x 448.
   if (chosen != "Cooperlake") return "";
   return amd ? "Haswell" : "SkylakeX";
 }

@@ -178,14 +178,16 @@ ModelConfig ReadModelConfig(const std::filesystem::path& config_file) {
 
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, std::vector<std::string>* warnings,
                             ReadFor read_for) {
-  return ReadModelConfig(checkpoint, ReadJsonFile(checkpoint.directory() / "config.json"), warnings,
-                         read_for);
+  const std::string& text = checkpoint.ConfigText();
+  return ReadModelConfig(checkpoint,
+                         text.empty() ? ReadJsonFile(checkpoint.ConfigPath())  // which says why
+                                      : ParseJsonFile(checkpoint.ConfigPath(), text),
+                         warnings, read_for);
 }
 
 ModelConfig ReadModelConfig(const io::Checkpoint& checkpoint, const Json& json,
                             std::vector<std::string>* warnings, ReadFor read_for) {
-  ModelConfig config =
-      ParseModelConfig(json, (checkpoint.directory() / "config.json").string(), warnings, read_for);
+  ModelConfig config = ParseModelConfig(json, checkpoint.ConfigPath().string(), warnings, read_for);
   const Family& family = GetFamily(config.family);
   FindStoredNames(checkpoint, family, config, [&](const std::string& what) {
     if (warnings) warnings->push_back(StrCat(checkpoint.directory(), ": ", what));

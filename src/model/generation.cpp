@@ -189,21 +189,17 @@ void ReadBanned(const std::vector<JsonObject>& files, const ModelConfig& config,
 }  // namespace
 
 GenerationOptions ReadGenerationOptions(const std::filesystem::path& directory,
-                                        const ModelConfig& config,
+                                        const std::string& config_text, const ModelConfig& config,
                                         std::vector<std::string>* warnings) {
-  std::vector<Json> json;
-  std::vector<JsonObject> files;
-  const std::filesystem::path paths[] = {directory / "generation_config.json",
-                                         directory / "config.json"};
+  const std::filesystem::path generation = directory / "generation_config.json";
+  const std::filesystem::path model = directory / "config.json";
   std::error_code ignored;
-  const bool has_generation_config = std::filesystem::exists(paths[0], ignored);
-  for (const std::filesystem::path& path : paths) {
-    if (std::filesystem::exists(path, ignored))
-      json.push_back(ReadJsonFile(path));
-    else
-      json.emplace_back(Json::object());
-  }
-  for (size_t i = 0; i < json.size(); ++i) files.emplace_back(json[i], paths[i].string());
+  const bool has_generation_config = std::filesystem::exists(generation, ignored);
+  const Json json[] = {
+      has_generation_config ? ReadJsonFile(generation) : Json::object(),
+      config_text.empty() ? Json::object() : ParseJsonFile(model, config_text),
+  };
+  const std::vector<JsonObject> files = {{json[0], generation.string()}, {json[1], model.string()}};
   const TokenReader read(files, config);
   GenerationOptions options;
   options.eos_ids = read.Ids(

@@ -63,10 +63,9 @@ bool IsEightBitFloat(io::DType dtype) {
 
 // Refuses by what config.json says, except for methods that are named there and do nothing.
 void RefuseByConfig(const io::Checkpoint& checkpoint) {
-  const auto path = checkpoint.directory() / "config.json";
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return;
-  const Json json = ReadJsonFile(path);
+  if (checkpoint.ConfigText().empty()) return;
+  const auto path = checkpoint.ConfigPath();
+  const Json json = ParseJsonFile(path, checkpoint.ConfigText());
   if (!json.is_object()) return;  // whoever reads it later says so
   for (const char* key : {"quantization_config", "compression_config"}) {
     const auto found = json.find(key);

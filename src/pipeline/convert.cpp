@@ -65,8 +65,7 @@ class Conversion {
 
   std::vector<Stage> Stages() {
     const std::string fingerprint = model_.Fingerprint();
-    const std::string config =
-        io::FileFingerprint(std::filesystem::path(recipe_.model) / "config.json");
+    const std::string config = io::TextFingerprint(model_.ConfigText());
     const Json model = {fingerprint, config};
     std::vector<Stage> stages;
     stages.push_back({"inspect",
@@ -169,7 +168,7 @@ class Conversion {
   }
   void Evaluate() {
     const std::vector<eval::EvaluationReport> reports =
-        Eval(recipe_.eval, IfExists::kRenew, progress_);
+        Eval(recipe_.eval, IfExists::kRenew, progress_, model_);
     Json json = Json::array();
     std::string text;
     for (const eval::EvaluationReport& report : reports) {

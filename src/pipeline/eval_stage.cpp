@@ -54,6 +54,15 @@ SplitModels OpenModels(const std::vector<std::string>& models) {
   return split;
 }
 
+// The model that all rows are compared with: without --dense, the split one's own weights.
+io::Checkpoint OpenDense(const EvalOptions& options, const SplitModels& models,
+                         const std::optional<io::Checkpoint>& opened) {
+  if (opened) return *opened;
+  if (!options.dense.empty()) return model::OpenCheckpoint(options.dense);
+  if (models.checkpoints.empty()) return model::OpenCheckpoint(options.models.front());
+  return models.checkpoints.front().weights();
+}
+
 // What the options say, parsed.
 struct ParsedOptions {
   eval::EvaluateOptions evaluate;
@@ -87,7 +96,8 @@ ParsedOptions Parse(const EvalOptions& options) {
 void CheckEvalOptions(const EvalOptions& options) { Parse(options); }
 
 std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
-                                         Progress& progress) {
+                                         Progress& progress,
+                                         const std::optional<io::Checkpoint>& opened) {
   if (options.models.empty()) throw UsageError("eval needs a model");
   ParsedOptions parsed = Parse(options);
   eval::EvaluateOptions& evaluate = parsed.evaluate;
@@ -114,8 +124,7 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
     warnings.push_back(StrCat("the sparse runner has no GPU kernels: only the dense row runs on ",
                               evaluate.device.str(), ", and times do not compare"));
   }
-  const io::Checkpoint dense =
-      model::OpenCheckpoint(options.dense.empty() ? options.models.front() : options.dense);
+  const io::Checkpoint dense = OpenDense(options, models, opened);
 
   std::vector<eval::EvaluationReport> reports =
       eval::Evaluate(dense, models.Named(), tasks, evaluate, progress);

@@ -48,7 +48,8 @@ OpenedModel::OpenedModel(const std::filesystem::path& directory, const OpenOptio
     return;
   }
   const route::Selection selection = route::ParseSelection(options.selection);
-  impl_->moe = std::make_unique<split::MoeCheckpoint>(split::MoeCheckpoint::Open(directory));
+  impl_->moe = std::make_unique<split::MoeCheckpoint>(
+      split::MoeCheckpoint::Open(impl_->checkpoint, model::ReadModelConfig(impl_->checkpoint)));
   impl_->sparse = std::make_unique<runtime::SparseModel>(
       *impl_->moe, static_cast<uint64_t>(options.seed), format, progress);
   impl_->sparse->Install(selection, options.ffn_ratio);
@@ -82,17 +83,17 @@ model::Transformer& OpenedModel::transformer() {
 
 const text::Tokenizer& OpenedModel::tokenizer() {
   if (!impl_->tokenizer) {
-    impl_->tokenizer =
-        text::LoadTokenizer(impl_->checkpoint.directory(), {},
-                            {impl_->options.source_language, impl_->options.target_language});
+    impl_->tokenizer = text::LoadTokenizer(
+        impl_->checkpoint, {impl_->options.source_language, impl_->options.target_language});
   }
   return *impl_->tokenizer;
 }
 
 const model::GenerationOptions& OpenedModel::generation() {
   if (!impl_->generation) {
-    impl_->generation = ask::ReadGeneration(impl_->checkpoint.directory(), transformer().config(),
-                                            tokenizer(), &impl_->warnings);
+    impl_->generation =
+        ask::ReadGeneration(impl_->checkpoint.directory(), impl_->checkpoint.ConfigText(),
+                            transformer().config(), tokenizer(), &impl_->warnings);
     impl_->generation->seed = static_cast<uint64_t>(impl_->options.seed);
   }
   return *impl_->generation;

@@ -54,7 +54,7 @@ Corpus EncodeCorpus(const RecordOptions& options, const std::vector<task::TaskSp
     const task::TaskSpec& spec = tasks[i];
     const text::Tokenizer& tokenizer = tokenizers.Get(ask::LanguagesOf(spec));
     const model::GenerationOptions generation =
-        ask::ReadGeneration(checkpoint.directory(), config, tokenizer);
+        ask::ReadGeneration(checkpoint.directory(), checkpoint.ConfigText(), config, tokenizer);
     const auto prepared = ask::PrepareTask(spec, data[i], config, tokenizer, generation);
     for (ask::Sequence& sequence : prepared->RightSequences()) {
       corpus.sequences.push_back(std::move(sequence));
@@ -113,7 +113,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
 
   const at::NoGradGuard no_grad;
   const io::Checkpoint checkpoint = opened ? *opened : model::OpenCheckpoint(options.checkpoint);
-  ask::Tokenizers tokenizers(checkpoint.directory());
+  ask::Tokenizers tokenizers(checkpoint);
   const int64_t pad_id = tokenizers.Get().pad_id();
   RecordResult result;
   model::Transformer model =

@@ -24,14 +24,15 @@ void CheckOptions(const SparsityOptions& options) {
 }
 
 // Runs the model on what the options name; returns the dump's directory.
-std::string RecordCorpus(const SparsityOptions& options, const std::filesystem::path& directory,
-                         std::vector<std::string>& warnings, Progress& progress) {
+std::string RecordCorpus(const SparsityOptions& options, const io::Checkpoint& checkpoint,
+                         const std::filesystem::path& directory, std::vector<std::string>& warnings,
+                         Progress& progress) {
   RecordOptions record;
   static_cast<CorpusOptions&>(record) = options;
   record.checkpoint = options.checkpoint;
   record.max_tokens = options.max_tokens;
   record.out = (directory / "dump").string();
-  warnings = Record(record, IfExists::kRefuse, progress).warnings;
+  warnings = Record(record, IfExists::kRefuse, progress, checkpoint).warnings;
   return record.out;
 }
 
@@ -46,23 +47,22 @@ SparsityResult Sparsity(const SparsityOptions& options, IfExists if_exists, Prog
     read.insert(read.end(), {options.checkpoint, options.dump, options.text});
     plots.emplace(options.plots, if_exists, read);
   }
+  const io::Checkpoint checkpoint = model::OpenCheckpoint(options.checkpoint);
   std::optional<ScratchDirectory> recorded;
   SparsityResult result;
   std::string directory = options.dump;
   if (directory.empty()) {
     recorded.emplace("moefy-sparsity");
-    directory = RecordCorpus(options, recorded->path(), result.warnings, progress);
+    directory = RecordCorpus(options, checkpoint, recorded->path(), result.warnings, progress);
   }
   const record::ActivationDump dump = record::ActivationDump::Open(directory);
-  const io::Checkpoint checkpoint = model::OpenCheckpoint(options.checkpoint);
   const model::ModelConfig config = model::ReadModelConfig(checkpoint);
   const std::vector<model::FfnSpec> specs = model::FfnSpecs(config);
-  record::CheckDumpMatches(
-      dump, options.checkpoint,
-      split::MoeCheckpoint::IsMoe(checkpoint.directory())
-          ? split::MoeCheckpoint::Open(checkpoint.directory()).source_fingerprint()
-          : checkpoint.Fingerprint(progress),
-      specs);
+  record::CheckDumpMatches(dump, options.checkpoint,
+                           split::MoeCheckpoint::IsMoe(checkpoint.directory())
+                               ? split::MoeCheckpoint::Open(checkpoint, config).source_fingerprint()
+                               : checkpoint.Fingerprint(progress),
+                           specs);
   result.corpus = dump.info().corpus;
   progress.Begin("studying sparsity", specs.size(), "FFNs");
   for (const model::FfnSpec& spec : specs) {

@@ -75,7 +75,9 @@ Student OpenStudent(const FinetuneOptions& options, const task::TaskSpec& spec,
     throw UsageError(student.directory, " is split; `moefy calibrate` trains it");
   }
   const fs::path file = student.directory / "config.json";
-  Json json = ReadJsonFile(file);
+  if (student.checkpoint) student.config_text = student.checkpoint->ConfigText();
+  if (student.config_text.empty()) student.config_text = ReadTextFile(file);
+  Json json = ParseJsonFile(file, student.config_text);
   const std::optional<model::Head> head = HeadFor(spec.kind);
   const bool possible = head && model::CanHaveNewHead(json);
   if (options.new_head && !possible) {
@@ -116,8 +118,8 @@ model::TensorMap ReadParameters(Student& student, uint64_t seed, std::set<std::s
 void WriteStudent(const Student& student, const model::TensorMap& changed,
                   const model::TensorMap& parameters, const fs::path& directory,
                   std::vector<std::string>& warnings) {
-  split::WriteConfigText(directory, student.new_config ? FormatJson(*student.new_config)
-                                                       : split::ReadConfigText(student.directory));
+  split::WriteConfigText(
+      directory, student.new_config ? FormatJson(*student.new_config) : student.config_text);
   const fs::path weights = directory / "model.safetensors";
   if (!student.checkpoint) {
     for (const std::string& name : text::TokenizerFileNames()) {

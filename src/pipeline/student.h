@@ -20,6 +20,7 @@ namespace moefy::pipeline {
 struct Student {
   std::filesystem::path directory;
   std::optional<io::Checkpoint> checkpoint;  // without one all weights are random
+  std::string config_text;                   // of its config.json
   std::optional<Json> new_config;            // the config.json of a model with a new head
   model::ModelConfig config;
   io::DType stored_type = io::DType::kF32;  // how the checkpoint stores its FFNs

@@ -53,10 +53,13 @@ std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options,
   return examples;
 }
 
+// `config_text` is the text of the directory's config.json.
 void PrepareExamples(const model::ModelConfig& config, const fs::path& directory,
+                     const std::string& config_text, std::unique_ptr<text::Tokenizer> tokenizer,
                      std::vector<std::string>& warnings, TrainingExamples& examples) {
-  examples.tokenizer = text::LoadTokenizer(directory, {}, ask::LanguagesOf(examples.spec));
-  examples.generation = ask::ReadGeneration(directory, config, *examples.tokenizer, &warnings);
+  examples.tokenizer = std::move(tokenizer);
+  examples.generation =
+      ask::ReadGeneration(directory, config_text, config, *examples.tokenizer, &warnings);
   const auto prepare = [&](const task::Dataset& dataset) {
     return ask::PrepareTask(examples.spec, dataset, config, *examples.tokenizer,
                             examples.generation);
@@ -224,7 +227,11 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   const auto examples = ReadExamples(options.training, task);
   TrainResult result;
   Student student = OpenStudent(options, examples->spec, result.warnings);
-  PrepareExamples(student.config, student.directory, result.warnings, *examples);
+  const text::Languages languages = ask::LanguagesOf(examples->spec);
+  PrepareExamples(student.config, student.directory, student.config_text,
+                  student.checkpoint ? text::LoadTokenizer(*student.checkpoint, languages)
+                                     : text::LoadTokenizer(student.directory, {}, languages),
+                  result.warnings, *examples);
   std::set<std::string> fresh;
   model::TensorMap parameters =
       ReadParameters(student, SeedOf(options.training), fresh, result.warnings);
@@ -232,11 +239,10 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
       options.training, student.config,
       model::OnDevice(std::move(parameters), DeviceOf(options.training, result)), fresh);
   train::TrainingSetup setup = MakeSetup(student.config, *examples, weights);
-  setup.identity =
-      Identity(OptionsToJson(options),
-               student.checkpoint ? student.checkpoint->Fingerprint(progress)
-                                  : io::FileFingerprint(student.directory / "config.json"),
-               examples->fingerprint);
+  setup.identity = Identity(OptionsToJson(options),
+                            student.checkpoint ? student.checkpoint->Fingerprint(progress)
+                                               : io::TextFingerprint(student.config_text),
+                            examples->fingerprint);
   result.report =
       train::Train(setup, options.training.trainer, StateOf(options.out), if_exists, progress);
 
@@ -260,7 +266,9 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   const model::ModelConfig& config = moe.config();
   const route::Selection selection = SelectionOf(given, moe);
   route::CheckServes(moe, selection);
-  PrepareExamples(config, moe.directory(), result.warnings, *examples);
+  PrepareExamples(config, moe.directory(), moe.weights().ConfigText(),
+                  text::LoadTokenizer(moe.weights(), ask::LanguagesOf(examples->spec)),
+                  result.warnings, *examples);
 
   const at::Device device = DeviceOf(options.training, result);
   std::map<double, std::vector<route::RoutedFfn>> routed;

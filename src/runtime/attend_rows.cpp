@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "runtime/kernel_targets.h"
+#include "runtime/weight_tiles.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/attend_rows.cpp"
 #include <hwy/foreach_target.h>  // must come before highway.h
@@ -16,22 +17,23 @@
 // After it:
 #include <hwy/contrib/math/math-inl.h>
 
-#include "runtime/weights_simd.h"
+#include "runtime/tile_simd.h"
 
 #ifndef MOEFY_RUNTIME_ATTEND_ROWS_ONCE
 #define MOEFY_RUNTIME_ATTEND_ROWS_ONCE
 namespace moefy::runtime {
 namespace {
 
-// Columns of a tile: keys of K, dimensions of V. The last tile ends with zeros.
-constexpr int64_t kTile = 32;
+int64_t WholeTileColumns(int64_t count) {
+  return (count + kTileNeurons - 1) / kTileNeurons * kTileNeurons;
+}
 
-int64_t AttentionTiles(int64_t count) { return (count + kTile - 1) / kTile; }
-
+// Keys and values are laid out as the first product's weights are in F32 (runtime/weight_tiles.h),
+// in blocks of kBlockNeurons keys, or dimensions of a value; the last tile ends with zeros.
 struct AttentionScratch {
-  std::vector<float> keys;    // [key tiles][head_dim][kTile]
-  std::vector<float> values;  // [dimension tiles][num_keys][kTile]
-  std::vector<float> scores;  // [queries at a time][key tiles][kTile]
+  std::vector<float> keys;    // [blocks of keys][head_dim][block]
+  std::vector<float> values;  // [blocks of dimensions][num_keys][block]
+  std::vector<float> scores;  // [queries at a time][num_keys, whole tiles]
 };
 AttentionScratch& ThreadAttentionScratch() {
   thread_local AttentionScratch scratch;
@@ -45,63 +47,13 @@ AttentionScratch& ThreadAttentionScratch() {
 HWY_BEFORE_NAMESPACE();
 namespace moefy::runtime::HWY_NAMESPACE {
 
-constexpr int kTileVectors = static_cast<int>(kTile / kLanes);
-// Queries at a time: as many as registers hold sums of a whole tile beside operands.
-#if HWY_TARGET <= HWY_AVX3
-constexpr int kQueries = 12;
-#elif HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_NEON
-constexpr int kQueries = 3;
-#else
-constexpr int kQueries = 1;
-#endif
-
-// out[r][0, kTile) = sum over i < length of a[r][i] * w[i][0, kTile).
-template <int kRows>
-HWY_INLINE void MultiplyTileRows(const float* const* a, const float* w, int64_t length, float* out,
-                                 int64_t out_stride) {
-  const Tag d;
-  Vector sum[kRows][kTileVectors];
-  const float* row[kRows];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-    row[r] = a[r];
-#pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) sum[r][v] = hn::Zero(d);
-  }
-  for (int64_t i = 0; i < length; ++i, w += kTile) {
-    Vector column[kTileVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) column[v] = hn::LoadU(d, w + v * kLanes);
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const Vector value = hn::Set(d, row[r][i]);
-#pragma GCC unroll 8
-      for (int v = 0; v < kTileVectors; ++v) sum[r][v] = hn::MulAdd(value, column[v], sum[r][v]);
-    }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) {
-      hn::StoreU(sum[r][v], d, out + r * out_stride + v * kLanes);
-    }
-  }
-}
-
-template <int kRows>
-HWY_INLINE void MultiplyTileOf(int rows, const float* const* a, const float* w, int64_t length,
-                               float* out, int64_t out_stride) {
-  if constexpr (kRows > 1) {
-    if (rows < kRows) return MultiplyTileOf<kRows - 1>(rows, a, w, length, out, out_stride);
-  }
-  MultiplyTileRows<kRows>(a, w, length, out, out_stride);
-}
+constexpr int kQueries = FloatOperand<float>::kRows;  // at a time
 
 // Transposes 4 rows of 4 numbers.
 HWY_INLINE void Transpose4(const float* from, int64_t stride, float* to) {
 #if HWY_TARGET == HWY_SCALAR
   for (int64_t n = 0; n < 4; ++n) {
-    for (int64_t i = 0; i < 4; ++i) to[i * kTile + n] = from[n * stride + i];
+    for (int64_t i = 0; i < 4; ++i) to[i * kBlockNeurons + n] = from[n * stride + i];
   }
 #else
   const hn::FixedTag<float, 4> d;
@@ -109,38 +61,38 @@ HWY_INLINE void Transpose4(const float* from, int64_t stride, float* to) {
   const auto c = hn::LoadU(d, from + 2 * stride), e = hn::LoadU(d, from + 3 * stride);
   const auto ac = hn::InterleaveLower(d, a, c), be = hn::InterleaveLower(d, b, e);
   hn::StoreU(hn::InterleaveLower(d, ac, be), d, to);
-  hn::StoreU(hn::InterleaveUpper(d, ac, be), d, to + kTile);
+  hn::StoreU(hn::InterleaveUpper(d, ac, be), d, to + kBlockNeurons);
   const auto ac_upper = hn::InterleaveUpper(d, a, c), be_upper = hn::InterleaveUpper(d, b, e);
-  hn::StoreU(hn::InterleaveLower(d, ac_upper, be_upper), d, to + 2 * kTile);
-  hn::StoreU(hn::InterleaveUpper(d, ac_upper, be_upper), d, to + 3 * kTile);
+  hn::StoreU(hn::InterleaveLower(d, ac_upper, be_upper), d, to + 2 * kBlockNeurons);
+  hn::StoreU(hn::InterleaveUpper(d, ac_upper, be_upper), d, to + 3 * kBlockNeurons);
 #endif
 }
 
 HWY_INLINE void PackKeys(const model::AttentionRows& args, float* to) {
-  const int64_t dim = args.head_dim;
-  for (int64_t first = 0; first < args.num_keys; first += kTile, to += dim * kTile) {
-    const int64_t count = std::min(kTile, args.num_keys - first);
+  const int64_t dim = args.head_dim, whole_dim = dim / 4 * 4;
+  for (int64_t first = 0; first < WholeTileColumns(args.num_keys); first += kBlockNeurons) {
+    const int64_t count = std::clamp<int64_t>(args.num_keys - first, 0, kBlockNeurons);
+    const int64_t whole = count / 4 * 4;
     const float* from = args.keys + first * args.key_stride;
-    const int64_t whole = count / 4 * 4, whole_dim = dim / 4 * 4;
     for (int64_t n = 0; n < whole; n += 4) {
       for (int64_t i = 0; i < whole_dim; i += 4) {
-        Transpose4(from + n * args.key_stride + i, args.key_stride, to + i * kTile + n);
+        Transpose4(from + n * args.key_stride + i, args.key_stride, to + i * kBlockNeurons + n);
       }
     }
-    for (int64_t i = 0; i < dim; ++i) {
-      for (int64_t n = i < whole_dim ? whole : 0; n < kTile; ++n) {
-        to[i * kTile + n] = n < count ? from[n * args.key_stride + i] : 0.0f;
+    for (int64_t i = 0; i < dim; ++i, to += kBlockNeurons) {
+      for (int64_t n = i < whole_dim ? whole : 0; n < kBlockNeurons; ++n) {
+        to[n] = n < count ? from[n * args.key_stride + i] : 0.0f;
       }
     }
   }
 }
 
 HWY_INLINE void PackValues(const model::AttentionRows& args, float* to) {
-  for (int64_t first = 0; first < args.head_dim; first += kTile) {
-    const int64_t count = std::min(kTile, args.head_dim - first);
-    for (int64_t key = 0; key < args.num_keys; ++key, to += kTile) {
+  for (int64_t first = 0; first < WholeTileColumns(args.head_dim); first += kBlockNeurons) {
+    const int64_t count = std::clamp<int64_t>(args.head_dim - first, 0, kBlockNeurons);
+    for (int64_t key = 0; key < args.num_keys; ++key, to += kBlockNeurons) {
       std::copy_n(args.values + key * args.value_stride + first, count, to);
-      std::fill(to + count, to + kTile, 0.0f);
+      std::fill(to + count, to + kBlockNeurons, 0.0f);
     }
   }
 }
@@ -188,43 +140,47 @@ HWY_INLINE float Softmax(const model::AttentionRows& args, const float* bias, in
 void AttendRows(const model::AttentionRows& args) {
   if (args.num_queries == 0) return;
   AttentionScratch& scratch = ThreadAttentionScratch();
-  const int64_t key_tiles = AttentionTiles(args.num_keys);
-  const int64_t dim_tiles = AttentionTiles(args.head_dim);
-  const int64_t score_stride = key_tiles * kTile;
+  const int64_t score_stride = WholeTileColumns(args.num_keys);
+  const int64_t dim_columns = WholeTileColumns(args.head_dim);
   GrowTo(scratch.keys, score_stride * args.head_dim);
-  GrowTo(scratch.values, dim_tiles * kTile * args.num_keys);
+  GrowTo(scratch.values, dim_columns * args.num_keys);
   GrowTo(scratch.scores, kQueries * score_stride);
   PackKeys(args, scratch.keys.data());
   PackValues(args, scratch.values.data());
-  alignas(64) float mixed[kQueries * kTile];
+  alignas(64) float mixed[kQueries * kTileNeurons];
+  FloatOperand<float> queries, weights;
+  queries.SetLength(args.head_dim);
+  weights.SetLength(args.num_keys);
   for (int64_t first = 0; first < args.num_queries; first += kQueries) {
-    const int rows = static_cast<int>(std::min<int64_t>(kQueries, args.num_queries - first));
+    const int64_t rows = std::min<int64_t>(kQueries, args.num_queries - first);
     // Every query of the group goes over the keys that the last one reads; those that a query does
     // not read get no weight.
     const int64_t keys = std::min(args.num_keys, args.visible_keys + first + rows - 1);
-    const float* a[kQueries];
-    for (int r = 0; r < rows; ++r) a[r] = args.queries + (first + r) * args.query_stride;
+    for (int64_t r = 0; r < rows; ++r) {
+      queries.x[r] = args.queries + (first + r) * args.query_stride;
+    }
     float* const scores = scratch.scores.data();
-    for (int64_t key = 0; key < keys; key += kTile) {
-      MultiplyTileOf<kQueries>(rows, a, scratch.keys.data() + key * args.head_dim, args.head_dim,
-                               scores + key, score_stride);
+    for (int64_t key = 0; key < keys; key += kTileNeurons) {
+      MultiplyTile<kQueries>(rows, queries, scratch.keys.data() + key * args.head_dim, kTileNeurons,
+                             scores + key, score_stride);
     }
     float inverse[kQueries];
-    for (int r = 0; r < rows; ++r) {
+    for (int64_t r = 0; r < rows; ++r) {
       float* const row = scores + r * score_stride;
       const int64_t seen = std::min(args.num_keys, args.visible_keys + first + r);
       const float* const bias = args.bias ? args.bias + (first + r) * args.bias_stride : nullptr;
       inverse[r] = 1.0f / Softmax(args, bias, seen, row);
       std::fill(row + seen, row + keys, 0.0f);
-      a[r] = row;
+      weights.x[r] = row;
     }
-    for (int64_t tile = 0; tile < dim_tiles; ++tile) {
-      MultiplyTileOf<kQueries>(rows, a, scratch.values.data() + tile * args.num_keys * kTile, keys,
-                               mixed, kTile);
-      const int64_t count = std::min(kTile, args.head_dim - tile * kTile);
-      for (int r = 0; r < rows; ++r) {
-        float* const out = args.out + (first + r) * args.out_stride + tile * kTile;
-        for (int64_t i = 0; i < count; ++i) out[i] = mixed[r * kTile + i] * inverse[r];
+    weights.length = keys;  // of all that are laid out
+    for (int64_t column = 0; column < dim_columns; column += kTileNeurons) {
+      MultiplyTile<kQueries>(rows, weights, scratch.values.data() + column * args.num_keys,
+                             kTileNeurons, mixed, kTileNeurons);
+      const int64_t count = std::min(kTileNeurons, args.head_dim - column);
+      for (int64_t r = 0; r < rows; ++r) {
+        float* const out = args.out + (first + r) * args.out_stride + column;
+        for (int64_t i = 0; i < count; ++i) out[i] = mixed[r * kTileNeurons + i] * inverse[r];
       }
     }
   }

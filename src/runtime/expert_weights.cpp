@@ -2,17 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include "moefy/base/error.h"
 #include "moefy/model/ffn.h"
-#include "runtime/quantize.h"
 
 namespace moefy::runtime {
 namespace {
@@ -111,10 +107,6 @@ void CopyBias(const at::Tensor& bias, float* to) {
   const at::Tensor contiguous = bias.contiguous();
   std::memcpy(to, contiguous.data_ptr<float>(), contiguous.nbytes());
 }
-
-}  // namespace
-
-namespace {
 
 // Divides a row of outputs by what the kernels multiply sums with in the end.
 void DivideByScale(const ExpertWeights& experts, float* row) {

@@ -1,7 +1,7 @@
 // Activations in 8 bits, made while the model runs: each group of kGroupColumns neighbouring
 // numbers of a row is divided by its largest absolute value / 127 and rounded to the nearest
 // integer, half to even (symmetric, "dynamic" quantization). Groups keep a few large channels from
-// costing all others their precision: with one scale for a row, SmolLM2's perplexity rises by 6 %
+// costing all others their precision: with one scale for a row, SmolLM2's perplexity rises by 2.6 %
 // (docs/decisions/0018-8-bit-arithmetic.md). A group with a value that is not finite has scale NaN,
 // so that everything made of it is NaN.
 #pragma once

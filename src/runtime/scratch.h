@@ -25,10 +25,10 @@ struct Scratch {
   std::vector<int32_t> tokens;  // [pairs] sorted by expert, then token
   std::vector<Tile> tiles;      // in the order of their neurons
   std::vector<float> h;         // [slots][kTileNeurons]
-  QuantizedBuffer h_quantized;  // INT8: in place of h
+  QuantizedBuffer h_quantized;  // INT8, INT4: in place of h
   std::vector<uint32_t> live;   // [slots]
   std::vector<float> x;         // [tokens][x_stride]
-  QuantizedBuffer x_quantized;  // INT8: [tokens]
+  QuantizedBuffer x_quantized;  // INT8, INT4: [tokens]
   std::vector<float> y;         // [threads][panels][tokens][kPanelColumns]
   // The router's:
   std::vector<int32_t> all_tokens;   // 0, 1, 2, ...

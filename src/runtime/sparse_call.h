@@ -62,7 +62,7 @@ class ChunkRun {
   const float* x_;
   const float* given_x_ = nullptr;
   int64_t x_stride_;
-  QuantizedRows x_quantized_, h_quantized_;  // INT8 only
+  QuantizedRows x_quantized_, h_quantized_;  // INT8, INT4 only
   int64_t num_tokens_;
   float* y_;
   Scratch& scratch_;

@@ -3,8 +3,9 @@
 //   static constexpr int kRows, kVectors   the sums of one Multiply, in registers beside operands
 //   static constexpr int kFullSums         up to so many, a whole tile is taken at once: one row
 //                                          alone would wait for its sums
-//   using Weight; int64_t length           W is stored in blocks of up to kBlockNeurons neurons,
-//                                          `length` Weights for each neuron
+//   using Weight                           what W is stored as, in blocks of up to kBlockNeurons
+//                                          neurons
+//   int64_t block_stride                   Weights from one whole block to the next
 //   Multiply<kRows, kVectors>(w, width, neuron, out, out_stride)
 // Vector v of Multiply is at `neuron` + v * kLanes of the block at w, `width` wide, or of the next
 // block (both of full width then).
@@ -52,13 +53,17 @@ struct FloatOperand {
 
   const float* x[kRows];
   int64_t length;  // hidden
-  void SetLength(int64_t hidden) { length = hidden; }
+  int64_t block_stride;
+  void SetLength(int64_t hidden) {
+    length = hidden;
+    block_stride = hidden * kBlockNeurons;
+  }
 
   template <int kSumRows, int kSumVectors>
   HWY_INLINE void Multiply(const T* w, int64_t width, int64_t neuron, float* out,
                            int64_t out_stride) const {
     const Tag d;
-    const int64_t next_block = length * kBlockNeurons;
+    const int64_t next_block = block_stride;
     Vector sum[kSumRows][kSumVectors];
     const float* row[kSumRows];
 #pragma GCC unroll 16
@@ -112,14 +117,18 @@ struct Int8Operand {
 
   QuantizedRows x[kRows];  // one row each
   int64_t length;          // hidden, rounded up to 4
-  void SetLength(int64_t hidden) { length = QuantizedSize(hidden); }
+  int64_t block_stride;
+  void SetLength(int64_t hidden) {
+    length = QuantizedSize(hidden);
+    block_stride = length * kBlockNeurons;
+  }
 
   template <int kSumRows, int kSumVectors>
   HWY_NOINLINE void Multiply(const uint8_t* w, int64_t width, int64_t neuron, float* out,
                              int64_t out_stride) const {
     const IntTag d;
     const Tag d_float;
-    const int64_t next_block = length * kBlockNeurons;
+    const int64_t next_block = block_stride;
     const int8_t* row[kSumRows];
     const float* scales[kSumRows];
     const int32_t* sums[kSumRows];
@@ -191,8 +200,13 @@ struct Int4Operand {
   using Weight = uint8_t;
 
   QuantizedRows x[kRows];  // one row each
-  int64_t length;          // bytes of a neuron
-  void SetLength(int64_t hidden) { length = TileRowBytes(WeightFormat::kInt4, hidden); }
+  int64_t groups;
+  int64_t block_stride;
+  void SetLength(int64_t hidden) {
+    const int64_t neuron_bytes = TileRowBytes(WeightFormat::kInt4, hidden);
+    groups = neuron_bytes / kInt4GroupBytes;
+    block_stride = neuron_bytes * kBlockNeurons;
+  }
 
   template <int kSumRows, int kSumVectors>
   HWY_NOINLINE void Multiply(const uint8_t* w, int64_t width, int64_t neuron, float* out,
@@ -201,8 +215,7 @@ struct Int4Operand {
     const Tag d_float;
     const hn::Rebind<hwy::float16_t, Tag> d_half;
     const Ints low_bits = hn::Set(d, 0x0f0f0f0f);
-    const int64_t next_block = length * kBlockNeurons;
-    const int64_t groups = length / kInt4GroupBytes;
+    const int64_t next_block = block_stride;
     const int8_t* row[kSumRows];
     Vector total[kSumRows][kSumVectors];
 #pragma GCC unroll 16
@@ -315,7 +328,8 @@ HWY_INLINE void MultiplyTile(int64_t rows, const Operand& x, const typename Oper
   constexpr int kVectors = kLanes == kBlockNeurons ? 1 : Operand::kVectors;
   for (int64_t n = 0; n < width; n += kBlockNeurons) {
     const int64_t block = std::min(kBlockNeurons, width - n);
-    MultiplyBlock<kRows, kVectors>(x, w + n * x.length, block, 0, block, out + n, out_stride);
+    MultiplyBlock<kRows, kVectors>(x, w + n / kBlockNeurons * x.block_stride, block, 0, block,
+                                   out + n, out_stride);
   }
 }
 

@@ -10,7 +10,7 @@ namespace moefy::split {
 std::vector<std::string> MergeMoe(const MoeCheckpoint& moe, const std::filesystem::path& directory,
                                   Progress& progress) {
   const auto transform = PermuteAll(moe.weights(), moe.ffns(), /*inverse=*/true);
-  if (const std::string config = ReadConfigText(moe.directory()); !config.empty()) {
+  if (const std::string& config = moe.weights().ConfigText(); !config.empty()) {
     WriteConfigText(directory, RemoveMoefyKey(config));
   }
   std::vector<std::string> warnings = CopySideFiles(moe.weights(), directory);

@@ -119,9 +119,7 @@ std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const s
                                             const Json& split_options, const fs::path& directory,
                                             Progress& progress) {
   const auto transform = PermuteAll(dense, ffns, /*inverse=*/false);
-  if (const std::string config = ReadConfigText(dense.directory()); !config.empty()) {
-    WriteConfigText(directory, AddMoefyKey(config));
-  }
+  if (!dense.ConfigText().empty()) WriteConfigText(directory, AddMoefyKey(dense.ConfigText()));
   std::vector<std::string> warnings = CopySideFiles(dense, directory);
   io::RewriteCheckpoint(dense, directory, transform, progress);
   WritePlans(ffns, directory / kMoeTensors);
@@ -133,7 +131,7 @@ std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const s
 
 std::vector<std::string> WriteChangedMoe(const MoeCheckpoint& moe, const MoeChanges& changes,
                                          const fs::path& directory) {
-  WriteConfigText(directory, ReadConfigText(moe.directory()));
+  WriteConfigText(directory, moe.weights().ConfigText());
   std::vector<std::string> warnings = CopySideFiles(moe.weights(), directory);
   if (changes.weights.empty()) {
     LinkWeights(moe, directory);

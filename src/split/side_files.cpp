@@ -32,11 +32,6 @@ bool IsModule(const fs::path& path) {
 
 }  // namespace
 
-std::string ReadConfigText(const fs::path& directory) {
-  std::error_code ignored;
-  return fs::exists(directory / kConfig, ignored) ? ReadTextFile(directory / kConfig) : "";
-}
-
 void WriteConfigText(const fs::path& directory, const std::string& config) {
   if (!config.empty()) WriteTextFile(directory / kConfig, config, IfExists::kRefuse);
 }

@@ -9,10 +9,8 @@
 
 namespace moefy::split {
 
-// The text of config.json; "" when there is none, which is allowed where FFNs are named by hand.
-std::string ReadConfigText(const std::filesystem::path& directory);
-
-// Writes config.json with this text, unless it is "".
+// Writes config.json with this text, unless it is "": models whose FFNs are named by hand may have
+// none.
 void WriteConfigText(const std::filesystem::path& directory, const std::string& config);
 
 // Copies what else lies in a checkpoint's directory and is worth keeping (tokenizer, generation

@@ -49,8 +49,8 @@ std::map<std::string, std::string> CalibratedTensors(const MoeCheckpoint& moe) {
 VerifyReport VerifyMoe(const io::Checkpoint& dense, const MoeCheckpoint& moe, Progress& progress) {
   VerifyReport report;
   const auto permutations = Permutations(moe.weights(), moe.ffns(), false);
-  const std::string dense_config = ReadConfigText(dense.directory());
-  const std::string moe_config = ReadConfigText(moe.directory());
+  const std::string& dense_config = dense.ConfigText();
+  const std::string& moe_config = moe.weights().ConfigText();
   try {
     if ((moe_config.empty() ? "" : RemoveMoefyKey(moe_config)) != dense_config) {
       report.problems.push_back("config.json differs in more than the added key");

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/output.h"
 #include "moefy/base/error.h"
+#include "moefy/io/checkpoint.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_kinds.h"
 
@@ -83,14 +85,10 @@ void CheckLanguages(const Tokenizer& tokenizer, const Languages& languages) {
                    ", but the model's tokenizer has no tokens for languages");
 }
 
-}  // namespace
-
-std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
-                                         const std::filesystem::path& data_directory,
-                                         const Languages& languages) {
-  std::vector<std::filesystem::path> places = {directory};
-  if (!data_directory.empty()) places.push_back(data_directory);
-  TokenizerConfig config = ReadTokenizerConfig(directory);
+// Loads the vocabulary that lies in one of `places`, the first of which has the configuration.
+std::unique_ptr<Tokenizer> LoadFrom(const std::vector<std::filesystem::path>& places,
+                                    const std::string& model_config, const Languages& languages) {
+  TokenizerConfig config = ReadTokenizerConfig(places.front(), model_config);
   config.languages = languages;
   std::vector<std::string> looked_for, refused;
   for (const std::filesystem::path& place : places) {
@@ -120,6 +118,24 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
     throw InputError(config.object().PathOf("tokenizer_class"), ": ", Join(refused, "; "));
   }
   throw InputError("no tokenizer found; looked for ", Join(looked_for));
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
+                                         const std::filesystem::path& data_directory,
+                                         const Languages& languages) {
+  std::vector<std::filesystem::path> places = {directory};
+  if (!data_directory.empty()) places.push_back(data_directory);
+  const std::filesystem::path model_config = directory / "config.json";
+  std::error_code ignored;
+  const bool has_config = std::filesystem::exists(model_config, ignored);
+  return LoadFrom(places, has_config ? ReadTextFile(model_config) : "", languages);
+}
+
+std::unique_ptr<Tokenizer> LoadTokenizer(const io::Checkpoint& checkpoint,
+                                         const Languages& languages) {
+  return LoadFrom({checkpoint.directory()}, checkpoint.ConfigText(), languages);
 }
 
 const std::vector<std::string>& TokenizerFileNames() {

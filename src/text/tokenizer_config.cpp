@@ -108,13 +108,15 @@ std::vector<std::string> TokenizerConfig::GetAdditionalSpecialTokens() const {
   return tokens;
 }
 
-TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory) {
+TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory,
+                                    const std::string& model_config) {
   TokenizerConfig config;
   config.file = directory / "tokenizer_config.json";
   if (Exists(config.file)) config.json = ReadJsonFile(config.file);
   const JsonObject object = config.object();
-  if (const std::filesystem::path model = directory / "config.json"; Exists(model)) {
-    const Json json = ReadJsonFile(model);
+  if (!model_config.empty()) {
+    const std::filesystem::path model = directory / "config.json";
+    const Json json = ParseJsonFile(model, model_config);
     const JsonObject fields(json, model.string());
     config.model_type = fields.GetString("model_type", "");
     config.model_vocab_size = fields.GetInt("vocab_size", 0, kMaxTokenId, 0);

@@ -39,8 +39,10 @@ struct TokenizerConfig {
   std::vector<std::string> GetAdditionalSpecialTokens() const;
 };
 
-// Reads the files of `directory`; an absent file means defaults. Throws Error{kInput}.
-TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory);
+// Reads the files of `directory`; an absent file means defaults. `model_config` is the text of its
+// config.json, "" if there is none. Throws Error{kInput}.
+TokenizerConfig ReadTokenizerConfig(const std::filesystem::path& directory,
+                                    const std::string& model_config);
 
 inline constexpr uint64_t kMaxPipelineBytes = uint64_t{256} << 20;  // of tokenizer.json
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -49,10 +50,17 @@ class Checkpoint {
   // step of `progress`; this object and its copies keep the result, and later calls return it.
   std::string Fingerprint(Progress& progress = SilentProgress()) const;
 
+  // The text of config.json, "" where there is none. The file is read when its text is first asked
+  // for, and this object and its copies keep it, so that a command sees one config however many of
+  // its parts ask. Throws as base/output.h's ReadTextFile.
+  const std::string& ConfigText() const;
+  std::filesystem::path ConfigPath() const { return directory_ / "config.json"; }
+
  private:
-  struct KeptFingerprint {
+  struct Kept {
     std::mutex mutex;
-    std::string hex;  // "" until it is computed
+    std::string fingerprint;  // "" until it is computed
+    std::optional<std::string> config_text;
   };
 
   Checkpoint() = default;
@@ -67,7 +75,7 @@ class Checkpoint {
   std::vector<std::shared_ptr<const TensorFile>> files_;
   std::map<std::string, std::pair<size_t, const TensorInfo*>, std::less<>> tensors_;
   std::vector<std::string> warnings_;
-  std::shared_ptr<KeptFingerprint> fingerprint_ = std::make_shared<KeptFingerprint>();
+  std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
 };
 
 }  // namespace moefy::io

@@ -31,9 +31,10 @@ struct GenerationOptions {
 // checkpoint: the special tokens, forced and banned ones. An old BART's config.json may have
 // force_bos_token_to_be_generated, as BartConfig of transformers 4.44 reads it. Lengths and
 // sampling stay as above. Throws Error{kInput} for ids outside the vocabulary. Banned sequences of
-// several tokens are left out, with a warning.
+// several tokens are left out, with a warning. `config_text` is config.json's text, as
+// io::Checkpoint keeps it; "": there is none.
 GenerationOptions ReadGenerationOptions(const std::filesystem::path& directory,
-                                        const ModelConfig& config,
+                                        const std::string& config_text, const ModelConfig& config,
                                         std::vector<std::string>* warnings = nullptr);
 
 // Hears of every new token at once; within a step, prompts come in order. Returning false ends that

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "moefy/base/if_exists.h"
 #include "moefy/base/progress.h"
 #include "moefy/eval/evaluation_report.h"
+#include "moefy/io/checkpoint.h"
 
 namespace moefy::pipeline {
 
@@ -59,8 +61,9 @@ void CheckEvalOptions(const EvalOptions& options);
 
 // Gives one report per task; rows that meet `fail_if` are in its `failures`. However many tasks
 // there are, each model is made once, and only one is in memory at a time. `if_exists` is for
-// samples.
-std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if_exists,
-                                         Progress& progress);
+// samples. `opened` is the checkpoint of `dense` where the caller has it open already.
+std::vector<eval::EvaluationReport> Eval(
+    const EvalOptions& options, IfExists if_exists, Progress& progress,
+    const std::optional<io::Checkpoint>& opened = std::nullopt);
 
 }  // namespace moefy::pipeline

@@ -10,6 +10,10 @@
 #include <string_view>
 #include <vector>
 
+namespace moefy::io {
+class Checkpoint;
+}
+
 namespace moefy::text {
 
 // Which of two segments is cut if both together are over the limit.
@@ -87,6 +91,9 @@ class Tokenizer {
 // Error{kUsage} for languages that the tokenizer does not have.
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
                                          const std::filesystem::path& data_directory = {},
+                                         const Languages& languages = {});
+// The same for the tokenizer beside a checkpoint's weights, by the config that it keeps.
+std::unique_ptr<Tokenizer> LoadTokenizer(const io::Checkpoint& checkpoint,
                                          const Languages& languages = {});
 
 // The names of the files that LoadTokenizer reads and of others of the kind, which are copied with

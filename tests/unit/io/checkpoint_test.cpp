@@ -104,6 +104,20 @@ TEST(Checkpoint, SaysWhatItCannotOpen) {
                      [&] { Checkpoint::Open(dir.Write("model.safetensors.index.json", "{}")); });
 }
 
+TEST(Checkpoint, KeepsTheConfigThatItReadFirst) {
+  const tests::TempDir dir;
+  WriteSharded(dir);
+  EXPECT_EQ(Checkpoint::Open(dir.path()).ConfigText(), "");
+  dir.Write("config.json", "{}");
+  const Checkpoint checkpoint = Checkpoint::Open(dir.path());
+  const Checkpoint copy = checkpoint;
+  EXPECT_EQ(checkpoint.ConfigText(), "{}");
+  dir.Write("config.json", "changed");
+  EXPECT_EQ(checkpoint.ConfigText(), "{}");
+  EXPECT_EQ(copy.ConfigText(), "{}");
+  EXPECT_EQ(Checkpoint::Open(dir.path()).ConfigText(), "changed");
+}
+
 TEST(Fingerprint, DoesNotDependOnSharding) {
   const tests::TempDir dir;
   WriteSharded(dir);

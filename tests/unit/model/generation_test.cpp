@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/output.h"
 #include "model/family.h"
 #include "model/sampling.h"
 #include "support/expect_error.h"
@@ -19,6 +20,10 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using tests::ExpectError;
+
+std::string ConfigText(const std::filesystem::path& directory) {
+  return ReadTextFile(directory / "config.json");
+}
 using Texts = std::vector<std::vector<int64_t>>;
 
 // Greedy and without a cache: the whole text again for every token.
@@ -195,7 +200,8 @@ TEST(GenerationOptions, GenerationConfigGoesBeforeConfig) {
       "generation_config.json",
       R"({"eos_token_id": [2, 3], "bad_words_ids": [[9], [1, 2]], "forced_eos_token_id": 2})");
   std::vector<std::string> warnings;
-  const GenerationOptions options = ReadGenerationOptions(dir.path(), config, &warnings);
+  const GenerationOptions options =
+      ReadGenerationOptions(dir.path(), ConfigText(dir.path()), config, &warnings);
   EXPECT_THAT(options.eos_ids, ElementsAre(2, 3));
   EXPECT_EQ(options.forced_bos_id, 7);
   EXPECT_EQ(options.forced_eos_id, 2);
@@ -205,17 +211,22 @@ TEST(GenerationOptions, GenerationConfigGoesBeforeConfig) {
   // None is none in either file, and hides what comes after it.
   for (const char* none : {"null", "[]", "-1"}) {
     dir.Write("generation_config.json", StrCat(R"({"eos_token_id": )", none, "}"));
-    EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, testing::IsEmpty()) << none;
+    EXPECT_THAT(ReadGenerationOptions(dir.path(), ConfigText(dir.path()), config).eos_ids,
+                testing::IsEmpty())
+        << none;
   }
   dir.Write("generation_config.json", "{}");
-  EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, ElementsAre(4));
+  EXPECT_THAT(ReadGenerationOptions(dir.path(), ConfigText(dir.path()), config).eos_ids,
+              ElementsAre(4));
   dir.Write("config.json", R"({"eos_token_id": null})");
-  EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, testing::IsEmpty());
+  EXPECT_THAT(ReadGenerationOptions(dir.path(), ConfigText(dir.path()), config).eos_ids,
+              testing::IsEmpty());
   dir.Write("config.json", "{}");  // the family's own
-  EXPECT_THAT(ReadGenerationOptions(dir.path(), config).eos_ids, ElementsAre(2));
+  EXPECT_THAT(ReadGenerationOptions(dir.path(), ConfigText(dir.path()), config).eos_ids,
+              ElementsAre(2));
   dir.Write("generation_config.json", R"({"eos_token_id": 203})");
   ExpectError(ErrorKind::kInput, {"generation_config.json", "eos_token_id", "203", "202"},
-              [&] { ReadGenerationOptions(dir.path(), config); });
+              [&] { ReadGenerationOptions(dir.path(), ConfigText(dir.path()), config); });
 }
 
 // As BartConfig of transformers 4.44 does, whose generation reads config.json only where there is
@@ -223,7 +234,9 @@ TEST(GenerationOptions, GenerationConfigGoesBeforeConfig) {
 TEST(GenerationOptions, AnOldBartForcesItsFirstToken) {
   const tests::TempDir dir;
   ModelConfig config = ReadModelConfig(tests::TestData() / "pico" / "bart-gelu" / "config.json");
-  const auto forced = [&] { return ReadGenerationOptions(dir.path(), config).forced_bos_id; };
+  const auto forced = [&] {
+    return ReadGenerationOptions(dir.path(), ConfigText(dir.path()), config).forced_bos_id;
+  };
   dir.Write("config.json", R"({"force_bos_token_to_be_generated": true, "bos_token_id": 5})");
   EXPECT_EQ(forced(), 5);
   dir.Write("generation_config.json", "{}");
