@@ -36,6 +36,7 @@ HWY_INLINE Vector ErfGelu(Tag d, Vector x) {
                                      -0.169674971f, 0.235820385f,  0.136137502f,
                                      0.204558153f,  0.213827211f,  0.21441639f};
   Vector p = hn::Set(d, kCoefficients[0]);
+#pragma GCC unroll 8
   for (int i = 1; i < 9; ++i) p = hn::MulAdd(p, t, hn::Set(d, kCoefficients[i]));
   const Vector half_erfc =
       hn::Mul(hn::Mul(hn::Mul(p, t), hn::Set(d, 0.5f)), hn::Exp(d, hn::Neg(hn::Mul(z, z))));
@@ -58,42 +59,61 @@ HWY_INLINE Vector AtMost(Tag d, Vector x, float most) {
   return hn::IfThenElse(hn::Gt(x, limit), limit, x);
 }
 
-HWY_INLINE Vector Apply(Tag d, const Map& map, Vector x) {
+// Calls function(map of a Vector) with the map that `map` names: chosen once, not for each vector.
+template <class Function>
+HWY_INLINE void WithMap(const Map& map, const Function& function) {
+  const Tag d;
   switch (map.kind) {
     case Map::kRelu:
-      return Relu(d, x);
-    case Map::kRelu2: {
-      const Vector positive = Relu(d, x);
-      return hn::Mul(positive, positive);
-    }
+      return function([&](Vector x) HWY_ATTR { return Relu(d, x); });
+    case Map::kRelu2:
+      return function([&](Vector x) HWY_ATTR {
+        const Vector positive = Relu(d, x);
+        return hn::Mul(positive, positive);
+      });
     case Map::kRelu6:
-      return AtMost(d, Relu(d, x), 6.0f);
+      return function([&](Vector x) HWY_ATTR { return AtMost(d, Relu(d, x), 6.0f); });
     case Map::kFatRelu:
-      return hn::IfThenZeroElse(hn::Le(x, hn::Set(d, map.threshold)), x);
+      return function([&](Vector x) HWY_ATTR {
+        return hn::IfThenZeroElse(hn::Le(x, hn::Set(d, map.threshold)), x);
+      });
     case Map::kLeakyRelu:
-      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, hn::Set(d, 0.01f)), x);
+      return function([&](Vector x) HWY_ATTR {
+        return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, hn::Set(d, 0.01f)), x);
+      });
     case Map::kGelu:
-      return ErfGelu(d, x);
+      return function([&](Vector x) HWY_ATTR { return ErfGelu(d, x); });
     case Map::kGelu10:  // never below -10
-      return AtMost(d, ErfGelu(d, x), 10.0f);
+      return function([&](Vector x) HWY_ATTR { return AtMost(d, ErfGelu(d, x), 10.0f); });
     case Map::kQuickGelu:
-      return hn::Mul(x, Sigmoid(d, hn::Mul(x, hn::Set(d, 1.702f))));
+      return function([&](Vector x) HWY_ATTR {
+        return hn::Mul(x, Sigmoid(d, hn::Mul(x, hn::Set(d, 1.702f))));
+      });
     case Map::kMish:
-      return Mish(d, x);
-    case Map::kGeluTanh: {  // 0.5 (1 + tanh u) is sigmoid(2u)
-      const Vector cubic = hn::MulAdd(hn::Mul(hn::Mul(x, x), x), hn::Set(d, 0.044715f), x);
-      return hn::Mul(x, Sigmoid(d, hn::Mul(cubic, hn::Set(d, 1.5957691216f))));
-    }
+      return function([&](Vector x) HWY_ATTR { return Mish(d, x); });
+    case Map::kGeluTanh:  // 0.5 (1 + tanh u) is sigmoid(2u)
+      return function([&](Vector x) HWY_ATTR {
+        const Vector cubic = hn::MulAdd(hn::Mul(hn::Mul(x, x), x), hn::Set(d, 0.044715f), x);
+        return hn::Mul(x, Sigmoid(d, hn::Mul(cubic, hn::Set(d, 1.5957691216f))));
+      });
     case Map::kSilu:
-      return hn::Mul(x, Sigmoid(d, x));
-    case Map::kTanh: {
-      const Vector two = hn::Set(d, 2.0f);
-      return hn::MulSub(two, Sigmoid(d, hn::Mul(x, two)), hn::Set(d, 1.0f));
-    }
+      return function([&](Vector x) HWY_ATTR { return hn::Mul(x, Sigmoid(d, x)); });
+    case Map::kTanh:
+      return function([&](Vector x) HWY_ATTR {
+        const Vector two = hn::Set(d, 2.0f);
+        return hn::MulSub(two, Sigmoid(d, hn::Mul(x, two)), hn::Set(d, 1.0f));
+      });
     case Map::kNone:
-      break;
+      return;
   }
-  return x;
+}
+
+// Maps x [size], whole vectors, in place.
+HWY_INLINE void MapAll(const Map& map, float* x, int64_t size) {
+  const Tag d;
+  WithMap(map, [&](auto mapped) HWY_ATTR {
+    for (int64_t i = 0; i < size; i += kLanes) hn::StoreU(mapped(hn::LoadU(d, x + i)), d, x + i);
+  });
 }
 
 }  // namespace moefy::runtime::HWY_NAMESPACE

@@ -29,14 +29,64 @@ HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Quant
   x.x[r] = args.quantized.From(token);
 }
 
+// Multiplies rows of sums by what belongs to the token and the neuron, and adds the neuron's bias.
+HWY_INLINE void AddBiases(const FirstProductArgs& args, const float* scale, const float* bias,
+                          const int32_t* tokens, int64_t rows, float* h, int64_t h_stride) {
+  const float* const x_scale = tokens ? args.x_scale : nullptr;
+  if (!x_scale && !scale && !bias) return;
+  const Tag d;
+  for (int64_t r = 0; r < rows; ++r, h += h_stride) {
+    const Vector of_token = hn::Set(d, x_scale ? x_scale[tokens[r]] : 1.0f);
+    for (int64_t n = 0; n < args.width; n += kLanes) {
+      Vector value = hn::LoadU(d, h + n);
+      if (x_scale) value = hn::Mul(value, of_token);
+      if (scale) value = hn::Mul(value, hn::LoadU(d, scale + n));
+      if (bias) value = hn::Add(value, hn::LoadU(d, bias + n));
+      hn::StoreU(value, d, h + n);
+    }
+  }
+}
+
+// Maps rows of a tile; whole ones that lie side by side are mapped as one.
+HWY_INLINE void MapRows(const Map& map, float* h, int64_t h_stride, int64_t rows, int64_t width) {
+  if (h_stride == kTileNeurons && width == kTileNeurons) {
+    return MapAll(map, h, rows * kTileNeurons);
+  }
+  const int64_t size = (width + kLanes - 1) / kLanes * kLanes;
+  for (int64_t r = 0; r < rows; ++r) MapAll(map, h + r * h_stride, size);
+}
+
+// Multiplies a row by its gate, lets small neurons give nothing, and returns which are not zero.
+HWY_INLINE uint32_t Finish(const FirstProductArgs& args, const float* gate, float* h) {
+  const bool zeros = args.map.makes_zeros || args.min_magnitude;
+  const uint32_t all = args.width == 32 ? ~uint32_t{0} : (uint32_t{1} << args.width) - 1;
+  if (!gate && !zeros) return all;
+  const Tag d;
+  uint64_t live = 0;
+  for (int64_t n = 0; n < args.width; n += kLanes) {
+    Vector value = hn::LoadU(d, h + n);
+    if (gate) value = hn::Mul(value, hn::LoadU(d, gate + n));
+    if (args.min_magnitude) {
+      // Less, not at least: NaN stays.
+      const auto less = hn::Lt(hn::Abs(value), hn::LoadU(d, args.min_magnitude + n));
+      value = hn::IfThenZeroElse(less, value);
+    }
+    hn::StoreU(value, d, h + n);
+    if (!zeros) continue;
+    uint64_t bits = 0;
+    // Not(Eq), not Ne: NaN is not zero.
+    hn::StoreMaskBits(d, hn::Not(hn::Eq(value, hn::Zero(d))), reinterpret_cast<uint8_t*>(&bits));
+    live |= bits << n;
+  }
+  return zeros ? static_cast<uint32_t>(live) & all : all;
+}
+
 template <class Operand>
 HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
-  const Tag d;
   Operand x;
   x.SetLength(args.hidden);
   constexpr int kInRows = Operand::kRows;
   using T = typename Operand::Weight;
-  const uint32_t all = args.width == 32 ? ~uint32_t{0} : (uint32_t{1} << args.width) - 1;
   alignas(64) float gate[kInRows * kTileNeurons], local[kInRows * kTileNeurons];
   const int64_t h_stride = args.h ? args.h_stride : kTileNeurons;
   for (int64_t begin = 0; begin < args.num_tokens; begin += kInRows) {
@@ -48,44 +98,22 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
       MultiplyTile<kInRows>(rows, x, static_cast<const T*>(args.w_gate), args.width, gate,
                             kTileNeurons);
     }
+    const int32_t* const tokens = args.tokens + begin;
+    AddBiases(args, args.in_scale, args.b_in, tokens, rows, h, h_stride);
+    if (args.w_gate) {
+      AddBiases(args, args.gate_scale, args.b_gate, nullptr, rows, gate, kTileNeurons);
+      MapRows(args.map, gate, kTileNeurons, rows, args.width);
+    }
+    if (!args.w_gate || args.map.on_both) MapRows(args.map, h, h_stride, rows, args.width);
     for (int64_t r = 0; r < rows; ++r, h += h_stride) {
-      uint64_t live = 0;
-      for (int64_t n = 0; n < args.width; n += kLanes) {
-        Vector value = hn::LoadU(d, h + n);
-        if (args.x_scale) {
-          value = hn::Mul(value, hn::Set(d, args.x_scale[args.tokens[begin + r]]));
-        }
-        if (args.in_scale) value = hn::Mul(value, hn::LoadU(d, args.in_scale + n));
-        if (args.b_in) value = hn::Add(value, hn::LoadU(d, args.b_in + n));
-        if (args.w_gate) {
-          Vector gate_value = hn::LoadU(d, gate + r * kTileNeurons + n);
-          if (args.gate_scale) gate_value = hn::Mul(gate_value, hn::LoadU(d, args.gate_scale + n));
-          if (args.b_gate) gate_value = hn::Add(gate_value, hn::LoadU(d, args.b_gate + n));
-          if (args.map.on_both) value = Apply(d, args.map, value);
-          value = hn::Mul(value, Apply(d, args.map, gate_value));
-        } else {
-          value = Apply(d, args.map, value);
-        }
-        if (args.min_magnitude) {
-          // Less, not at least: NaN stays.
-          const auto less = hn::Lt(hn::Abs(value), hn::LoadU(d, args.min_magnitude + n));
-          value = hn::IfThenZeroElse(less, value);
-        }
-        hn::StoreU(value, d, h + n);
-        uint64_t bits = 0;
-        // Not(Eq), not Ne: NaN is not zero.
-        hn::StoreMaskBits(d, hn::Not(hn::Eq(value, hn::Zero(d))),
-                          reinterpret_cast<uint8_t*>(&bits));
-        live |= bits << n;
-      }
+      const float* const factor = args.w_gate ? gate + r * kTileNeurons : nullptr;
+      const uint32_t live = Finish(args, factor, h);
       if (args.h_quantized.data) {
         const QuantizedRows& to = args.h_quantized;
         QuantizeGroup(h, args.width, kTileNeurons, to.data + (begin + r) * to.stride,
                       to.scale + begin + r, to.sum + 2 * (begin + r));
       }
-      if (!args.live) continue;
-      const bool zeros = args.map.makes_zeros || args.min_magnitude;
-      args.live[begin + r] = zeros ? static_cast<uint32_t>(live) & all : all;
+      if (args.live) args.live[begin + r] = live;
     }
   }
 }
