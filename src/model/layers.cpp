@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "model/attend_by_kernel.h"
 #include "model/decode_math.h"
 
 namespace moefy::model {
@@ -13,9 +14,40 @@ namespace {
 // With fewer rows than these, the norm is done before a thread would start.
 constexpr int64_t kNormRowsPerThread = 16;
 
+bool RunsKernel(const Norm& norm, const at::Tensor& x) {
+  return norm.kernel && !at::GradMode::is_enabled() && x.is_cpu() && x.scalar_type() == at::kFloat;
+}
+
+// The norm of x + added, or of x if `added` is undefined; `sum`, if given, gets what is normed.
+at::Tensor NormByKernel(const Norm& norm, const at::Tensor& x, const at::Tensor& added,
+                        at::Tensor* sum) {
+  const at::Tensor in = x.contiguous();
+  at::Tensor out = at::empty_like(in, at::MemoryFormat::Contiguous);
+  const int64_t width = in.size(-1);
+  NormRowsArgs all;
+  all.width = width;
+  all.weight = norm.weight.data_ptr<float>();
+  all.bias = norm.bias.defined() ? norm.bias.data_ptr<float>() : nullptr;
+  all.epsilon = static_cast<float>(norm.epsilon);
+  const auto at = [&](const at::Tensor& tensor, int64_t row) {
+    return tensor.data_ptr<float>() + row * width;
+  };
+  at::parallel_for(0, in.numel() / width, kNormRowsPerThread, [&](int64_t begin, int64_t end) {
+    NormRowsArgs args = all;
+    args.rows = end - begin;
+    args.x = at(in, begin);
+    if (added.defined()) args.added = at(added, begin);
+    if (sum) args.sum = at(*sum, begin);
+    args.out = at(out, begin);
+    norm.kernel(args);
+  });
+  return out;
+}
+
 }  // namespace
 
 at::Tensor Norm::operator()(const at::Tensor& x) const {
+  if (RunsKernel(*this, x)) return NormByKernel(*this, x, {}, nullptr);
   if (bias.defined()) return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
   if (at::GradMode::is_enabled() || !x.is_cpu() || x.scalar_type() != at::kFloat) {
     return x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon) * weight;
@@ -33,14 +65,63 @@ at::Tensor Norm::operator()(const at::Tensor& x) const {
   return out;
 }
 
+at::Tensor Norm::OfSum(at::Tensor& x, at::Tensor& added) const {
+  if (added.defined() && defined() && RunsKernel(*this, x) && added.is_contiguous()) {
+    at::Tensor sum = at::empty_like(x, at::MemoryFormat::Contiguous);
+    at::Tensor out = NormByKernel(*this, x, added, &sum);
+    x = sum;
+    added = at::Tensor();
+    return out;
+  }
+  if (added.defined()) x = x + added;
+  added = at::Tensor();
+  return defined() ? (*this)(x) : x;
+}
+
+namespace {
+
+// The rows of each text of `real` [batch, tokens], Bool on the CPU; none if padding lies between a
+// text's tokens.
+std::vector<Packing::Text> TextLengths(const at::Tensor& real) {
+  const at::Tensor mask = real.contiguous();
+  const bool* column = mask.data_ptr<bool>();
+  std::vector<Packing::Text> texts;
+  int64_t row = 0;
+  for (int64_t b = 0; b < mask.size(0); ++b, column += mask.size(1)) {
+    const bool* const end = column + mask.size(1);
+    const bool* const first = std::find(column, end, true);
+    const bool* const last = std::find(first, end, false);
+    if (std::find(last, end, true) != end) return {};
+    texts.push_back({row, last - first});
+    row += last - first;
+  }
+  return texts;
+}
+
+}  // namespace
+
 Packing::Packing(int64_t batch, int64_t tokens, const at::Tensor& mask)
     : batch_(batch), tokens_(tokens) {
   if (!mask.defined()) return;
   const at::Tensor real = mask != 0;
   if (real.all().item<bool>()) return;
+  lengths_ = TextLengths(real.cpu());
   rows_ = real.flatten().nonzero().flatten();
   key_bias_ = at::zeros({batch, 1, 1, tokens}, mask.options().dtype(at::kFloat))
                   .masked_fill_(real.logical_not().view({batch, 1, 1, tokens}), kLowestScore);
+}
+
+Packing Packing::AsTexts() const {
+  if (lengths_.empty()) return *this;
+  Packing texts(1, rows_.size(0), {});
+  texts.texts_ = lengths_;
+  return texts;
+}
+
+int64_t Packing::longest_text() const {
+  int64_t longest = 0;
+  for (const Text& text : texts_) longest = std::max(longest, text.count);
+  return longest;
 }
 
 at::Tensor Packing::Pack(const at::Tensor& padded) const {
@@ -112,50 +193,6 @@ at::Tensor AttendByHead(const at::Tensor& q, const KeysValues& memory, const at:
   return out;
 }
 
-// Does the same through a kernel, with q not scaled yet. The first query reads `visible_keys` keys.
-at::Tensor AttendByKernel(const Attention& attention, const at::Tensor& q, const KeysValues& memory,
-                          const at::Tensor& bias, int64_t visible_keys) {
-  constexpr int64_t kQueriesPerItem = 256;
-  const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2), dim = q.size(3);
-  const int64_t queries_per_key = heads / memory.keys.size(1), num_keys = memory.keys.size(2);
-  const at::Tensor full_bias =
-      bias.defined() ? bias.contiguous().expand({batch, heads, tokens, num_keys}) : bias;
-  at::Tensor out = at::empty({batch, tokens, heads * dim}, q.options());
-  const at::Tensor &keys = memory.keys, &values = memory.values;
-  AttentionRows all;
-  all.query_stride = q.stride(2);
-  all.key_stride = keys.stride(2);
-  all.value_stride = values.stride(2);
-  all.num_keys = num_keys;
-  all.head_dim = dim;
-  all.scale = static_cast<float>(attention.scale);
-  all.softcap = static_cast<float>(attention.softcap);
-  all.bias_stride = bias.defined() ? full_bias.stride(2) : 0;
-  all.out_stride = heads * dim;
-  const int64_t parts = (tokens + kQueriesPerItem - 1) / kQueriesPerItem;
-  at::parallel_for(0, batch * heads * parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i % parts * kQueriesPerItem;
-      const int64_t b = i / parts / heads, head = i / parts % heads;
-      const int64_t key_head = head / queries_per_key;
-      const auto of_head = [&](const at::Tensor& tensor, int64_t which) {
-        return tensor.data_ptr<float>() + b * tensor.stride(0) + which * tensor.stride(1);
-      };
-      AttentionRows args = all;
-      args.num_queries = std::min(kQueriesPerItem, tokens - first);
-      args.queries = of_head(q, head) + first * all.query_stride;
-      args.keys = of_head(keys, key_head);
-      args.values = of_head(values, key_head);
-      args.visible_keys = visible_keys + first;
-      args.num_keys = std::min(num_keys, args.visible_keys + args.num_queries - 1);
-      if (bias.defined()) args.bias = of_head(full_bias, head) + first * all.bias_stride;
-      args.out = out.data_ptr<float>() + (b * tokens + first) * all.out_stride + head * dim;
-      attention.kernel(args);
-    }
-  });
-  return out;
-}
-
 // Does the same for all heads at once, [batch, tokens, heads * head_dim]: for gradients, for GPUs,
 // and for one or two tokens, with which a head is hardly any work.
 at::Tensor AttendAtOnce(at::Tensor q, const KeysValues& memory, const at::Tensor& bias,
@@ -211,6 +248,9 @@ at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
   const bool by_kernel = kernel && !at::GradMode::is_enabled() && memory.keys.stride(3) == 1 &&
                          memory.values.stride(3) == 1 && q.stride(3) == 1;
   if (scale != 1.0 && !by_kernel) q = q * scale;
+  if (by_kernel && !packing.texts().empty()) {
+    return output(AttendTexts(*this, q, memory, bias, packing.texts()));
+  }
   const auto attend = [&](const at::Tensor& part, int64_t first) {
     const at::Tensor part_bias = bias.Rows(first, part.size(2));
     if (by_kernel) {

@@ -5,10 +5,12 @@
 #include <ATen/ATen.h>
 
 #include <memory>
+#include <utility>
+#include <vector>
 
-#include "model/attention_kernel.h"
 #include "model/linear.h"
 #include "model/positions.h"
+#include "model/row_kernels.h"
 #include "model/score_bias.h"
 #include "moefy/model/config.h"
 
@@ -28,8 +30,12 @@ struct Norm {
   at::Tensor weight;  // [hidden]; undefined: no norm here
   at::Tensor bias;    // [hidden]; undefined: RMS norm
   double epsilon = 0;
+  void (*kernel)(const NormRowsArgs& args) = nullptr;  // does it instead, where it can
   bool defined() const { return weight.defined(); }
   at::Tensor operator()(const at::Tensor& x) const;
+  // Adds `added`, which may be undefined, to x and takes it away; returns the norm of x, or x
+  // itself where there is no norm. x is not changed in place.
+  at::Tensor OfSum(at::Tensor& x, at::Tensor& added) const;
 };
 
 // Which tokens of a padded batch [batch, tokens] are real, and the way from one form to the other.
@@ -50,11 +56,25 @@ class Packing {
   // lowest float; undefined if there is no padding.
   at::Tensor KeyBias() const { return key_bias_; }
 
+  // The rows of one text.
+  struct Text {
+    int64_t first, count;
+  };
+  // The same rows as a batch of one without padding, which knows where each text begins: what
+  // attention's kernel needs. Returns this packing where nothing is padded, or where padding lies
+  // between a text's tokens, because positions count it.
+  Packing AsTexts() const;
+  // The texts of AsTexts(), else none.
+  const std::vector<Text>& texts() const { return texts_; }
+  int64_t longest_text() const;
+
  private:
   int64_t batch_ = 0;
   int64_t tokens_ = 0;
   at::Tensor rows_;  // I64 [rows], flat indices of real tokens; undefined without padding
   at::Tensor key_bias_;
+  std::vector<Text> lengths_;  // of all texts; none where padding lies between a text's tokens
+  std::vector<Text> texts_;
 };
 
 // What attention reads, padded: [batch, kv_heads, tokens, head_dim].
@@ -73,9 +93,9 @@ struct Attention {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   double scale = 1.0;
-  AttentionKernel kernel = nullptr;  // attends in place of LibTorch, where it can
-  double softcap = 0;                // c: scores become c tanh(score / c) before biases; 0: no cap
-  Norm query_norm, key_norm;         // before the rotation
+  void (*kernel)(const AttentionRows& rows) = nullptr;  // attends instead, where it can
+  double softcap = 0;         // c: scores become c tanh(score / c) before biases; 0: no cap
+  Norm query_norm, key_norm;  // before the rotation
   QkNorm qk_norm = QkNorm::kNone;
 
   // Queries and keys of x [rows, hidden] before rotation, [rows, heads * head_dim].

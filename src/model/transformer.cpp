@@ -77,17 +77,18 @@ struct Transformer::Impl {
                                 const at::Tensor& positions, DecodingState* state) const {
     ScoreBias bias;
     bias.keys = state ? state->AppendKeyBias(packing) : packing.KeyBias();
+    const int64_t tokens = packing.texts().empty() ? packing.tokens() : packing.longest_text();
     bias.causal = stack.causal;
     bias.relative = stack.relative_bias;
     bias.max_distance = config.relative_max_distance;
     bias.first_query = state ? state->length : 0;
-    bias.num_keys = bias.first_query + packing.tokens();
+    bias.num_keys = bias.first_query + tokens;
     bias.device = device;
     const auto with_window = [&](int64_t window) {
       ScoreBias made = bias;
       made.window = window;
       if (!stack.blocks.empty()) {
-        made.Keep(packing.batch(), stack.blocks.front().attention.num_heads, packing.tokens());
+        made.Keep(packing.batch(), stack.blocks.front().attention.num_heads, tokens);
       }
       return made;
     };
@@ -102,6 +103,11 @@ struct Transformer::Impl {
     return made;
   }
 
+  bool AttendsByTexts(const Stack& stack) const {
+    return !stack.blocks.empty() && stack.blocks.front().attention.kernel &&
+           !at::GradMode::is_enabled();
+  }
+
   // Runs a padded batch through a stack, to [rows, width]. `ids` and `mask` are as they were given,
   // all else is on the device. A decoder reads `memory`, the encoder's output. `state` holds
   // what came before, and takes what is new.
@@ -114,7 +120,10 @@ struct Transformer::Impl {
     const at::Tensor positions = packing.Pack(  // [rows]
         TokenPositions(config, ids, mask, state ? state->length : 0, counts).to(device));
     at::Tensor x = Embed(stack, ids.to(device), token_types, packing, positions);
-    const PositionsByKind by_kind = MakePositions(stack, packing, positions, state);
+    // Without padding where each text's tokens are neighbours and kernels can tell texts apart.
+    const bool by_texts = !state && !stack.relative_embedding.defined() && AttendsByTexts(stack);
+    const Packing in_attention = by_texts ? packing.AsTexts() : packing;
+    const PositionsByKind by_kind = MakePositions(stack, in_attention, positions, state);
     const ScoreBias memory_bias{memory_packing.KeyBias()};
     const auto report = [&](const at::Tensor& states, const auto&... name) {
       if (sink) sink(StrCat(stack.prefix, name...), packing.Unpack(states));
@@ -124,7 +133,7 @@ struct Transformer::Impl {
       const LayerAttention layer = config.attention_of(static_cast<int64_t>(i));
       const Positions& at_layer = layer.windowed ? by_kind.windowed : by_kind.all;
       const Rotation rotation = layer.rotary ? at_layer.rotation : Rotation{};
-      KeysValues keys_values = attention.Project(in, packing, rotation);
+      KeysValues keys_values = attention.Project(in, in_attention, rotation);
       if (state) {
         const at::Tensor queries = keys_values.queries;
         keys_values = state->Append(i, keys_values);
@@ -137,7 +146,7 @@ struct Transformer::Impl {
         bias.of_layer =
             DisentangledBias(config, attention, stack.relative_embedding, keys_values, packing);
       }
-      return attention(in, packing, rotation, keys_values, bias);
+      return attention(in, in_attention, rotation, keys_values, bias);
     };
     const auto cross_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = *stack.blocks[i].cross;
@@ -156,23 +165,29 @@ struct Transformer::Impl {
       report(out, "ffn.", i, ".output");
       return out;
     };
-    const auto normed = [](const Norm& norm, const at::Tensor& of) {
-      return norm.defined() ? norm(of) : of;
-    };
     // What a sub-layer adds to the residual stream.
     const auto added = [&](const Norm& post_norm, const at::Tensor& out) {
-      const at::Tensor term = normed(post_norm, out);
+      const at::Tensor term = post_norm.defined() ? post_norm(out) : out;
       return config.residual_scale == 1.0 ? term : term * config.residual_scale;
     };
-    // One sub-layer with its norms and residual sum.
+    // One sub-layer with its norms and residual sum. Before a norm the sum waits for that norm,
+    // which adds `waiting` on its way.
     const bool pre_norm = config.norm_place == NormPlace::kPre;
+    at::Tensor waiting;
+    const auto settle = [&] { x = Norm().OfSum(x, waiting); };
     const auto residual = [&](const Norm& norm, const Norm& post_norm, const auto& sub_layer,
                               size_t i) {
-      x = pre_norm ? x + added(post_norm, sub_layer(i, normed(norm, x)))
-                   : norm(x + added(post_norm, sub_layer(i, x)));
+      if (pre_norm) {
+        const at::Tensor in = norm.OfSum(x, waiting);
+        waiting = added(post_norm, sub_layer(i, in));
+      } else {
+        waiting = added(post_norm, sub_layer(i, x));
+        x = norm.OfSum(x, waiting);
+      }
     };
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
       PollForInterrupt(x);
+      if (sink) settle();
       report(x, "hidden_states.", i);
       const Block& block = stack.blocks[i];
       if (config.norm_place == NormPlace::kParallel) {
@@ -185,7 +200,7 @@ struct Transformer::Impl {
       if (block.cross) residual(block.cross_norm, {}, cross_attention, i);
       residual(block.ffn_norm, block.ffn_post_norm, feed_forward, i);
     }
-    if (stack.final_norm.weight.defined()) x = stack.final_norm(x);
+    x = stack.final_norm.OfSum(x, waiting);
     if (stack.project_out.defined()) x = stack.project_out(x);
     report(x, "hidden_states.", stack.blocks.size());
     if (state) state->length += packing.tokens();
@@ -372,11 +387,16 @@ void Transformer::ExchangeLinears(const LinearMaker& make) {
   exchange(impl_->head.output, /*is_output=*/true);
 }
 
-void Transformer::ExchangeAttention(AttentionKernel kernel) {
+void Transformer::ExchangeRowKernels(const RowKernels& kernels) {
   for (Stack* stack : {&impl_->encoder, &impl_->decoder}) {
+    stack->embedding_norm.kernel = stack->final_norm.kernel = kernels.norm;
     for (Block& block : stack->blocks) {
-      block.attention.kernel = kernel;
-      if (block.cross) block.cross->kernel = kernel;
+      for (Norm* norm : {&block.attention_norm, &block.attention_post_norm, &block.cross_norm,
+                         &block.ffn_norm, &block.ffn_post_norm}) {
+        norm->kernel = kernels.norm;
+      }
+      block.attention.kernel = kernels.attend;
+      if (block.cross) block.cross->kernel = kernels.attend;
     }
   }
 }

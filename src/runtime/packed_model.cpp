@@ -1,6 +1,7 @@
 #include "runtime/packed_model.h"
 
 #include "runtime/attend_rows.h"
+#include "runtime/norm_rows.h"
 
 namespace moefy::runtime {
 
@@ -15,7 +16,7 @@ void UseKernels(model::Transformer& transformer, WeightFormat format, bool copy,
         if (see) see(*linear);
         return linear;
       });
-  transformer.ExchangeAttention(AttendRows);
+  transformer.ExchangeRowKernels({AttendRows, NormRows});
 }
 
 }  // namespace moefy::runtime

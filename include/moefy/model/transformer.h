@@ -60,7 +60,7 @@ enum class Parts { kAll, kForExchange };
 
 // Computes on the device of its parameters; a FeedForward gets its inputs there too. Outputs are on
 // the device of the ids that the caller gives.
-struct AttentionRows;
+struct RowKernels;
 
 class Transformer {
  public:
@@ -100,14 +100,14 @@ class Transformer {
   FeedForward& feed_forward(size_t ffn_idx);
   // Replaces all linear maps of the stacks and the output projection by kernels that `make` builds
   // from weight [out, in] and bias [out] or undefined; the output projection, which comes last, is
-  // told apart. Queries, keys and values of self-attention
-  // become one map. To be called once, on the CPU. The old weights are dropped, the model is not
-  // differentiable any more, and decoding one token at a time makes no tensors.
+  // told apart. Queries, keys and values of self-attention become one map. To be called once, on the
+  // CPU. The old weights are dropped, the model is not differentiable any more, and decoding one
+  // token at a time makes no tensors.
   using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(
       const at::Tensor& weight, const at::Tensor& bias, bool is_output)>;
   void ExchangeLinears(const LinearMaker& make);
-  // Lets `kernel` (model/attention_kernel.h) compute attention. To be called once, on the CPU.
-  void ExchangeAttention(void (*kernel)(const AttentionRows&));
+  // Lets kernels (model/row_kernels.h) compute attention and norms. To be called once, on the CPU.
+  void ExchangeRowKernels(const RowKernels& kernels);
   // Replaces one FFN and returns the one that was there.
   std::unique_ptr<FeedForward> ExchangeFeedForward(size_t ffn_idx,
                                                    std::unique_ptr<FeedForward> ffn);

@@ -30,6 +30,30 @@ at::Tensor OutputOf(model::Transformer& model) {
                                       : out.last_hidden_state;
 }
 
+// Attention reads texts where they lie if padding is at their ends, and a padded batch else.
+TEST(DenseModel, IsTheSameWhereverPaddingLies) {
+  const at::NoGradGuard no_grad;
+  const int64_t kHoles[][2] = {{11, 15}, {0, 4}, {5, 8}, {0, 15}};  // of the second text
+  for (const char* pico : {"bert-cls-gelu", "t5-relu-tied", "llama-llama3-rope-scaling"}) {
+    const io::Checkpoint checkpoint = io::Checkpoint::Open(tests::TestData() / "pico" / pico);
+    model::Transformer dense = model::LoadTransformer(checkpoint);
+    model::Transformer packed = LoadPackedTransformer(checkpoint, WeightFormat::kF32);
+    for (const auto& [first, last] : kHoles) {
+      SCOPED_TRACE(testing::Message() << pico << ", padding from " << first << " to " << last);
+      model::ForwardInputs inputs = SomeTokens(dense.config());
+      inputs.attention_mask.fill_(1);
+      inputs.attention_mask[1].slice(0, first, last).fill_(0);
+      const at::Tensor real = inputs.attention_mask[1] != 0;
+      const at::Tensor wanted = dense.ForwardHidden(inputs), got = packed.ForwardHidden(inputs);
+      EXPECT_LT((got[0] - wanted[0]).abs().max().item<double>(), 1e-4);
+      if (!real.any().item<bool>()) continue;
+      const bool is_read = real.size(0) == wanted.size(1);  // else these are the decoder's states
+      const at::Tensor errors = (got[1] - wanted[1]).abs();
+      EXPECT_LT((is_read ? errors.index({real}) : errors).max().item<double>(), 1e-4);
+    }
+  }
+}
+
 TEST(DenseModel, OfEveryFamilyIsTheDenseModel) {
   const at::NoGradGuard no_grad;
   int models = 0;

@@ -1,5 +1,5 @@
-// Another seam: attention of one head for many queries, on plain memory. Whoever exchanges a
-// Transformer's linear maps may put in a kernel for it; without one, LibTorch computes it.
+// Another seam: what happens to rows between the linear maps, on plain memory. Whoever exchanges a
+// Transformer's linear maps may put in kernels for it; without them, LibTorch computes it.
 // For inference on the CPU only.
 #pragma once
 
@@ -28,6 +28,24 @@ struct AttentionRows {
   int64_t out_stride = 0;
 };
 
-using AttentionKernel = void (*)(const AttentionRows& rows);
+// The norm of x [rows, width] or of x + added: weight (x - mean) / deviation + bias or, without a
+// bias, weight x / root mean square. All numbers are F32, and rows lie side by side.
+struct NormRowsArgs {
+  const float* x = nullptr;
+  const float* added = nullptr;  // or null
+  int64_t rows = 0;
+  int64_t width = 0;
+  const float* weight = nullptr;  // [width]
+  const float* bias = nullptr;    // [width]; null: RMS norm
+  float epsilon = 0;
+  float* sum = nullptr;  // [rows, width] gets x + added, or null; may be x
+  float* out = nullptr;  // [rows, width]; may be x
+};
+
+// One head's attention for many queries, and the norms of some rows.
+struct RowKernels {
+  void (*attend)(const AttentionRows& rows) = nullptr;
+  void (*norm)(const NormRowsArgs& args) = nullptr;
+};
 
 }  // namespace moefy::model
