@@ -7,6 +7,7 @@
 #include "bench/machine.h"
 #include "moefy/base/error.h"
 #include "runtime/dense_model.h"
+#include "runtime/packed_feed_forward.h"
 
 namespace moefy::bench {
 

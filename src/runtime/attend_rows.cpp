@@ -90,6 +90,16 @@ HWY_INLINE void PackKeys(const model::AttentionRows& args, float* to) {
 HWY_INLINE void PackValues(const model::AttentionRows& args, float* to) {
   for (int64_t first = 0; first < WholeTileColumns(args.head_dim); first += kBlockNeurons) {
     const int64_t count = std::clamp<int64_t>(args.head_dim - first, 0, kBlockNeurons);
+    if (count == kBlockNeurons) {
+      const Tag d;
+      for (int64_t key = 0; key < args.num_keys; ++key, to += kBlockNeurons) {
+        const float* const from = args.values + key * args.value_stride + first;
+        for (int64_t i = 0; i < kBlockNeurons; i += kLanes) {
+          hn::StoreU(hn::LoadU(d, from + i), d, to + i);
+        }
+      }
+      continue;
+    }
     for (int64_t key = 0; key < args.num_keys; ++key, to += kBlockNeurons) {
       std::copy_n(args.values + key * args.value_stride + first, count, to);
       std::fill(to + count, to + kBlockNeurons, 0.0f);
@@ -147,6 +157,7 @@ void AttendRows(const model::AttentionRows& args) {
   GrowTo(scratch.scores, kQueries * score_stride);
   PackKeys(args, scratch.keys.data());
   PackValues(args, scratch.values.data());
+  const Tag d;
   alignas(64) float mixed[kQueries * kTileNeurons];
   FloatOperand<float> queries, weights;
   queries.SetLength(args.head_dim);
@@ -180,7 +191,13 @@ void AttendRows(const model::AttentionRows& args) {
       const int64_t count = std::min(kTileNeurons, args.head_dim - column);
       for (int64_t r = 0; r < rows; ++r) {
         float* const out = args.out + (first + r) * args.out_stride + column;
-        for (int64_t i = 0; i < count; ++i) out[i] = mixed[r * kTileNeurons + i] * inverse[r];
+        const float* const sums = mixed + r * kTileNeurons;
+        const Vector factor = hn::Set(d, inverse[r]);
+        int64_t i = 0;
+        for (; i + kLanes <= count; i += kLanes) {
+          hn::StoreU(hn::Mul(hn::LoadU(d, sums + i), factor), d, out + i);
+        }
+        for (; i < count; ++i) out[i] = sums[i] * inverse[r];
       }
     }
   }

@@ -24,8 +24,13 @@ template <class T>
 HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, FloatOperand<T>& x) {
   x.x[r] = args.x + token * args.x_stride;
 }
-template <class Quantized>
-HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Quantized& x) {
+template <class Dots>
+HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Int8Operand<Dots>& x) {
+  x.x[r] = args.quantized.From(token);
+  x.group_columns = args.quantized.group_columns;
+}
+template <class Dots>
+HWY_INLINE void SetRow(const FirstProductArgs& args, int32_t token, int r, Int4Operand<Dots>& x) {
   x.x[r] = args.quantized.From(token);
 }
 
@@ -109,9 +114,8 @@ HWY_INLINE void FirstProductOf(const FirstProductArgs& args) {
       const float* const factor = args.w_gate ? gate + r * kTileNeurons : nullptr;
       const uint32_t live = Finish(args, factor, h);
       if (args.h_quantized.data) {
-        const QuantizedRows& to = args.h_quantized;
-        QuantizeGroup(h, args.width, kTileNeurons, to.data + (begin + r) * to.stride,
-                      to.scale + begin + r, to.sum + 2 * (begin + r));
+        const QuantizedRows to = args.h_quantized.From(begin + r);
+        QuantizeGroup(h, args.width, kTileNeurons, to.data, to.scale, to.sum);
       }
       if (args.live) args.live[begin + r] = live;
     }

@@ -34,8 +34,8 @@ struct FirstProductArgs {
   const float* b_gate = nullptr;         // as b_in, or null
   const float* min_magnitude = nullptr;  // [width] or null; a neuron that gives less gives 0
   Map map;
-  // Row of the i-th of `tokens` at h + i * h_stride, whole blocks written; or, if h is null, rows
-  // [num_tokens] of kTileNeurons in 8 bits.
+  // Row of the i-th of `tokens` at h + i * h_stride, whole blocks written; or, if h is null, one
+  // group of kTileNeurons in 8 bits of each of the rows [num_tokens].
   float* h = nullptr;
   int64_t h_stride = 0;
   QuantizedRows h_quantized;

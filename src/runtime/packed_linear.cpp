@@ -92,66 +92,64 @@ at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
 }
 
 void PackedLinear::ForwardInto(const float* x, int64_t rows, float* y) const {
-  if (IsQuantized(format_)) return ForwardQuantized(x, rows, y);
+  if (rows == 0) return;
+  if (IsQuantized(format_)) {
+    const QuantizedRows quantized = ThreadInt8Scratch().x.Rows(rows, QuantizedSize(columns_));
+    Quantize(x, rows, quantized);
+    return ForwardQuantized(quantized, rows, y);
+  }
   const bool few = rows <= (format_ == WeightFormat::kF32 ? kFewRows : kFewRowsNarrow);
   if (few) return ForwardFew(x, rows, y);
   at::Tensor out = at::from_blob(y, {rows, rows_}, at::kFloat);
   ForwardMany(at::from_blob(const_cast<float*>(x), {rows, columns_}, at::kFloat), out);
 }
 
-// Quantizes x, then shares out tiles of weights, for kInt8Rows rows of x at a time.
-void PackedLinear::ForwardQuantized(const float* x, int64_t rows, float* y) const {
-  if (rows == 0) return;
-  Int8Scratch& scratch = ThreadInt8Scratch();
-  const QuantizedRows quantized = scratch.x.Rows(rows, QuantizedSize(columns_));
-  while (static_cast<int64_t>(scratch.all_rows.size()) < std::min(rows, kInt8RowGroup)) {
-    scratch.all_rows.push_back(static_cast<int32_t>(scratch.all_rows.size()));
+void PackedLinear::Quantize(const float* x, int64_t rows, const QuantizedRows& quantized) const {
+  const int threads = rows <= kQuantizeAloneRows ? 1 : at::get_num_threads();
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+  for (int64_t row = 0; row < rows; ++row) {
+    QuantizeRow(x + row * columns_, columns_, quantized, row);
   }
-  const int32_t* const all_rows = scratch.all_rows.data();
+}
+
+// Shares out tiles of weights, for kInt8Rows rows of x at a time.
+void PackedLinear::ForwardQuantized(const QuantizedRows& x, int64_t rows, float* y) const {
+  std::vector<int32_t>& all = ThreadInt8Scratch().all_rows;
+  while (static_cast<int64_t>(all.size()) < std::min(rows, kInt8RowGroup)) {
+    all.push_back(static_cast<int32_t>(all.size()));
+  }
+  const int32_t* const all_rows = all.data();
   const float* const bias = bias_.defined() ? bias_.data_ptr<float>() : nullptr;
   const int64_t tiles = (rows_ + kTileNeurons - 1) / kTileNeurons;
   const int64_t tile_items = (tiles + kInt8Tiles - 1) / kInt8Tiles;
   const int64_t items = (rows + kInt8Rows - 1) / kInt8Rows * tile_items;
   const int threads = rows_ * columns_ < kSerialWeights ? 1 : at::get_num_threads();
-  const bool alone = rows <= kQuantizeAloneRows;
-  for (int64_t row = 0; alone && row < rows; ++row) {
-    QuantizeRow(x + row * columns_, columns_, quantized, row);
-  }
-#pragma omp parallel num_threads(threads) if (threads > 1)
-  {
-    if (!alone) {
-#pragma omp for schedule(static)
-      for (int64_t row = 0; row < rows; ++row) {
-        QuantizeRow(x + row * columns_, columns_, quantized, row);
-      }
-    }
-#pragma omp for schedule(static)
-    for (int64_t item = 0; item < items; ++item) {
-      const int64_t first_row = item / tile_items * kInt8Rows;
-      const int64_t last_row = std::min(rows, first_row + kInt8Rows);
-      const int64_t first_tile = item % tile_items * kInt8Tiles;
-      const int64_t last_tile = std::min(tiles, first_tile + kInt8Tiles);
-      for (int64_t row = first_row; row < last_row; row += kInt8RowGroup) {
-        FirstProductArgs args;
-        args.quantized = quantized.From(row);
-        args.tokens = all_rows;
-        args.num_tokens = std::min(kInt8RowGroup, last_row - row);
-        args.hidden = columns_;
-        args.format = format_;
-        args.map = {Map::kNone};
-        for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-          const int64_t n = tile * kTileNeurons;
-          args.width = std::min(kTileNeurons, rows_ - n);
-          args.w_in = tiles_.w + n * TileRowBytes(format_, columns_);
-          args.in_scale = tiles_.scale ? tiles_.scale + n : nullptr;
-          args.b_in = bias ? bias + n : nullptr;
-          args.h = y + row * rows_ + n;
-          args.h_stride = rows_;
-          if (args.width % kBlockNeurons == 0) {
-            FirstProduct(args);
-          } else {
-            WriteNarrowTile(args);
-          }
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+  for (int64_t item = 0; item < items; ++item) {
+    const int64_t first_row = item / tile_items * kInt8Rows;
+    const int64_t last_row = std::min(rows, first_row + kInt8Rows);
+    const int64_t first_tile = item % tile_items * kInt8Tiles;
+    const int64_t last_tile = std::min(tiles, first_tile + kInt8Tiles);
+    for (int64_t row = first_row; row < last_row; row += kInt8RowGroup) {
+      FirstProductArgs args;
+      args.quantized = x.From(row);
+      args.tokens = all_rows;
+      args.num_tokens = std::min(kInt8RowGroup, last_row - row);
+      args.hidden = columns_;
+      args.format = format_;
+      args.map = {Map::kNone};
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+        const int64_t n = tile * kTileNeurons;
+        args.width = std::min(kTileNeurons, rows_ - n);
+        args.w_in = tiles_.w + n * TileRowBytes(format_, columns_);
+        args.in_scale = tiles_.scale ? tiles_.scale + n : nullptr;
+        args.b_in = bias ? bias + n : nullptr;
+        args.h = y + row * rows_ + n;
+        args.h_stride = rows_;
+        if (args.width % kBlockNeurons == 0) {
+          FirstProduct(args);
+        } else {
+          WriteNarrowTile(args);
         }
       }
     }

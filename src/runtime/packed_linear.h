@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "model/linear.h"
-#include "runtime/expert_weights.h"
+#include "runtime/quantize.h"
 #include "runtime/weight_format.h"
+#include "runtime/weight_tiles.h"
 
 namespace moefy::runtime {
 
@@ -23,11 +24,13 @@ class PackedLinear final : public model::LinearKernel {
   PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format);
   at::Tensor Forward(const at::Tensor& x) const override;
   void ForwardInto(const float* x, int64_t rows, float* y) const override;
+  // INT8: from rows that are quantized already.
+  void ForwardQuantized(const QuantizedRows& x, int64_t rows, float* y) const;
   int64_t out() const { return rows_; }
   int64_t WeightBytes() const;
 
  private:
-  void ForwardQuantized(const float* x, int64_t rows, float* y) const;
+  void Quantize(const float* x, int64_t rows, const QuantizedRows& quantized) const;
   void ForwardFew(const float* x, int64_t rows, float* y) const;
   void ForwardMany(const at::Tensor& x, at::Tensor& y) const;
 

@@ -36,14 +36,14 @@ void QuantizeRow(const float* x, int64_t size, const QuantizedRows& to, int64_t 
   HWY_DYNAMIC_DISPATCH(QuantizeRow)(x, size, to, row);
 }
 
-QuantizedRows QuantizedBuffer::Rows(int64_t rows, int64_t size) {
+QuantizedRows QuantizedBuffer::Rows(int64_t rows, int64_t size, int64_t group_columns) {
   // Rows a multiple of 4 KB apart would compete for the same few cache lines.
   const int64_t stride = (size + 63) / 64 * 64 + 64;
-  const int64_t groups = QuantizedGroups(size);
+  const int64_t groups = (size + group_columns - 1) / group_columns;
   GrowTo(data_, rows * stride);
   GrowTo(scale_, rows * groups);
   GrowTo(sum_, 2 * rows * groups);
-  return {data_.data(), stride, scale_.data(), sum_.data(), groups};
+  return {data_.data(), stride, scale_.data(), sum_.data(), groups, group_columns};
 }
 
 }  // namespace moefy::runtime

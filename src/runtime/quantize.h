@@ -11,21 +11,27 @@
 
 namespace moefy::runtime {
 
-// Rows of quantized activations. `data` is null for none.
+inline constexpr int64_t kGroupColumns = 64, kHalfGroup = kGroupColumns / 2;
+
+// Rows of quantized activations, in groups of kGroupColumns or, where a kernel makes them tile by
+// tile, of kHalfGroup, whose second half's sum is 0. `data` is null for none.
 struct QuantizedRows {
   int8_t* data = nullptr;  // row i at data + i * stride
   int64_t stride = 0;
   float* scale = nullptr;  // [rows][groups]
   int32_t* sum = nullptr;  // [rows][groups][2] of the numbers of each half of the group
   int64_t groups = 0;      // in a row
+  int64_t group_columns = kGroupColumns;
 
-  QuantizedRows From(int64_t row) const {
-    return {data + row * stride, stride, scale + row * groups, sum + 2 * row * groups, groups};
+  QuantizedRows From(int64_t row, int64_t group = 0) const {
+    return {data + row * stride + group * group_columns,
+            stride,
+            scale + row * groups + group,
+            sum + 2 * (row * groups + group),
+            groups,
+            group_columns};
   }
 };
-
-inline constexpr int64_t kGroupColumns = 64, kHalfGroup = kGroupColumns / 2;
-inline int64_t QuantizedGroups(int64_t size) { return (size + kGroupColumns - 1) / kGroupColumns; }
 
 // Kernels multiply quads of numbers, and read whole half groups: a row ends with zeros.
 inline constexpr int64_t kQuad = 4;
@@ -38,7 +44,7 @@ void QuantizeRow(const float* x, int64_t size, const QuantizedRows& to, int64_t 
 class QuantizedBuffer {
  public:
   // Room for `rows` of `size` numbers; what was there is lost.
-  QuantizedRows Rows(int64_t rows, int64_t size);
+  QuantizedRows Rows(int64_t rows, int64_t size, int64_t group_columns = kGroupColumns);
 
  private:
   std::vector<int8_t> data_;

@@ -117,6 +117,7 @@ struct Int8Operand {
 
   QuantizedRows x[kRows];  // one row each
   int64_t length;          // hidden, rounded up to 4
+  int64_t group_columns = kGroupColumns;
   int64_t block_stride;
   void SetLength(int64_t hidden) {
     length = QuantizedSize(hidden);
@@ -151,7 +152,7 @@ struct Int8Operand {
 #pragma GCC unroll 8
         for (int v = 0; v < kSumVectors; ++v) sum[r][v] = start;
       }
-      const int64_t end = std::min(length, i + kGroupColumns);
+      const int64_t end = std::min(length, i + group_columns);
       do {
         const uint8_t* first = w + i * width + 4 * neuron;
         typename Dots::Quads weights[kSumVectors];

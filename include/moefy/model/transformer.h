@@ -100,9 +100,9 @@ class Transformer {
   FeedForward& feed_forward(size_t ffn_idx);
   // Replaces all linear maps of the stacks and the output projection by kernels that `make` builds
   // from weight [out, in] and bias [out] or undefined; the output projection, which comes last, is
-  // told apart. Queries, keys and values of self-attention become one map. To be called once, on the
-  // CPU. The old weights are dropped, the model is not differentiable any more, and decoding one
-  // token at a time makes no tensors.
+  // told apart. Queries, keys and values of self-attention become one map. To be called once, on
+  // the CPU. The old weights are dropped, the model is not differentiable any more, and decoding
+  // one token at a time makes no tensors.
   using LinearMaker = std::function<std::shared_ptr<const LinearKernel>(
       const at::Tensor& weight, const at::Tensor& bias, bool is_output)>;
   void ExchangeLinears(const LinearMaker& make);
