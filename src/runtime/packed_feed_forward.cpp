@@ -21,8 +21,9 @@
 namespace moefy::runtime {
 namespace {
 
-// What enters W_out is kept for so many tokens at a time.
-constexpr int64_t kHiddenTokens = 512;
+// What enters W_out is kept for so many tokens at a time: in 8 bits, and in F32, where BLAS lays
+// out the weights anew for each call.
+constexpr int64_t kHiddenTokens = 512, kFloatTokens = 4096;
 
 // As many experts as give each at least a tile of neurons, because experts are packed in parallel.
 ExpertWeights PackAll(const model::FfnWeights& ffn, WeightFormat format) {
@@ -89,10 +90,10 @@ class FloatMaps final : public PackedFeedForward {
 
   void Run(const float* x, int64_t tokens, float* y, SparseCounters& counters) override {
     const int64_t hidden = second_.out();
-    GrowTo(h_, std::min(tokens, kHiddenTokens) * first_.out());
-    if (gated_) GrowTo(gated_h_, std::min(tokens, kHiddenTokens) * neurons_);
-    for (int64_t t = 0; t < tokens; t += kHiddenTokens) {
-      const int64_t count = std::min(tokens - t, kHiddenTokens);
+    GrowTo(h_, std::min(tokens, kFloatTokens) * first_.out());
+    if (gated_) GrowTo(gated_h_, std::min(tokens, kFloatTokens) * neurons_);
+    for (int64_t t = 0; t < tokens; t += kFloatTokens) {
+      const int64_t count = std::min(tokens - t, kFloatTokens);
       RunSome(x + t * hidden, count, y + t * hidden);
       Count(count, neurons_, hidden, gated_, first_.WeightBytes() + second_.WeightBytes(),
             counters);

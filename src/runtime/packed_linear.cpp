@@ -186,8 +186,11 @@ void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
 // Multiplies through BLAS; other formats are widened to F32 part by part.
 void PackedLinear::ForwardMany(const at::Tensor& x, at::Tensor& y) const {
   if (format_ == WeightFormat::kF32) {
-    at::mm_out(y, x, weight_.t());
-    if (bias_.defined()) y.add_(bias_);
+    if (bias_.defined()) {
+      at::addmm_out(y, bias_, x, weight_.t());
+    } else {
+      at::mm_out(y, x, weight_.t());
+    }
     return;
   }
   const auto* const weights = static_cast<const std::byte*>(weight_.data_ptr());
