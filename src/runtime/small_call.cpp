@@ -129,16 +129,21 @@ void SmallCall::TokenItem(int64_t t, int thread) const {
   const int32_t num_pairs = scratch.counts[static_cast<size_t>(t)];
   int32_t* const units = scratch.units.data() + t * unit_stride();
   float* const gathered = scratch.gathered.data() + thread * unit_stride() * unit;
+  const bool skip = leaves_out();
   int64_t count = 0;
   for (int32_t i = 0; i < num_pairs; ++i) {
     const float* const h = scratch.h.data() + pairs[i].slot * stride;
     const int64_t begin = pairs[i].expert * units_per_expert;
-    const uint32_t live =
-        leaves_out() ? scratch.live[static_cast<size_t>(pairs[i].slot)] : ~uint32_t{0};
+    const uint32_t live = skip ? scratch.live[static_cast<size_t>(pairs[i].slot)] : ~uint32_t{0};
     for (int64_t u = 0, n = 0; u < units_per_expert; ++u, n += unit) {
       if ((live >> n & 15) == 0) continue;  // zeros add nothing
       float* const to = gathered + count * unit;
-      for (int64_t k = 0; k < unit; ++k) to[k] = n + k < size ? h[n + k] : 0.0f;
+      if (unit == 2) {
+        std::copy_n(h, 2, to);
+      } else {
+        std::copy_n(h + n, 4, to);
+        for (int64_t k = size - n; k < 4; ++k) to[k] = 0;
+      }
       units[count++] = static_cast<int32_t>((begin + u) * unit_bytes);
     }
   }

@@ -35,7 +35,7 @@ constexpr int kFloatRows = 1, kInt8Rows = 1;
 
 // The processor sees only later than the next expert's weights where it goes on. With few tokens it
 // would wait for them: they are fetched so many bytes ahead.
-constexpr int64_t kFetchBytes = 4096, kFetchTokens = 3;
+constexpr int64_t kFetchBytes = 4096, kFetchFirst = 1024, kFetchTokens = 3;
 
 // Vector `v` of a block that takes kSplit numbers at a time: lane l holds number l % kSplit.
 template <int kSplit>
@@ -225,14 +225,12 @@ HWY_INLINE void WithPowerOfTwo(int64_t value, const Function& function) {
   function(std::integral_constant<int, kMost>());
 }
 
+// `w` is the expert's.
 template <class Operand>
 HWY_INLINE void MultiplyExpert(const Operand& operand, const Tile& tile, const std::byte* w,
-                               float* out, int64_t stride) {
-  const ExpertWeights& experts = *operand.args.experts;
+                               int64_t row_bytes, float* out, int64_t stride) {
   const int32_t* const tokens = operand.args.tokens + tile.pairs_begin;
   const int64_t count = tile.pairs_end - tile.pairs_begin;
-  const int64_t row_bytes = SmallRowBytes(experts.format, experts.hidden);
-  w += experts.InOffset(tile.expert);
   for (int64_t n = 0; n < tile.width;) {
     const auto* const block = reinterpret_cast<const typename Operand::Weight*>(w + n * row_bytes);
     const int64_t width = SmallBlock(tile.width - n);
@@ -294,19 +292,16 @@ HWY_INLINE uint32_t LiveNeurons(const float* h, int64_t width) {
 }
 
 // Begins to fetch the weights of an expert that comes soon.
-HWY_INLINE void Fetch(const ExpertWeights& experts, int64_t expert) {
-  const int64_t begin = experts.InOffset(expert);
-  const int64_t end = begin + std::min(kFetchBytes, experts.InOffset(1));
-  for (int64_t i = begin; i < end; i += 64) hwy::Prefetch(experts.w_in + i);
-  if (!experts.w_gate) return;
-  for (int64_t i = begin; i < end; i += 64) hwy::Prefetch(experts.w_gate + i);
+HWY_INLINE void Fetch(const std::byte* w, int64_t bytes) {
+  for (int64_t i = 0; i < std::min(kFetchFirst, bytes); i += 64) hwy::Prefetch(w + i);
 }
 
 template <class Operand>
 HWY_INLINE void SmallFirstProductOf(const SmallFirstArgs& args) {
   const ExpertWeights& experts = *args.experts;
   const Operand operand{args};
-  const auto ahead = static_cast<size_t>(std::max<int64_t>(1, kFetchBytes / experts.InOffset(1)));
+  const int64_t row_bytes = experts.InBytes(), expert_bytes = experts.InOffset(1);
+  const auto ahead = static_cast<size_t>(std::max<int64_t>(1, kFetchBytes / expert_bytes));
   const int64_t stride = SmallStride(experts.neurons_per_expert);
   for (size_t i = 0; i < args.tiles.size(); ++i) {
     const Tile& tile = args.tiles[i];
@@ -314,14 +309,17 @@ HWY_INLINE void SmallFirstProductOf(const SmallFirstArgs& args) {
                           HWY_ATTR { return values ? values + tile.first_neuron : nullptr; };
     const int64_t count = tile.pairs_end - tile.pairs_begin, size = count * stride;
     if (count <= kFetchTokens && i + ahead < args.tiles.size()) {
-      Fetch(experts, args.tiles[i + ahead].expert);
+      const int64_t next = args.tiles[i + ahead].expert * expert_bytes;
+      Fetch(experts.w_in + next, expert_bytes);
+      if (experts.w_gate) Fetch(experts.w_gate + next, expert_bytes);
     }
     float* const h = args.h + tile.slot * stride;
-    MultiplyExpert(operand, tile, experts.w_in, h, stride);
+    MultiplyExpert(operand, tile, experts.w_in + tile.expert * expert_bytes, row_bytes, h, stride);
     AddBiases(part(experts.in_scale), part(experts.b_in), tile.width, stride, h, size);
     if (!experts.w_gate) continue;
     float* const gate = args.gate + tile.slot * stride;
-    MultiplyExpert(operand, tile, experts.w_gate, gate, stride);
+    MultiplyExpert(operand, tile, experts.w_gate + tile.expert * expert_bytes, row_bytes, gate,
+                   stride);
     AddBiases(part(experts.gate_scale), part(experts.b_gate), tile.width, stride, gate, size);
   }
   // All experts' together: a map costs as much for one number as for a vector.

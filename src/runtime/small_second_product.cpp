@@ -9,6 +9,7 @@
 #include "runtime/small_tiles.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/small_second_product.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 // After it:
@@ -24,6 +25,8 @@ constexpr int kOutRows = 6, kOutVectors = 4;  // 32 registers
 #else
 constexpr int kOutRows = 3, kOutVectors = 4;
 #endif
+// With few tokens the processor would wait for weights: they are fetched so many bytes ahead.
+constexpr int64_t kFetchBytes = 4096, kFetchFirst = 512, kFetchTokens = 3;
 constexpr int64_t kWidenTokens = 3;  // of an expert, from which on its W_out is converted once
 
 // Some tokens of an expert and one panel of its W_out [width][columns].
@@ -146,8 +149,16 @@ HWY_INLINE void SmallSecondProductOf(const SmallSecondArgs& args) {
   const auto* const panel_w =
       reinterpret_cast<const T*>(experts.w_out + experts.OutOffset(0, args.column));
   alignas(64) float wide[kTileNeurons * kSmallPanelColumns];
-  for (const PairRange& range : args.ranges) {
+  const int64_t panel_bytes = size * args.columns * int64_t{sizeof(T)};
+  const auto ahead = static_cast<size_t>(std::max<int64_t>(1, kFetchBytes / panel_bytes));
+  for (size_t i = 0; i < args.ranges.size(); ++i) {
+    const PairRange& range = args.ranges[i];
     const int64_t count = range.count;
+    if (count <= kFetchTokens && i + ahead < args.ranges.size()) {
+      const auto* const next =
+          reinterpret_cast<const std::byte*>(panel_w) + args.ranges[i + ahead].expert * panel_bytes;
+      for (int64_t b = 0; b < std::min(kFetchFirst, panel_bytes); b += 64) hwy::Prefetch(next + b);
+    }
     const T* const w = panel_w + range.expert * size * args.columns;
     const Panel<T> panel{
         w,     size, args.columns, args.h + range.slot * stride, stride, args.tokens + range.begin,
