@@ -136,7 +136,7 @@ struct SmallInt8 {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) total[r * kVectors + v] = hn::Zero(d_float);
     }
-    const int64_t groups = QuantizedGroups(args.experts->hidden);
+    const int64_t groups = args.quantized.groups;
     for (int64_t group = 0; group < groups; ++group) {
       Ints sum[kRows * kVectors];
 #pragma GCC unroll 16
