@@ -21,6 +21,33 @@ uint64_t SortKey(float score, int64_t idx) {
   return static_cast<uint64_t>(ordered) << 32 | (0xffffffffu - static_cast<uint32_t>(idx));
 }
 
+// Puts the k largest of `count` different keys first, in no order. As std::nth_element, but without
+// branches that depend on the keys: of hundreds of experts half of those would be mispredicted.
+void PutLargestFirst(uint64_t* keys, int64_t count, int64_t k) {
+  constexpr int64_t kSamples = 15, kFew = 24;
+  int64_t begin = 0, end = count;  // where the k-th largest is
+  while (end - begin > kFew) {
+    uint64_t samples[kSamples];
+    for (int64_t i = 0; i < kSamples; ++i) {
+      samples[i] = keys[begin + (2 * i + 1) * (end - begin) / (2 * kSamples)];
+    }
+    const int64_t rank = (k - begin) * kSamples / (end - begin + 1);
+    std::nth_element(samples, samples + rank, samples + kSamples, std::greater<>());
+    const uint64_t pivot = samples[rank];
+    int64_t middle = begin;
+    for (int64_t i = begin; i < end; ++i) {
+      const uint64_t key = keys[i];
+      keys[i] = keys[middle];
+      keys[middle] = key;
+      middle += key >= pivot;
+    }
+    if (middle == k) return;
+    if (middle == end) break;  // the pivot was the smallest
+    (middle > k ? end : begin) = middle;
+  }
+  std::nth_element(keys + begin, keys + (k - 1), keys + end, std::greater<>());
+}
+
 }  // namespace
 
 int64_t NumSelected(double ffn_ratio, int64_t num_experts, int64_t num_shared) {
@@ -36,7 +63,7 @@ void SelectTopK(const float* scores, int64_t num_experts, int64_t k, int64_t num
   for (int64_t e = 0; e < num_shared; ++e) out[e] = static_cast<int32_t>(e);
   for (int64_t e = num_shared; e < num_experts; ++e) keys[e] = SortKey(scores[e], e);
   if (num_shared < k && k < num_experts) {
-    std::nth_element(keys + num_shared, keys + (k - 1), keys + num_experts, std::greater<>());
+    PutLargestFirst(keys + num_shared, num_experts - num_shared, k - num_shared);
   }
   for (int64_t i = num_shared; i < k; ++i) {
     out[i] = static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(keys[i]));

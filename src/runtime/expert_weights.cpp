@@ -9,6 +9,7 @@
 
 #include "moefy/base/error.h"
 #include "moefy/model/ffn.h"
+#include "runtime/small_tiles.h"
 
 namespace moefy::runtime {
 namespace {
@@ -34,12 +35,14 @@ void MeasureColumns(const MatrixView& from, int64_t rows, int64_t columns, float
   });
 }
 
+// Packs rows of W_out, one tile, `panel` columns at a time: those from column c on go to where(c).
 // Goes column by column, because W_out is stored that way. `scales` [columns], for INT8.
-template <class T>
+template <class T, class Where>
 void CopyPanels(const MatrixView& from, int64_t first_row, int64_t width, int64_t hidden,
-                int64_t padded_hidden, const float* scales, T* to) {
-  for (int64_t begin = 0; begin < padded_hidden; begin += kPanelColumns) {
-    const int64_t columns = std::min(padded_hidden - begin, kPanelColumns);
+                int64_t padded_hidden, int64_t panel, const float* scales, const Where& where) {
+  for (int64_t begin = 0; begin < padded_hidden; begin += panel) {
+    const int64_t columns = std::min(padded_hidden - begin, panel);
+    auto* const to = reinterpret_cast<T*>(where(begin));
     for (int64_t i = 0; i < columns; ++i) {
       const float inverse = scales ? 1.0f / scales[begin + i] : 1.0f;
       for (int64_t n = 0; n < width; ++n) {
@@ -47,7 +50,6 @@ void CopyPanels(const MatrixView& from, int64_t first_row, int64_t width, int64_
         to[n * columns + i] = Narrowed<T>(value, inverse);
       }
     }
-    to += width * columns;
   }
 }
 
@@ -64,7 +66,7 @@ void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
   const MatrixView w_in(ffn.w_in), w_out(ffn.w_out);
   const MatrixView w_gate(packed.w_gate ? ffn.w_gate : ffn.w_in);
   const int64_t hidden = packed.hidden, padded_hidden = packed.padded_hidden;
-  const int64_t in_bytes = packed.InBytes(), out_bytes = packed.OutBytes();
+  const int64_t in_bytes = packed.InBytes();
   // The arrays are ours, and still writable here.
   const auto at = [](const std::byte* array, int64_t offset) {
     return const_cast<std::byte*>(array) + offset;
@@ -72,20 +74,28 @@ void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
   const auto from = [](const float* scales, int64_t n) {
     return scales ? const_cast<float*>(scales) + n : nullptr;
   };
+  const bool small = packed.small(), strips = small && packed.out_scale;
   const auto pack_tile = [&](int64_t n, int64_t width) {
-    PackTile(w_in, n, width, hidden, packed.format, from(packed.in_scale, n),
-             at(packed.w_in, n * in_bytes));
+    const auto pack = small ? PackSmallTile : PackTile;
+    const int64_t in = small ? packed.InOffset(n / packed.neurons_per_expert) : n * in_bytes;
+    pack(w_in, n, width, hidden, packed.format, from(packed.in_scale, n), at(packed.w_in, in));
     if (packed.w_gate) {
-      PackTile(w_gate, n, width, hidden, packed.format, from(packed.gate_scale, n),
-               at(packed.w_gate, n * in_bytes));
+      pack(w_gate, n, width, hidden, packed.format, from(packed.gate_scale, n),
+           at(packed.w_gate, in));
     }
-    CopyPanels(w_out, n, width, hidden, padded_hidden, packed.out_scale,
-               reinterpret_cast<T*>(at(packed.w_out, n * out_bytes)));
+    if (strips) return;
+    CopyPanels<T>(w_out, n, width, hidden, padded_hidden,
+                  small ? kSmallPanelColumns : kPanelColumns, packed.out_scale,
+                  [&](int64_t column) { return at(packed.w_out, packed.OutOffset(n, column)); });
   };
   if (packed.out_scale) {
     auto* const scales = const_cast<float*>(packed.out_scale);
     std::fill_n(scales, padded_hidden, 1.0f);
     MeasureColumns(w_out, packed.num_experts * packed.neurons_per_expert, hidden, scales);
+  }
+  if (strips) {
+    PackStrips(w_out, packed.num_experts, packed.neurons_per_expert, hidden, packed.out_scale,
+               reinterpret_cast<uint8_t*>(at(packed.w_out, 0)));
   }
   at::parallel_for(0, packed.num_experts, 1, [&](int64_t first, int64_t last) {
     for (int64_t expert = first; expert < last; ++expert) {
@@ -121,7 +131,24 @@ WeightFormat ExpertWeights::out_format() const {
   return format == WeightFormat::kInt4 ? WeightFormat::kInt8 : format;
 }
 
-int64_t ExpertWeights::InBytes() const { return TileRowBytes(format, hidden); }
+int64_t ExpertWeights::InBytes() const {
+  return small() ? SmallRowBytes(format, hidden) : TileRowBytes(format, hidden);
+}
+
+int64_t ExpertWeights::InOffset(int64_t expert) const {
+  return expert * (small() ? SmallNeurons(neurons_per_expert) : neurons_per_expert) * InBytes();
+}
+
+int64_t ExpertWeights::OutOffset(int64_t first_neuron, int64_t column) const {
+  const int64_t bytes = BytesPerWeight(out_format());
+  if (!small()) {
+    const int64_t in_expert = first_neuron % neurons_per_expert;
+    const int64_t width = std::min(kTileNeurons, neurons_per_expert - in_expert);
+    return (first_neuron * padded_hidden + column * width) * bytes;
+  }
+  const int64_t columns = std::min(kSmallPanelColumns, padded_hidden - column);
+  return (num_experts * neurons_per_expert * column + first_neuron * columns) * bytes;
+}
 
 int64_t ExpertWeights::OutBytes() const { return padded_hidden * BytesPerWeight(out_format()); }
 
@@ -159,9 +186,12 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   const auto floats = [&](bool wanted, int64_t count) {
     return wanted ? arena.Reserve(count * int64_t{sizeof(float)}) : -1;
   };
-  const int64_t in = arena.Reserve(neurons * packed.InBytes());
-  const int64_t gate = gated ? arena.Reserve(neurons * packed.InBytes()) : -1;
-  const int64_t out = arena.Reserve(neurons * packed.OutBytes());
+  const int64_t in = arena.Reserve(packed.InOffset(num_experts));
+  const int64_t gate = gated ? arena.Reserve(packed.InOffset(num_experts)) : -1;
+  const bool strips = packed.small() && out_scaled;
+  const int64_t out =
+      arena.Reserve(strips ? StripsBytes(num_experts, packed.neurons_per_expert, hidden)
+                           : neurons * packed.OutBytes());
   const int64_t in_scale = floats(scaled, neurons);
   const int64_t gate_scale = floats(scaled && gated, neurons);
   const int64_t out_scale = floats(out_scaled, packed.padded_hidden);

@@ -23,7 +23,8 @@ inline constexpr int64_t kPanelColumns = 128;
 // With `width` the neurons of a tile and `columns` those of a panel:
 //   w_in, w_gate  [experts][tiles], laid out as runtime/weight_tiles.h says
 //   w_out         [experts][tiles][panels][width][columns]
-// so that one expert is one contiguous run of each, read from its beginning to its end. INT8 stores
+// so that one expert is one contiguous run of each, read from its beginning to its end. Experts of
+// fewer neurons than a tile lie as runtime/small_tiles.h says, except in INT4. INT8 stores
 // each value + 128 in an unsigned byte (runtime/int8_simd.h). INT4 keeps w_out in INT8: it would
 // lose most there, and its rows of neurons that are zero can be left unread only as they are.
 struct ExpertWeights {
@@ -52,8 +53,13 @@ struct ExpertWeights {
   std::shared_ptr<void> compensation_storage, min_magnitude_storage;
 
   int64_t num_matrices() const { return w_gate ? 3 : 2; }
+  // Whether weights lie as runtime/small_tiles.h says.
+  bool small() const { return neurons_per_expert < kTileNeurons && format != WeightFormat::kInt4; }
   WeightFormat out_format() const;
-  int64_t InBytes() const;      // of a neuron's row of w_in
+  int64_t InBytes() const;                 // of a neuron's row of w_in
+  int64_t InOffset(int64_t expert) const;  // of its rows in w_in and w_gate, in bytes
+  // Of a tile's panel in w_out, in bytes; not for small experts in INT8.
+  int64_t OutOffset(int64_t first_neuron, int64_t column) const;
   int64_t OutBytes() const;     // of a neuron's row of w_out
   int64_t ExpertBytes() const;  // read from memory when one expert runs
 };

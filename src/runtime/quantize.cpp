@@ -18,8 +18,7 @@ void QuantizeRow(const float* x, int64_t size, const QuantizedRows& to, int64_t 
   const QuantizedRows at_row = to.From(row);
   for (int64_t group = 0, first = 0; first < size; ++group, first += kGroupColumns) {
     const int64_t count = std::min(kGroupColumns, size - first);
-    const int64_t padded = (count + kHalfGroup - 1) / kHalfGroup * kHalfGroup;
-    QuantizeGroup(x + first, count, padded, at_row.data + first, at_row.scale + group,
+    QuantizeGroup(x + first, count, kGroupColumns, at_row.data + first, at_row.scale + group,
                   at_row.sum + 2 * group);
   }
 }

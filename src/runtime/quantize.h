@@ -33,7 +33,7 @@ struct QuantizedRows {
   }
 };
 
-// Kernels multiply quads of numbers, and read whole half groups: a row ends with zeros.
+// Kernels multiply quads of numbers, and read whole groups: a row ends with zeros.
 inline constexpr int64_t kQuad = 4;
 inline int64_t QuantizedSize(int64_t size) { return (size + kQuad - 1) / kQuad * kQuad; }
 

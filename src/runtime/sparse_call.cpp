@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <functional>
 #include <numeric>
 
@@ -12,6 +11,7 @@
 #include "runtime/dot_rows.h"
 #include "runtime/first_product.h"
 #include "runtime/select_experts.h"
+#include "runtime/small_tiles.h"
 
 namespace moefy::runtime {
 namespace {
@@ -60,12 +60,13 @@ void ChunkRun::Prepare(int threads) {
   // Rows a multiple of 4 KB apart would compete for the same few cache lines.
   given_x_ = x_;
   quantize_ = IsQuantized(experts_.format);
-  copy_ = !quantize_ && num_tokens_ > kCopyTokens && experts_.hidden % 256 == 0;
+  const bool pad = experts_.small() && experts_.hidden % (kSmallLanes / 2) != 0;
+  copy_ = !quantize_ && (pad || (num_tokens_ > kCopyTokens && experts_.hidden % 256 == 0));
   if (quantize_) {
     x_quantized_ = scratch_.x_quantized.Rows(num_tokens_, QuantizedSize(experts_.hidden));
   }
   if (copy_) {
-    x_stride_ = experts_.hidden + 16;
+    x_stride_ = (experts_.hidden + 15) / 16 * 16 + 16;
     GrowTo(scratch_.x, num_tokens_ * x_stride_);
     x_ = scratch_.x.data();
   }
@@ -107,6 +108,7 @@ void ChunkRun::Work(int threads, bool only_route) {
   if (only_route) return;
 #pragma omp single
   Group(threads);
+  if (experts_.small()) return WorkOnSmall();
   // Separate variables: all threads read them, and only `Group` has written them.
   const auto num_tiles = static_cast<int64_t>(scratch_.tiles.size());
 #pragma omp for schedule(dynamic)
@@ -115,15 +117,40 @@ void ChunkRun::Work(int threads, bool only_route) {
   for (int64_t i = 0; i < num_column_items_; ++i) RunSecondProduct(i, omp_get_thread_num());
 }
 
+void ChunkRun::WorkOnSmall() {
+  const int64_t first = small_.num_first_items, tokens = small_.num_token_items;
+  const int64_t second = small_.num_second_items;
+#pragma omp for schedule(dynamic)
+  for (int64_t i = 0; i < first; ++i) small_.FirstItem(i);
+  if (tokens > 0) {
+#pragma omp for schedule(static)
+    for (int64_t t = 0; t < tokens; ++t) small_.TokenItem(t, omp_get_thread_num());
+  }
+#pragma omp for schedule(dynamic)
+  for (int64_t i = 0; i < second; ++i) small_.SecondItem(i, omp_get_thread_num());
+}
+
 void ChunkRun::Group(int threads) {
   scratch_.tiles.clear();
   num_slots_ = num_active_ = num_pairs_ = 0;
-  if (!all_) GroupByExpert();
-  int64_t begin = 0;
-  for (int64_t expert = 0; expert < experts_.num_experts; ++expert) {
-    const int64_t end = all_ ? num_tokens_ : scratch_.ends[static_cast<size_t>(expert)];
-    CutIntoTiles(expert, begin, end);
-    if (!all_) begin = end;
+  if (all_) {
+    for (int64_t expert = 0; expert < experts_.num_experts; ++expert) {
+      CutIntoTiles(expert, 0, num_tokens_);
+    }
+  } else {
+    GroupByExpert();
+  }
+  if (experts_.small()) {
+    small_.x = x_;
+    small_.x_stride = x_stride_;
+    small_.x_quantized = x_quantized_;
+    small_.tokens = (all_ ? scratch_.all_tokens : scratch_.tokens).data();
+    small_.num_tokens = num_tokens_;
+    small_.experts_per_token = all_ ? experts_.num_experts : num_chosen_;
+    small_.y = y_;
+    small_.SetUp(threads);
+    num_slots_ = small_.num_slots;
+    return;
   }
   const int64_t panels = (experts_.padded_hidden + kPanelColumns - 1) / kPanelColumns;
   panels_per_item_ = num_tokens_ <= kStreamTokens ? (panels + threads - 1) / threads : 1;
@@ -140,12 +167,27 @@ void ChunkRun::Group(int threads) {
 void ChunkRun::GroupByExpert() {
   const int64_t num_entries = num_tokens_ * num_chosen_;
   const int32_t* chosen = scratch_.chosen.data();
-  std::vector<int64_t>& ends = scratch_.ends;
-  ends.assign(static_cast<size_t>(experts_.num_experts) + 1, 0);
+  std::vector<int32_t>& ends = scratch_.ends;
+  ends.assign(static_cast<size_t>(experts_.num_experts), 0);
+  // Bits of the experts that run: most of many small ones do not when tokens are few.
+  std::vector<uint64_t>& active = scratch_.active;
+  active.assign(static_cast<size_t>(experts_.num_experts + 63) / 64, 0);
   for (int64_t i = 0; i < num_entries; ++i) {
-    if (chosen[i] >= 0) ++ends[static_cast<size_t>(chosen[i]) + 1];
+    if (chosen[i] < 0) continue;
+    const auto expert = static_cast<size_t>(chosen[i]);
+    ++ends[expert];
+    active[expert / 64] |= uint64_t{1} << expert % 64;
   }
-  for (size_t e = 1; e < ends.size(); ++e) ends[e] += ends[e - 1];
+  int32_t begin = 0;
+  for (size_t word = 0; word < active.size(); ++word) {
+    for (uint64_t bits = active[word]; bits != 0; bits &= bits - 1) {
+      const size_t expert = word * 64 + static_cast<size_t>(std::countr_zero(bits));
+      const int32_t end = begin + ends[expert];
+      CutIntoTiles(static_cast<int64_t>(expert), begin, end);
+      ends[expert] = begin;
+      begin = end;
+    }
+  }
   GrowTo(scratch_.tokens, num_entries);
   // ends[e] is where the next token of e goes, and in the end where e's tokens end.
   for (int64_t t = 0; t < num_tokens_; ++t) {
@@ -159,7 +201,6 @@ void ChunkRun::GroupByExpert() {
 }
 
 void ChunkRun::CutIntoTiles(int64_t expert, int64_t begin, int64_t end) {
-  if (end == begin) return;
   ++num_active_;
   num_pairs_ += end - begin;
   const int64_t last = (expert + 1) * experts_.neurons_per_expert;
@@ -172,8 +213,8 @@ void ChunkRun::CutIntoTiles(int64_t expert, int64_t begin, int64_t end) {
 void ChunkRun::LookAtToken(int64_t t) const {
   const float* row = given_x_ + t * experts_.hidden;
   if (copy_) {
-    std::memcpy(scratch_.x.data() + t * x_stride_, row,
-                static_cast<size_t>(experts_.hidden) * sizeof(float));
+    float* const to = scratch_.x.data() + t * x_stride_;
+    std::fill(std::copy_n(row, experts_.hidden, to), to + x_stride_, 0.0f);
   }
   if (quantize_) QuantizeRow(row, experts_.hidden, x_quantized_, t);
   if (router_) scratch_.inverse_norms[static_cast<size_t>(t)] = InverseNorm(row, experts_.hidden);

@@ -10,6 +10,7 @@
 #include "runtime/expert_weights.h"
 #include "runtime/scratch.h"
 #include "runtime/second_product.h"
+#include "runtime/small_call.h"
 
 namespace moefy::runtime {
 
@@ -26,7 +27,8 @@ class ChunkRun {
         x_stride_(experts.hidden),
         num_tokens_(num_tokens),
         y_(y),
-        scratch_(scratch) {}
+        scratch_(scratch),
+        small_{experts, scratch} {}
 
   // One of these says what to run, before Execute:
   void RunAll() { all_ = true; }
@@ -44,6 +46,7 @@ class ChunkRun {
   // The order of things:
   void Prepare(int threads);
   void Work(int threads, bool only_route);
+  void WorkOnSmall();
   void Group(int threads);
   void GroupByExpert();
   void CutIntoTiles(int64_t expert, int64_t begin, int64_t end);
@@ -66,6 +69,7 @@ class ChunkRun {
   int64_t num_tokens_;
   float* y_;
   Scratch& scratch_;
+  SmallCall small_;  // for small experts
   const RouterWeights* router_ = nullptr;
   route::SelectionRule rule_;
   int64_t router_stride_ = 0;
