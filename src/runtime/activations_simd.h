@@ -109,7 +109,7 @@ HWY_INLINE void WithMap(const Map& map, const Function& function) {
 }
 
 // Maps x [size], whole vectors, in place.
-HWY_INLINE void MapAll(const Map& map, float* x, int64_t size) {
+inline HWY_NOINLINE void MapAll(const Map& map, float* x, int64_t size) {
   const Tag d;
   WithMap(map, [&](auto mapped) HWY_ATTR {
     for (int64_t i = 0; i < size; i += kLanes) hn::StoreU(mapped(hn::LoadU(d, x + i)), d, x + i);
