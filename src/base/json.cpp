@@ -136,6 +136,11 @@ Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes) {
   return ParseJsonFile(path, ReadTextFile(path, max_bytes));
 }
 
+std::string ReadJsonText(const std::filesystem::path& path, uint64_t max_bytes) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored) ? ReadTextFile(path, max_bytes) : "";
+}
+
 Json ParseJsonFile(const std::filesystem::path& path, const std::string& text) {
   try {
     return ParseJson(text);

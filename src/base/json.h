@@ -25,7 +25,8 @@ Json ParseJson(std::string_view text, const JsonLimits& limits = {});
 
 // Reads a file of at most `max_bytes`; messages start with the path.
 Json ReadJsonFile(const std::filesystem::path& path, uint64_t max_bytes = 64 << 20);
-// The same for a file whose text was read before.
+// Its two halves: the text, "" where there is no such file, and what a text says.
+std::string ReadJsonText(const std::filesystem::path& path, uint64_t max_bytes = 64 << 20);
 Json ParseJsonFile(const std::filesystem::path& path, const std::string& text);
 
 // Two-space indentation and a final newline; numbers that are not finite (non_finite.h) are null.

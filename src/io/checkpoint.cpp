@@ -8,7 +8,6 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/output.h"
 #include "base/problems.h"
 #include "io/fingerprint.h"
 #include "io/found_instead.h"
@@ -275,10 +274,7 @@ std::string Checkpoint::Fingerprint(Progress& progress) const {
 
 const std::string& Checkpoint::ConfigText() const {
   const std::lock_guard lock(kept_->mutex);
-  if (!kept_->config_text) {
-    std::error_code ignored;
-    kept_->config_text = fs::exists(ConfigPath(), ignored) ? ReadTextFile(ConfigPath()) : "";
-  }
+  if (!kept_->config_text) kept_->config_text = ReadJsonText(ConfigPath());
   return *kept_->config_text;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace moefy::model {
 namespace {
@@ -84,15 +85,14 @@ at::Tensor AttendByKernel(const Attention& attention, const at::Tensor& q, const
 }
 
 at::Tensor AttendTexts(const Attention& attention, const at::Tensor& q, const KeysValues& memory,
-                       const ScoreBias& bias, const std::vector<Packing::Text>& texts) {
-  int64_t longest = 0;
-  for (const Packing::Text& text : texts) longest = std::max(longest, text.count);
+                       const ScoreBias& bias, const Packing& packing) {
+  const int64_t longest = packing.longest_text();
   at::Tensor out = at::empty({1, q.size(2), q.size(1) * q.size(3)}, q.options());
   const int64_t block = QueriesPerBlock(1, q.size(1), longest, longest);
   for (int64_t first = 0; first < longest; first += block) {
     const int64_t count = std::min(block, longest - first);
     std::vector<Item> items;
-    for (const Packing::Text& text : texts) {
+    for (const Packing::Text& text : packing.texts()) {
       const int64_t last = std::min(text.count, first + count);
       for (int64_t query = first; query < last; query += kQueriesPerItem) {
         const int64_t queries = std::min(kQueriesPerItem, last - query);

@@ -4,8 +4,6 @@
 
 #include <ATen/ATen.h>
 
-#include <vector>
-
 #include "model/layers.h"
 
 namespace moefy::model {
@@ -15,10 +13,10 @@ namespace moefy::model {
 at::Tensor AttendByKernel(const Attention& attention, const at::Tensor& q, const KeysValues& memory,
                           const at::Tensor& bias, int64_t visible_keys);
 
-// Self-attention of texts that lie one after the other: q and `memory` are [1, heads, rows,
-// head_dim], and the result is [rows, heads * head_dim]. `bias` is that of a text of the longest
-// one's length: it depends on the distance between tokens, never on the text.
+// Self-attention of the texts of `packing`, one after the other: q and `memory` are [1, heads,
+// rows, head_dim], and the result is [rows, heads * head_dim]. `bias` is that of a text of the
+// longest one's length: it depends on the distance between tokens, never on the text.
 at::Tensor AttendTexts(const Attention& attention, const at::Tensor& q, const KeysValues& memory,
-                       const ScoreBias& bias, const std::vector<Packing::Text>& texts);
+                       const ScoreBias& bias, const Packing& packing);
 
 }  // namespace moefy::model

@@ -249,7 +249,7 @@ at::Tensor Attention::operator()(const at::Tensor& x, const Packing& packing,
                          memory.values.stride(3) == 1 && q.stride(3) == 1;
   if (scale != 1.0 && !by_kernel) q = q * scale;
   if (by_kernel && !packing.texts().empty()) {
-    return output(AttendTexts(*this, q, memory, bias, packing.texts()));
+    return output(AttendTexts(*this, q, memory, bias, packing));
   }
   const auto attend = [&](const at::Tensor& part, int64_t first) {
     const at::Tensor part_bias = bias.Rows(first, part.size(2));

@@ -16,6 +16,7 @@
 #include "runtime/first_product.h"
 #include "runtime/packed_linear.h"
 #include "runtime/quantize.h"
+#include "runtime/tile_items.h"
 #include "runtime/weight_tiles.h"
 
 namespace moefy::runtime {
@@ -154,35 +155,25 @@ class QuantizedMaps final : public PackedFeedForward {
   }
 
   void RunSome(const float* x, int64_t tokens, float* y) {
-    // A thread multiplies so many tiles with so many rows at a time; the tiles stay in its cache.
-    constexpr int64_t kTiles = 4, kRows = 120, kRowGroup = 24;
     const int64_t tiles = (in_.out + kTileNeurons - 1) / kTileNeurons;
     const QuantizedRows x_rows = x_.Rows(tokens, QuantizedSize(in_.in));
     const QuantizedRows h_rows = h_.Rows(tokens, tiles * kTileNeurons, kTileNeurons);
-    if (static_cast<int64_t>(all_rows_.size()) < kRowGroup) {
-      all_rows_.resize(kRowGroup);
+    if (all_rows_.empty()) {
+      all_rows_.resize(TileItems::kRowGroup);
       std::iota(all_rows_.begin(), all_rows_.end(), 0);
     }
-    const int64_t tile_items = (tiles + kTiles - 1) / kTiles;
-    const int64_t items = (tokens + kRows - 1) / kRows * tile_items;
+    const TileItems items{tokens, tiles, /*rows_per_item=*/120};
+    const int64_t num_items = items.count();
+    const auto make = [&](int64_t row, int64_t rows, int64_t tile) {
+      MakeHidden(x_rows.From(row), rows, tile, h_rows.From(row, tile));
+    };
     const int threads = at::get_num_threads();
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
 #pragma omp for schedule(static)
       for (int64_t t = 0; t < tokens; ++t) QuantizeRow(x + t * in_.in, in_.in, x_rows, t);
 #pragma omp for schedule(dynamic)
-      for (int64_t item = 0; item < items; ++item) {
-        const int64_t first_row = item / tile_items * kRows;
-        const int64_t last_row = std::min(tokens, first_row + kRows);
-        const int64_t first_tile = item % tile_items * kTiles;
-        const int64_t last_tile = std::min(tiles, first_tile + kTiles);
-        for (int64_t row = first_row; row < last_row; row += kRowGroup) {
-          for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-            MakeHidden(x_rows.From(row), std::min(kRowGroup, last_row - row), tile,
-                       h_rows.From(row, tile));
-          }
-        }
-      }
+      for (int64_t item = 0; item < num_items; ++item) items.ForEach(item, make);
     }
     second_.ForwardQuantized(h_rows, tokens, y);
   }

@@ -10,6 +10,7 @@
 #include "runtime/dot_rows.h"
 #include "runtime/first_product.h"
 #include "runtime/quantize.h"
+#include "runtime/tile_items.h"
 
 namespace moefy::runtime {
 namespace {
@@ -24,9 +25,6 @@ constexpr int64_t kFewRows = 24;
 constexpr int64_t kFewRowsNarrow = 32;
 // Below this much work starting threads costs more than it gives.
 constexpr int64_t kSerialWeights = 1 << 15;
-// INT8, INT4: a thread multiplies so many tiles with so many rows of x at a time, some rows after
-// the other; the tiles stay in the L2 cache.
-constexpr int64_t kInt8Tiles = 4, kInt8Rows = 240, kInt8RowGroup = 24;
 // INT8, INT4: so few rows of x are quantized before the threads start.
 constexpr int64_t kQuantizeAloneRows = 8;
 
@@ -112,48 +110,40 @@ void PackedLinear::Quantize(const float* x, int64_t rows, const QuantizedRows& q
   }
 }
 
-// Shares out tiles of weights, for kInt8Rows rows of x at a time.
 void PackedLinear::ForwardQuantized(const QuantizedRows& x, int64_t rows, float* y) const {
   std::vector<int32_t>& all = ThreadInt8Scratch().all_rows;
-  while (static_cast<int64_t>(all.size()) < std::min(rows, kInt8RowGroup)) {
+  while (static_cast<int64_t>(all.size()) < std::min(rows, TileItems::kRowGroup)) {
     all.push_back(static_cast<int32_t>(all.size()));
   }
   const int32_t* const all_rows = all.data();
   const float* const bias = bias_.defined() ? bias_.data_ptr<float>() : nullptr;
   const int64_t tiles = (rows_ + kTileNeurons - 1) / kTileNeurons;
-  const int64_t tile_items = (tiles + kInt8Tiles - 1) / kInt8Tiles;
-  const int64_t items = (rows + kInt8Rows - 1) / kInt8Rows * tile_items;
+  const TileItems items{rows, tiles};
+  const int64_t num_items = items.count();
   const int threads = rows_ * columns_ < kSerialWeights ? 1 : at::get_num_threads();
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-  for (int64_t item = 0; item < items; ++item) {
-    const int64_t first_row = item / tile_items * kInt8Rows;
-    const int64_t last_row = std::min(rows, first_row + kInt8Rows);
-    const int64_t first_tile = item % tile_items * kInt8Tiles;
-    const int64_t last_tile = std::min(tiles, first_tile + kInt8Tiles);
-    for (int64_t row = first_row; row < last_row; row += kInt8RowGroup) {
-      FirstProductArgs args;
-      args.quantized = x.From(row);
-      args.tokens = all_rows;
-      args.num_tokens = std::min(kInt8RowGroup, last_row - row);
-      args.hidden = columns_;
-      args.format = format_;
-      args.map = {Map::kNone};
-      for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-        const int64_t n = tile * kTileNeurons;
-        args.width = std::min(kTileNeurons, rows_ - n);
-        args.w_in = tiles_.w + n * TileRowBytes(format_, columns_);
-        args.in_scale = tiles_.scale ? tiles_.scale + n : nullptr;
-        args.b_in = bias ? bias + n : nullptr;
-        args.h = y + row * rows_ + n;
-        args.h_stride = rows_;
-        if (args.width % kBlockNeurons == 0) {
-          FirstProduct(args);
-        } else {
-          WriteNarrowTile(args);
-        }
-      }
+  const auto run = [&](int64_t row, int64_t count, int64_t tile) {
+    const int64_t n = tile * kTileNeurons;
+    FirstProductArgs args;
+    args.quantized = x.From(row);
+    args.tokens = all_rows;
+    args.num_tokens = count;
+    args.hidden = columns_;
+    args.format = format_;
+    args.map = {Map::kNone};
+    args.width = std::min(kTileNeurons, rows_ - n);
+    args.w_in = tiles_.w + n * TileRowBytes(format_, columns_);
+    args.in_scale = tiles_.scale ? tiles_.scale + n : nullptr;
+    args.b_in = bias ? bias + n : nullptr;
+    args.h = y + row * rows_ + n;
+    args.h_stride = rows_;
+    if (args.width % kBlockNeurons == 0) {
+      FirstProduct(args);
+    } else {
+      WriteNarrowTile(args);
     }
-  }
+  };
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+  for (int64_t item = 0; item < num_items; ++item) items.ForEach(item, run);
 }
 
 void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {

@@ -14,6 +14,7 @@
 #include <hwy/highway.h>
 // After it:
 #include "runtime/int8_simd.h"
+#include "runtime/panel_simd.h"
 #include "runtime/weights_simd.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -28,110 +29,6 @@ constexpr int kOutRows = 3, kOutVectors = 4;
 // With few tokens the processor would wait for weights: they are fetched so many bytes ahead.
 constexpr int64_t kFetchBytes = 4096, kFetchFirst = 512, kFetchTokens = 3;
 constexpr int64_t kWidenTokens = 3;  // of an expert, from which on its W_out is converted once
-
-// Some tokens of an expert and one panel of its W_out [width][columns].
-template <class T>
-struct Panel {
-  const T* w;
-  int64_t width, columns;
-  const float* h;
-  int64_t h_stride;
-  const int32_t* tokens;
-  float* y;  // of token 0
-
-  float* Row(int64_t i) const { return y + tokens[i] * kSmallPanelColumns; }
-};
-
-// kVectors columns of one token, only the neurons that are not zero.
-template <int kVectors, class T>
-HWY_INLINE void AddLive(const Panel<T>& panel, int64_t i, uint32_t live, int64_t column) {
-  const Tag d;
-  const float* const h = panel.h + i * panel.h_stride;
-  float* const y = panel.Row(i) + column;
-  Vector sum[kVectors];
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) sum[v] = hn::LoadU(d, y + v * kLanes);
-  for (; live != 0; live &= live - 1) {
-    const int n = __builtin_ctz(live);
-    const Vector value = hn::Set(d, h[n]);
-    const T* const row = panel.w + n * panel.columns + column;
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      sum[v] = hn::MulAdd(value, LoadWeights(d, row + v * kLanes), sum[v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[v], d, y + v * kLanes);
-}
-
-// kVectors columns of kRows tokens from the i-th on, all neurons.
-template <int kRows, int kVectors, class T>
-HWY_INLINE void AddAll(const Panel<T>& panel, int64_t i, int64_t column) {
-  const Tag d;
-  const float* const h = panel.h + i * panel.h_stride;
-  float* y[kRows];
-  Vector sum[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-    y[r] = panel.Row(i + r) + column;
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::LoadU(d, y[r] + v * kLanes);
-  }
-  const T* w = panel.w + column;
-  for (int64_t n = 0; n < panel.width; ++n, w += panel.columns) {
-    Vector value[kRows];
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) value[r] = hn::Set(d, h[r * panel.h_stride + n]);
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      const Vector weights = LoadWeights(d, w + v * kLanes);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) sum[r][v] = hn::MulAdd(value[r], weights, sum[r][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], d, y[r] + v * kLanes);
-  }
-}
-
-// Calls strip(number of vectors, column) for one strip after the other, each as wide as the columns
-// that are left allow.
-template <int kVectors, class Strip>
-HWY_INLINE void ForStrips(int64_t columns, int64_t column, const Strip& strip) {
-  for (; column + kVectors * kLanes <= columns; column += kVectors * kLanes) {
-    strip(std::integral_constant<int, kVectors>(), column);
-  }
-  if constexpr (kVectors > 1) {
-    if (column < columns) ForStrips<kVectors / 2>(columns, column, strip);
-  }
-}
-
-// Tokens from the i-th on, as many at once as there is room for, then the rest.
-template <int kRows, class T>
-HWY_INLINE void AddRows(const Panel<T>& panel, int64_t i, int64_t count) {
-  for (; i + kRows <= count; i += kRows) {
-    ForStrips<kOutVectors>(panel.columns, 0, [&](auto vectors, int64_t column) HWY_ATTR {
-      AddAll<kRows, decltype(vectors)::value>(panel, i, column);
-    });
-  }
-  if constexpr (kRows > 1) AddRows<kRows / 2>(panel, i, count);
-}
-
-template <class T>
-HWY_INLINE void AddPanel(const Panel<T>& panel, const uint32_t* live, int64_t count) {
-  if (live) {
-    for (int64_t i = 0; i < count; ++i) {
-      if (live[i] == 0) continue;
-      ForStrips<kOutVectors>(panel.columns, 0, [&](auto vectors, int64_t column) HWY_ATTR {
-        AddLive<decltype(vectors)::value>(panel, i, live[i], column);
-      });
-    }
-    return;
-  }
-  AddRows<kOutRows>(panel, 0, count);
-}
 
 // Takes the terms of an expert that runs away from the sums, which began with those of all experts.
 template <class T>
@@ -160,9 +57,14 @@ HWY_INLINE void SmallSecondProductOf(const SmallSecondArgs& args) {
       for (int64_t b = 0; b < std::min(kFetchFirst, panel_bytes); b += 64) hwy::Prefetch(next + b);
     }
     const T* const w = panel_w + range.expert * size * args.columns;
-    const Panel<T> panel{
-        w,     size, args.columns, args.h + range.slot * stride, stride, args.tokens + range.begin,
-        args.y};
+    const Panel<T> panel{w,
+                         size,
+                         args.columns,
+                         args.h + range.slot * stride,
+                         stride,
+                         args.tokens + range.begin,
+                         args.y,
+                         kSmallPanelColumns};
     if (experts.compensation) {
       Compensate(panel, experts.compensation + range.expert * experts.padded_hidden + args.column,
                  count);
@@ -171,13 +73,13 @@ HWY_INLINE void SmallSecondProductOf(const SmallSecondArgs& args) {
     if constexpr (!std::is_same_v<T, float>) {
       if (count >= kWidenTokens) {  // converting once is cheaper than for each token
         WidenOf(w, size * args.columns, wide);
-        AddPanel(
-            Panel<float>{wide, panel.width, panel.columns, panel.h, stride, panel.tokens, panel.y},
-            live, count);
+        AddPanel<kOutRows, kOutVectors>(Panel<float>{wide, panel.width, panel.columns, panel.h,
+                                                     stride, panel.tokens, panel.y, panel.y_stride},
+                                        live, count);
         continue;
       }
     }
-    AddPanel(panel, live, count);
+    AddPanel<kOutRows, kOutVectors>(panel, live, count);
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/output.h"
+#include "base/json.h"
 #include "moefy/base/error.h"
 #include "moefy/io/checkpoint.h"
 #include "text/tokenizer_config.h"
@@ -127,10 +127,7 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& directory,
                                          const Languages& languages) {
   std::vector<std::filesystem::path> places = {directory};
   if (!data_directory.empty()) places.push_back(data_directory);
-  const std::filesystem::path model_config = directory / "config.json";
-  std::error_code ignored;
-  const bool has_config = std::filesystem::exists(model_config, ignored);
-  return LoadFrom(places, has_config ? ReadTextFile(model_config) : "", languages);
+  return LoadFrom(places, ReadJsonText(directory / "config.json"), languages);
 }
 
 std::unique_ptr<Tokenizer> LoadTokenizer(const io::Checkpoint& checkpoint,

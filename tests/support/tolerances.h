@@ -36,7 +36,7 @@ inline constexpr double kInt8VersusDouble = 2e-2;
 // above. Every layer adds its own error and passes on those before it: some times that of one FFN.
 inline constexpr double kBf16Logits = 3e-2;
 inline constexpr double kF16Logits = 4e-3;
-inline constexpr double kInt8Logits = 1.2e-1;
+inline constexpr double kInt8Logits = 1e-1;
 
 // Compensation terms: those of all experts are added up and those that ran taken off again, in F32,
 // so what should be nothing is a few roundings of the sum of all. Over the largest output.

@@ -52,7 +52,8 @@ class Checkpoint {
 
   // The text of config.json, "" where there is none. The file is read when its text is first asked
   // for, and this object and its copies keep it, so that a command sees one config however many of
-  // its parts ask. Throws as base/output.h's ReadTextFile.
+  // its parts ask. Throws Error{kInput} for more than 64
+  // MB, Error{kSystem} for a file that cannot be read.
   const std::string& ConfigText() const;
   std::filesystem::path ConfigPath() const { return directory_ / "config.json"; }
 

@@ -58,10 +58,10 @@ struct DecodingState;
 // as F32 stay in the mapped file, where they may be read, not written, while the checkpoint lives.
 enum class Parts { kAll, kForExchange };
 
+struct RowKernels;  // model/row_kernels.h
+
 // Computes on the device of its parameters; a FeedForward gets its inputs there too. Outputs are on
 // the device of the ids that the caller gives.
-struct RowKernels;
-
 class Transformer {
  public:
   // If an FFN's tensors are not among the parameters, ExchangeFeedForward must put one in before
