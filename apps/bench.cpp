@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "moefy/base/error.h"
+#include "runtime/packed_file.h"
 
 namespace moefy::apps {
 
@@ -65,6 +66,7 @@ int64_t WholeNumber(const char* option, double value) {
 }
 
 std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options) {
+  if (options.weights.empty()) return {runtime::WantedFormat("", options.model)};
   std::vector<runtime::WeightFormat> formats;
   for (const std::string& name : options.weights) {
     formats.push_back(runtime::ParseWeightFormat(name));

@@ -21,7 +21,7 @@ struct BenchOptions {
   std::vector<double> tokens = {1, 8, 32, 128, 512};
   std::optional<std::vector<double>> ffn_ratios;
   std::vector<double> thread_counts;
-  std::vector<std::string> weights = {"f32"};
+  std::vector<std::string> weights;
   int64_t repetitions = 0;
   double seconds_per_row = 3;
   int64_t seed = 0;
@@ -46,7 +46,10 @@ struct BenchOptions {
     v.Field("tokens", tokens, "tokens per call");
     v.Field("ffn-ratio", ffn_ratios, "shares of the neurons to run (default: 0.2)");
     v.Field("thread-counts", thread_counts, "numbers of threads to try (default: all)");
-    v.Field("weights", weights, "how weights are kept: f32, bf16, f16, int8, int4");
+    v.Field(
+        "weights", weights,
+        "how weights are kept: f32, bf16, f16, int8, int4 (default: f32, or as a packed checkpoint "
+        "holds them)");
     v.Field(
         "routing", routing,
         "uniform (tokens have nothing in common), skewed (as much as in a trained model), or an "
@@ -83,6 +86,7 @@ struct BenchOptions {
 void CheckKind(const BenchOptions& options);
 // The value of a flag as a whole number. Error{kUsage} unless it is one, and positive.
 int64_t WholeNumber(const char* option, double value);
+// --weights, or the one format to take without it.
 std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options);
 // --thread-counts, or --threads where none are given.
 std::vector<int> ThreadCounts(const BenchOptions& options, const Context& context);

@@ -3,6 +3,7 @@
 #include "bench.h"
 #include "bench/end_to_end.h"
 #include "bench/machine.h"
+#include "commit.h"
 
 namespace moefy::apps {
 
@@ -38,7 +39,7 @@ Outcome BenchEndToEnd(const BenchOptions& options, Context& context) {
                     {"share_of_roofline", row.roofline_ms / row.sparse_ms.median},
                     {"weight_bytes", row.weight_bytes},
                     {"logits_error", row.logits_error},
-                    {"commit", MOEFY_COMMIT},
+                    {"commit", Commit()},
                     {"cpu", result.cpu}});
     cells.push_back({row.what, FormatFixed(100 * row.ffn_ratio, 0) + " %",
                      std::to_string(row.threads), runtime::WeightFormatName(row.weights),

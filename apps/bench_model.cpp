@@ -3,6 +3,7 @@
 #include "base/table.h"
 #include "bench.h"
 #include "bench/model_benchmark.h"
+#include "commit.h"
 #include "model/family.h"
 #include "model/input_check.h"
 #include "model/open_checkpoint.h"
@@ -75,7 +76,7 @@ Json ToJson(const bench::ModelBenchmarkRow& row, const std::string& cpu) {
           {"speedup_over_torch", spread(row.speedup_over_torch)},
           {"speedup_over_dense", spread(row.speedup_over_dense)},
           {"output_error", row.output_error ? Json(*row.output_error) : Json()},
-          {"commit", MOEFY_COMMIT},
+          {"commit", Commit()},
           {"cpu", cpu}};
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/table.h"
 #include "bench.h"
+#include "commit.h"
 #include "model/activation.h"
 #include "moefy/base/error.h"
 #include "pipeline/inspect.h"
@@ -90,7 +91,7 @@ Json ToJson(const bench::BenchmarkResult& result) {
                     {"packed_layer_bytes", row.packed_layer_bytes},
                     {"roofline_ms", row.roofline_ms},
                     {"share_of_roofline", row.roofline_ms / row.sparse_ms.median},
-                    {"commit", MOEFY_COMMIT},
+                    {"commit", Commit()},
                     {"cpu", result.cpu}});
   }
   return {{"shape", result.shape.name},

@@ -208,6 +208,7 @@ std::unique_ptr<Command> CalibrateCommand(CLI::App& parent);
 std::unique_ptr<Command> EvalCommand(CLI::App& parent);
 std::unique_ptr<Command> RunCommand(CLI::App& parent);
 std::unique_ptr<Command> BenchCommand(CLI::App& parent);
+std::unique_ptr<Command> PackCommand(CLI::App& parent);
 std::unique_ptr<Command> VerifyCommand(CLI::App& parent);
 std::unique_ptr<Command> MergeCommand(CLI::App& parent);
 std::unique_ptr<Command> ConvertCommand(CLI::App& parent);

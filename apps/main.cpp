@@ -55,7 +55,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands(CLI::App& app) {
   for (const auto make :
        {ConvertCommand, FamiliesCommand, InspectCommand, RecordCommand, SparsityCommand,
         SplitCommand, FinetuneCommand, RouteTrainCommand, CalibrateCommand, EvalCommand, RunCommand,
-        BenchCommand, VerifyCommand, MergeCommand}) {
+        BenchCommand, PackCommand, VerifyCommand, MergeCommand}) {
     commands.push_back(make(app));
   }
   return commands;

@@ -22,6 +22,7 @@ class Problems {
   // that the rest was not read.
   bool StopSearch() { return stopped_ = count_ >= max_shown_; }
 
+  size_t count() const { return count_; }
   // Throws an Error that names the problems, one a line, when there are any.
   void ThrowIfAny(ErrorKind kind = ErrorKind::kInput) const {
     if (count_ == 0) return;

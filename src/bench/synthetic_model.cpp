@@ -117,7 +117,7 @@ SyntheticSparseModel::SyntheticSparseModel(const model::ModelConfig& config,
   }
   progress.End("");
   runtime::UseKernels(
-      transformer_, format, /*copy=*/false,
+      transformer_, format, /*copy=*/false, /*store=*/nullptr,
       [&](const runtime::PackedLinear& linear) { weight_bytes_ += linear.WeightBytes(); });
   if (format != runtime::WeightFormat::kF32) {  // the table itself stays, for its rows
     weight_bytes_ += config.vocab_size * config.hidden * 4;

@@ -128,7 +128,7 @@ std::string QuotedJson(const std::string& text) {
 
 // Written by hand: building an ordered_json member by member costs quadratic time.
 std::string FormatHeader(const std::vector<TensorInfo>& tensors,
-                         const std::map<std::string, std::string>& metadata) {
+                         const std::map<std::string, std::string>& metadata, uint64_t alignment) {
   std::string json = "{";
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
@@ -149,7 +149,9 @@ std::string FormatHeader(const std::vector<TensorInfo>& tensors,
   }
   if (json.back() == ',') json.pop_back();
   json += "}";
-  json.resize((json.size() + 7) / 8 * 8, ' ');
+  constexpr uint64_t kLengthBytes = 8;
+  const uint64_t whole = (kLengthBytes + json.size() + alignment - 1) / alignment * alignment;
+  json.resize(whole - kLengthBytes, ' ');
 
   const uint64_t length = json.size();
   std::string header(8, '\0');
@@ -225,7 +227,8 @@ struct SafetensorsWriter::Impl {
 };
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
-                                     std::map<std::string, std::string> metadata) {
+                                     std::map<std::string, std::string> metadata,
+                                     uint64_t alignment) {
   std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
     return std::tie(b.dtype, a.name) < std::tie(a.dtype, b.name);
   });
@@ -237,7 +240,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Ten
     position += *num_bytes;
     info.end = position;
   }
-  impl_.reset(new Impl{File::Create(path), FormatHeader(tensors, metadata), {}});
+  impl_.reset(new Impl{File::Create(path), FormatHeader(tensors, metadata, alignment), {}});
   impl_->file.Reserve(impl_->header.size() + position);
   for (const TensorInfo& info : tensors) {
     const Impl::Slot slot{impl_->header.size() + info.begin, info.num_bytes()};

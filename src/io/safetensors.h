@@ -47,14 +47,16 @@ class SafetensorsFile final : public TensorFile {
 
 // Streams a file whose tensors are all declared first; their `begin` and `end` are ignored and
 // assigned. Tensors are ordered by dtype (the enum's order, descending), then by name, which aligns
-// every tensor and is what the reference library writes. Spaces pad the header to 8 bytes.
+// every tensor and is what the reference library writes. Spaces pad the header, so that the first
+// tensor begins at a multiple of `alignment` bytes of the file.
 class SafetensorsWriter {
  public:
   // Throws Error{kSystem} when `path` cannot be created or holds something already, and when the
   // disk is full. Names must be distinct and not "__metadata__", and shapes must fill whole bytes
   // (MOEFY_CHECK).
   SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
-                    std::map<std::string, std::string> metadata = {{"format", "pt"}});
+                    std::map<std::string, std::string> metadata = {{"format", "pt"}},
+                    uint64_t alignment = 8);
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;

@@ -35,6 +35,7 @@ class Collector {
     }
     tensor.layers = layers_;
     tensor.required = required;
+    tensor.exchanged = exchanged_ && extents.size() == 2;
     tensors_.push_back(std::move(tensor));
   }
   void Weight(const std::string& name, const std::vector<Extent>& extents, bool required = true) {
@@ -45,6 +46,13 @@ class Collector {
     if (name.empty()) return;
     Weight(name, transposed ? std::vector{in, out} : std::vector{out, in});
     if (bias) Add(name + ".bias", {out});
+  }
+  // A linear map that kernels may take the place of.
+  void Exchanged(const std::string& name, const Extent& out, const Extent& in, bool bias,
+                 bool transposed = false) {
+    exchanged_ = true;
+    Linear(name, out, in, bias, transposed);
+    exchanged_ = false;
   }
   void Norm(const std::string& name) { Norm(name, hidden_); }
   void Norm(const std::string& name, const Extent& width) {
@@ -67,7 +75,7 @@ class Collector {
     const Extent kv = width(stack.num_kv_heads, kv_heads);
     const auto linear = [&](const std::string& name, const Extent& out, const Extent& in,
                             bool bias) {
-      Linear(LayerName(name, layer_idx), out, in, bias, config_.transposed);
+      Exchanged(LayerName(name, layer_idx), out, in, bias, config_.transposed);
     };
     linear(names.qkv,
            width(stack.num_heads + 2 * stack.num_kv_heads,
@@ -89,8 +97,8 @@ class Collector {
            {FromKey(keys_.vocab, vocab_size), {config_.embedding_width, ""}});
     const Extent embedding{config_.embedding_width, ""};
     const Extent& summed = config_.narrow_embeddings ? embedding : hidden_;
-    Linear(names.project_in, hidden_, embedding, config_.narrow_embeddings);
-    Linear(names.project_out, embedding, hidden_, false);
+    Exchanged(names.project_in, hidden_, embedding, config_.narrow_embeddings);
+    Exchanged(names.project_out, embedding, hidden_, false);
     if (config_.position == PositionKind::kLearned ||
         config_.position == PositionKind::kSinusoidal) {
       Weight(names.position_embedding, {FromKey(keys_.positions, config_.max_positions), summed},
@@ -116,7 +124,7 @@ class Collector {
       Norm(at_layer(names.ffn_post_norm));
       const Extent neurons = FromKey(keys.neurons, stack.num_neurons);
       const auto linear = [&](const std::string& name, const Extent& out, const Extent& in) {
-        Linear(at_layer(name), out, in, config_.ffn_bias, config_.transposed);
+        Exchanged(at_layer(name), out, in, config_.ffn_bias, config_.transposed);
       };
       if (!names.w_gate.empty() && names.w_gate == names.w_in) {  // the pair is fused
         linear(names.w_in, {2 * neurons.value, StrCat("2 x ", neurons.text)}, hidden_);
@@ -151,13 +159,13 @@ class Collector {
     switch (config_.head) {
       case kLanguageModel:
         if (!config_.tied_embeddings) {
-          Linear(names.language_model_head, vocab, {config_.embedding_width, ""},
-                 config_.head_bias);
+          Exchanged(names.language_model_head, vocab, {config_.embedding_width, ""},
+                    config_.head_bias);
         }
         if (!names.logits_bias.empty()) Add(names.logits_bias, {{1, ""}, vocab}, false);
         break;
       case kMaskedLanguageModel:
-        if (!config_.tied_embeddings) Linear(names.language_model_head, vocab, width, false);
+        if (!config_.tied_embeddings) Exchanged(names.language_model_head, vocab, width, false);
         if (!names.logits_bias.empty()) Add(names.logits_bias, {vocab});
         break;
       case kSequenceClassification:
@@ -192,6 +200,7 @@ class Collector {
   const ConfigKeys& keys_;
   const Extent hidden_;
   std::string layers_;
+  bool exchanged_ = false;
   std::set<std::string> seen_;
   std::vector<ExpectedTensor> tensors_;
 };

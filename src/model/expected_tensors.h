@@ -18,6 +18,7 @@ struct ExpectedTensor {
   std::vector<std::string> extents;  // what config.json says of each: "d_model 48"
   std::string layers;                // which field says that there is such a layer: "num_layers 3"
   bool required = true;
+  bool exchanged = false;  // a weight that Transformer::ExchangeLinears or an FFN takes
 };
 // Each tensor once, embeddings first, the head last.
 std::vector<ExpectedTensor> ExpectedTensors(const ModelConfig& config);

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "moefy/model/tensor_io.h"
 
@@ -47,8 +48,26 @@ FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec)
   std::map<std::string, at::Tensor> read;  // the halves of a fused pair are read once
   return MakeFfnWeights(spec, [&](const std::string& name) {
     at::Tensor& tensor = read[name];
-    if (!tensor.defined()) tensor = ReadTensor(checkpoint, name);
+    if (!tensor.defined()) {
+      if (!checkpoint.Find(name)) RefusePackedWeights(checkpoint);
+      tensor = ReadTensor(checkpoint, name);
+    }
     return tensor;
+  });
+}
+
+FfnWeights ReadFfnBiases(const io::Checkpoint& checkpoint, const FfnSpec& spec) {
+  const int64_t neurons = spec.num_neurons, hidden = spec.hidden;
+  return MakeFfnWeights(spec, [&](const std::string& name) {
+    const auto matrix = [&](int64_t out, int64_t in) {
+      const bool turned = spec.transposed;
+      return at::empty({turned ? in : out, turned ? out : in},
+                       at::device(at::kMeta).dtype(at::kFloat));
+    };
+    if (name == spec.w_in || name == spec.w_gate) {
+      return matrix(spec.fused() ? 2 * neurons : neurons, hidden);
+    }
+    return name == spec.w_out ? matrix(hidden, neurons) : ReadTensor(checkpoint, name);
   });
 }
 

@@ -7,6 +7,7 @@
 #include "model/expected_tensors.h"
 #include "model/family.h"
 #include "model/stored_names.h"
+#include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
 
@@ -154,6 +155,7 @@ void CheckParameters(const io::Checkpoint& checkpoint, const ModelConfig& config
                    "; config.json implies ", FormatShape(want.shape), Because(want, *found));
     }
   }
+  if (problems.count() > 0) RefusePackedWeights(checkpoint);
   WithContext(StrCat(checkpoint.directory(), " does not hold the ", config.family,
                      " model that its config.json describes"),
               [&] { problems.ThrowIfAny(); });
@@ -187,18 +189,27 @@ void CheckValues(const io::Checkpoint& checkpoint, const ModelConfig& config) {
 TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& config,
                          std::vector<std::string>* warnings, Parts parts,
                          std::set<std::string> left_out) {
-  CheckParameters(checkpoint, config, warnings, left_out);
-  if (parts == Parts::kForExchange) {
+  const std::vector<ExpectedTensor> wanted = ExpectedTensors(config);
+  std::set<std::string> not_checked = left_out;
+  for (const ExpectedTensor& want : wanted) {
+    if (parts == Parts::kPacked && want.exchanged) not_checked.insert(want.name);
+  }
+  CheckParameters(checkpoint, config, warnings, not_checked);
+  if (parts != Parts::kAll) {
     for (const FfnSpec& spec : FfnSpecs(config)) {
       left_out.insert({spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out, spec.b_out});
     }
   }
   TensorMap parameters;
-  for (const ExpectedTensor& want : ExpectedTensors(config)) {
+  for (const ExpectedTensor& want : wanted) {
     if (left_out.contains(want.name)) continue;
+    if (parts == Parts::kPacked && want.exchanged) {
+      parameters.emplace(want.name, at::empty(want.shape, at::device(at::kMeta).dtype(at::kFloat)));
+      continue;
+    }
     if (!checkpoint.Find(want.name)) continue;  // not required
-    parameters.emplace(want.name, parts == Parts::kForExchange ? ViewTensor(checkpoint, want.name)
-                                                               : ReadTensor(checkpoint, want.name));
+    parameters.emplace(want.name, parts == Parts::kAll ? ReadTensor(checkpoint, want.name)
+                                                       : ViewTensor(checkpoint, want.name));
   }
   return parameters;
 }

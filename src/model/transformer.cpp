@@ -261,7 +261,9 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
                          : nullptr);
   }
   m.config = std::move(config);
-  m.device = parameters.begin()->second.device();
+  const auto with_values = std::ranges::find_if(
+      parameters, [](const auto& parameter) { return !parameter.second.is_meta(); });
+  m.device = (with_values == parameters.end() ? parameters.begin() : with_values)->second.device();
 }
 
 Transformer::~Transformer() = default;
@@ -342,7 +344,7 @@ namespace {
 
 // Lets go of a mapped tensor's memory after it has been copied.
 void ReleasePages(const at::Tensor& tensor) {
-  if (!tensor.is_contiguous()) return;
+  if (!tensor.is_contiguous() || tensor.is_meta()) return;
   io::ReleaseMappedPages({static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()});
 }
 
@@ -411,7 +413,10 @@ Transformer LoadTransformer(const io::Checkpoint& checkpoint, std::vector<std::s
                             Parts parts, at::Device device) {
   AvoidSlowBlasCore();
   const ModelConfig config = ReadModelConfig(checkpoint, warnings);
-  return Transformer(config, OnDevice(ReadParameters(checkpoint, config, warnings, parts), device));
+  TensorMap parameters = ReadParameters(checkpoint, config, warnings, parts);
+  // What is exchanged runs on the CPU, and may be without values.
+  if (parts == Parts::kAll) parameters = OnDevice(std::move(parameters), device);
+  return Transformer(config, parameters);
 }
 
 }  // namespace moefy::model

@@ -125,4 +125,16 @@ void RefuseUnusableWeights(const io::Checkpoint& checkpoint) {
   RefuseByTensors(checkpoint);
 }
 
+bool HoldsPackedWeights(const io::Checkpoint& checkpoint) {
+  std::error_code ignored;
+  return std::filesystem::exists(checkpoint.directory() / kPackedWeights, ignored);
+}
+
+void RefusePackedWeights(const io::Checkpoint& checkpoint) {
+  if (!HoldsPackedWeights(checkpoint)) return;
+  throw InputError(checkpoint.directory(), " holds its weights packed for running (",
+                   kPackedWeights, "); only `moefy run`, `moefy eval` and `moefy bench ",
+                   "--end-to-end` read those: ", kOriginal);
+}
+
 }  // namespace moefy::model

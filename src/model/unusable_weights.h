@@ -11,4 +11,11 @@ namespace moefy::model {
 // tensors; only headers are read.
 void RefuseUnusableWeights(const io::Checkpoint& checkpoint);
 
+// The weights of linear maps and FFNs as the kernels read them, which `moefy pack` puts in place of
+// their tensors.
+inline constexpr const char* kPackedWeights = "moefy.packed.safetensors";
+bool HoldsPackedWeights(const io::Checkpoint& checkpoint);
+// Throws Error{kInput} for such a checkpoint: for all that needs the weights themselves.
+void RefusePackedWeights(const io::Checkpoint& checkpoint);
+
 }  // namespace moefy::model

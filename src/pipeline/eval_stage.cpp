@@ -8,10 +8,12 @@
 #include "eval/fail_if.h"
 #include "model/device.h"
 #include "model/open_checkpoint.h"
+#include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "pipeline/sample_file.h"
 #include "pipeline/task_data.h"
 #include "route/selection.h"
+#include "runtime/packed_file.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -60,7 +62,12 @@ io::Checkpoint OpenDense(const EvalOptions& options, const SplitModels& models,
   if (opened) return *opened;
   if (!options.dense.empty()) return model::OpenCheckpoint(options.dense);
   if (models.checkpoints.empty()) return model::OpenCheckpoint(options.models.front());
-  return models.checkpoints.front().weights();
+  const io::Checkpoint& weights = models.checkpoints.front().weights();
+  if (model::HoldsPackedWeights(weights)) {
+    throw UsageError(weights.directory(), " holds packed weights only; eval compares with a dense ",
+                     "model in F32: give the checkpoint that it was made from as --dense");
+  }
+  return weights;
 }
 
 // What the options say, parsed.
@@ -81,7 +88,8 @@ ParsedOptions Parse(const EvalOptions& options) {
   }
   parsed.evaluate.ffn_ratios = options.ffn_ratios;
   parsed.evaluate.selections = route::ParseSelections(options.selections);
-  parsed.evaluate.weights = runtime::ParseWeightFormat(options.weights);
+  parsed.evaluate.weights =
+      runtime::WantedFormat(options.weights, options.models.empty() ? "" : options.models.front());
   parsed.evaluate.seed = static_cast<uint64_t>(options.seed);
   parsed.evaluate.device = model::ParseDevice(options.device);
   parsed.tasks = ReadTasks(options.tasks, options.split);

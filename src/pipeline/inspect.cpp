@@ -90,11 +90,13 @@ Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path
   Inspection out;
   out.path = path;
   out.config = model::ReadModelConfig(checkpoint, &out.warnings, model::ReadFor::kFfns);
-  model::CheckParameters(checkpoint, out.config, &out.warnings);
+  out.is_packed = model::HoldsPackedWeights(checkpoint);
+  if (!out.is_packed) model::CheckParameters(checkpoint, out.config, &out.warnings);
   out.head = HeadName(out.config);
   out.ffns = model::FfnSpecs(out.config);
   CountTensors(checkpoint, out);
   for (const model::FfnSpec& spec : out.ffns) {
+    if (out.is_packed) break;
     const std::set<std::string> names = {spec.w_in,  spec.b_in, spec.w_gate, spec.b_gate,
                                          spec.w_out, spec.b_out};  // counts a fused tensor once
     for (const std::string& name : names) {
@@ -164,6 +166,7 @@ Json InspectionToJson(const Inspection& inspection) {
           {"num_experts", inspection.num_experts},
           {"num_shared", inspection.num_shared},
           {"has_routers", inspection.has_routers},
+          {"packed", inspection.is_packed},
           {"warnings", inspection.warnings}};
 }
 

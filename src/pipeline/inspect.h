@@ -42,6 +42,7 @@ struct Inspection {
   int64_t num_experts = 0;            // 0: not split yet
   int64_t num_shared = 0;             // of these, so many run for every token
   bool has_routers = false;
+  bool is_packed = false;  // `moefy pack` made it: FFNs and linear maps are not among the tensors
   std::vector<std::string> warnings;
 };
 

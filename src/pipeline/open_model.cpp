@@ -10,6 +10,7 @@
 #include "moefy/base/error.h"
 #include "route/selection.h"
 #include "runtime/dense_model.h"
+#include "runtime/packed_file.h"
 #include "runtime/sparse_model.h"
 #include "split/moe_checkpoint.h"
 
@@ -39,7 +40,8 @@ struct OpenedModel::Impl {
 OpenedModel::OpenedModel(const std::filesystem::path& directory, const OpenOptions& options,
                          Progress& progress)
     : impl_(new Impl{options, model::OpenCheckpoint(directory), {}, {}, {}, {}, {}, {}}) {
-  const runtime::WeightFormat format = runtime::ParseWeightFormat(options.weights);
+  const runtime::WeightFormat format =
+      runtime::WantedFormat(options.weights, impl_->checkpoint.directory());
   if (options.selection.empty()) {
     impl_->dense = std::make_unique<model::Transformer>(
         PackingPays(impl_->checkpoint, format)

@@ -100,7 +100,7 @@ std::vector<RunInput> ReadInputFile(const std::string& path, const std::string& 
   if (path == "-" ? BeginsAsJson(text) : HasJsonName(path)) return JsonInputs(text, name, field);
   std::vector<RunInput> inputs;
   int64_t line_number = 0;
-  for (const std::string& line : Split(text, '\n')) {
+  for (const std::string& line : moefy::Split(text, '\n')) {
     ++line_number;
     if (Trim(line).empty()) continue;
     inputs.push_back(TextInput(Trim(line), StrCat(name, ": line ", line_number)));

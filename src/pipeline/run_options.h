@@ -58,7 +58,7 @@ struct RunOptions : OpenOptions {
     v.Field("ffn-ratio", ffn_ratio, "share of the FFNs' work to do with --selection, router aside");
     v.Field("weights", weights,
             "how weights are kept in memory, dense or sparse: f32, bf16, f16, int8 or "
-            "int4");
+            "int4 (default: as a packed checkpoint holds them, else f32)");
     v.Field("seed", seed, "of sampling and of the random selection");
     v.Field("tensors", tensors,
             "run on raw tensors instead: safetensors with input_ids and what else the model takes");

@@ -3,6 +3,7 @@
 #include "base/output.h"
 #include "model/open_checkpoint.h"
 #include "model/read_parameters.h"
+#include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "split/merge.h"
@@ -14,6 +15,7 @@ namespace {
 // Throws Error{kInput} for values that are not finite. Where FFNs were named by hand, nothing is
 // known of the other tensors, so only the FFNs are looked at.
 void CheckSplitValues(const split::MoeCheckpoint& moe) {
+  model::RefusePackedWeights(moe.weights());
   if (moe.config().family != split::kNamedFamily) {
     return model::CheckValues(moe.weights(), moe.config());
   }

@@ -110,7 +110,7 @@ void PackAs(const model::FfnWeights& ffn, const ExpertWeights& packed) {
 std::shared_ptr<void> AllocateFloats(int64_t count) {
   WeightArena arena;
   arena.Reserve(count * int64_t{sizeof(float)});
-  return arena.Create();
+  return arena.Create().memory;
 }
 
 void CopyBias(const at::Tensor& bias, float* to) {
@@ -160,7 +160,8 @@ int64_t ExpertWeights::ExpertBytes() const {
           floats * int64_t{sizeof(float)});
 }
 
-ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, WeightFormat format) {
+ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, WeightFormat format,
+                          const PackedSlot& slot) {
   const int64_t neurons = ffn.num_neurons(), hidden = ffn.hidden();
   if (num_experts < 1 || neurons % num_experts != 0) {
     throw InputError("cannot split ", neurons, " neurons into ", num_experts,
@@ -198,7 +199,8 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   const int64_t b_in = floats(ffn.b_in.defined(), neurons);
   const int64_t b_gate = floats(ffn.b_gate.defined(), neurons);
   const int64_t b_out = floats(ffn.b_out.defined(), packed.padded_hidden);
-  packed.storage = arena.Create();
+  const PackedBytes created = arena.Create(slot);
+  packed.storage = created.memory;
   auto* const bytes = static_cast<std::byte*>(packed.storage.get());
   const auto array = [&](int64_t offset) { return offset < 0 ? nullptr : bytes + offset; };
   const auto float_array = [&](int64_t offset) { return reinterpret_cast<float*>(array(offset)); };
@@ -211,6 +213,7 @@ ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts, Wei
   packed.b_in = float_array(b_in);
   packed.b_gate = float_array(b_gate);
   packed.b_out = float_array(b_out);
+  if (created.is_filled) return packed;
   if (packed.b_in) CopyBias(ffn.b_in, float_array(b_in));
   if (packed.b_gate) CopyBias(ffn.b_gate, float_array(b_gate));
   switch (format) {
@@ -281,7 +284,7 @@ RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2, WeightForma
       arena.Reserve(packed.num_experts * TileRowBytes(packed.format, packed.hidden));
   const int64_t scale = narrow ? arena.Reserve(packed.num_experts * int64_t{sizeof(float)}) : 0;
   const int64_t second = arena.Reserve(w2.numel() * int64_t{sizeof(float)});
-  packed.storage = arena.Create();
+  packed.storage = arena.Create().memory;
   auto* const bytes = static_cast<std::byte*>(packed.storage.get());
   auto* const scales = narrow ? reinterpret_cast<float*>(bytes + scale) : nullptr;
   PackTiles(w1, packed.format, scales, bytes + first);

@@ -66,9 +66,10 @@ struct ExpertWeights {
 
 // `ffn` is permuted as its plan says: expert e owns the e-th run of neurons. Its tensors are F32
 // and may be strided. Error{kInput} when `num_experts` does not divide the neurons, Error{kSystem}
-// when memory runs out. In parallel; needs no memory but the result's.
+// when memory runs out. In parallel; needs no memory but the result's. Where the slot's memory is
+// filled already, only the shapes of `ffn` are looked at.
 ExpertWeights PackExperts(const model::FfnWeights& ffn, int64_t num_experts,
-                          WeightFormat format = WeightFormat::kF32);
+                          WeightFormat format = WeightFormat::kF32, const PackedSlot& slot = {});
 
 // Adds, for each token, the `terms` [experts, hidden] of the experts that were not chosen to the
 // output: what stands in for them.

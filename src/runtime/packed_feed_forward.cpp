@@ -27,11 +27,11 @@ namespace {
 constexpr int64_t kHiddenTokens = 512, kFloatTokens = 4096;
 
 // As many experts as give each at least a tile of neurons, because experts are packed in parallel.
-ExpertWeights PackAll(const model::FfnWeights& ffn, WeightFormat format) {
+ExpertWeights PackAll(const model::FfnWeights& ffn, WeightFormat format, const PackedSlot& slot) {
   const int64_t neurons = ffn.num_neurons();
   int64_t experts = std::max<int64_t>(1, neurons / kTileNeurons);
   while (neurons % experts != 0) --experts;
-  return PackExperts(ffn, experts, format);
+  return PackExperts(ffn, experts, format, slot.Of("all"));
 }
 
 // A map in F32 holds its weight, which may be a view of a mapped file and is better copied.
@@ -40,9 +40,10 @@ at::Tensor Own(const at::Tensor& weight, WeightFormat format) {
 }
 
 // W_out as a linear map.
-PackedLinear PackOut(const model::FfnWeights& ffn, WeightFormat format) {
+PackedLinear PackOut(const model::FfnWeights& ffn, WeightFormat format,
+                     const PackedSlot& slot = {}) {
   return {Own(ffn.w_out.t(), format), ffn.b_out,
-          format == WeightFormat::kInt4 ? WeightFormat::kInt8 : format};
+          format == WeightFormat::kInt4 ? WeightFormat::kInt8 : format, slot.Of("w_out")};
 }
 
 class AllExperts final : public PackedFeedForward {
@@ -130,13 +131,13 @@ class FloatMaps final : public PackedFeedForward {
 // INT8, INT4: what enters W_out is mapped and put into 8 bits as soon as a tile of it is there.
 class QuantizedMaps final : public PackedFeedForward {
  public:
-  QuantizedMaps(const model::FfnWeights& ffn, WeightFormat format)
+  QuantizedMaps(const model::FfnWeights& ffn, WeightFormat format, const PackedSlot& slot)
       : map_(MapOf(ffn.activation)),
-        in_(PackLinearTiles(ffn.w_in, format)),
+        in_(PackLinearTiles(ffn.w_in, format, slot.Of("w_in"))),
         b_in_(PadBias(ffn.b_in)),
         b_gate_(PadBias(ffn.b_gate)),
-        second_(PackOut(ffn, format)) {
-    if (ffn.w_gate.defined()) gate_ = PackLinearTiles(ffn.w_gate, format);
+        second_(PackOut(ffn, format, slot)) {
+    if (ffn.w_gate.defined()) gate_ = PackLinearTiles(ffn.w_gate, format, slot.Of("w_gate"));
   }
 
  private:
@@ -231,9 +232,9 @@ void PackedFeedForward::ForwardInto(const float* x, int64_t tokens, int64_t, flo
 }
 
 std::unique_ptr<PackedFeedForward> PackFeedForward(const model::FfnWeights& ffn,
-                                                   WeightFormat format) {
-  if (ffn.activation.makes_zeros()) return std::make_unique<AllExperts>(PackAll(ffn, format));
-  if (IsQuantized(format)) return std::make_unique<QuantizedMaps>(ffn, format);
+                                                   WeightFormat format, const PackedSlot& slot) {
+  if (ffn.activation.makes_zeros()) return std::make_unique<AllExperts>(PackAll(ffn, format, slot));
+  if (IsQuantized(format)) return std::make_unique<QuantizedMaps>(ffn, format, slot);
   return std::make_unique<FloatMaps>(ffn, format);
 }
 

@@ -7,6 +7,7 @@
 #include "moefy/model/feed_forward.h"
 #include "moefy/model/ffn.h"
 #include "runtime/run_experts.h"
+#include "runtime/weight_arena.h"
 #include "runtime/weight_format.h"
 
 namespace moefy::runtime {
@@ -27,8 +28,10 @@ class PackedFeedForward : public model::FeedForward {
 // Packs an FFN in `format`. One whose activation makes zeros runs as experts that are all chosen,
 // which leave rows of W_out unread whose neurons are zero. Any other runs as linear maps, which are
 // faster where there is nothing to leave out; W_out stays in INT8 with INT4, as in
-// runtime/expert_weights.h.
+// runtime/expert_weights.h. INT8 and INT4 lie in the slot's memory; where that is filled, only the
+// shapes and the biases of `ffn` are looked at.
 std::unique_ptr<PackedFeedForward> PackFeedForward(const model::FfnWeights& ffn,
-                                                   WeightFormat format);
+                                                   WeightFormat format,
+                                                   const PackedSlot& slot = {});
 
 }  // namespace moefy::runtime

@@ -57,7 +57,8 @@ void WriteNarrowTile(const FirstProductArgs& tile) {
 
 }  // namespace
 
-PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format)
+PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format,
+                           const PackedSlot& slot)
     : rows_(weight.size(0)), columns_(weight.size(1)), format_(format), bias_(bias) {
   MOEFY_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kFloat);
   switch (format) {
@@ -72,7 +73,7 @@ PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Wei
       break;
     case WeightFormat::kInt8:
     case WeightFormat::kInt4:
-      tiles_ = PackLinearTiles(weight, format);
+      tiles_ = PackLinearTiles(weight, format, slot);
       break;
   }
 }

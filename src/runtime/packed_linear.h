@@ -20,8 +20,9 @@ namespace moefy::runtime {
 class PackedLinear final : public model::LinearKernel {
  public:
   // weight [out, in] F32, contiguous and shared in F32, copied in the other formats; bias [out] or
-  // undefined.
-  PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format);
+  // undefined. INT8 and INT4 lie in the slot's memory (PackLinearTiles).
+  PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightFormat format,
+               const PackedSlot& slot = {});
   at::Tensor Forward(const at::Tensor& x) const override;
   void ForwardInto(const float* x, int64_t rows, float* y) const override;
   // INT8: from rows that are quantized already.

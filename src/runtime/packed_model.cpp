@@ -1,18 +1,21 @@
 #include "runtime/packed_model.h"
 
+#include "moefy/base/strings.h"
 #include "runtime/attend_rows.h"
 #include "runtime/norm_rows.h"
 
 namespace moefy::runtime {
 
-void UseKernels(model::Transformer& transformer, WeightFormat format, bool copy,
+void UseKernels(model::Transformer& transformer, WeightFormat format, bool copy, PackedStore* store,
                 const std::function<void(const PackedLinear&)>& see) {
   const bool copies = copy && format == WeightFormat::kF32;
+  int64_t num_linears = 0;
   transformer.ExchangeLinears(
       [&](const at::Tensor& weight, const at::Tensor& bias, bool is_output) {
         const bool keep_precise = is_output && format == WeightFormat::kInt4;
         auto linear = std::make_shared<const PackedLinear>(
-            copies ? weight.clone() : weight, bias, keep_precise ? WeightFormat::kInt8 : format);
+            copies ? weight.clone() : weight, bias, keep_precise ? WeightFormat::kInt8 : format,
+            PackedSlot{store, StrCat("linear.", num_linears++)});
         if (see) see(*linear);
         return linear;
       });

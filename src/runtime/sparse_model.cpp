@@ -1,22 +1,26 @@
 #include "runtime/sparse_model.h"
 
 #include "base/heap.h"
+#include "moefy/base/error.h"
+#include "route/router_reader.h"
 #include "runtime/packed_model.h"
 
 namespace moefy::runtime {
 
 SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightFormat format,
-                         Progress& progress)
+                         Progress& progress, PackedRecorder* recorder)
     : moe_(moe),
       seed_(seed),
-      transformer_(model::LoadTransformer(moe.weights(), nullptr, model::Parts::kForExchange)) {
-  UseKernels(transformer_, format, /*copy=*/true);
+      source_(moe.weights(), format, recorder),
+      transformer_(model::LoadTransformer(moe.weights(), nullptr, source_.parts())) {
+  UseKernels(transformer_, format, /*copy=*/true, source_.store());
   // What packing frees would stay with the process, and add up to a fifth of the weights.
   ReturnFreedMemory();
   progress.Begin("packing experts", moe.ffns().size(), "FFNs");
   for (const split::MoeFfn& ffn : moe.ffns()) {
-    experts_.push_back(std::make_shared<const ExpertWeights>(PackExperts(
-        model::ReadFfnWeights(moe.weights(), ffn.spec), ffn.plan.num_experts(), format)));
+    experts_.push_back(std::make_shared<const ExpertWeights>(
+        PackExperts(source_.ReadFfn(ffn.spec), ffn.plan.num_experts(), format,
+                    source_.Slot(experts_.size()).Of("experts"))));
     ReturnFreedMemory();
     progress.Advance(1);
   }
@@ -24,6 +28,14 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
 }
 
 void SparseModel::Install(const route::Selection& selection, double ffn_ratio) {
+  if (source_.is_packed() && selection.router != "random") {
+    const std::string stored = route::StoredRouterKind(moe_);
+    if (stored.empty() || route::NameStored(moe_, selection).router != stored) {
+      throw UsageError("--selection ", selection.Text(), " is made from the weights, which ",
+                       moe_.directory(), " holds packed only; use stored, or the checkpoint that ",
+                       "it was made from");
+    }
+  }
   const std::vector<route::RoutedFfn> ffns =
       route::ReadRoutedFfns(moe_, selection, ffn_ratio, seed_);
   installed_.clear();

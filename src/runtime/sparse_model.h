@@ -9,6 +9,7 @@
 #include "moefy/base/progress.h"
 #include "moefy/model/transformer.h"
 #include "route/selection.h"
+#include "runtime/packed_source.h"
 #include "runtime/sparse_ffn.h"
 #include "split/moe_checkpoint.h"
 
@@ -17,10 +18,12 @@ namespace moefy::runtime {
 class SparseModel {
  public:
   // `moe` must outlive the model. `seed` is that of the random selection. The weights go FFN by FFN
-  // from the mapped file into the kernels' layout, so nothing is in memory twice.
+  // from the mapped file into the kernels' layout, so nothing is in memory twice; or stay in the
+  // mapped file where the checkpoint holds them packed. With `recorder`, which outlives this call
+  // only, packed weights can be written.
   explicit SparseModel(const split::MoeCheckpoint& moe, uint64_t seed = 0,
                        WeightFormat format = WeightFormat::kF32,
-                       Progress& progress = SilentProgress());
+                       Progress& progress = SilentProgress(), PackedRecorder* recorder = nullptr);
 
   // Puts in sparse FFNs with this selection and mean ratio, with fresh counters, and with the
   // stored routers what stands in for experts. Throws Error{kUsage} for a model without what it
@@ -36,6 +39,7 @@ class SparseModel {
  private:
   const split::MoeCheckpoint& moe_;
   uint64_t seed_;
+  PackedSource source_;
   model::Transformer transformer_;
   std::vector<std::shared_ptr<const ExpertWeights>> experts_;
   std::vector<SparseFeedForward*> installed_;  // owned by transformer_

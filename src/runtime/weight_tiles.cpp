@@ -2,12 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
 #include "moefy/base/error.h"
@@ -15,9 +12,6 @@
 
 namespace moefy::runtime {
 namespace {
-
-constexpr int64_t kHugePage = int64_t{2} << 20;
-constexpr int64_t kSlackBytes = 256;  // what kernels may read past a part's end
 
 // Puts the largest absolute value / 127 of each row of a tile into `scales`, and its inverse into
 // `inverse`.
@@ -150,23 +144,6 @@ int64_t TileRowBytes(WeightFormat format, int64_t columns) {
   }
 }
 
-int64_t WeightArena::Reserve(int64_t bytes) {
-  const int64_t offset = total_;
-  total_ += (bytes + kSlackBytes + 63) / 64 * 64;
-  return offset;
-}
-
-// Large arrays begin on a huge page and ask for more of them: streaming through 4 KB pages costs a
-// noticeable share of the memory bandwidth.
-std::shared_ptr<void> WeightArena::Create() const {
-  const int64_t alignment = total_ >= kHugePage ? kHugePage : 64;
-  const auto bytes = static_cast<size_t>((total_ + alignment - 1) / alignment * alignment);
-  void* memory = std::aligned_alloc(static_cast<size_t>(alignment), bytes);
-  if (!memory) throw SystemError(ENOMEM, "no memory for ", FormatBytes(bytes), " of weights");
-  if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish; may be refused
-  return {memory, std::free};
-}
-
 uint8_t StoredInt8(float value, float inverse_scale) {
   const float scaled = std::nearbyint(value * inverse_scale);
   const float rounded = std::isnan(scaled) ? 0 : std::clamp(scaled, -127.0f, 127.0f);
@@ -205,7 +182,7 @@ void PackTiles(const at::Tensor& w, WeightFormat format, float* scales, std::byt
   });
 }
 
-LinearTiles PackLinearTiles(const at::Tensor& weight, WeightFormat format) {
+LinearTiles PackLinearTiles(const at::Tensor& weight, WeightFormat format, const PackedSlot& slot) {
   LinearTiles packed;
   packed.out = weight.size(0);
   packed.in = weight.size(1);
@@ -214,11 +191,12 @@ LinearTiles PackLinearTiles(const at::Tensor& weight, WeightFormat format) {
   const int64_t w = arena.Reserve(packed.out * TileRowBytes(format, packed.in));
   const bool scaled = format == WeightFormat::kInt8;
   const int64_t scale = scaled ? arena.Reserve(packed.out * int64_t{sizeof(float)}) : 0;
-  packed.storage = arena.Create();
+  const PackedBytes created = arena.Create(slot);
+  packed.storage = created.memory;
   packed.bytes = arena.bytes();
   auto* const bytes = static_cast<std::byte*>(packed.storage.get());
   auto* const scales = scaled ? reinterpret_cast<float*>(bytes + scale) : nullptr;
-  PackTiles(weight, format, scales, bytes + w);
+  if (!created.is_filled) PackTiles(weight, format, scales, bytes + w);
   packed.w = bytes + w;
   packed.scale = scales;
   return packed;

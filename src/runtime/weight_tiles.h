@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "runtime/weight_arena.h"
 #include "runtime/weight_format.h"
 
 namespace moefy::runtime {
@@ -29,18 +30,6 @@ inline constexpr int64_t kInt4GroupBytes = 20;
 //                   minimum[block]. A weight is code * scale + minimum; both are 0 after the last
 //                   column.
 int64_t TileRowBytes(WeightFormat format, int64_t columns);
-
-// One allocation of which parts are handed out: first all are reserved, then all are there.
-// Kernels may read past a part's end, and ignore what they read.
-class WeightArena {
- public:
-  int64_t Reserve(int64_t bytes);        // returns the part's offset
-  std::shared_ptr<void> Create() const;  // Error{kSystem} when memory runs out
-  int64_t bytes() const { return total_; }
-
- private:
-  int64_t total_ = 0;
-};
 
 // A matrix whose rows or columns may be strided (W_out usually is a view).
 struct MatrixView {
@@ -71,6 +60,8 @@ struct LinearTiles {
   std::shared_ptr<void> storage;
   int64_t bytes = 0;
 };
-LinearTiles PackLinearTiles(const at::Tensor& weight, WeightFormat format);
+// Where the slot's memory is filled already, only the weight's shape is looked at.
+LinearTiles PackLinearTiles(const at::Tensor& weight, WeightFormat format,
+                            const PackedSlot& slot = {});
 
 }  // namespace moefy::runtime

@@ -7,6 +7,7 @@
 #include "model/activation.h"
 #include "model/expected_tensors.h"
 #include "model/family.h"
+#include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "split/permute.h"
 
@@ -145,7 +146,8 @@ MoeCheckpoint::MoeCheckpoint(Json manifest, io::Checkpoint weights, model::Model
   for (size_t i = 0; i < specs.size(); ++i) {
     ffns_.push_back({specs[i], ReadPlan(*extras_, listed[i])});
   }
-  Permutations(weights_, ffns_, false);  // checks names and shapes
+  // Checks names and shapes, which packed weights have none of.
+  if (!model::HoldsPackedWeights(weights_)) Permutations(weights_, ffns_, false);
 }
 
 bool MoeCheckpoint::IsMoe(const std::filesystem::path& directory) {

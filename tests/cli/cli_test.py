@@ -178,6 +178,19 @@ class Pipeline(Case):
         for file in dense.iterdir():
             self.assertEqual(file.read_bytes(), (back / file.name).read_bytes(), file.name)
 
+    def test_packed_models_answer_as_their_source_does(self):
+        moe, packed = self.dir / "moe", self.dir / "packed"
+        self.succeed("split", EXAMPLE / "model", "--expert-size", 8, "--out", moe)
+        self.succeed("pack", moe, "--weights", "int4", "--out", packed)
+        self.assertTrue(self.json("inspect", packed)["packed"])
+        sparse = "--selection", "random", "--ffn-ratio", 0.5
+        text = "sentiment: nothing about the plot was dull ."
+        self.assertEqual(self.succeed("run", packed, *sparse, text).stdout,
+                         self.succeed("run", moe, *sparse, "--weights", "int4", text).stdout)
+        self.refuse(2, "packed in int4", "run", packed, "--weights", "int8", *sparse, text)
+        self.refuse(3, "the checkpoint that it was made from", "merge", packed,
+                    "--out", self.dir / "merged")
+
     def test_split_is_deterministic(self):
         dense = self.copy_pico()
         for name in ("a", "b"):

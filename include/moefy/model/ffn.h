@@ -40,6 +40,8 @@ FfnWeights MakeFfnWeights(const FfnSpec& spec,
 // Reads one FFN, which may be stored as F32, F16, BF16 or F64. Throws Error{kInput} for a missing
 // tensor or a shape that disagrees with `spec`.
 FfnWeights ReadFfnWeights(const io::Checkpoint& checkpoint, const FfnSpec& spec);
+// Reads the biases only: the matrices have their shapes and no values (device meta).
+FfnWeights ReadFfnBiases(const io::Checkpoint& checkpoint, const FfnSpec& spec);
 
 // act(x), element-wise.
 at::Tensor Activate(const Activation& activation, const at::Tensor& x);

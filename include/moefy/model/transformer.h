@@ -56,7 +56,9 @@ struct DecodingState;
 // Which tensors are read. kForExchange is for callers who put in FFNs and linear maps of their own
 // and need not have the dense ones in memory: it leaves the FFNs' tensors out, and tensors stored
 // as F32 stay in the mapped file, where they may be read, not written, while the checkpoint lives.
-enum class Parts { kAll, kForExchange };
+// kPacked: as kForExchange, and the weights of linear maps have a shape and no values (device
+// meta), because whoever exchanges them has them packed.
+enum class Parts { kAll, kForExchange, kPacked };
 
 struct RowKernels;  // model/row_kernels.h
 
@@ -117,7 +119,8 @@ class Transformer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Reads config.json and weights into a Transformer that is ready to run on `device`.
+// Reads config.json and weights into a Transformer that is ready to run on `device`, which is the
+// CPU unless parts is kAll.
 Transformer LoadTransformer(const io::Checkpoint& checkpoint,
                             std::vector<std::string>* warnings = nullptr, Parts parts = Parts::kAll,
                             at::Device device = at::kCPU);

@@ -21,7 +21,7 @@ struct EvalOptions {
   std::string split = "eval";
   std::vector<double> ffn_ratios = {0.1, 0.2, 0.3, 0.5, 1.0};
   std::vector<std::string> selections = {"stored", "similarity", "random", "oracle"};
-  std::string weights = "f32";
+  std::string weights;
   std::string device = "cpu";
   int64_t limit = 0;
   int64_t seed = 0;
@@ -43,7 +43,7 @@ struct EvalOptions {
         "similarity, random, oracle, oracle-output; docs/routing.md has all and their policies");
     v.Field("weights", weights,
             "how weights are kept, in all rows but the dense base line: f32, bf16, f16, int8 "
-            "or int4");
+            "or int4 (default: as a packed checkpoint holds them, else f32)");
     v.Field("device", device,
             "of the dense base line: cpu, cuda or cuda:N; all other rows are always on the CPU");
     v.Field("limit", limit, "only the first examples; 0 for all");

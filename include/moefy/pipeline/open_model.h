@@ -20,9 +20,9 @@ struct OpenOptions {
   // How a split checkpoint chooses the experts of a token: "stored" (by the routers that it holds),
   // "similarity", ... (docs/routing.md). "": the model runs densely.
   std::string selection = {};
-  double ffn_ratio = 1.0;       // with `selection`: the share of the FFNs' work to do
-  std::string weights = "f32";  // kept as f32, bf16, f16, int8 or int4
-  int64_t seed = 0;             // of the random selection, and of sampling
+  double ffn_ratio = 1.0;    // with `selection`: the share of the FFNs' work to do
+  std::string weights = {};  // kept as f32, bf16, f16, int8 or int4; "": as packed, or else f32
+  int64_t seed = 0;          // of the random selection, and of sampling
   // For models of many languages, as their tokenizer names them: "en", "eng_Latn".
   std::string source_language = {};
   std::string target_language = {};

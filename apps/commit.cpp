@@ -1,0 +1,7 @@
+#include "commit.h"
+
+namespace moefy::apps {
+
+const char* Commit() { return MOEFY_COMMIT; }
+
+}  // namespace moefy::apps

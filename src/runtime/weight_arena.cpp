@@ -1,0 +1,39 @@
+#include "runtime/weight_arena.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "moefy/base/error.h"
+
+namespace moefy::runtime {
+namespace {
+
+constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr int64_t kSlackBytes = 256;  // what kernels may read past a part's end
+
+}  // namespace
+
+// Large arrays begin on a huge page and ask for more of them: streaming through 4 KB pages costs a
+// noticeable share of the memory bandwidth.
+std::shared_ptr<void> AllocateWeights(int64_t wanted) {
+  const int64_t alignment = wanted >= kHugePage ? kHugePage : kPackedAlignment;
+  const auto bytes = static_cast<size_t>((wanted + alignment - 1) / alignment * alignment);
+  void* memory = std::aligned_alloc(static_cast<size_t>(alignment), bytes);
+  if (!memory) throw SystemError(ENOMEM, "no memory for ", FormatBytes(bytes), " of weights");
+  if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish; may be refused
+  return {memory, std::free};
+}
+
+int64_t WeightArena::Reserve(int64_t bytes) {
+  const int64_t offset = total_;
+  total_ += (bytes + kSlackBytes + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment;
+  return offset;
+}
+
+PackedBytes WeightArena::Create(const PackedSlot& slot) const {
+  return slot.store ? slot.store->Take(slot.name, total_) : PackedBytes{AllocateWeights(total_)};
+}
+
+}  // namespace moefy::runtime
