@@ -20,8 +20,8 @@ struct Preset {
 };
 
 // "paper" makes MoEfication's choices, "fast" trains nothing, and "best", the default, is what
-// measures best in docs/results.md. Its output fit changes W_out, so that the result is no
-// permutation of the dense model any more.
+// measures best in docs/results.md; "first-product" is for experts of single neurons. An output fit
+// changes W_out, so that the result is no permutation of the dense model any more.
 const std::vector<Preset>& Presets() {
   static const std::vector<Preset> presets = {
       {"paper", {.router = "mlp", .target = "mass", .epochs = 30, .fit_ratios = {}}},
@@ -35,6 +35,12 @@ const std::vector<Preset>& Presets() {
         .compensation = "conditional",
         .output_fit = true},
        {1.0, 0.7, 0.5}},
+      {route::kFirstProduct,
+       {.router = route::kFirstProduct,
+        .target = "output-norm",
+        .epochs = 1,
+        .fit_ratios = {0.25, 0.5, 0.625},
+        .output_fit = true}},
   };
   return presets;
 }
@@ -133,6 +139,16 @@ void CheckRouteOptions(const RouteTrainOptions& options) {
   CheckWidth(train);
   if (options.fit_ratios) CheckShares(*options.fit_ratios, "fit-ratio");
   if (options.neuron_shares) CheckShares(*options.neuron_shares, "neuron-share");
+  if (train.router == route::kFirstProduct && train.compensation != "none") {
+    throw UsageError("--compensation ", train.compensation, " does not go with first-product ",
+                     "routers: it would cost each neuron as much as the neuron itself; --preset ",
+                     "first-product has none");
+  }
+  if (train.router == route::kFirstProduct && options.neuron_shares != std::nullopt &&
+      *options.neuron_shares != std::vector<double>{1.0}) {
+    throw UsageError("--neuron-share does not go with first-product routers, which choose single ",
+                     "neurons by the ffn ratio");
+  }
   route::GetRouterKind(train.router);
   route::GetTarget(train.target);
   route::GetCompensation(train.compensation);

@@ -5,6 +5,7 @@
 #include "moefy/base/error.h"
 #include "route/analytic_routers.h"
 #include "route/first_matrices.h"
+#include "route/first_product_router.h"
 #include "route/learned_routers.h"
 
 namespace moefy::route {
@@ -95,6 +96,18 @@ const std::vector<RouterKind>& RouterKinds() {
          return std::make_unique<SketchRouter>(p[0], p[1], p[2], p[3], activation);
        },
        nullptr},
+      {kFirstProduct,
+       "one of the FFN's own first products for all neurons, the others for those that count",
+       {"worth"},
+       [](const model::FfnSpec& ffn, int64_t) {
+         return Shapes{{NumMatrices(ffn), ffn.num_neurons}};
+       },
+       nullptr,
+       nullptr,
+       [](const Parameters& p, const model::FfnSpec& ffn, int64_t experts,
+          std::function<model::FfnWeights()> read) -> Made {
+         return std::make_unique<FirstProductRouter>(p[0], experts, ffn.hidden, std::move(read));
+       }},
       {"similarity",
        "cosine with the experts' centers: needs no data",
        {"centers"},

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,10 @@ struct RouterKind {
   // Makes a router that follows from the weights, permuted as the plan says; nullptr where a dump
   // is needed.
   std::unique_ptr<Router> (*from_weights)(const model::FfnWeights& ffn, int64_t experts);
+  // In place of `make`, for kinds that compute with the FFN's own weights, which `read` gives.
+  std::unique_ptr<Router> (*make_with_ffn)(const std::vector<at::Tensor>& parameters,
+                                           const model::FfnSpec& ffn, int64_t experts,
+                                           std::function<model::FfnWeights()> read) = nullptr;
 };
 const std::vector<RouterKind>& RouterKinds();
 // nullptr for names of no kind: bounds (oracles, random) and what is unknown.
@@ -61,6 +66,8 @@ const RouterKind& GetRouterKind(const std::string& name);  // Error{kUsage} list
 // Whether a size in the kind's shapes is for whoever trains the router to choose.
 bool HasWidth(const RouterKind& kind);
 
+// The kind that a model of single neurons runs by (route/first_product_router.h).
+inline constexpr const char* kFirstProduct = "first-product";
 inline constexpr const char* kStoredRouter = "stored";  // whichever kind a checkpoint holds
 
 // Everything that can choose experts: the kinds, "stored", the targets' oracles and "random".

@@ -6,6 +6,7 @@
 #include "moefy/base/progress.h"
 #include "route/analytic_routers.h"
 #include "route/first_matrices.h"
+#include "route/first_product_router.h"
 #include "route/learned_routers.h"
 #include "route/linear_fit.h"
 #include "route/router_learners.h"
@@ -31,7 +32,7 @@ LinearFit SumBatches(const FitRequest& request) {
   return sums;
 }
 
-at::Tensor Floats(const at::Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
+at::Tensor ContiguousFloats(const at::Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
 
 int64_t Rank(const FitRequest& request, int64_t most) {
   const int64_t wanted = request.options.width > 0
@@ -77,7 +78,7 @@ Fitted FitSketch(const FitRequest& request) {
   const at::Tensor down = at::linalg_solve_triangular(lower.t(), leading, /*upper=*/true).t();
   const int64_t experts = request.num_experts, matrices = w.size(0), size = w.size(1) / experts;
   return {std::make_unique<SketchRouter>(
-              Floats(down), Floats(up).view({matrices, experts, size, rank}),
+              ContiguousFloats(down), ContiguousFloats(up).view({matrices, experts, size, rank}),
               FirstBiases(request.ffn).view({matrices, experts, size}),
               request.ffn.w_out.norm(2, {1}).view({experts, size}), request.ffn.activation),
           0};
@@ -87,9 +88,13 @@ struct Fitter {
   const char* kind;
   Fitted (*fit)(const FitRequest& request);
 };
-constexpr Fitter kFitters[] = {{"mlp", FitMlp},       {"linear", FitLinear},
-                               {"ridge", FitRidge},   {"low-rank", FitLowRank},
-                               {"sketch", FitSketch}, {"regression", FitRegression}};
+constexpr Fitter kFitters[] = {{"mlp", FitMlp},
+                               {"linear", FitLinear},
+                               {"ridge", FitRidge},
+                               {"low-rank", FitLowRank},
+                               {"sketch", FitSketch},
+                               {"regression", FitRegression},
+                               {kFirstProduct, FitFirstProduct}};
 
 }  // namespace
 

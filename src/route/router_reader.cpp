@@ -71,7 +71,10 @@ std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_i
     if (i > 0) std::ranges::replace(shape, kAnySize, parameters[0].size(0));
     parameters.push_back(ReadF32(moe.extras(), NameOf(ffn, kind.tensors[i]), shape).to(device));
   }
-  return kind.make(parameters, ffn.spec.activation);
+  if (!kind.make_with_ffn) return kind.make(parameters, ffn.spec.activation);
+  return kind.make_with_ffn(parameters, ffn.spec, ffn.plan.num_experts(), [&moe, &ffn, device] {
+    return model::ReadFfnWeights(moe.weights(), ffn.spec).To(device);
+  });
 }
 
 std::unique_ptr<Router> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx) {

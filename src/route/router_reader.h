@@ -25,6 +25,7 @@ namespace moefy::route {
 std::string StoredRouterKind(const split::MoeCheckpoint& moe);
 bool HasRouters(const split::MoeCheckpoint& moe);
 
+// `moe` outlives the router, which may read weights from it later.
 std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_idx,
                                    at::Device device = at::kCPU);
 // Also throws Error{kUsage} for routers of another kind.

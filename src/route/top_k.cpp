@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -91,6 +92,38 @@ at::Tensor SelectTopK(const at::Tensor& scores, int64_t k, int64_t num_shared) {
 
 at::Tensor TopKMask(const at::Tensor& scores, int64_t k, int64_t num_shared) {
   return at::zeros_like(scores, at::kBool).scatter_(1, SelectTopK(scores, k, num_shared), true);
+}
+
+void SelectTopKInOrder(const float* scores, int64_t num_experts, int64_t k, int32_t* out) {
+  // The bits of numbers that are not negative are in the numbers' order. The upper ones are counted
+  // first; then only those experts are looked at whose upper bits are the k-th largest.
+  constexpr int kShift = 20;
+  constexpr size_t kBins = size_t{1} << (31 - kShift);
+  const auto bits = [&](int64_t i) { return std::bit_cast<uint32_t>(scores[i] + 0.0f); };
+  if (k <= 0) return;
+  std::array<int32_t, kBins> counts = {};
+  for (int64_t i = 0; i < num_experts; ++i) ++counts[bits(i) >> kShift & (kBins - 1)];
+  int64_t above = 0;  // experts in bins above `bin`
+  size_t bin = kBins - 1;
+  while (bin > 0 && above + counts[bin] < k) above += counts[bin--];
+  thread_local std::vector<uint32_t> in_bin;
+  in_bin.clear();
+  for (int64_t i = 0; i < num_experts; ++i) {
+    if ((bits(i) >> kShift & (kBins - 1)) == bin) in_bin.push_back(bits(i));
+  }
+  const auto wanted = in_bin.begin() + (k - above - 1);
+  std::nth_element(in_bin.begin(), wanted, in_bin.end(), std::greater<>());
+  const uint32_t least = *wanted;
+  int64_t equal = k;  // how many that score exactly so much are chosen: the first ones
+  for (int64_t i = 0; i < num_experts; ++i) equal -= bits(i) > least;
+  int64_t count = 0;
+  for (int64_t i = 0; i < num_experts && count < k; ++i) {
+    const uint32_t value = bits(i);
+    const bool takes = value > least || (value == least && equal > 0);
+    equal -= value == least;
+    out[count] = static_cast<int32_t>(i);
+    count += takes;
+  }
 }
 
 }  // namespace moefy::route

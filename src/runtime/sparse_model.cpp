@@ -1,5 +1,7 @@
 #include "runtime/sparse_model.h"
 
+#include <algorithm>
+
 #include "base/heap.h"
 #include "moefy/base/error.h"
 #include "route/router_reader.h"
@@ -12,19 +14,45 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
     : moe_(moe),
       seed_(seed),
       source_(moe.weights(), format, recorder),
-      transformer_(model::LoadTransformer(moe.weights(), nullptr, source_.parts())) {
+      transformer_(model::LoadTransformer(moe.weights(), nullptr, source_.parts())),
+      format_(format) {
+  const bool neuronwise = RunsNeuronwise(route::kStoredRouter);
+  if (neuronwise && recorder) {
+    throw UsageError(moe.directory(), " runs neuron by neuron (its routers are first-product), ",
+                     "which packed checkpoints do not hold yet; `moefy run --weights ",
+                     WeightFormatName(format), "` packs it at each start");
+  }
   UseKernels(transformer_, format, /*copy=*/true, source_.store());
   // What packing frees would stay with the process, and add up to a fifth of the weights.
   ReturnFreedMemory();
-  progress.Begin("packing experts", moe.ffns().size(), "FFNs");
-  for (const split::MoeFfn& ffn : moe.ffns()) {
-    experts_.push_back(std::make_shared<const ExpertWeights>(
-        PackExperts(source_.ReadFfn(ffn.spec), ffn.plan.num_experts(), format,
-                    source_.Slot(experts_.size()).Of("experts"))));
+  PackFfns(neuronwise, progress);
+}
+
+bool SparseModel::RunsNeuronwise(const std::string& router) const {
+  const std::string stored = route::StoredRouterKind(moe_);
+  return stored == route::kFirstProduct && (router == route::kStoredRouter || router == stored) &&
+         std::ranges::all_of(moe_.ffns(), [](const split::MoeFfn& ffn) {
+           return ffn.plan.neurons_per_expert() == 1 && ffn.plan.num_shared() == 0;
+         });
+}
+
+void SparseModel::PackFfns(bool neuronwise, Progress& progress) {
+  if (neuronwise ? !neuronwise_.empty() : !experts_.empty()) return;
+  progress.Begin(neuronwise ? "packing neurons" : "packing experts", moe_.ffns().size(), "FFNs");
+  for (size_t i = 0; i < moe_.ffns().size(); ++i) {
+    const split::MoeFfn& ffn = moe_.ffns()[i];
+    const model::FfnWeights weights = source_.ReadFfn(ffn.spec);
+    if (neuronwise) {
+      const at::Tensor worth = route::ReadRouter(moe_, i)->Parameters().front();
+      neuronwise_.push_back(std::make_shared<const NeuronwiseWeights>(weights, worth, format_));
+    } else {
+      experts_.push_back(std::make_shared<const ExpertWeights>(
+          PackExperts(weights, ffn.plan.num_experts(), format_, source_.Slot(i).Of("experts"))));
+    }
     ReturnFreedMemory();
     progress.Advance(1);
   }
-  progress.End(WeightFormatName(format));
+  progress.End(WeightFormatName(format_));
 }
 
 void SparseModel::Install(const route::Selection& selection, double ffn_ratio) {
@@ -38,17 +66,30 @@ void SparseModel::Install(const route::Selection& selection, double ffn_ratio) {
   }
   const std::vector<route::RoutedFfn> ffns =
       route::ReadRoutedFfns(moe_, selection, ffn_ratio, seed_);
+  const bool neuronwise = RunsNeuronwise(selection.router);
+  PackFfns(neuronwise, SilentProgress());
   installed_.clear();
-  for (size_t ffn_idx = 0; ffn_idx < experts_.size(); ++ffn_idx) {
-    auto sparse = MakeSparse(experts_[ffn_idx], ffns[ffn_idx]);
-    installed_.push_back(sparse.get());
-    transformer_.ExchangeFeedForward(ffn_idx, std::move(sparse));
+  for (size_t i = 0; i < ffns.size(); ++i) {
+    const auto install = [&](auto ffn) {
+      installed_.push_back(&ffn->counters());
+      transformer_.ExchangeFeedForward(i, std::move(ffn));
+    };
+    if (neuronwise) {
+      if (ffns[i].plan.min_magnitude.defined()) {
+        throw UsageError("--selection ", selection.Text(),
+                         ": a share of neurons is for experts of ",
+                         "many; first-product routers choose single neurons by --ffn-ratio");
+      }
+      install(std::make_unique<NeuronwiseFeedForward>(neuronwise_[i], ffns[i].plan.rule));
+    } else {
+      install(MakeSparse(experts_[i], ffns[i]));
+    }
   }
 }
 
 SparseCounters SparseModel::Counters() const {
   SparseCounters total;
-  for (const SparseFeedForward* ffn : installed_) total += ffn->counters();
+  for (const SparseCounters* counters : installed_) total += *counters;
   return total;
 }
 
@@ -58,7 +99,7 @@ double SparseModel::DenseFlops() const {
     const model::FfnSpec& spec = moe_.ffns()[i].spec;
     const double per_token =
         (spec.gated() ? 6.0 : 4.0) * static_cast<double>(spec.hidden * spec.num_neurons);
-    flops += per_token * static_cast<double>(installed_[i]->counters().tokens);
+    flops += per_token * static_cast<double>(installed_[i]->tokens);
   }
   return flops;
 }

@@ -9,6 +9,7 @@
 #include "moefy/base/progress.h"
 #include "moefy/model/transformer.h"
 #include "route/selection.h"
+#include "runtime/neuronwise_ffn.h"
 #include "runtime/packed_source.h"
 #include "runtime/sparse_ffn.h"
 #include "split/moe_checkpoint.h"
@@ -37,12 +38,19 @@ class SparseModel {
   double DenseFlops() const;
 
  private:
+  bool RunsNeuronwise(const std::string& router) const;
+  void PackFfns(bool neuronwise, Progress& progress);
+
   const split::MoeCheckpoint& moe_;
   uint64_t seed_;
   PackedSource source_;
   model::Transformer transformer_;
+  WeightFormat format_;
+  // A model that `first-product` routers run neuron by neuron (runtime/neuronwise_ffn.h) has
+  // experts only once another selection has asked for them.
   std::vector<std::shared_ptr<const ExpertWeights>> experts_;
-  std::vector<SparseFeedForward*> installed_;  // owned by transformer_
+  std::vector<std::shared_ptr<const NeuronwiseWeights>> neuronwise_;
+  std::vector<const SparseCounters*> installed_;  // of FFNs that transformer_ owns
 };
 
 }  // namespace moefy::runtime

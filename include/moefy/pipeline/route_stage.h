@@ -43,10 +43,10 @@ struct RouteTrainOptions {
             "activation dump of the same model, or a directory with a .safetensors, .pt or .npy "
             "file per FFN, named after its W_in tensor");
     v.Field("preset", preset,
-            "paper, fast or best: values of the options below that are not given");
+            "paper, fast, best or first-product: values of the options below that are not given");
     v.Field("router", router,
-            "mlp, linear, ridge, low-rank, regression, sketch, similarity or representative "
-            "(default: the preset's)");
+            "mlp, linear, ridge, low-rank, regression, sketch, first-product, similarity or "
+            "representative (default: the preset's)");
     v.Field("router-width", router_width,
             "of regression's hidden layer (0: 128); rank of low-rank and sketch (0: hidden / 16)");
     v.Field("target", target,

@@ -17,6 +17,7 @@
 #include "runtime/sparse_model.h"
 #include "stage_support.h"
 #include "support/expect_error.h"
+#include "support/route_fixtures.h"
 #include "support/safetensors_bytes.h"
 #include "support/shared_data.h"
 
@@ -95,6 +96,17 @@ TEST(Pack, SplitModelsRunTheSameExperts) {
       }
     }
   }
+}
+
+TEST(Pack, ModelsThatRunNeuronByNeuronAreRefused) {
+  const tests::TempDir dir;
+  const fs::path pico = tests::Pico("llama-llama3-rope-scaling");
+  route::RouterTrainOptions options;
+  options.router = route::kFirstProduct;
+  const int64_t neurons = model::ReadModelConfig(pico / "config.json").decoder.num_neurons;
+  const split::MoeCheckpoint moe = tests::SplitAndRoute(pico, dir, neurons, options);
+  tests::ExpectError(ErrorKind::kUsage, {"first-product", "neuron by neuron"},
+                     [&] { PackTo(moe.directory(), dir / "packed", "int8"); });
 }
 
 // When this fails the kernels read other bytes than before: kLayout in runtime/packed_file.cpp is

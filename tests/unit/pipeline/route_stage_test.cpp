@@ -171,6 +171,14 @@ TEST_F(RouteStage, RefusesOptionsThatMakeNoSense) {
   using Options = RouteTrainOptions;
   refuse({"--preset is 'bets'", "did you mean 'best'"}, [](Options& o) { o.preset = "bets"; });
   refuse({"unknown router 'mpl'"}, [](Options& o) { o.router = "mpl"; });
+  refuse({"--compensation conditional", "--preset first-product"}, [](Options& o) {
+    o.router = "first-product";
+    o.compensation = "conditional";
+  });
+  refuse({"--neuron-share"}, [](Options& o) {
+    o.preset = "first-product";
+    o.neuron_shares = {0.5};
+  });
   refuse({"unknown target 'mas'"}, [](Options& o) { o.target = "mas"; });
   refuse({"unknown compensation 'men'"}, [](Options& o) { o.compensation = "men"; });
   refuse({"--epochs is 0; expected at least 1"}, [](Options& o) { o.epochs = 0; });

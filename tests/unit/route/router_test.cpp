@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "route/analytic_routers.h"
+#include "route/first_product_router.h"
 #include "route/learned_routers.h"
 #include "support/expect_error.h"
 
@@ -147,6 +148,42 @@ TEST(RepresentativeNeurons, AreNearestByAngle) {
   EXPECT_EQ(RepresentativeNeurons(ffn, 1).item<int64_t>(), 1);
 }
 
+// A neuron is worth its magnitude, times the mean of what that is multiplied with, times its row.
+TEST(FirstProductRouter, TakesTheProductThatTellsMore) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(2);
+  model::FfnWeights ffn = RandomFfn(12, 5, /*gated=*/true);
+  ffn.activation = model::Activation::kSilu;
+  const at::Tensor x = at::randn({400, 5});
+  const auto fit = [&] {
+    RouterTrainOptions options;
+    const at::Tensor target = Importance(GetTarget("output-norm"), ffn, x, 12);
+    return FitFirstProduct({ffn,
+                            12,
+                            1,
+                            [&](int64_t) {
+                              return RouterBatch{x, target};
+                            },
+                            x,
+                            target,
+                            {.num_selected = 6},
+                            options});
+  };
+  // The gate is open for all, so that the other product decides; and the other way round.
+  ffn.b_gate = at::full({12}, 30.0f);
+  const Fitted up = fit();
+  EXPECT_EQ(FirstProductIndex(up.router->Parameters()[0]), 1);
+  ffn.b_gate = at::Tensor();
+  ffn.b_in = at::full({12}, 30.0f);
+  const Fitted gate = fit();
+  EXPECT_EQ(FirstProductIndex(gate.router->Parameters()[0]), 0);
+  const at::Tensor product = model::Activate(ffn.activation, at::linear(x, ffn.w_gate)).abs();
+  const at::Tensor other = at::linear(x, ffn.w_in, ffn.b_in).abs().mean(0);
+  EXPECT_TRUE(
+      gate.router->Scores(x).allclose(product * other * ffn.w_out.norm(2, {1}), 1e-3, 1e-3));
+  EXPECT_EQ(gate.router->FlopsPerToken(), 2 * 5 * 12);
+}
+
 TEST(RouterKinds, MakeWhatTheirShapesSay) {
   at::manual_seed(1);
   const at::Tensor x = at::randn({4, 6});
@@ -163,11 +200,16 @@ TEST(RouterKinds, MakeWhatTheirShapesSay) {
         parameters.push_back(at::randn(shape));
       }
       ASSERT_EQ(parameters.size(), kind.tensors.size());
-      const auto router = kind.make(parameters, spec.activation);
+      const model::FfnWeights ffn = RandomFfn(12, 6, spec.gated());
+      const auto make = [&](const std::vector<at::Tensor>& from) {
+        return kind.make_with_ffn ? kind.make_with_ffn(from, spec, 3, [&] { return ffn; })
+                                  : kind.make(from, spec.activation);
+      };
+      const auto router = make(parameters);
       EXPECT_EQ(router->name(), kind.name);
       EXPECT_EQ(router->Scores(x).sizes(), at::IntArrayRef({4, 3}));
       EXPECT_EQ(router->Parameters().size(), parameters.size());
-      const auto again = kind.make(router->Parameters(), spec.activation);
+      const auto again = make(router->Parameters());
       EXPECT_TRUE(again->Scores(x).allclose(router->Scores(x)));
     }
   }

@@ -53,6 +53,28 @@ TEST(SelectTopK, TiesGoToTheLowerIndex) {
   EXPECT_THAT(Row(SelectTopK(scores, 3), 0), UnorderedElementsAre(0, 3, 1));
 }
 
+TEST(SelectTopKInOrder, IsTheSameChoiceInOrder) {
+  at::manual_seed(3);
+  for (const int64_t experts : {1, 2, 33, 1536}) {
+    at::Tensor scores = at::randn({20, experts}).abs();
+    scores[0].fill_(0);                                       // all alike
+    scores[1] = at::randint(0, 3, {experts}).to(at::kFloat);  // many alike
+    scores[2] *= 1e-38;                                       // close to nothing
+    scores[3][0] = std::numeric_limits<float>::infinity();
+    for (const int64_t k : {int64_t{1}, (experts + 1) / 2, experts}) {
+      const at::Tensor wanted = std::get<0>(SelectTopK(scores, k).sort(1));
+      for (int64_t t = 0; t < scores.size(0); ++t) {
+        std::vector<int32_t> out(static_cast<size_t>(experts) + 1, -7);
+        SelectTopKInOrder(scores[t].contiguous().data_ptr<float>(), experts, k, out.data());
+        EXPECT_EQ(out.back(), -7);
+        out.resize(static_cast<size_t>(k));
+        EXPECT_EQ(std::vector<int64_t>(out.begin(), out.end()), Row(wanted.contiguous(), t))
+            << "token " << t << ", " << k << " of " << experts;
+      }
+    }
+  }
+}
+
 TEST(SelectTopK, AgreesWithSortingForAnyShape) {
   at::manual_seed(1);
   for (const int64_t experts : {1, 2, 33, 128}) {
