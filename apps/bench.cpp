@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "moefy/base/error.h"
-#include "runtime/packed_file.h"
 
 namespace moefy::apps {
 
@@ -65,8 +64,9 @@ int64_t WholeNumber(const char* option, double value) {
   return static_cast<int64_t>(value);
 }
 
-std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options) {
-  if (options.weights.empty()) return {runtime::WantedFormat("", options.model)};
+std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options,
+                                                 runtime::WeightFormat unless_given) {
+  if (options.weights.empty()) return {unless_given};
   std::vector<runtime::WeightFormat> formats;
   for (const std::string& name : options.weights) {
     formats.push_back(runtime::ParseWeightFormat(name));

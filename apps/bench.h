@@ -86,8 +86,9 @@ struct BenchOptions {
 void CheckKind(const BenchOptions& options);
 // The value of a flag as a whole number. Error{kUsage} unless it is one, and positive.
 int64_t WholeNumber(const char* option, double value);
-// --weights, or the one format to take without it.
-std::vector<runtime::WeightFormat> WeightFormats(const BenchOptions& options);
+// --weights, or the one format to take where none are given.
+std::vector<runtime::WeightFormat> WeightFormats(
+    const BenchOptions& options, runtime::WeightFormat unless_given = runtime::WeightFormat::kF32);
 // --thread-counts, or --threads where none are given.
 std::vector<int> ThreadCounts(const BenchOptions& options, const Context& context);
 std::vector<double> FfnRatios(const BenchOptions& options);

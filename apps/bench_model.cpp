@@ -9,6 +9,7 @@
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "moefy/text/tokenizer.h"
+#include "runtime/packed_file.h"
 
 namespace moefy::apps {
 namespace {
@@ -136,7 +137,7 @@ Outcome BenchModel(const BenchOptions& options, Context& context) {
         route::ParseSelection(options.selection.empty() ? "stored" : options.selection);
   }
   benchmark.ffn_ratios = FfnRatios(options);
-  benchmark.weights = WeightFormats(options);
+  benchmark.weights = WeightFormats(options, runtime::WantedFormat("", weights));
   benchmark.baseline = options.baseline;
   benchmark.batch = options.batch != 0 ? options.batch : encoder ? 8 : 1;
   if (options.prompt_tokens != 0) benchmark.prompt_tokens = options.prompt_tokens;

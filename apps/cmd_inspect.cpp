@@ -33,9 +33,10 @@ std::string Describe(const pipeline::Inspection& inspection) {
   out +=
       StrCat("FFNs          ", inspection.ffns.size(), " of ", Join(neurons, " and "), " neurons, ",
              model::ActivationName(config.activation), config.gated ? ", gated" : "", "\n");
-  if (inspection.is_packed) {
-    return out + StrCat("stored        packed for running, ", FormatBytes(inspection.num_bytes),
-                        " of other tensors besides: ", Join(dtypes), "\n");
+  if (!inspection.packed.empty()) {
+    return out + StrCat("stored        packed for running in ", inspection.packed, ", and ",
+                        FormatBytes(inspection.num_bytes), " of other tensors: ", Join(dtypes),
+                        "\n");
   }
   out += StrCat("parameters    ", count(inspection.num_parameters), ", of which in FFNs ",
                 FormatFixed(100.0 * static_cast<double>(inspection.ffn_parameters) /
@@ -73,7 +74,8 @@ Outcome RunInspect(const pipeline::InspectOptions& options, Context& context) {
   Outcome outcome;
   outcome.text = inspection.has_config ? Describe(inspection) : DescribeTensors(inspection);
   outcome.json = pipeline::InspectionToJson(inspection);
-  if (inspection.num_experts == 0 && !inspection.is_packed && !inspection.expert_sizes.empty()) {
+  if (inspection.num_experts == 0 && inspection.packed.empty() &&
+      !inspection.expert_sizes.empty()) {
     outcome.next =
         StrCat("moefy split ", options.checkpoint, " --expert-size ",
                inspection.expert_sizes[inspection.expert_sizes.size() / 2], " --out MOE");

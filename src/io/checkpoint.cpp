@@ -278,6 +278,16 @@ const std::string& Checkpoint::ConfigText() const {
   return *kept_->config_text;
 }
 
+std::shared_ptr<const TensorFile> Checkpoint::Beside(const std::string& name) const {
+  const std::lock_guard lock(kept_->mutex);
+  const auto found = kept_->beside.find(name);
+  if (found != kept_->beside.end()) return found->second;
+  std::error_code ignored;
+  if (!fs::exists(directory_ / name, ignored)) return nullptr;
+  auto file = std::make_shared<const SafetensorsFile>(directory_ / name);
+  return kept_->beside.emplace(name, std::move(file)).first->second;
+}
+
 uint64_t Checkpoint::TotalBytes() const {
   uint64_t total = 0;
   for (const auto& [name, place] : tensors_) total += place.second->num_bytes();

@@ -88,8 +88,10 @@ ParsedOptions Parse(const EvalOptions& options) {
   }
   parsed.evaluate.ffn_ratios = options.ffn_ratios;
   parsed.evaluate.selections = route::ParseSelections(options.selections);
-  parsed.evaluate.weights =
-      runtime::WantedFormat(options.weights, options.models.empty() ? "" : options.models.front());
+  // Without --weights the format depends on the models, which are opened later.
+  if (!options.weights.empty()) {
+    parsed.evaluate.weights = runtime::ParseWeightFormat(options.weights);
+  }
   parsed.evaluate.seed = static_cast<uint64_t>(options.seed);
   parsed.evaluate.device = model::ParseDevice(options.device);
   parsed.tasks = ReadTasks(options.tasks, options.split);
@@ -133,6 +135,8 @@ std::vector<eval::EvaluationReport> Eval(const EvalOptions& options, IfExists if
                               evaluate.device.str(), ", and times do not compare"));
   }
   const io::Checkpoint dense = OpenDense(options, models, opened);
+  evaluate.weights = runtime::WantedFormat(
+      options.weights, models.checkpoints.empty() ? dense : models.checkpoints.front().weights());
 
   std::vector<eval::EvaluationReport> reports =
       eval::Evaluate(dense, models.Named(), tasks, evaluate, progress);

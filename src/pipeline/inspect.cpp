@@ -12,6 +12,7 @@
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "route/router_reader.h"
+#include "runtime/packed_file.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
@@ -90,13 +91,15 @@ Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path
   Inspection out;
   out.path = path;
   out.config = model::ReadModelConfig(checkpoint, &out.warnings, model::ReadFor::kFfns);
-  out.is_packed = model::HoldsPackedWeights(checkpoint);
-  if (!out.is_packed) model::CheckParameters(checkpoint, out.config, &out.warnings);
+  if (const auto packed = runtime::PackedFile::Find(checkpoint)) {
+    out.packed = runtime::WeightFormatName(packed->format());
+  }
+  if (out.packed.empty()) model::CheckParameters(checkpoint, out.config, &out.warnings);
   out.head = HeadName(out.config);
   out.ffns = model::FfnSpecs(out.config);
   CountTensors(checkpoint, out);
   for (const model::FfnSpec& spec : out.ffns) {
-    if (out.is_packed) break;
+    if (!out.packed.empty()) break;
     const std::set<std::string> names = {spec.w_in,  spec.b_in, spec.w_gate, spec.b_gate,
                                          spec.w_out, spec.b_out};  // counts a fused tensor once
     for (const std::string& name : names) {
@@ -166,7 +169,7 @@ Json InspectionToJson(const Inspection& inspection) {
           {"num_experts", inspection.num_experts},
           {"num_shared", inspection.num_shared},
           {"has_routers", inspection.has_routers},
-          {"packed", inspection.is_packed},
+          {"packed", inspection.packed.empty() ? Json() : Json(inspection.packed)},
           {"warnings", inspection.warnings}};
 }
 

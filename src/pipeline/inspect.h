@@ -42,7 +42,9 @@ struct Inspection {
   int64_t num_experts = 0;            // 0: not split yet
   int64_t num_shared = 0;             // of these, so many run for every token
   bool has_routers = false;
-  bool is_packed = false;  // `moefy pack` made it: FFNs and linear maps are not among the tensors
+  // The format in which `moefy pack` packed the weights, "int8" or "int4": those of FFNs and linear
+  // maps are not among the tensors then. "": they are not packed.
+  std::string packed;
   std::vector<std::string> warnings;
 };
 

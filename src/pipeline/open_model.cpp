@@ -40,8 +40,7 @@ struct OpenedModel::Impl {
 OpenedModel::OpenedModel(const std::filesystem::path& directory, const OpenOptions& options,
                          Progress& progress)
     : impl_(new Impl{options, model::OpenCheckpoint(directory), {}, {}, {}, {}, {}, {}}) {
-  const runtime::WeightFormat format =
-      runtime::WantedFormat(options.weights, impl_->checkpoint.directory());
+  const runtime::WeightFormat format = runtime::WantedFormat(options.weights, impl_->checkpoint);
   if (options.selection.empty()) {
     impl_->dense = std::make_unique<model::Transformer>(
         PackingPays(impl_->checkpoint, format)

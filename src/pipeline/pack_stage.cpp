@@ -44,7 +44,7 @@ PackResult Pack(const PackOptions& options, IfExists if_exists, Progress& progre
   if (options.out.empty()) throw UsageError("pack needs --out: where should the result go?");
   StagedDirectory staged(options.out, if_exists, {options.model});
   const io::Checkpoint checkpoint = model::OpenCheckpoint(options.model);
-  if (runtime::PackedFile::Find(checkpoint.directory())) {
+  if (model::HoldsPackedWeights(checkpoint)) {
     throw UsageError(options.model, " is packed already; pack the checkpoint it was made from");
   }
   PackResult result;

@@ -6,7 +6,6 @@
 #include "moefy/base/error.h"
 #include "moefy/base/progress.h"
 #include "route/expert_mask.h"
-#include "route/first_matrices.h"
 #include "route/output_error.h"
 #include "route/training_tokens.h"
 
@@ -81,13 +80,11 @@ Fitted FitFirstProduct(const FitRequest& request) {
     // What it is multiplied with is not known yet, so its mean stands for it.
     worth[index] = matrices == 1 ? lengths : lengths * means[1 - index];
     auto router = std::make_unique<FirstProductRouter>(worth, request.num_experts, ffn.hidden(),
-                                                       [&ffn] { return ffn; });
+                                                       [ffn] { return ffn; });
     const double error = sample.Error(MaskFor({request.rule}, router->Scores(x)));
     if (best.router && !(error < least)) continue;
     least = error;
-    best = {std::make_unique<FirstProductRouter>(worth, request.num_experts, ffn.hidden(),
-                                                 [ffn] { return ffn; }),
-            0};
+    best = {std::move(router), 0};
   }
   return best;
 }

@@ -1,11 +1,8 @@
 #include "route/linear_fit.h"
 
 namespace moefy::route {
-namespace {
 
 at::Tensor Floats(const at::Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
-
-}  // namespace
 
 at::Tensor Penalised(const at::Tensor& gram, double strength) {
   at::Tensor out = gram.clone();

@@ -18,6 +18,9 @@ struct LowRankMap {
   at::Tensor b;     // [outputs] F32
 };
 
+// What was computed in F64 as a router keeps it: F32, contiguous.
+at::Tensor Floats(const at::Tensor& tensor);
+
 // gram with its mean diagonal times `strength` added to the diagonal.
 at::Tensor Penalised(const at::Tensor& gram, double strength);
 

@@ -32,8 +32,6 @@ LinearFit SumBatches(const FitRequest& request) {
   return sums;
 }
 
-at::Tensor ContiguousFloats(const at::Tensor& tensor) { return tensor.to(at::kFloat).contiguous(); }
-
 int64_t Rank(const FitRequest& request, int64_t most) {
   const int64_t wanted = request.options.width > 0
                              ? request.options.width
@@ -78,7 +76,7 @@ Fitted FitSketch(const FitRequest& request) {
   const at::Tensor down = at::linalg_solve_triangular(lower.t(), leading, /*upper=*/true).t();
   const int64_t experts = request.num_experts, matrices = w.size(0), size = w.size(1) / experts;
   return {std::make_unique<SketchRouter>(
-              ContiguousFloats(down), ContiguousFloats(up).view({matrices, experts, size, rank}),
+              Floats(down), Floats(up).view({matrices, experts, size, rank}),
               FirstBiases(request.ffn).view({matrices, experts, size}),
               request.ffn.w_out.norm(2, {1}).view({experts, size}), request.ffn.activation),
           0};

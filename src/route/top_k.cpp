@@ -95,21 +95,21 @@ at::Tensor TopKMask(const at::Tensor& scores, int64_t k, int64_t num_shared) {
 }
 
 void SelectTopKInOrder(const float* scores, int64_t num_experts, int64_t k, int32_t* out) {
-  // The bits of numbers that are not negative are in the numbers' order. The upper ones are counted
-  // first; then only those experts are looked at whose upper bits are the k-th largest.
+  // Without the sign, the bits of numbers are in the order of their magnitudes. The upper bits are
+  // counted first; then only those experts are looked at whose upper bits are the k-th largest.
   constexpr int kShift = 20;
   constexpr size_t kBins = size_t{1} << (31 - kShift);
-  const auto bits = [&](int64_t i) { return std::bit_cast<uint32_t>(scores[i] + 0.0f); };
+  const auto bits = [&](int64_t i) { return std::bit_cast<uint32_t>(scores[i]) & 0x7fffffffu; };
   if (k <= 0) return;
   std::array<int32_t, kBins> counts = {};
-  for (int64_t i = 0; i < num_experts; ++i) ++counts[bits(i) >> kShift & (kBins - 1)];
+  for (int64_t i = 0; i < num_experts; ++i) ++counts[bits(i) >> kShift];
   int64_t above = 0;  // experts in bins above `bin`
   size_t bin = kBins - 1;
   while (bin > 0 && above + counts[bin] < k) above += counts[bin--];
   thread_local std::vector<uint32_t> in_bin;
   in_bin.clear();
   for (int64_t i = 0; i < num_experts; ++i) {
-    if ((bits(i) >> kShift & (kBins - 1)) == bin) in_bin.push_back(bits(i));
+    if (bits(i) >> kShift == bin) in_bin.push_back(bits(i));
   }
   const auto wanted = in_bin.begin() + (k - above - 1);
   std::nth_element(in_bin.begin(), wanted, in_bin.end(), std::greater<>());

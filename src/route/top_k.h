@@ -25,9 +25,9 @@ at::Tensor TopKMask(const at::Tensor& scores, int64_t k, int64_t num_shared = 0)
 void SelectTopK(const float* scores, int64_t num_experts, int64_t k, int64_t num_shared,
                 uint64_t* keys, int32_t* out);
 
-// The same choice without shared experts, in ascending order, from scores that are not negative:
-// out has room for num_experts, and the first k are the choice. For hundreds of small experts, of
-// which a large share runs.
+// The same choice by the scores' magnitudes and without shared experts, in ascending order: out has
+// room for num_experts, and the first k are the choice. NaN counts as the largest. For hundreds of
+// small experts, of which a large share runs.
 void SelectTopKInOrder(const float* scores, int64_t num_experts, int64_t k, int32_t* out);
 
 }  // namespace moefy::route

@@ -70,7 +70,7 @@ int64_t Choose(const NeuronwiseWeights& w, const route::SelectionRule& rule, con
   int64_t count = 0;
   for (int64_t n = 0; n < w.neurons; ++n) {
     chosen[count] = static_cast<int32_t>(n);
-    count += scores[n] >= rule.threshold;
+    count += !(scores[n] < rule.threshold);  // NaN is chosen, and shows
   }
   return count;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/safetensors.h"
+#include "io/tensor_file.h"
 #include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 
@@ -54,22 +55,20 @@ void PackedRecorder::Write(const std::filesystem::path& file, WeightFormat forma
   writer.Finish();
 }
 
-std::unique_ptr<PackedFile> PackedFile::Find(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / model::kPackedWeights;
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return nullptr;
-  auto file = std::make_shared<const io::SafetensorsFile>(path);
+std::unique_ptr<PackedFile> PackedFile::Find(const io::Checkpoint& checkpoint) {
+  std::shared_ptr<const io::TensorFile> file = checkpoint.Beside(model::kPackedWeights);
+  if (!file) return nullptr;
   const auto says = [&](const char* key) {
     const auto found = file->metadata().find(key);
     return found == file->metadata().end() ? std::string() : found->second;
   };
   if (says(kFormatKey) != kFormatName || says(kLayoutKey) != kLayout) {
-    throw InputError(path, ": its weights are packed as layout ", Quoted(says(kLayoutKey)),
+    throw InputError(file->path(), ": its weights are packed as layout ", Quoted(says(kLayoutKey)),
                      "; this moefy reads ", Quoted(kLayout),
                      ": run `moefy pack` again on the checkpoint that it was made from");
   }
   const WeightFormat format =
-      WithContext(path.string(), [&] { return ParseWeightFormat(says(kWeightsKey)); });
+      WithContext(file->path().string(), [&] { return ParseWeightFormat(says(kWeightsKey)); });
   return std::unique_ptr<PackedFile>(new PackedFile(std::move(file), format));
 }
 
@@ -96,9 +95,9 @@ void PackedFile::RequireFormat(WeightFormat wanted) const {
                    "; leave --weights out, or use the checkpoint that it was made from");
 }
 
-WeightFormat WantedFormat(const std::string& asked, const std::filesystem::path& directory) {
+WeightFormat WantedFormat(const std::string& asked, const io::Checkpoint& checkpoint) {
   if (!asked.empty()) return ParseWeightFormat(asked);
-  const std::unique_ptr<PackedFile> packed = PackedFile::Find(directory);
+  const std::unique_ptr<PackedFile> packed = PackedFile::Find(checkpoint);
   return packed ? packed->format() : WeightFormat::kF32;
 }
 

@@ -9,12 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "moefy/io/checkpoint.h"
 #include "runtime/weight_arena.h"
 #include "runtime/weight_format.h"
-
-namespace moefy::io {
-class SafetensorsFile;
-}
 
 namespace moefy::runtime {
 
@@ -38,9 +35,9 @@ class PackedRecorder final : public PackedStore {
 // The packed weights of a checkpoint.
 class PackedFile final : public PackedStore {
  public:
-  // Null when the directory holds none. Throws Error{kInput} for a file that this version cannot
-  // read.
-  static std::unique_ptr<PackedFile> Find(const std::filesystem::path& directory);
+  // Null when the checkpoint's directory holds none. Throws Error{kInput} for a file that this
+  // version cannot read.
+  static std::unique_ptr<PackedFile> Find(const io::Checkpoint& checkpoint);
 
   WeightFormat format() const { return format_; }
   // Throws Error{kInput} when the file has no such bytes.
@@ -49,15 +46,15 @@ class PackedFile final : public PackedStore {
   void RequireFormat(WeightFormat wanted) const;
 
  private:
-  PackedFile(std::shared_ptr<const io::SafetensorsFile> file, WeightFormat format)
+  PackedFile(std::shared_ptr<const io::TensorFile> file, WeightFormat format)
       : file_(std::move(file)), format_(format) {}
 
-  std::shared_ptr<const io::SafetensorsFile> file_;
+  std::shared_ptr<const io::TensorFile> file_;
   WeightFormat format_;
 };
 
 // The format that weights are to be kept in: the one that is asked for, or, for "", the one in
-// which the directory holds them packed, or else F32. Error{kUsage} for an unknown name.
-WeightFormat WantedFormat(const std::string& asked, const std::filesystem::path& directory);
+// which the checkpoint holds them packed, or else F32. Error{kUsage} for an unknown name.
+WeightFormat WantedFormat(const std::string& asked, const io::Checkpoint& checkpoint);
 
 }  // namespace moefy::runtime

@@ -6,9 +6,7 @@ namespace moefy::runtime {
 
 PackedSource::PackedSource(const io::Checkpoint& checkpoint, WeightFormat format,
                            PackedRecorder* recorder)
-    : checkpoint_(checkpoint),
-      file_(PackedFile::Find(checkpoint.directory())),
-      recorder_(recorder) {
+    : checkpoint_(checkpoint), file_(PackedFile::Find(checkpoint)), recorder_(recorder) {
   if (file_) file_->RequireFormat(format);
 }
 

@@ -182,7 +182,7 @@ class Pipeline(Case):
         moe, packed = self.dir / "moe", self.dir / "packed"
         self.succeed("split", EXAMPLE / "model", "--expert-size", 8, "--out", moe)
         self.succeed("pack", moe, "--weights", "int4", "--out", packed)
-        self.assertTrue(self.json("inspect", packed)["packed"])
+        self.assertEqual(self.json("inspect", packed)["packed"], "int4")
         sparse = "--selection", "random", "--ffn-ratio", 0.5
         text = "sentiment: nothing about the plot was dull ."
         self.assertEqual(self.succeed("run", packed, *sparse, text).stdout,

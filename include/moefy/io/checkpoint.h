@@ -52,9 +52,13 @@ class Checkpoint {
 
   // The text of config.json, "" where there is none. The file is read when its text is first asked
   // for, and this object and its copies keep it, so that a command sees one config however many of
-  // its parts ask. Throws Error{kInput} for more than 64
-  // MB, Error{kSystem} for a file that cannot be read.
+  // its parts ask. Throws Error{kInput} for more than 64 MB, Error{kSystem} for a file that cannot
+  // be read.
   const std::string& ConfigText() const;
+  // The safetensors file of another name in the directory; null where there is none. It is opened
+  // when it is first asked for, and this object and its copies keep it, likewise. Throws
+  // Error{kInput} for a file that cannot be read.
+  std::shared_ptr<const TensorFile> Beside(const std::string& name) const;
   std::filesystem::path ConfigPath() const { return directory_ / "config.json"; }
 
  private:
@@ -62,6 +66,7 @@ class Checkpoint {
     std::mutex mutex;
     std::string fingerprint;  // "" until it is computed
     std::optional<std::string> config_text;
+    std::map<std::string, std::shared_ptr<const TensorFile>> beside;
   };
 
   Checkpoint() = default;

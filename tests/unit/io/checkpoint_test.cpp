@@ -118,6 +118,24 @@ TEST(Checkpoint, KeepsTheConfigThatItReadFirst) {
   EXPECT_EQ(Checkpoint::Open(dir.path()).ConfigText(), "changed");
 }
 
+TEST(Checkpoint, KeepsTheFileBesideItThatItOpenedFirst) {
+  const tests::TempDir dir;
+  WriteSharded(dir);
+  EXPECT_EQ(Checkpoint::Open(dir.path()).Beside("other.safetensors"), nullptr);
+  std::filesystem::copy_file(dir / "one.safetensors", dir / "other.safetensors");
+  const Checkpoint checkpoint = Checkpoint::Open(dir.path());
+  const Checkpoint copy = checkpoint;
+  const auto file = checkpoint.Beside("other.safetensors");
+  ASSERT_NE(file, nullptr);
+  EXPECT_FALSE(file->tensors().empty());
+  EXPECT_EQ(copy.Beside("other.safetensors"), file);
+  dir.Write("broken.safetensors", "no header");
+  for (int time = 0; time < 2; ++time) {
+    tests::ExpectError(ErrorKind::kInput, {"broken.safetensors"},
+                       [&] { checkpoint.Beside("broken.safetensors"); });
+  }
+}
+
 TEST(Fingerprint, DoesNotDependOnSharding) {
   const tests::TempDir dir;
   WriteSharded(dir);

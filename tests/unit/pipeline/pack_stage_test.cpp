@@ -138,9 +138,8 @@ TEST_F(PackedExample, IsSmallerAndRunsInItsFormatWithoutBeingTold) {
   EXPECT_LT(result.bytes_after, result.bytes_before);
   OpenedModel packed(dir / "packed");
   EXPECT_EQ(packed.Generate("sentiment: nothing about the plot was dull .", 1), "positive");
-  const Inspection inspection = Inspect(dir / "packed");
-  EXPECT_TRUE(inspection.is_packed);
-  EXPECT_FALSE(Inspect(tests::Quickstart() / "model").is_packed);
+  EXPECT_EQ(Inspect(dir / "packed").packed, "int8");
+  EXPECT_EQ(Inspect(tests::Quickstart() / "model").packed, "");
 }
 
 TEST_F(PackedExample, TheSameInputGivesTheSameBytes) {

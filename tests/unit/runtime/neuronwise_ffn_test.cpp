@@ -118,6 +118,30 @@ TEST(NeuronwiseFfn, AThresholdChoosesAsManyAsReachIt) {
   EXPECT_EQ(none.Forward(tests::RandomTokens(1, kHidden, 6)).abs().max().item<float>(), 0);
 }
 
+TEST(NeuronwiseFfn, ANumberThatIsNotFiniteSpoilsItsTokenAlone) {
+  const at::NoGradGuard no_grad;
+  const NeuronwiseCase of = Cases()[1];
+  for (const WeightFormat format : kFormats) {
+    const auto weights = std::make_shared<const NeuronwiseWeights>(of.ffn, WorthOf(of), format);
+    for (const route::SelectionRule& rule :
+         {route::SelectionRule{.num_selected = 15},
+          route::SelectionRule{.num_selected = kNeurons, .threshold = 0.5f}}) {
+      NeuronwiseFeedForward ffn(weights, rule);
+      at::Tensor x = tests::RandomTokens(5, kHidden, 5);
+      const at::Tensor clean = ffn.Forward(x);
+      x[3][2] = std::nanf("");
+      const at::Tensor spoilt = ffn.Forward(x);
+      for (int64_t t = 0; t < 5; ++t) {
+        if (t != 3) {
+          EXPECT_TRUE(spoilt[t].equal(clean[t]));
+        }
+      }
+      EXPECT_TRUE(spoilt[3].isnan().all().item<bool>());
+      EXPECT_TRUE(ffn.Forward(x.narrow(0, 3, 1)).isnan().all().item<bool>());  // row by row
+    }
+  }
+}
+
 TEST(NeuronwiseFfn, GivesTheSameBitsWithAnyNumberOfThreads) {
   const at::NoGradGuard no_grad;
   const model::FfnWeights large =
