@@ -1,11 +1,19 @@
-// moefy finetune and moefy calibrate: training on a task, dense or split.
+// moefy finetune, sparsify and calibrate: training on a task, dense or split.
+#include <numeric>
+
 #include "base/table.h"
 #include "command.h"
 #include "moefy/base/strings.h"
+#include "pipeline/sparsify_stage.h"
 #include "pipeline/train_stages.h"
 
 namespace moefy::apps {
 namespace {
+
+std::string MeanPercent(const std::vector<double>& shares) {
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  return FormatFixed(100 * sum / static_cast<double>(shares.size()), 1);
+}
 
 Outcome Report(const pipeline::TrainResult& result, Context& context) {
   context.warnings = result.warnings;
@@ -14,6 +22,8 @@ Outcome Report(const pipeline::TrainResult& result, Context& context) {
   for (const double ratio : report.ffn_ratios) {
     header.push_back(StrCat(report.metric, " at ", FormatFixed(100 * ratio, 0), " %"));
   }
+  const bool pressed = !report.history.front().active.empty();
+  if (pressed) header.emplace_back("fire, %");
   header.emplace_back("");
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < report.history.size(); ++i) {
@@ -22,6 +32,7 @@ Outcome Report(const pipeline::TrainResult& result, Context& context) {
                                     i == 0 ? "" : FormatFixed(point.loss, 4),
                                     FormatFixed(point.held_out_loss, 4)};
     for (const double metric : point.metrics) row.push_back(FormatFixed(metric, 4));
+    if (pressed) row.push_back(MeanPercent(point.active));
     row.emplace_back(i == report.best ? "kept" : "");
     rows.push_back(std::move(row));
   }
@@ -49,6 +60,40 @@ Outcome RunFinetune(const pipeline::FinetuneOptions& options, Context& context) 
   return outcome;
 }
 
+// What fires in the original and in the result, FFN by FFN.
+std::string FormatActive(const pipeline::SparsifyResult& result) {
+  const train::TrainingReport& report = result.training.report;
+  const train::Measurement& kept = report.history[report.best];
+  std::vector<std::vector<std::string>> rows;
+  for (size_t i = 0; i < result.ffns.size(); ++i) {
+    rows.push_back({result.ffns[i], FormatFixed(100 * result.original_active[i], 1),
+                    FormatFixed(100 * kept.active[i], 1)});
+  }
+  rows.push_back({"mean", MeanPercent(result.original_active), MeanPercent(kept.active)});
+  return StrCat("\nNeurons that fire, %; ", result.activation, " in place of ",
+                result.original_activation, ":\n", FormatTable({"FFN", "original", "sparse"}, rows),
+                "\nOn what was held out the original has ", report.metric, " ",
+                FormatFixed(result.original_metric, 4), ", the sparse model ",
+                FormatFixed(kept.metrics.front(), 4), ".\n");
+}
+
+Outcome RunSparsify(const pipeline::SparsifyOptions& options, Context& context) {
+  const pipeline::SparsifyResult result =
+      pipeline::Sparsify(options, context.if_exists(), *context.progress);
+  Outcome outcome = Report(result.training, context);
+  outcome.text += FormatActive(result);
+  outcome.json["activation"] = result.activation;
+  outcome.json["ffns"] = result.ffns;
+  outcome.json["original"] = {{"activation", result.original_activation},
+                              {"metric", result.original_metric},
+                              {"active", result.original_active}};
+  outcome.next =
+      StrCat("moefy record ", options.out,
+             options.text.empty() ? TaskFlags(options.training) : " --text " + options.text,
+             " --out dump");
+  return outcome;
+}
+
 Outcome RunCalibrate(const pipeline::CalibrateOptions& options, Context& context) {
   Outcome outcome =
       Report(pipeline::Calibrate(options, context.if_exists(), *context.progress), context);
@@ -64,6 +109,15 @@ std::unique_ptr<Command> FinetuneCommand(CLI::App& parent) {
       "  moefy finetune CKPT --task configs/tasks/sst2.json --data DATA --out tuned\n"
       "  moefy finetune DIR --from-scratch --task my-task.json --epochs 10 --out model",
       RunFinetune);
+}
+
+std::unique_ptr<Command> SparsifyCommand(CLI::App& parent) {
+  return MakeCommand<pipeline::SparsifyOptions>(
+      parent, "sparsify",
+      "Train a dense model until few of its neurons fire, so that it is worth a split.",
+      "  moefy sparsify CKPT --task configs/tasks/sst2.json --data DATA --active 0.1 --out sparse\n"
+      "  moefy sparsify CKPT --text corpus.txt --lora-rank 16 --out sparse",
+      RunSparsify);
 }
 
 std::unique_ptr<Command> CalibrateCommand(CLI::App& parent) {

@@ -204,6 +204,7 @@ std::unique_ptr<Command> SparsityCommand(CLI::App& parent);
 std::unique_ptr<Command> SplitCommand(CLI::App& parent);
 std::unique_ptr<Command> RouteTrainCommand(CLI::App& parent);
 std::unique_ptr<Command> FinetuneCommand(CLI::App& parent);
+std::unique_ptr<Command> SparsifyCommand(CLI::App& parent);
 std::unique_ptr<Command> CalibrateCommand(CLI::App& parent);
 std::unique_ptr<Command> EvalCommand(CLI::App& parent);
 std::unique_ptr<Command> RunCommand(CLI::App& parent);

@@ -54,8 +54,8 @@ std::vector<std::unique_ptr<Command>> MakeCommands(CLI::App& app) {
   std::vector<std::unique_ptr<Command>> commands;
   for (const auto make :
        {ConvertCommand, FamiliesCommand, InspectCommand, RecordCommand, SparsityCommand,
-        SplitCommand, FinetuneCommand, RouteTrainCommand, CalibrateCommand, EvalCommand, RunCommand,
-        BenchCommand, PackCommand, VerifyCommand, MergeCommand}) {
+        SplitCommand, FinetuneCommand, SparsifyCommand, RouteTrainCommand, CalibrateCommand,
+        EvalCommand, RunCommand, BenchCommand, PackCommand, VerifyCommand, MergeCommand}) {
     commands.push_back(make(app));
   }
   return commands;

@@ -52,6 +52,7 @@ CheckedRecipe CheckRecipe(Recipe recipe) {
   const auto stage = [&](const std::string& name, const auto& check) {
     WithContext(StrCat("recipe ", Quoted(recipe.name), ": ", name), check);
   };
+  if (recipe.sparsify) stage("sparsify", [&] { CheckSparsifyOptions(*recipe.sparsify); });
   stage("record", [&] { CheckRecordOptions(recipe.record); });
   for (const RecipeRoute& route : recipe.routes) {
     stage("route", [&] { CheckRouteOptions(route.options); });

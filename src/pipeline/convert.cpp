@@ -7,6 +7,7 @@
 #include "base/stopwatch.h"
 #include "eval/report.h"
 #include "io/fingerprint.h"
+#include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "pipeline/convert_output.h"
 #include "pipeline/task_data.h"
@@ -44,11 +45,17 @@ class Conversion {
         inspection_(checked.inspection),
         out_(std::move(out)),
         progress_(progress) {
-    recipe_.record.checkpoint = recipe_.model;
+    std::string converted = recipe_.model;
+    if (recipe_.sparsify) {
+      recipe_.sparsify->checkpoint = recipe_.model;
+      recipe_.sparsify->training.data = recipe_.data;
+      recipe_.sparsify->out = converted = (out_ / "sparse").string();
+    }
+    recipe_.record.checkpoint = converted;
     recipe_.record.data = recipe_.data;
     recipe_.record.out = (out_ / "dump").string();
     for (RecipeSplit& split : recipe_.splits) {
-      split.options.checkpoint = recipe_.model;
+      split.options.checkpoint = converted;
       split.options.out = (out_ / ("split-" + split.name)).string();
       if (split::NeedsInputs(split::GetSplitter(split.options.method), split.options.features,
                              split.options.shared)) {
@@ -66,7 +73,7 @@ class Conversion {
   std::vector<Stage> Stages() {
     const std::string fingerprint = model_.Fingerprint();
     const std::string config = io::TextFingerprint(model_.ConfigText());
-    const Json model = {fingerprint, config};
+    Json model = {fingerprint, config};
     std::vector<Stage> stages;
     stages.push_back({"inspect",
                       {{"model", model}},
@@ -83,6 +90,7 @@ class Conversion {
                         const Json json = ReadJsonFile(out_ / kInspectFile);
                         JsonObject(json, (out_ / kInspectFile).string());
                       }});
+    if (recipe_.sparsify) model = AddSparsify(model, stages);
     const Json record = {
         {"model", model},
         {"options", OptionsToJson(recipe_.record)},
@@ -90,7 +98,7 @@ class Conversion {
         {"data", TaskFingerprints(recipe_.record.tasks, recipe_.record.split, recipe_.data)}};
     stages.push_back(
         {"record", record, recipe_.record.out,
-         [this] { Warn(Record(recipe_.record, IfExists::kRenew, progress_, model_).warnings); },
+         [this] { Warn(Record(recipe_.record, IfExists::kRenew, progress_, Opened()).warnings); },
          [this] { record::ActivationDump::Open(recipe_.record.out); }});
     Json routed = Json::array();
     for (const RecipeSplit& split : recipe_.splits) {
@@ -98,7 +106,8 @@ class Conversion {
       if (!split.options.dump.empty()) split_inputs["record"] = record;
       stages.push_back({"split " + split.name, split_inputs, split.options.out,
                         [this, &split] {
-                          Warn(Split(split.options, IfExists::kRenew, progress_, model_).warnings);
+                          Warn(
+                              Split(split.options, IfExists::kRenew, progress_, Opened()).warnings);
                         },
                         [&split] { split::MoeCheckpoint::Open(split.options.out); }});
       for (const RecipeRoute& route : recipe_.routes) {
@@ -128,6 +137,27 @@ class Conversion {
   }
   std::string CalibratedOf(const RecipeSplit& split, const RecipeRoute& route) const {
     return (out_ / ("calibrated-" + RoutedName(split, route))).string();
+  }
+  // The model that is recorded and split, if it is open before the first stage.
+  std::optional<io::Checkpoint> Opened() const {
+    return recipe_.sparsify ? std::nullopt : std::optional(model_);
+  }
+  // Adds the stage that makes the model sparse, and returns what stands for the result.
+  Json AddSparsify(const Json& model, std::vector<Stage>& stages) {
+    const SparsifyOptions& options = *recipe_.sparsify;
+    const TrainStageOptions& training = options.training;
+    const Json inputs = {
+        {"model", model},
+        {"options", OptionsToJson(options)},
+        {"data", options.text.empty() ? TaskFingerprint(training.task, training.split, recipe_.data)
+                                      : io::FileFingerprint(options.text)}};
+    stages.push_back(
+        {"sparsify", inputs, options.out,
+         [this] {
+           Warn(Sparsify(*recipe_.sparsify, IfExists::kRenew, progress_).training.warnings);
+         },
+         [&options] { model::OpenCheckpoint(options.out); }});
+    return inputs;
   }
   // Adds the stages that train the routers of a split and, where the recipe says so, calibrate.
   void AddRoutedStages(const RecipeSplit& split, const RecipeRoute& route, const Json& split_inputs,
@@ -198,6 +228,11 @@ InputPaths ConvertInputs(const Recipe& recipe) {
   };
   add(recipe.record.tasks, recipe.record.split);
   add(recipe.eval.tasks, recipe.eval.split);
+  if (recipe.sparsify && recipe.sparsify->text.empty()) {
+    add({recipe.sparsify->training.task}, recipe.sparsify->training.split);
+  } else if (recipe.sparsify) {
+    inputs.emplace_back(recipe.sparsify->text);
+  }
   inputs.insert(inputs.end(), {recipe.model, recipe.record.text});
   return inputs;
 }
@@ -246,6 +281,10 @@ ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::pat
   const auto num_ffns = static_cast<uint64_t>(plan.model.ffns.size());
   const uint64_t row_bytes = static_cast<uint64_t>(config.hidden) * sizeof(float);
   plan.stages = {"inspect", "record"};
+  if (recipe.sparsify) {
+    plan.stages.insert(plan.stages.begin() + 1, "sparsify");
+    plan.outputs.push_back({(out / "sparse").string(), plan.model.num_bytes});
+  }
   plan.outputs.push_back({(out / "dump").string(),
                           num_ffns * static_cast<uint64_t>(recipe.record.max_tokens) * row_bytes});
   for (const RecipeSplit& split : recipe.splits) {
@@ -274,9 +313,10 @@ ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::pat
   const uint64_t model_bytes = plan.model.num_parameters * sizeof(float);
   const uint64_t ffn_bytes = plan.model.ffn_parameters * sizeof(float);
   plan.peak_memory_bytes = model_bytes + 2 * ffn_bytes + num_ffns * (uint64_t{64} << 20);
-  // A calibration holds weights, gradients, two moments, the best weights so far and the parent;
+  // A training holds weights, gradients, two moments, the best weights so far and the parent;
   // activations come on top.
-  if (recipe.calibrate) plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, 6 * model_bytes);
+  if (recipe.calibrate || recipe.sparsify)
+    plan.peak_memory_bytes = std::max(plan.peak_memory_bytes, 6 * model_bytes);
   return plan;
 }
 

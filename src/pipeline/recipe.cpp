@@ -76,6 +76,12 @@ Recipe ParseRecipe(const JsonObject& json, bool routes_are_array,
   const auto resolve = [&](const std::string& path) { return FromDirectory(directory, path); };
   recipe.model = resolve(json.GetString("model", ""));
   recipe.data = resolve(json.GetString("data", ""));
+  if (json.Has("sparsify")) {
+    SparsifyOptions& sparsify = recipe.sparsify.emplace();
+    ReadStage(json.GetObject("sparsify"), {"checkpoint", "data", "out"}, sparsify);
+    sparsify.training.task = resolve(sparsify.training.task);
+    sparsify.text = resolve(sparsify.text);
+  }
   ReadStage(json.GetObject("record"), {"checkpoint", "data", "out"}, recipe.record);
   recipe.splits = ReadSplits(json);
   recipe.routes = ReadRoutes(json, routes_are_array);

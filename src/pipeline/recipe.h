@@ -10,6 +10,7 @@
 #include "moefy/pipeline/record_stage.h"
 #include "moefy/pipeline/route_stage.h"
 #include "moefy/pipeline/split_stage.h"
+#include "pipeline/sparsify_stage.h"
 #include "pipeline/train_stages.h"
 
 namespace moefy::pipeline {
@@ -30,6 +31,7 @@ struct Recipe {
   std::string name;   // the file's name without ".json"
   std::string model;  // dense checkpoint directory
   std::string data;   // directory of the tasks' data files; "": beside each task file
+  std::optional<SparsifyOptions> sparsify;  // before all else
   RecordOptions record;
   std::vector<RecipeSplit> splits;
   std::vector<RecipeRoute> routes = {{}};     // of every split

@@ -5,18 +5,15 @@
 #include <optional>
 #include <set>
 
-#include "ask/prepared_task.h"
 #include "ask/translation.h"
 #include "base/options.h"
 #include "io/fingerprint.h"
-#include "model/device.h"
 #include "model/open_checkpoint.h"
 #include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/io/checkpoint.h"
 #include "pipeline/student.h"
-#include "pipeline/task_data.h"
-#include "pipeline/training_data.h"
+#include "pipeline/task_training.h"
 #include "route/routed_ffn.h"
 #include "route/router_reader.h"
 #include "route/top_k.h"
@@ -30,107 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A task read, cut and encoded for one model.
-struct TrainingExamples {
-  task::TaskSpec spec;
-  TrainingData data;
-  std::unique_ptr<text::Tokenizer> tokenizer;
-  model::GenerationOptions generation;
-  std::unique_ptr<ask::PreparedTask> train, held_out;
-  std::vector<ask::Sequence> sequences;
-  std::string fingerprint;  // of the data file
-};
-
-// Returns a pointer, because the prepared tasks will refer to the rest.
-std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options,
-                                               const task::TaskSpec& task) {
-  auto examples = std::make_unique<TrainingExamples>();
-  examples->spec = task;
-  task::Dataset dataset = task::ReadDataset(
-      examples->spec, options.split, DataDirectory(examples->spec, options.data), options.limit);
-  examples->fingerprint = io::FileFingerprint(dataset.file);
-  examples->data = HoldOut(examples->spec, std::move(dataset), options.held_out);
-  return examples;
-}
-
-// `config_text` is the text of the directory's config.json.
-void PrepareExamples(const model::ModelConfig& config, const fs::path& directory,
-                     const std::string& config_text, std::unique_ptr<text::Tokenizer> tokenizer,
-                     std::vector<std::string>& warnings, TrainingExamples& examples) {
-  examples.tokenizer = std::move(tokenizer);
-  examples.generation =
-      ask::ReadGeneration(directory, config_text, config, *examples.tokenizer, &warnings);
-  const auto prepare = [&](const task::Dataset& dataset) {
-    return ask::PrepareTask(examples.spec, dataset, config, *examples.tokenizer,
-                            examples.generation);
-  };
-  examples.train = prepare(examples.data.train);
-  examples.held_out = prepare(examples.data.held_out);
-  examples.sequences = examples.train->RightSequences();
-}
-
-// The task that the options name, which must be given.
-task::TaskSpec ReadTask(const TrainStageOptions& options) {
-  if (options.task.empty()) {
-    throw UsageError("training needs --task: a task file, e.g. configs/tasks/sst2.json");
-  }
-  return ReadTasks({options.task}, options.split).front();
-}
-
-void CheckTraining(const TrainStageOptions& options) {
-  train::CheckOptions(options.trainer);
-  train::CheckOptions(options.lora);
-  model::ParseDevice(options.device);
-}
-
-uint64_t SeedOf(const TrainStageOptions& options) {
-  return static_cast<uint64_t>(options.trainer.seed);
-}
-
-at::Device DeviceOf(const TrainStageOptions& options, TrainResult& result) {
-  return model::ResolveDevice(model::ParseDevice(options.device), &result.warnings);
-}
-
-train::TrainableWeights MakeWeights(const TrainStageOptions& options,
-                                    const model::ModelConfig& config, model::TensorMap parameters,
-                                    const std::set<std::string>& fresh = {}) {
-  std::set<std::string> trained = train::SelectParameters(config, options.train);
-  if (options.lora.rank > 0) {
-    const std::set<std::string> matrices = train::BlockMatrices(config);
-    std::erase_if(trained, [&](const std::string& name) { return !matrices.contains(name); });
-  }
-  return train::TrainableWeights(std::move(parameters), trained, options.lora, SeedOf(options),
-                                 fresh);
-}
-
-train::TrainingSetup MakeSetup(const model::ModelConfig& config, const TrainingExamples& examples,
-                               train::TrainableWeights& weights) {
-  return {config,
-          weights,
-          examples.tokenizer->pad_id(),
-          examples.sequences,
-          {*examples.held_out, examples.spec, examples.data.held_out},
-          {1.0},
-          {},
-          {},
-          {}};
-}
-
-// Where the state lies beside the output: "out" or "out/" -> "out.training".
-fs::path StateOf(const std::string& out) {
-  const fs::path path = fs::path(out).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).string() + ".training";
-}
-
-// What the state on disk must have been made with. A resumed command may give another data
-// directory and device.
-Json Identity(Json options, const std::string& model, const std::string& data) {
-  for (const char* key : {"out", "data", "device"}) options.erase(key);
-  options["model_fingerprint"] = model;
-  options["data_fingerprint"] = data;
-  return options;
-}
-
 // The weights that have changed; there are none if the start was best.
 model::TensorMap Changed(const train::TrainableWeights& weights, TrainResult& result) {
   if (result.report.best == 0) {
@@ -139,25 +35,7 @@ model::TensorMap Changed(const train::TrainableWeights& weights, TrainResult& re
         "are unchanged; another --learning-rate or more --epochs may help");
     return {};
   }
-  const at::NoGradGuard no_grad;
-  const model::TensorMap effective = weights.Effective();
-  model::TensorMap changed;
-  for (const std::string& name : weights.changed()) changed.emplace(name, effective.at(name));
-  return changed;
-}
-
-// Checks that the result and, until it is there, the state of the training have a place apart from
-// what is read.
-void CheckPlaces(const std::string& out, IfExists if_exists, const InputPaths& checkpoints,
-                 const TrainStageOptions& options, const task::TaskSpec& task) {
-  InputPaths read = TaskInputs({task}, options.split, options.data);
-  read.insert(read.end(), checkpoints.begin(), checkpoints.end());
-  CheckOutput(out, Staging::Kind::kDirectory, if_exists, read);
-  CheckOutput(StateOf(out), Staging::Kind::kDirectory, IfExists::kRenew, read);
-}
-
-void RequireOut(const std::string& out, const char* command) {
-  if (out.empty()) throw UsageError(command, " needs --out: where should the result go?");
+  return ChangedParameters(weights);
 }
 
 // The selection that is given or, if none is, the stored routers' or the one that needs no router.
@@ -185,7 +63,7 @@ split::MoeChanges CalibrationChanges(const CalibrateOptions& options,
 std::unique_ptr<model::Transformer> LoadTeacher(const CalibrateOptions& options,
                                                 const split::MoeCheckpoint& moe,
                                                 at::Device device) {
-  if (options.distill == 0 && options.distill_ffn == 0) return nullptr;
+  if (!options.distill.wanted()) return nullptr;
   if (!options.dense.empty()) {
     return std::make_unique<model::Transformer>(model::LoadTransformer(
         model::OpenCheckpoint(options.dense), nullptr, model::Parts::kAll, device));
@@ -204,10 +82,7 @@ std::optional<route::Selection> ReadSelection(const CalibrateOptions& options) {
   CheckTraining(options.training);
   if (options.ffn_ratios.empty()) throw UsageError("--ffn-ratio is empty; expected at least one");
   for (const double ratio : options.ffn_ratios) route::NumSelected(ratio, 1);
-  RequireOption(options.distill >= 0 && options.distill <= 1, "distill", options.distill,
-                "a share from 0 to 1");
-  RequireOption(options.distill_ffn >= 0, "distill-ffn", options.distill_ffn, "at least 0");
-  RequireOption(options.temperature > 0, "temperature", options.temperature, "more than 0");
+  train::CheckOptions(options.distill);
   if (options.selection.empty()) return std::nullopt;
   return route::ParseSelection(options.selection);
 }
@@ -294,7 +169,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
     }
   };
   const auto teacher = LoadTeacher(options, moe, device);
-  setup.distillation = {teacher.get(), options.distill, options.temperature, options.distill_ffn};
+  setup.distillation = {teacher.get(), options.distill};
   setup.identity =
       Identity(OptionsToJson(options), moe.weights().Fingerprint(progress), examples->fingerprint);
   result.report =

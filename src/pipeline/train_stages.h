@@ -69,9 +69,7 @@ struct CalibrateOptions {
   std::string dense;
   std::string selection;
   std::vector<double> ffn_ratios = {0.2};
-  double distill = 0;
-  double temperature = 2;
-  double distill_ffn = 0;
+  train::DistillOptions distill;
   TrainStageOptions training;
   std::string out;
 
@@ -83,11 +81,7 @@ struct CalibrateOptions {
     v.Field("dense", dense,
             "the dense parent to distil from (default: all experts of the split model, if it is "
             "not calibrated yet)");
-    v.Field("distill", distill,
-            "share of the loss that is the distance to the dense parent's answers");
-    v.Field("temperature", temperature, "of that distance");
-    v.Field("distill-ffn", distill_ffn,
-            "weight of the distance of each FFN's output to the dense parent's");
+    distill.Visit(v);
     training.Visit(v);
     v.Field("out", out, "directory for the calibrated split checkpoint");
   }

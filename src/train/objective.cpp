@@ -6,6 +6,25 @@
 #include "moefy/base/error.h"
 
 namespace moefy::train {
+namespace {
+
+// What a distance to the teacher is taken of.
+struct Kept {
+  States ffns, hidden;
+};
+
+model::StateSink Keep(bool ffns, bool hidden, Kept& kept) {
+  if (!ffns && !hidden) return nullptr;
+  return [=, &kept](const std::string& name, const at::Tensor& states) {
+    if (ffns && name.find("ffn.") != std::string::npos && name.ends_with(".output")) {
+      kept.ffns[name] = states;
+    } else if (hidden && name.find("hidden_states.") != std::string::npos) {
+      kept.hidden[name] = states;
+    }
+  };
+}
+
+}  // namespace
 
 std::vector<AnswerLogits> RunAnswers(model::Transformer& model, const ask::Batch& batch,
                                      const model::StateSink& sink) {
@@ -48,13 +67,7 @@ LossSum DistillationLoss(const std::vector<AnswerLogits>& student,
   return loss;
 }
 
-model::StateSink KeepFfnOutputs(FfnOutputs& outputs) {
-  return [&outputs](const std::string& name, const at::Tensor& states) {
-    if (name.find("ffn.") != std::string::npos && name.ends_with(".output")) outputs[name] = states;
-  };
-}
-
-at::Tensor FfnLoss(const FfnOutputs& student, const FfnOutputs& teacher) {
+at::Tensor StatesLoss(const States& student, const States& teacher) {
   MOEFY_CHECK(!student.empty() && student.size() == teacher.size());
   at::Tensor sum;
   for (const auto& [name, states] : student) {
@@ -67,25 +80,30 @@ at::Tensor FfnLoss(const FfnOutputs& student, const FfnOutputs& teacher) {
 
 at::Tensor Objective(model::Transformer& model, const ask::Batch& batch,
                      const Distillation& distillation, double num_answers) {
-  FfnOutputs student_ffns, teacher_ffns;
-  const bool keep = distillation.teacher && distillation.ffn_weight > 0;
+  const DistillOptions& options = distillation.options;
+  Kept student_states, teacher_states;
+  const bool ffns = distillation.teacher && options.distill_ffn > 0;
+  const bool hidden = distillation.teacher && options.distill_hidden > 0;
   const std::vector<AnswerLogits> student =
-      RunAnswers(model, batch, keep ? KeepFfnOutputs(student_ffns) : model::StateSink());
+      RunAnswers(model, batch, Keep(ffns, hidden, student_states));
   const LossSum answers = AnswerLoss(student);
   at::Tensor objective = answers.sum / num_answers;
   if (!distillation.teacher) return objective;
   std::vector<AnswerLogits> teacher;
   {
     const at::NoGradGuard no_grad;
-    teacher = RunAnswers(*distillation.teacher, batch,
-                         keep ? KeepFfnOutputs(teacher_ffns) : model::StateSink());
+    teacher = RunAnswers(*distillation.teacher, batch, Keep(ffns, hidden, teacher_states));
   }
-  const LossSum distance = DistillationLoss(student, teacher, distillation.temperature);
-  objective =
-      objective * (1 - distillation.share) + distance.sum * (distillation.share / num_answers);
-  if (keep) {
-    const double part = static_cast<double>(answers.count) / num_answers;
-    objective = objective + FfnLoss(student_ffns, teacher_ffns) * (distillation.ffn_weight * part);
+  const LossSum distance = DistillationLoss(student, teacher, options.temperature);
+  objective = objective * (1 - options.distill) + distance.sum * (options.distill / num_answers);
+  const double part = static_cast<double>(answers.count) / num_answers;
+  if (ffns) {
+    objective = objective +
+                StatesLoss(student_states.ffns, teacher_states.ffns) * (options.distill_ffn * part);
+  }
+  if (hidden) {
+    objective = objective + StatesLoss(student_states.hidden, teacher_states.hidden) *
+                                (options.distill_hidden * part);
   }
   return objective;
 }

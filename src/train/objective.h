@@ -1,5 +1,5 @@
-// The loss that a training minimises: the cross-entropy of the right answers and, with a dense
-// parent, the distance to it. Functions of a model's outputs, but for RunAnswers and Objective,
+// The loss that a training minimises: the cross-entropy of the right answers and, with a
+// teacher, the distance to it. Functions of a model's outputs, but for RunAnswers and Objective,
 // which run it.
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "ask/batches.h"
 #include "moefy/model/transformer.h"
+#include "train/trainer_options.h"
 
 namespace moefy::train {
 
@@ -40,18 +41,15 @@ LossSum AnswerLoss(const std::vector<AnswerLogits>& answers);
 LossSum DistillationLoss(const std::vector<AnswerLogits>& student,
                          const std::vector<AnswerLogits>& teacher, double temperature);
 
-// The FFN outputs of one run by name, kept by a StateSink.
-using FfnOutputs = std::map<std::string, at::Tensor>;
-model::StateSink KeepFfnOutputs(FfnOutputs& outputs);
-// The mean over FFNs of |student - teacher|^2 / |teacher|^2.
-at::Tensor FfnLoss(const FfnOutputs& student, const FfnOutputs& teacher);
+// What a run computed on the way, by the names of model::StateSink.
+using States = std::map<std::string, at::Tensor>;
+// The mean over states of |student - teacher|^2 / |teacher|^2.
+at::Tensor StatesLoss(const States& student, const States& teacher);
 
-// The distance to a dense parent, as a part of the objective.
+// The distance to another model, as a part of the objective.
 struct Distillation {
   model::Transformer* teacher = nullptr;  // nullptr: none
-  double share = 0;                       // of the loss; the answers keep 1 - share
-  double temperature = 2;
-  double ffn_weight = 0;  // of FfnLoss, added
+  DistillOptions options;
 };
 
 // What a batch contributes to a step's objective, a differentiable scalar. Runs the model and, with

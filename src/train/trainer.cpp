@@ -142,8 +142,12 @@ class Trainer {
     for (const ask::Batch& batch : batches) {
       // What is made of weights must be made anew when they have changed.
       model::Transformer model = Build(ratio);
-      const at::Tensor part =
+      at::Tensor part =
           Objective(model, batch, setup_.distillation, static_cast<double>(num_answers));
+      if (setup_.pressure) {
+        part = part + setup_.pressure->TakePenalty() * (static_cast<double>(NumAnswers(batch)) /
+                                                        static_cast<double>(num_answers));
+      }
       part.backward();
       loss += part.item<double>();
     }
@@ -155,6 +159,9 @@ class Trainer {
     const double share = LearningRateShare(options_, step_, num_steps_);
     optimizer_.Step(options_.matrix_rate * share, options_.learning_rate * share,
                     options_.max_norm);
+    if (setup_.pressure) {
+      setup_.pressure->Adapt(Mean(setup_.pressure->TakeActive()), step_, num_steps_);
+    }
     loss_sum_ += loss;
     ++loss_steps_;
   }
@@ -184,6 +191,10 @@ class Trainer {
           ask::Measure(metric_, setup_.held_out.dataset.examples, answers).value);
     }
     point.held_out_loss = Mean(losses);
+    if (setup_.pressure) {
+      point.active = setup_.pressure->TakeActive();
+      if (step_ == 0) setup_.pressure->Start(Mean(point.active));
+    }
     loss_sum_ = 0;
     loss_steps_ = 0;
     report_.history.push_back(point);
@@ -196,15 +207,24 @@ class Trainer {
       }
     }
     const double value = Mean(point.metrics);
+    const std::string active =
+        point.active.empty() ? ""
+                             : StrCat(", ", FormatFixed(100 * Mean(point.active), 1), " % fire");
     progress_.End(
         StrCat(step_ > 0 ? "loss " + FormatFixed(point.loss, 4) + ", " : "", "held-out loss ",
                FormatFixed(point.held_out_loss, 4), ", ", metric_.name, " ",
                metric_.is_share ? FormatFixed(100 * value, 2) + " %" : FormatFixed(value, 4),
-               best ? " (best)" : ""));
+               active, best ? " (best)" : ""));
     if (step_ > 0) Save();
   }
 
   bool IsBetter(const Measurement& a, const Measurement& b) const {
+    if (setup_.pressure) {
+      const double a_active = Mean(a.active), b_active = Mean(b.active);
+      const bool a_reached = setup_.pressure->Reached(a_active);
+      if (a_reached != setup_.pressure->Reached(b_active)) return a_reached;
+      if (!a_reached) return a_active < b_active;
+    }
     const double sign = metric_.lower_is_better ? -1 : 1;
     const double gain = sign * (Mean(a.metrics) - Mean(b.metrics));
     return gain > 0 || (gain == 0 && a.held_out_loss < b.held_out_loss);
@@ -231,6 +251,7 @@ class Trainer {
                       {"loss_steps", loss_steps_},
                       {"best", report_.best},
                       {"history", history}};
+    if (setup_.pressure) state.progress["pressure"] = setup_.pressure->State();
     SaveState(state_directory_, state, setup_.identity);
   }
 
@@ -263,6 +284,7 @@ class Trainer {
     loss_sum_ = state.progress.at("loss_sum");
     loss_steps_ = state.progress.at("loss_steps");
     report_.best = state.progress.at("best");
+    if (setup_.pressure) setup_.pressure->Restore(state.progress.at("pressure"));
     for (const Json& point : state.progress.at("history")) {
       report_.history.push_back(MeasurementFromJson(point));
     }

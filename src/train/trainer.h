@@ -17,6 +17,7 @@
 #include "moefy/base/progress.h"
 #include "moefy/model/transformer.h"
 #include "train/objective.h"
+#include "train/sparse_pressure.h"
 #include "train/trainer_options.h"
 #include "train/training_report.h"
 #include "train/weights.h"
@@ -40,6 +41,9 @@ struct TrainingSetup {
   // Puts the FFNs for a ratio into a dense model. Without it the model stays dense.
   std::function<void(model::Transformer& model, double ffn_ratio)> install;
   Distillation distillation;
+  // What the FFNs that `install` puts in report to. With it those weights are best under which as
+  // few neurons fire as were asked for.
+  SparsePressure* pressure = nullptr;
   // The training goes on from a state on disk that was made with the same.
   Json identity;
 };

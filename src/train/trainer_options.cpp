@@ -34,6 +34,22 @@ void CheckOptions(const LoraOptions& options) {
   RequireOption(options.rank >= 0, "lora-rank", options.rank, "at least 0");
 }
 
+void CheckOptions(const DistillOptions& options) {
+  RequireOption(options.distill >= 0 && options.distill <= 1, "distill", options.distill,
+                "a share from 0 to 1");
+  RequireOption(options.temperature > 0, "temperature", options.temperature, "more than 0");
+  RequireOption(options.distill_ffn >= 0, "distill-ffn", options.distill_ffn, "at least 0");
+  RequireOption(options.distill_hidden >= 0, "distill-hidden", options.distill_hidden,
+                "at least 0");
+}
+
+void CheckOptions(const PressureOptions& options) {
+  RequireOption(options.active > 0 && options.active <= 1, "active", options.active,
+                "a share above 0 and up to 1");
+  RequireOption(options.ramp >= 0 && options.ramp <= 1, "ramp", options.ramp,
+                "a share from 0 to 1");
+}
+
 double LearningRateShare(const TrainerOptions& options, int64_t step, int64_t num_steps) {
   const double warm_up = std::floor(options.warm_up * static_cast<double>(num_steps));
   const auto at = static_cast<double>(step);

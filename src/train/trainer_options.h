@@ -68,4 +68,42 @@ struct LoraOptions {
 // Throws Error{kUsage} for values that make no sense.
 void CheckOptions(const LoraOptions& options);
 
+// How far the distance to the model that a training learns from counts.
+struct DistillOptions {
+  double distill = 0;
+  double temperature = 2;
+  double distill_ffn = 0;
+  double distill_hidden = 0;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Field("distill", distill, "share of the loss that is the distance to the original's answers");
+    v.Field("temperature", temperature, "of that distance");
+    v.Field("distill-ffn", distill_ffn,
+            "weight of the distance of each FFN's output to the original's");
+    v.Field("distill-hidden", distill_hidden,
+            "weight of the distance of the states between blocks to the original's");
+  }
+  bool wanted() const { return distill > 0 || distill_ffn > 0 || distill_hidden > 0; }
+};
+// Throws Error{kUsage} for values that make no sense.
+void CheckOptions(const DistillOptions& options);
+
+// How few neurons shall fire, and what drives a training there (train/sparse_pressure.h).
+struct PressureOptions {
+  double active = 0.1;
+  std::string penalty = "hoyer";
+  double ramp = 0.5;
+
+  template <class Visitor>
+  void Visit(Visitor& v) {
+    v.Field("active", active,
+            "the share of the neurons that shall fire on a token, as the mean over FFNs; 1: any");
+    v.Field("penalty", penalty, "what drives neurons to silence: hoyer or l1");
+    v.Field("ramp", ramp, "share of the steps within which that share is reached");
+  }
+};
+// Throws Error{kUsage} for values that make no sense.
+void CheckOptions(const PressureOptions& options);
+
 }  // namespace moefy::train

@@ -3,14 +3,17 @@
 namespace moefy::train {
 
 Json MeasurementToJson(const Measurement& point) {
-  return {{"step", point.step},
-          {"loss", point.loss},
-          {"held_out_loss", point.held_out_loss},
-          {"metrics", point.metrics}};
+  Json json = {{"step", point.step},
+               {"loss", point.loss},
+               {"held_out_loss", point.held_out_loss},
+               {"metrics", point.metrics}};
+  if (!point.active.empty()) json["active"] = point.active;
+  return json;
 }
 
 Measurement MeasurementFromJson(const Json& json) {
-  return {json.at("step"), json.at("loss"), json.at("held_out_loss"), json.at("metrics")};
+  return {json.at("step"), json.at("loss"), json.at("held_out_loss"), json.at("metrics"),
+          json.value("active", std::vector<double>())};
 }
 
 Json ReportToJson(const TrainingReport& report) {

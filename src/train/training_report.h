@@ -16,6 +16,8 @@ struct Measurement {
   double loss = 0;              // mean training loss since the last measurement; 0 at step 0
   double held_out_loss = 0;     // nats per answer, mean over ffn ratios
   std::vector<double> metrics;  // the task's, per ffn ratio
+  // With pressure towards few firing neurons, the share of each FFN that fires.
+  std::vector<double> active;
 };
 
 Json MeasurementToJson(const Measurement& point);

@@ -99,6 +99,7 @@ class NotNumbers(Case):
                                             ["split", "--expert-size", 16, "--out", out],
                                             ["sparsity", "--task", task, "--limit", 10],
                                             ["finetune", "--task", task, "--out", out],
+                                            ["sparsify", "--task", task, "--out", out],
                                             ["eval", "--task", task, "--limit", 10],
                                             ["eval", "--task", task, "--limit", 10, "--json"],
                                             ["run", "good"])),

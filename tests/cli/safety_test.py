@@ -37,6 +37,7 @@ class Force(Case):
                 ["route-train", self.moe, "--dump", self.dump, "--preset", "fast", "--out", out],
                 ["finetune", self.dense, *task, "--steps", 1, "--out", out],
                 ["calibrate", self.moe, *task, "--steps", 1, "--out", out],
+                ["sparsify", self.dense, *task, "--steps", 1, "--out", out],
                 ["sparsity", self.dense, "--dump", self.dump, "--plots", out]]
 
     def test_what_is_not_moefys_stays(self):
@@ -72,6 +73,7 @@ class Force(Case):
         self.make_inputs()
         inputs = {"split": [self.dense], "merge": [self.moe], "record": [self.dense],
                   "route-train": [self.dump], "finetune": [self.dense], "calibrate": [self.moe],
+                  "sparsify": [self.dense],
                   "sparsity": [self.dense, self.dump]}
         os.symlink(self.dense, self.dir / "link")
         before = tree(self.dir)
@@ -187,6 +189,7 @@ class Recipes(Case):
                ({"split": [{"expert_size": 32, "restarts": 0}]}, ["split", "restarts"]),
                ({"split": [{"expert_size": 32, "shared": 99}]}, ["split", "shared"]),
                ({"calibrate": {"task": str(SENTIMENT), "ffn_ratio": [2]}}, ["calibrate", "2"]),
+               ({"sparsify": {"task": str(SENTIMENT), "active": 2}}, ["sparsify", "--active is 2"]),
                ({"calibrate": {"task": str(SENTIMENT), "selection": "mlp"}}, ["calibrate", "ridge"])]
         for changes, words in bad:
             recipe = self.write(**changes)

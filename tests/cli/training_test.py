@@ -12,6 +12,7 @@ import time
 import unittest
 
 from cli_test import EXAMPLE, MOEFY, PICO, SOURCE, Case, read_safetensors, run
+from tasks_test import causal_model
 
 TASKS = SOURCE / "tests/data/tasks"
 SENTIMENT = ["--task", EXAMPLE / "sentiment.json", "--limit", 200, "--batch-size", 8]
@@ -246,6 +247,42 @@ class NewHead(Case):
     def test_is_for_encoders(self):
         self.refuse(2, ["--new-head makes heads of encoders", "'sentiment'"], "finetune",
                     EXAMPLE / "model", *SENTIMENT, "--new-head", "--out", self.dir / "out")
+
+
+class Sparsify(Case):
+    ARGS = ["sparsify", EXAMPLE / "model", *SENTIMENT, "--steps", 2]
+
+    def test_presses_a_models_neurons_to_silence_and_what_comes_out_converts(self):
+        out = self.dir / "sparse"
+        document = self.json(*self.ARGS, "--active", 0.001, "--out", out)
+        self.assertEqual((document["activation"], document["original"]["activation"]), ("relu", "relu"))
+        self.assertEqual(len(document["original"]["active"]), len(document["ffns"]))
+        for point in document["history"]:
+            self.assertTrue(all(0 < share < 1 for share in point["active"]), point)
+        self.json("split", out, "--expert-size", 16, "--out", self.dir / "moe")
+
+    def test_learns_from_a_text_and_says_what_it_did(self):
+        text = self.dir / "text.txt"
+        text.write_text("".join(f"The {i}. cat sat on a mat and saw {i + 1} dogs.\n"
+                                for i in range(400)))
+        out = self.dir / "sparse"
+        result = self.succeed("sparsify", causal_model(self.dir / "causal"), "--text", text,
+                              "--activation", "relu2", "--lora-rank", 2, "--steps", 2,
+                              "--batch-size", 2, "--batch-tokens", 64, "--active", 1, "--out", out)
+        self.assertIn("relu2 in place of relu", result.stdout)
+        self.assertIn("the original has perplexity", result.stdout)
+        self.assertIn(f"moefy record {out} --text {text}", result.stdout + result.stderr)
+        config = json.loads((out / "config.json").read_text())
+        self.assertEqual(config["activation_function"], "relu2")
+        self.json("eval", out, "--task", TASKS / "tales.json")
+
+    def test_mistakes(self):
+        out = ["--out", self.dir / "out"]
+        self.refuse(2, "either --task or --text", "sparsify", EXAMPLE / "model", *out)
+        self.refuse(2, "--out", *self.ARGS)
+        self.refuse(2, ["--activation is 'rleu'", "relu, relu2, relu_both, keep"], *self.ARGS,
+                    "--activation", "rleu", *out)
+        self.refuse(2, "--active is 2", *self.ARGS, "--active", 2, *out)
 
 
 class Calibrate(Case):

@@ -17,9 +17,11 @@ class ConvertTest : public ::testing::Test {
  protected:
   ConvertTest() { dense_ = tests::CopyQuickstart(dir_); }
 
-  CheckedRecipe Checked(const std::string& split = R"({"method": "random", "expert_size": 16})") {
+  // `first` is a stage before the others, as `"name": {...},`.
+  CheckedRecipe Checked(const std::string& split = R"({"method": "random", "expert_size": 16})",
+                        const std::string& first = "") {
     const std::string task = (tests::Quickstart() / "sentiment.json").string();
-    const std::string text = R"({"model": "dense",
+    const std::string text = R"({"model": "dense",)" + first + R"(
         "record": {"task": [")" +
                              task + R"("], "limit": 8},
         "split": [)" + split +
@@ -62,6 +64,28 @@ TEST_F(ConvertTest, RunsEveryStageOnceAndKeepsIt) {
   EXPECT_THAT(Redone(Run(Checked())), ElementsAre("split random"));
   EXPECT_THAT(Redone(Run(Checked(R"({"method": "random", "expert_size": 32})"))),
               ElementsAre("split random", "route-train random", "eval"));
+}
+
+TEST_F(ConvertTest, ConvertsWhatWasMadeSparse) {
+  const std::string split = R"({"method": "random", "expert_size": 16})";
+  const std::string sparsify = R"("sparsify": {"task": ")" +
+                               (tests::Quickstart() / "sentiment.json").string() +
+                               R"(", "limit": 40, "steps": 2, "active": 0.01},)";
+  const CheckedRecipe checked = Checked(split, sparsify);
+  EXPECT_THAT(
+      PlanConvert(checked, dir_ / "out").stages,
+      ElementsAre("inspect", "sparsify", "record", "split random", "route-train random", "eval"));
+  const ConvertResult result = Run(checked);
+  EXPECT_THAT(Redone(result), ElementsAre("inspect", "sparsify", "record", "split random",
+                                          "route-train random", "eval"));
+  EXPECT_THAT(result.warnings, ::testing::Contains(HasSubstr("1.0 % were asked for")));
+  const io::Checkpoint sparse = io::Checkpoint::Open(dir_ / "out/sparse");
+  EXPECT_EQ(split::MoeCheckpoint::Open(dir_ / "out/moe-random").source_fingerprint(),
+            sparse.Fingerprint());
+  EXPECT_NE(sparse.Fingerprint(), io::Checkpoint::Open(dense_).Fingerprint());
+  EXPECT_THAT(Redone(Run(Checked(split, sparsify))), ElementsAre());
+  EXPECT_THAT(Redone(Run(Checked())),
+              ElementsAre("record", "split random", "route-train random", "eval"));
 }
 
 TEST_F(ConvertTest, PlansWithoutWritingAnything) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 
@@ -54,6 +55,22 @@ TEST(Recipe, MayCompareRoutes) {
   tests::ExpectError(ErrorKind::kUsage, {"route is empty"}, [&] { read("[]"); });
   tests::ExpectError(ErrorKind::kUsage, {"route[1]", "'fast'", "no other route"},
                      [&] { read("[{\"preset\": \"fast\"}, {\"name\": \"fast\"}]"); });
+}
+
+TEST(Recipe, MaySparsifyFirst) {
+  const tests::TempDir dir;
+  Json json = ParseJsonFile("recipe", kRecipe);
+  EXPECT_FALSE(ReadRecipe(dir.Write("my.json", json.dump())).sparsify);
+  json["sparsify"] = {{"task", "t.json"}, {"active", 0.2}, {"steps", 9}, {"distill_ffn", 1}};
+  const Recipe recipe = ReadRecipe(dir.Write("my.json", json.dump()));
+  ASSERT_TRUE(recipe.sparsify);
+  EXPECT_EQ(recipe.sparsify->training.task, (dir / "t.json").string());
+  EXPECT_EQ(recipe.sparsify->pressure.active, 0.2);
+  EXPECT_EQ(recipe.sparsify->training.trainer.steps, 9);
+  EXPECT_EQ(recipe.sparsify->distill.distill_ffn, 1);
+  json["sparsify"]["checkpoint"] = "x";
+  tests::ExpectError(ErrorKind::kUsage, {"sparsify: checkpoint", "may not be set here"},
+                     [&] { ReadRecipe(dir.Write("my.json", json.dump())); });
 }
 
 TEST(Recipe, MistakesAreNamed) {

@@ -91,7 +91,7 @@ TEST_F(TrainStages, CalibrateEntersWhatItChanged) {
 
   calibrate_.moe = calibrate_.out;
   calibrate_.out = (dir_ / "again").string();
-  calibrate_.distill = 0.5;
+  calibrate_.distill.distill = 0.5;
   ExpectError(ErrorKind::kUsage, {"is calibrated already", "--dense"}, [&] { RunCalibrate(); });
   calibrate_.dense = dense_;
   const TrainResult again = RunCalibrate();

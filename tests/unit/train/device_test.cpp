@@ -129,12 +129,12 @@ class Lesson {
     const at::Device device = weights.device();
     const TokenTask task(dataset_, moe_->config());
     TrainingSetup setup{moe_->config(), weights, 0,  sequences_, {task, spec_, dataset_},
-                        {0.5},          {},      {}, {}};
+                        {0.5},          {},      {}, {},         {}};
     model::Transformer teacher =
         model::LoadTransformer(moe_->weights(), nullptr, model::Parts::kAll, device);
     std::vector<route::RoutedFfn> routed;
     if (!selection_.empty()) {
-      setup.distillation = {&teacher, 0.5, 2, 0.1};
+      setup.distillation = {&teacher, {0.5, 2, 0.1}};
       routed = route::ReadRoutedFfns(*moe_, route::ParseSelection(selection_), 0.5, 1, device);
       setup.install = [&](model::Transformer& model, double) {
         for (size_t i = 0; i < model.num_ffns(); ++i) {

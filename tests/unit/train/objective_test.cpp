@@ -56,12 +56,12 @@ TEST(DistillationLoss, IsTheDivergenceAtATemperature) {
   EXPECT_NEAR(DistillationLoss(teacher, teacher, 2).sum.item<double>(), 0, 1e-7);
 }
 
-TEST(FfnLoss, IsTheMeanRelativeSquaredError) {
-  const FfnOutputs teacher = {{"ffn.0.output", at::tensor({3.0, 4.0})},
-                              {"ffn.1.output", at::tensor({1.0, 0.0})}};
-  const FfnOutputs student = {{"ffn.0.output", at::tensor({3.0, 3.0})},
-                              {"ffn.1.output", at::tensor({1.0, 0.0})}};
-  EXPECT_NEAR(FfnLoss(student, teacher).item<double>(), 0.5 * 1 / 25, 1e-7);
+TEST(StatesLoss, IsTheMeanRelativeSquaredError) {
+  const States teacher = {{"ffn.0.output", at::tensor({3.0, 4.0})},
+                          {"ffn.1.output", at::tensor({1.0, 0.0})}};
+  const States student = {{"ffn.0.output", at::tensor({3.0, 3.0})},
+                          {"ffn.1.output", at::tensor({1.0, 0.0})}};
+  EXPECT_NEAR(StatesLoss(student, teacher).item<double>(), 0.5 * 1 / 25, 1e-7);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "model/family.h"
 #include "model/read_parameters.h"
 #include "moefy/base/error.h"
@@ -29,7 +31,8 @@ struct Fixture {
     return TrainableWeights(model::ReadParameters(checkpoint, config), names, {lora_rank, 16}, 1);
   }
   TrainingSetup Setup(TrainableWeights& weights) const {
-    TrainingSetup setup{config, weights, 0, sequences, {task, spec, dataset}, {1.0}, {}, {}, {}};
+    TrainingSetup setup{config, weights, 0,  sequences, {task, spec, dataset},
+                        {1.0},  {},      {}, {},        {}};
     setup.identity = {{"a", 1}};
     return setup;
   }
@@ -113,6 +116,43 @@ TEST(Trainer, RefusesTheStateOfAnotherTraining) {
   const TrainingReport report =
       Train(other, Options(), dir / "state", IfExists::kReplace, SilentProgress());
   EXPECT_EQ(report.first_step, 0);
+}
+
+TEST(Trainer, PressesNeuronsToSilenceAndGoesOn) {
+  const Fixture fixture;
+  const tests::TempDir dir;
+  TrainerOptions options = Options();
+  options.steps = 150;
+  options.batch_tokens = 64;  // one round a step
+  options.evaluate_every = 50;
+  const PressureOptions wanted{.active = 0.2, .ramp = 0.1};
+  const auto learn = [&](TrainableWeights& weights, Progress& progress) {
+    SparsePressure pressure(wanted);
+    TrainingSetup setup = fixture.Setup(weights);
+    setup.pressure = &pressure;
+    setup.install = [&](model::Transformer& model, double) { pressure.Install(model); };
+    return Train(setup, options, dir / "state", IfExists::kRefuse, progress);
+  };
+  const auto active = [](const Measurement& point) {
+    return std::accumulate(point.active.begin(), point.active.end(), 0.0) /
+           static_cast<double>(point.active.size());
+  };
+  TrainableWeights whole = fixture.Weights();
+  const TrainingReport report = learn(whole, SilentProgress());
+  EXPECT_LT(active(report.history.back()), 0.7 * active(report.history.front()));
+  // Until few enough fire, those weights are best with which the fewest do.
+  for (const Measurement& point : report.history) {
+    if (active(report.history[report.best]) > 1.1 * wanted.active) {
+      EXPECT_LE(active(report.history[report.best]), active(point));
+    }
+  }
+  TrainableWeights stopped = fixture.Weights(), resumed = fixture.Weights();
+  StopAfter stop(83);
+  tests::ExpectError(ErrorKind::kInterrupted, {"step 83 of 150"}, [&] { learn(stopped, stop); });
+  EXPECT_EQ(learn(resumed, SilentProgress()).first_step, 83);
+  for (const auto& [name, leaf] : whole.leaves()) {
+    EXPECT_TRUE(at::equal(leaf, resumed.leaves().at(name))) << name;
+  }
 }
 
 TEST(Trainer, StopsWhenNothingGetsBetter) {
