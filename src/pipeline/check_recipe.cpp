@@ -47,7 +47,7 @@ void CheckSplit(const SplitOptions& options, const Inspection& model) {
 
 }  // namespace
 
-CheckedRecipe CheckRecipe(Recipe recipe) {
+CheckedRecipe CheckRecipe(Recipe recipe, const std::optional<io::Checkpoint>& opened) {
   CheckComplete(recipe);
   const auto stage = [&](const std::string& name, const auto& check) {
     WithContext(StrCat("recipe ", Quoted(recipe.name), ": ", name), check);
@@ -70,7 +70,8 @@ CheckedRecipe CheckRecipe(Recipe recipe) {
       CheckServed(recipe, selection);
     }
   });
-  io::Checkpoint model = model::OpenTensors(recipe.model);
+  if (recipe.max_loss >= 0) stage("max_loss", [&] { CheckEvalOptions(HeldOutEval(recipe)); });
+  io::Checkpoint model = opened ? *opened : model::OpenTensors(recipe.model);
   Inspection inspection = Inspect(model, recipe.model);
   if (inspection.num_experts > 0) {
     throw UsageError(recipe.model, " is split already; `moefy merge` makes it dense again");

@@ -1,6 +1,8 @@
 // Finds all that can be known to be wrong with a recipe before anything is run or written.
 #pragma once
 
+#include <optional>
+
 #include "moefy/io/checkpoint.h"
 #include "pipeline/inspect.h"
 #include "pipeline/recipe.h"
@@ -16,7 +18,8 @@ struct CheckedRecipe {
 
 // Looks at the options of every stage, at the tasks' files and at the model's headers, and at no
 // data files. Throws Error{kUsage} naming recipe and stage, Error{kInput} for a model that does not
-// suit.
-CheckedRecipe CheckRecipe(Recipe recipe);
+// suit. `opened` is the recipe's model, if it is open already.
+CheckedRecipe CheckRecipe(Recipe recipe,
+                          const std::optional<io::Checkpoint>& opened = std::nullopt);
 
 }  // namespace moefy::pipeline

@@ -36,6 +36,16 @@ std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route) {
   return route.name.empty() ? split.name : split.name + "-" + route.name;
 }
 
+std::vector<RatioChoice> ReadChoices(const std::filesystem::path& file) {
+  try {
+    std::vector<RatioChoice> choices;
+    for (const Json& choice : ReadJsonFile(file)) choices.push_back(ChoiceFromJson(choice));
+    return choices;
+  } catch (const Json::exception& error) {
+    throw InputError(file, ": expected the ratios that were tried: ", error.what());
+  }
+}
+
 // Connects the recipe's stages: each gets its inputs and the place of its result.
 class Conversion {
  public:
@@ -114,6 +124,7 @@ class Conversion {
         AddRoutedStages(split, route, split_inputs, record, stages, routed);
       }
     }
+    if (recipe_.max_loss >= 0) AddChoice(routed, stages);
     stages.push_back(
         {"eval",
          {{"models", routed},
@@ -190,6 +201,24 @@ class Conversion {
          [this, calibrate] { Warn(Calibrate(calibrate, IfExists::kRenew, progress_).warnings); },
          [calibrate] { split::MoeCheckpoint::Open(calibrate.out); }});
   }
+  // Adds the stage that tries the ratios on examples that are not those of the report.
+  void AddChoice(const Json& routed, std::vector<Stage>& stages) {
+    const EvalOptions options = HeldOutEval(recipe_);
+    stages.push_back({"choose a ratio",
+                      {{"models", routed},
+                       {"options", OptionsToJson(options)},
+                       {"data", TaskFingerprints(options.tasks, options.split, recipe_.data)}},
+                      out_ / kChoiceFile,
+                      [this, options] {
+                        const auto reports = Eval(options, IfExists::kRenew, progress_, model_);
+                        Json tried = Json::array();
+                        for (const RatioChoice& choice : RatioChoices(reports)) {
+                          tried.push_back(ChoiceToJson(choice));
+                        }
+                        WriteTextFile(out_ / kChoiceFile, FormatJson(tried), IfExists::kRenew);
+                      },
+                      [this] { ReadChoices(out_ / kChoiceFile); }});
+  }
   // Stages that work from the same model warn of the same things, and each warning is given once.
   void Warn(const std::vector<std::string>& warnings) {
     for (const std::string& warning : warnings) {
@@ -228,6 +257,7 @@ InputPaths ConvertInputs(const Recipe& recipe) {
   };
   add(recipe.record.tasks, recipe.record.split);
   add(recipe.eval.tasks, recipe.eval.split);
+  if (recipe.max_loss >= 0) add(recipe.eval.tasks, HeldOutEval(recipe).split);
   if (recipe.sparsify && recipe.sparsify->text.empty()) {
     add({recipe.sparsify->training.task}, recipe.sparsify->training.split);
   } else if (recipe.sparsify) {
@@ -269,6 +299,10 @@ ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path&
   }
   result.reports = ReadReports(out / kEvalFile);
   result.report_text = ReadTextFile(out / kReportFile);
+  if (checked.recipe.max_loss >= 0) {
+    result.tried = ReadChoices(out / kChoiceFile);
+    result.choice = ChooseRatio(result.tried, checked.recipe.max_loss);
+  }
   result.warnings = conversion.warnings();
   return result;
 }
@@ -307,6 +341,7 @@ ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::pat
           {(out / ("calibrated-" + name)).string(), plan.model.num_bytes + router_bytes});
     }
   }
+  if (recipe.max_loss >= 0) plan.stages.emplace_back("choose a ratio");
   plan.stages.emplace_back("eval");
   // Memory holds one model in F32 at a time, the FFNs of a sparse one twice more (as an oracle
   // reads them, and as they are read to be packed), and one shard of the dump per FFN.

@@ -2,16 +2,19 @@
 // directory. Keeps what stages made earlier with the same inputs and options.
 //
 //   out/inspect.json  out/dump/  out/split-<name>/  out/moe-<name>/  out/eval.json  out/report.txt
+//   out/choice.json   the ratios that were tried, where the recipe has a max_loss
 //   out/stages.json   what each stage was made from; a stage runs again when that changes
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "moefy/base/progress.h"
 #include "pipeline/check_recipe.h"
+#include "pipeline/choose_ratio.h"
 
 namespace moefy::pipeline {
 
@@ -27,6 +30,9 @@ struct ConvertResult {
   std::vector<ConvertStage> stages;
   Json reports;             // eval.json: one report per task
   std::string report_text;  // report.txt: the same as tables
+  // With a max_loss in the recipe: the ratio that keeps to it, if there is one, and what was tried.
+  std::optional<RatioChoice> choice;
+  std::vector<RatioChoice> tried;
   std::vector<std::string> warnings;
 };
 

@@ -11,7 +11,9 @@
 namespace moefy::pipeline {
 
 inline constexpr const char* kStages = "stages.json";
+inline constexpr const char* kRecipeFile = "recipe.json";  // of a model that had none
 inline constexpr const char* kInspectFile = "inspect.json";
+inline constexpr const char* kChoiceFile = "choice.json";
 inline constexpr const char* kEvalFile = "eval.json";
 inline constexpr const char* kReportFile = "report.txt";
 

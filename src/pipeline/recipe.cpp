@@ -1,9 +1,11 @@
 #include "pipeline/recipe.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/options.h"
 #include "moefy/base/error.h"
+#include "task/task_spec.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -70,8 +72,8 @@ std::vector<RecipeRoute> ReadRoutes(const JsonObject& recipe, bool is_array) {
   return routes;
 }
 
-Recipe ParseRecipe(const JsonObject& json, bool routes_are_array,
-                   const std::filesystem::path& directory) {
+Recipe ReadStages(const JsonObject& json, bool routes_are_array,
+                  const std::filesystem::path& directory) {
   Recipe recipe;
   const auto resolve = [&](const std::string& path) { return FromDirectory(directory, path); };
   recipe.model = resolve(json.GetString("model", ""));
@@ -91,6 +93,7 @@ Recipe ParseRecipe(const JsonObject& json, bool routes_are_array,
     recipe.calibrate->training.task = resolve(recipe.calibrate->training.task);
   }
   ReadStage(json.GetObject("eval"), {"model", "dense", "data", "samples"}, recipe.eval);
+  if (json.Has("max_loss")) recipe.max_loss = json.GetNumber("max_loss", 0, 1);
   json.RefuseUnknownKeys();
   for (std::string& task : recipe.record.tasks) task = resolve(task);
   for (std::string& task : recipe.eval.tasks) task = resolve(task);
@@ -100,18 +103,42 @@ Recipe ParseRecipe(const JsonObject& json, bool routes_are_array,
 
 }  // namespace
 
-Recipe ReadRecipe(const std::filesystem::path& path) {
+EvalOptions HeldOutEval(const Recipe& recipe) {
+  constexpr int64_t kExamples = 1000, kWindows = 40;  // windows of a text are long
+  EvalOptions options = recipe.eval;
+  options.split = "train";
+  options.selections.resize(std::min<size_t>(options.selections.size(), 1));
+  bool texts = false;
+  for (const std::string& task : options.tasks) {
+    texts = texts || task::IsOnlyText(task::ReadTaskSpec(task).kind);
+  }
+  options.limit = texts ? kWindows : kExamples;
+  options.fail_if = "";
+  return options;
+}
+
+Recipe ParseRecipe(const Json& json, const std::filesystem::path& where) {
   try {
-    const Json json = ReadJsonFile(path);
     const auto route = json.find("route");
-    Recipe recipe = ParseRecipe(JsonObject(json, path.string()),
-                                route != json.end() && route->is_array(), path.parent_path());
-    recipe.name = path.stem().string();
+    Recipe recipe = ReadStages(JsonObject(json, where.string()),
+                               route != json.end() && route->is_array(), where.parent_path());
+    recipe.name = where.stem().string();
     return recipe;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     throw UsageError(error.what());  // whatever the reader says, a recipe is configuration
   }
+}
+
+Recipe ReadRecipe(const std::filesystem::path& path) {
+  Json json;
+  try {
+    json = ReadJsonFile(path);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    throw UsageError(error.what());
+  }
+  return ParseRecipe(json, path);
 }
 
 }  // namespace moefy::pipeline

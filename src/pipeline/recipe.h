@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "moefy/pipeline/eval_stage.h"
 #include "moefy/pipeline/record_stage.h"
 #include "moefy/pipeline/route_stage.h"
@@ -37,7 +38,17 @@ struct Recipe {
   std::vector<RecipeRoute> routes = {{}};     // of every split
   std::optional<CalibrateOptions> calibrate;  // each of these as well, besides what it is without
   EvalOptions eval;
+  // What the tasks' metrics may lose, as a share of the dense model's: the ratio that keeps to it
+  // is looked for on the split that is recorded. Below 0: none is looked for.
+  double max_loss = -1;
 };
+
+// The evaluation that a ratio is looked for by: the recipe's own, of its first selection, on
+// examples of the split "train".
+EvalOptions HeldOutEval(const Recipe& recipe);
+
+// Reads and checks a recipe; `where` names it in messages. Throws as ReadRecipe.
+Recipe ParseRecipe(const Json& json, const std::filesystem::path& where);
 
 // Reads and checks a recipe; relative paths in it are taken from the recipe's own directory.
 // Throws Error{kUsage} with file, key, found and wanted; unknown keys name the nearest one.

@@ -8,6 +8,7 @@
 #include "ask/translation.h"
 #include "base/options.h"
 #include "io/fingerprint.h"
+#include "model/device.h"
 #include "model/open_checkpoint.h"
 #include "model/read_parameters.h"
 #include "moefy/base/error.h"

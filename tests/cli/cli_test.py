@@ -392,6 +392,31 @@ class Pipeline(Case):
         self.assertEqual([stage["name"] for stage in third["stages"] if not stage["kept"]],
                          ["route-train kmeans", "eval"])
 
+    def test_convert_without_a_recipe_leaves_one(self):
+        (self.dir / "data").mkdir()
+        for part in ("train", "eval"):
+            lines = (EXAMPLE / f"data/sentiment.{part}.tsv").read_text().splitlines(True)[:60]
+            (self.dir / f"data/sentiment.{part}.tsv").write_text("".join(lines))
+        task, out = ["--task", EXAMPLE / "sentiment.json", "--data", self.dir], self.dir / "out"
+        dry = self.succeed("convert", EXAMPLE / "model", *task, "--dry-run").stdout
+        self.assertIn("an FFN with relu: small experts", dry)
+        self.assertIn("OUT/moe-kmeans", dry)
+        self.refuse(2, ["--max-loss is 'much'", "0.5%"], "convert", EXAMPLE / "model", *task,
+                    "--max-loss", "much", "--dry-run")
+        result = self.succeed("convert", EXAMPLE / "model", *task, "--max-loss", "5%", "--out", out)
+        self.assertIn(str(out / "recipe.json"), result.stdout)
+        self.assertIn("within the 5.00 % allowed", result.stdout)
+        choice = self.json("convert", out / "recipe.json", "--out", out)["conversions"][0]["choice"]
+        self.assertLessEqual(choice["loss"], 0.05)
+        self.assertIn(f"--ffn-ratio {choice['ffn_ratio']}", result.stderr)
+        again = self.json("convert", out / "recipe.json", "--out", out)["conversions"][0]
+        self.assertTrue(all(stage["kept"] for stage in again["stages"]))
+        self.refuse(2, "needs --task", "convert", EXAMPLE / "model", "--out", out)
+        self.refuse(2, "--model is for recipes", "convert", EXAMPLE / "model", *task, "--model",
+                    "x", "--out", out)
+        self.refuse(2, "a recipe names its tasks", "convert", out / "recipe.json", *task, "--out",
+                    out)
+
 
 class BadInput(Case):
     def test_missing_and_truncated_files(self):

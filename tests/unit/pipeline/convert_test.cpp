@@ -1,6 +1,7 @@
 #include "pipeline/convert.h"
 
 #include "moefy/pipeline/verify_stage.h"
+#include "pipeline/default_recipe.h"
 #include "record/activation_dump.h"
 #include "split/moe_checkpoint.h"
 #include "support/expect_error.h"
@@ -94,6 +95,32 @@ TEST_F(ConvertTest, PlansWithoutWritingAnything) {
               ElementsAre("inspect", "record", "split random", "route-train random", "eval"));
   EXPECT_GT(plan.peak_memory_bytes, plan.model.num_bytes);
   EXPECT_FALSE(std::filesystem::exists(dir_ / "out"));
+}
+
+TEST_F(ConvertTest, KnowsWhatToDoWithoutARecipe) {
+  const std::string task = (tests::Quickstart() / "sentiment.json").string();
+  const DefaultRecipe made = MakeDefaultRecipe(io::Checkpoint::Open(dense_), {task}, "");
+  EXPECT_THAT(made.why, HasSubstr("an FFN with relu"));
+  Recipe recipe = ParseRecipe(made.json, "recipe.json");
+  EXPECT_EQ(recipe.splits.front().options.expert_size, 8);
+  EXPECT_EQ(recipe.record.tasks, std::vector<std::string>{task});
+  recipe.record.limit = recipe.eval.limit = 8;
+  recipe.max_loss = 0;
+  const ConvertResult result = Run(CheckRecipe(std::move(recipe)));
+  EXPECT_THAT(Redone(result), ElementsAre("inspect", "record", "split kmeans", "route-train kmeans",
+                                          "choose a ratio", "eval"));
+  EXPECT_THAT(result.tried, ::testing::SizeIs(5)) << "bounds are not tried";
+  ASSERT_TRUE(result.choice) << "all experts lose nothing";
+  EXPECT_EQ(result.choice->model, "moe-kmeans");
+
+  const io::Checkpoint gated = io::Checkpoint::Open(tests::Pico("mistral-gqa"));
+  const DefaultRecipe other = MakeDefaultRecipe(gated, {task}, "");
+  EXPECT_THAT(other.why, HasSubstr("a gated FFN with silu"));
+  EXPECT_EQ(ParseRecipe(other.json, "recipe.json").routes.front().options.preset, "first-product");
+  ExpectError(ErrorKind::kUsage, {"needs --task"}, [&] { MakeDefaultRecipe(gated, {}, ""); });
+  const std::string letters = (tests::TestData() / "tasks" / "letters.json").string();
+  ExpectError(ErrorKind::kUsage, {"'letters'", "'train'", "eval"},
+              [&] { MakeDefaultRecipe(gated, {letters}, ""); });
 }
 
 TEST_F(ConvertTest, RefusesWhatItDidNotMakeAndModelsThatAreSplit) {
