@@ -135,6 +135,7 @@ Json ReportToJson(const EvaluationReport& report) {
   Json json = {{"task", report.task},           {"split", report.split},
                {"data_file", report.data_file}, {"examples", report.num_examples},
                {"metrics", report.metrics},     {"labels", report.labels}};
+  json["metric_is_share"] = ask::GetMetric(report.kind, report.metrics.front()).is_share;
   if (report.majority_share > 0) json["majority_share"] = report.majority_share;
   json["rows"] = rows;
   json["failures"] = report.failures;

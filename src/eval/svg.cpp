@@ -9,18 +9,27 @@ namespace {
 
 std::string N(double value) { return FormatFixed(value, 1); }
 
-std::string Escaped(const std::string& text) {
-  return ReplaceAll(ReplaceAll(ReplaceAll(text, "&", "&amp;"), "<", "&lt;"), ">", "&gt;");
+std::string OpenTag(double width, double height, const std::string& more) {
+  return StrCat("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", N(width), "\" height=\"",
+                N(height), "\" viewBox=\"0 0 ", N(width), " ", N(height),
+                "\" font-family=\"sans-serif\"", more, ">\n");
 }
 
 }  // namespace
 
-Svg::Svg(double width, double height)
-    : out_(StrCat("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", N(width), "\" height=\"",
-                  N(height), "\" viewBox=\"0 0 ", N(width), " ", N(height),
-                  "\" font-family=\"sans-serif\">\n")) {
+std::string EscapedMarkup(const std::string& text) {
+  std::string out = ReplaceAll(ReplaceAll(text, "&", "&amp;"), "<", "&lt;");
+  return ReplaceAll(ReplaceAll(out, ">", "&gt;"), "\"", "&quot;");
+}
+
+Svg::Svg(double width, double height) : out_(OpenTag(width, height, "")) {
   Rect(0, 0, width, height, "white");
 }
+
+Svg::Svg(double width, double height, const std::string& label)
+    : out_(OpenTag(width, height,
+                   StrCat(" role=\"img\" aria-label=\"", EscapedMarkup(label),
+                          "\" fill=\"currentColor\" style=\"max-width:100%;height:auto\""))) {}
 
 void Svg::Line(double x1, double y1, double x2, double y2, const std::string& color, double width) {
   out_ += StrCat("<line x1=\"", N(x1), "\" y1=\"", N(y1), "\" x2=\"", N(x2), "\" y2=\"", N(y2),
@@ -37,16 +46,18 @@ void Svg::Circle(double x, double y, double radius, const std::string& color) {
                  "\"/>\n");
 }
 
-void Svg::Path(const std::vector<std::pair<double, double>>& points, const std::string& color) {
+void Svg::Path(const std::vector<std::pair<double, double>>& points, const std::string& color,
+               bool dashed) {
   out_ += "<polyline points=\"";
   for (const auto& [x, y] : points) out_ += StrCat(N(x), ",", N(y), " ");
-  out_ += StrCat("\" fill=\"none\" stroke=\"", color, "\" stroke-width=\"1.5\"/>\n");
+  out_ += StrCat("\" fill=\"none\" stroke=\"", color, "\" stroke-width=\"1.5\"",
+                 dashed ? " stroke-dasharray=\"6 4\"" : "", "/>\n");
 }
 
 void Svg::Text(double x, double y, const std::string& text, const std::string& anchor,
                double size) {
   out_ += StrCat("<text x=\"", N(x), "\" y=\"", N(y), "\" text-anchor=\"", anchor,
-                 "\" font-size=\"", N(size), "\">", Escaped(text), "</text>\n");
+                 "\" font-size=\"", N(size), "\">", EscapedMarkup(text), "</text>\n");
 }
 
 std::string Svg::Finish() && { return std::move(out_) + "</svg>\n"; }

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+from xml.etree import ElementTree
 
 MOEFY = pathlib.Path(sys.argv[1])
 SOURCE = pathlib.Path(sys.argv[2])
@@ -392,6 +393,33 @@ class Pipeline(Case):
         self.assertEqual([stage["name"] for stage in third["stages"] if not stage["kept"]],
                          ["route-train kmeans", "eval"])
 
+    def check_page(self, conversion):
+        """`moefy report` writes a page that is well-formed, needs nothing but itself, and is drawn
+        without a word on the console."""
+        result = self.succeed("report", conversion)
+        self.assertIn("moe-kmeans, ridge", result.stdout)
+        page = conversion / "report.html"
+        self.assertIn(str(page), result.stderr)
+        text = page.read_text()
+        elements = ElementTree.fromstring(  # HTML's void elements have no end
+            re.sub(r"<(meta[^>]*)>", r"<\1/>", text.removeprefix("<!DOCTYPE html>")))
+        self.assertEqual(len(elements.findall(".//h1")), 1)
+        for picture in elements.iter("{http://www.w3.org/2000/svg}svg"):
+            self.assertTrue(picture.get("aria-label"))
+        self.assertNotRegex(text, r"(src|href)=|<script|@import|url\(")
+        chromium = shutil.which("chromium")
+        if not chromium:
+            print("no chromium here: the page was not drawn", file=sys.stderr)
+            return
+        picture = self.dir / "page.png"
+        drawn = subprocess.run(
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+             f"--user-data-dir={self.dir / 'profile'}", "--window-size=390,900",
+             f"--screenshot={picture}", page.as_uri()], capture_output=True, text=True, timeout=120)
+        self.assertEqual(drawn.returncode, 0, drawn.stderr)
+        self.assertNotIn("CONSOLE", drawn.stderr)
+        self.assertTrue(picture.read_bytes().startswith(b"\x89PNG"))
+
     def test_convert_without_a_recipe_leaves_one(self):
         (self.dir / "data").mkdir()
         for part in ("train", "eval"):
@@ -411,6 +439,7 @@ class Pipeline(Case):
         self.assertIn(f"--ffn-ratio {choice['ffn_ratio']}", result.stderr)
         again = self.json("convert", out / "recipe.json", "--out", out)["conversions"][0]
         self.assertTrue(all(stage["kept"] for stage in again["stages"]))
+        self.check_page(out)
         self.refuse(2, "needs --task", "convert", EXAMPLE / "model", "--out", out)
         self.refuse(2, "--model is for recipes", "convert", EXAMPLE / "model", *task, "--model",
                     "x", "--out", out)

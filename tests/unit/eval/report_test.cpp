@@ -77,6 +77,7 @@ TEST(Report, OneExampleHasNoError) {
 // One figure, one name: what --fail-if may compare is in the JSON under the same name.
 TEST(Report, JsonHasEveryFigureThatAConditionMayName) {
   EvaluationReport report;
+  report.metrics = {"accuracy"};
   EvaluationRow row;
   row.selection = "dense";
   row.metrics = {{"accuracy", task::MeanEstimate({1, 0}), task::MeanEstimate({0, 0})}};

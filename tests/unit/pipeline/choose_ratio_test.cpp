@@ -18,8 +18,8 @@ eval::EvaluationRow Row(const std::string& model, double ratio, double value, do
   return row;
 }
 
-eval::EvaluationReport Report(task::TaskKind kind, const std::string& metric,
-                              std::vector<eval::EvaluationRow> rows) {
+eval::EvaluationReport Evaluated(task::TaskKind kind, const std::string& metric,
+                                 std::vector<eval::EvaluationRow> rows) {
   eval::EvaluationReport report;
   report.kind = kind;
   report.metrics = {metric};
@@ -43,12 +43,12 @@ TEST(ChooseRatio, TakesTheLeastWorkThatKeepsEveryTask) {
   eval::EvaluationRow bound = Row("moe", 0.01, 0.9, 0.01);
   bound.is_bound = true;
   const std::vector<eval::EvaluationReport> reports = {
-      Report(TaskKind::kClassification, "accuracy",
-             {Row("", 1, 0.9, 1), bound, Row("moe", 0.1, 0.80, 0.16), Row("moe", 0.2, 0.897, 0.26),
-              Row("moe", 0.5, 0.91, 0.56)}),
-      Report(TaskKind::kLanguageModelling, "perplexity",
-             {Row("", 1, 10, 1), Row("moe", 0.1, 10.0, 0.16), Row("moe", 0.2, 10.4, 0.26),
-              Row("moe", 0.5, 10.05, 0.56)})};
+      Evaluated(TaskKind::kClassification, "accuracy",
+                {Row("", 1, 0.9, 1), bound, Row("moe", 0.1, 0.80, 0.16),
+                 Row("moe", 0.2, 0.897, 0.26), Row("moe", 0.5, 0.91, 0.56)}),
+      Evaluated(TaskKind::kLanguageModelling, "perplexity",
+                {Row("", 1, 10, 1), Row("moe", 0.1, 10.0, 0.16), Row("moe", 0.2, 10.4, 0.26),
+                 Row("moe", 0.5, 10.05, 0.56)})};
   const std::vector<RatioChoice> choices = RatioChoices(reports);
   ASSERT_EQ(choices.size(), 3u);
   EXPECT_EQ(choices.front().ffn_ratio, 0.5);
@@ -62,8 +62,8 @@ TEST(ChooseRatio, TakesTheLeastWorkThatKeepsEveryTask) {
 }
 
 TEST(ChooseRatio, NeverTakesWhatIsNotANumber) {
-  const auto choices = RatioChoices({Report(task::TaskKind::kClassification, "accuracy",
-                                            {Row("", 1, 0.9, 1), Row("moe", 0.1, NAN, 0.1)})});
+  const auto choices = RatioChoices({Evaluated(task::TaskKind::kClassification, "accuracy",
+                                               {Row("", 1, 0.9, 1), Row("moe", 0.1, NAN, 0.1)})});
   EXPECT_FALSE(ChooseRatio(choices, 1));
 }
 

@@ -2,6 +2,7 @@
 
 #include "moefy/pipeline/verify_stage.h"
 #include "pipeline/default_recipe.h"
+#include "pipeline/report_stage.h"
 #include "record/activation_dump.h"
 #include "split/moe_checkpoint.h"
 #include "support/expect_error.h"
@@ -112,6 +113,20 @@ TEST_F(ConvertTest, KnowsWhatToDoWithoutARecipe) {
   EXPECT_THAT(result.tried, ::testing::SizeIs(5)) << "bounds are not tried";
   ASSERT_TRUE(result.choice) << "all experts lose nothing";
   EXPECT_EQ(result.choice->model, "moe-kmeans");
+
+  const ReportResult page = Report({(dir_ / "out").string(), ""}, IfExists::kRefuse);
+  EXPECT_EQ(page.page, dir_ / "out/report.html");
+  EXPECT_THAT(page.findings,
+              ElementsAre(HasSubstr("moe-kmeans, ridge"), HasSubstr("routing loses")));
+  const std::string html = dir_.Read("out/report.html");
+  for (const char* text : {"<title>Conversion of dense</title>", "Task sentiment", "oracle-output",
+                           "Routers of moe-kmeans", "encoder.ffn.0", "split kmeans: "}) {
+    EXPECT_THAT(html, HasSubstr(text));
+  }
+  EXPECT_THAT(html, ::testing::Not(HasSubstr("href"))) << "the page needs nothing but itself";
+  ExpectError(ErrorKind::kInput, {"no finished conversion", "moefy convert"}, [&] {
+    Report({dense_.string(), ""}, IfExists::kRefuse);
+  });
 
   const io::Checkpoint gated = io::Checkpoint::Open(tests::Pico("mistral-gqa"));
   const DefaultRecipe other = MakeDefaultRecipe(gated, {task}, "");

@@ -1,0 +1,316 @@
+#include "pipeline/report_stage.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/json.h"
+#include "eval/html.h"
+#include "eval/line_chart.h"
+#include "moefy/base/error.h"
+#include "moefy/base/version.h"
+#include "moefy/eval/evaluation_report.h"
+#include "pipeline/convert_output.h"
+#include "split/moe_checkpoint.h"
+
+namespace moefy::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string InPercent(double share, int decimals = 1) {
+  return FormatFixed(100 * share, decimals) + " %";
+}
+
+// One row of eval.json, as far as the page shows it.
+struct ShownRow {
+  std::string model, selection, weights;
+  double ffn_ratio = 1, flops = 1, value = 0;
+  std::optional<double> error, ffn_seconds;
+  std::string difference, agreement;
+  bool is_dense() const { return model.empty(); }
+  bool is_bound() const { return !is_dense() && !ffn_seconds; }
+  std::string Name() const {
+    if (selection == eval::kDense) return "dense, LibTorch";
+    return is_dense() ? StrCat("dense, ", weights) : StrCat(model, ", ", selection);
+  }
+};
+
+struct ShownTask {
+  std::string name, split, metric;
+  int64_t num_examples = 0;
+  bool in_percent = false;
+  std::vector<ShownRow> rows;
+
+  std::string Show(double value) const {
+    return in_percent ? FormatFixed(100 * value, 2) : FormatFixed(value, 4);
+  }
+};
+
+bool IsBound(const std::string& selection) {
+  return selection.starts_with("oracle") || selection.starts_with("random");
+}
+
+ShownTask ReadShownTask(const JsonObject& report) {
+  ShownTask task;
+  task.name = report.GetString("task");
+  task.split = report.GetString("split");
+  task.num_examples = report.GetInt("examples", 0, INT64_MAX);
+  task.metric = report.GetStrings("metrics").front();
+  task.in_percent = report.GetBool("metric_is_share", false);
+  for (const JsonObject& json : report.GetObjects("rows")) {
+    constexpr double kMost = 1e300;
+    ShownRow row;
+    row.model = json.GetString("model");
+    row.selection = json.GetString("selection");
+    row.weights = json.GetString("weights");
+    row.ffn_ratio = json.GetNumber("ffn_ratio", 0, 1);
+    row.flops = json.GetNumber("ffn_flops_ratio_with_router", 0, kMost, row.ffn_ratio);
+    const JsonObject metric = json.GetObject(task.metric);
+    row.value = metric.GetNumber("value", -kMost, kMost);
+    if (metric.Has("standard_error")) row.error = metric.GetNumber("standard_error", 0, kMost);
+    if (!IsBound(row.selection)) row.ffn_seconds = json.GetNumber("ffn_seconds", 0, kMost);
+    const JsonObject change = json.GetObject("difference_to_dense").GetObject(task.metric);
+    if (row.selection != eval::kDense) {
+      row.difference = task.Show(change.GetNumber("value", -kMost, kMost));
+      if (change.Has("interval_95")) {
+        const std::vector<double> bounds = change.GetNumbers("interval_95");
+        row.difference += StrCat(" [", task.Show(bounds.at(0)), ", ", task.Show(bounds.at(1)), "]");
+      }
+      row.agreement = InPercent(json.GetNumber("agreement_with_dense", 0, 1));
+    }
+    task.rows.push_back(std::move(row));
+  }
+  if (task.rows.empty()) throw InputError(report.PathOf("rows"), " is empty");
+  return task;
+}
+
+// The rows of one model and selection, by rising ratio.
+using RowsByName = std::map<std::string, std::vector<const ShownRow*>>;
+RowsByName SparseRows(const ShownTask& task) {
+  RowsByName rows;
+  for (const ShownRow& row : task.rows) {
+    if (!row.is_dense()) rows[row.Name()].push_back(&row);
+  }
+  for (auto& [name, of_name] : rows) {
+    std::ranges::stable_sort(of_name, {}, [](const ShownRow* row) { return row->ffn_ratio; });
+  }
+  return rows;
+}
+
+// Against what FFN times are compared: the dense model on the same kernels, or else LibTorch's.
+const ShownRow& SpeedBase(const ShownTask& task) {
+  for (const ShownRow& row : task.rows) {
+    if (row.selection == eval::kPacked) return row;
+  }
+  return task.rows.front();
+}
+
+void AddTask(const ShownTask& task, eval::HtmlPage& page) {
+  page.Heading(StrCat("Task ", task.name));
+  const double scale = task.in_percent ? 100 : 1;
+  const std::string unit = task.in_percent ? task.metric + ", %" : task.metric;
+  const ShownRow& base = SpeedBase(task);
+  eval::LineChart quality{StrCat(unit, " against the share of the FFNs' FLOPs that is done"),
+                          "FLOPs of experts and routers, % of the dense FFNs'",
+                          unit,
+                          {},
+                          scale * task.rows.front().value,
+                          "dense"};
+  eval::LineChart speed{"speed of the FFNs against the share of their work",
+                        "FFN ratio, %",
+                        StrCat("times as fast as ", base.Name()),
+                        {},
+                        1.0,
+                        "dense"};
+  for (const auto& [name, rows] : SparseRows(task)) {
+    eval::ChartLine of_quality{name, {}, rows.front()->is_bound()}, of_speed{name, {}, false};
+    for (const ShownRow* row : rows) {
+      of_quality.points.emplace_back(100 * row->flops, scale * row->value);
+      if (row->ffn_seconds && *row->ffn_seconds > 0) {
+        of_speed.points.emplace_back(100 * row->ffn_ratio,
+                                     base.ffn_seconds.value_or(0) / *row->ffn_seconds);
+      }
+    }
+    quality.lines.push_back(std::move(of_quality));
+    if (!of_speed.points.empty()) speed.lines.push_back(std::move(of_speed));
+  }
+  page.Picture(eval::DrawLineChart(quality),
+               "Quality. Dashed lines are bounds: what a router that knew the answer would keep "
+               "(oracle), or one that guesses (random); their routers cost nothing.");
+  if (!speed.lines.empty()) {
+    page.Picture(eval::DrawLineChart(speed),
+                 "Speed of the FFNs, routers included, on the machine of the conversion.");
+  }
+  std::vector<std::vector<std::string>> cells;
+  for (const ShownRow& row : task.rows) {
+    const bool faster = !row.is_dense() && row.ffn_seconds && *row.ffn_seconds > 0;
+    cells.push_back(
+        {row.Name(), InPercent(row.ffn_ratio, 0), row.is_bound() ? "-" : InPercent(row.flops),
+         task.Show(row.value) + (row.error ? " ± " + task.Show(*row.error) : ""), row.difference,
+         row.agreement,
+         faster ? FormatFixed(base.ffn_seconds.value_or(0) / *row.ffn_seconds, 2) + "x" : ""});
+  }
+  page.Table(StrCat(task.name, ", split ", task.split, ", ",
+                    FormatCount(static_cast<uint64_t>(task.num_examples)), " examples"),
+             {"model", "FFN ratio", "FLOPs", unit, "to dense, 95 %", "agrees", "FFN speed"}, cells);
+}
+
+// What is lost where, on held-out tokens: shares of an FFN's output, mean over FFNs.
+struct LostWhere {
+  double neurons = 0, oracle = 0, routed = 0, kept = 0;
+};
+
+// The routers of one model, FFN by FFN; nothing if they were not trained here.
+std::optional<LostWhere> AddRouters(const fs::path& moe, eval::HtmlPage& page) {
+  const Json manifest = ReadJsonFile(moe / split::kMoeManifest);
+  const JsonObject json(manifest, (moe / split::kMoeManifest).string());
+  if (!json.Has("router")) return std::nullopt;
+  const JsonObject router = json.GetObject("router");
+  constexpr double kMost = 1e300;
+  LostWhere sum;
+  std::vector<std::vector<std::string>> cells;
+  for (const JsonObject& ffn : router.GetObjects("ffns")) {
+    const auto error = [&](const char* key) {
+      return ffn.GetObject(key).GetNumber("output_error", 0, kMost);
+    };
+    const LostWhere lost{ffn.GetNumber("neuron_oracle_output_error", 0, kMost),
+                         error("oracle_output"), error("routed"),
+                         ffn.GetNumber("final_output_error", 0, kMost)};
+    cells.push_back({ffn.GetString("name"), InPercent(lost.neurons), InPercent(lost.oracle),
+                     InPercent(lost.routed), InPercent(lost.kept),
+                     std::to_string(ffn.GetInt("dead_experts", 0, INT64_MAX)),
+                     FormatFixed(ffn.GetNumber("load_entropy", 0, kMost), 3)});
+    sum.neurons += lost.neurons;
+    sum.oracle += lost.oracle;
+    sum.routed += lost.routed;
+    sum.kept += lost.kept;
+  }
+  if (cells.empty()) return std::nullopt;
+  const double ratio = router.GetObject("options").GetNumber("metric_ratio", 0, 1);
+  page.Heading(StrCat("Routers of ", moe.filename().string()));
+  page.Table(StrCat(router.GetString("kind"), " routers at ratio ", InPercent(ratio, 0),
+                    ": share of the output's energy that is lost on held-out tokens"),
+             {"FFN", "best neurons", "best experts", "as routed", "with stand-ins and fit",
+              "dead experts", "evenness of load"},
+             cells);
+  const auto num = static_cast<double>(cells.size());
+  return LostWhere{sum.neurons / num, sum.oracle / num, sum.routed / num, sum.kept / num};
+}
+
+// Which of grain and router loses more, and what to try.
+std::string Diagnose(const std::string& model, const LostWhere& lost) {
+  const double grain = lost.oracle - lost.neurons, router = lost.routed - lost.oracle;
+  std::string out =
+      StrCat(model, ": of the FFNs' output, routing loses ", InPercent(lost.routed),
+             " (with fit and "
+             "stand-ins ",
+             InPercent(lost.kept), "). The best experts would lose ", InPercent(lost.oracle),
+             ", the best single neurons ", InPercent(lost.neurons), ". ");
+  if (lost.routed < 0.02) return out + "That is little.";
+  if (grain > router) {
+    return out +
+           "Most is lost by the grain of the split: try a smaller --expert-size, or "
+           "sparsify the model first.";
+  }
+  return out + "Most is lost by the router: try another --preset, or more recorded tokens.";
+}
+
+// What a task keeps at the least work, and at how much work it keeps all.
+std::vector<std::string> Findings(const ShownTask& task) {
+  std::vector<std::string> findings;
+  for (const auto& [name, rows] : SparseRows(task)) {
+    if (rows.front()->is_bound()) continue;
+    std::vector<std::string> at;
+    for (const ShownRow* row : rows) {
+      if (row->ffn_ratio >= 1) continue;
+      at.push_back(StrCat(task.Show(row->value), " at ", InPercent(row->ffn_ratio, 0), " (",
+                          InPercent(row->flops, 0), " of the FLOPs, routers counted)"));
+    }
+    if (at.empty()) continue;
+    findings.push_back(StrCat(task.name, ", ", task.metric, task.in_percent ? " in %" : "",
+                              ": dense ", task.Show(task.rows.front().value), "; ", name, " ",
+                              Join(at)));
+  }
+  return findings;
+}
+
+// Whatever the stages were given, for people: their own options without what connects them.
+void AddStages(const Json& stages, eval::HtmlPage& page) {
+  page.Heading("What was run");
+  for (const auto& [name, inputs] : stages.items()) {
+    std::string options;
+    if (inputs.is_object() && inputs.contains("options")) {
+      for (const auto& [key, value] : inputs.at("options").items()) {
+        const bool empty = value.is_null() || value == "" || value == false || value == 0 ||
+                           ((value.is_array() || value.is_object()) && value.empty());
+        if (!empty) options += StrCat(options.empty() ? "" : "; ", key, " ", value.dump());
+      }
+    }
+    page.Code(options.empty() ? name : StrCat(name, ": ", options));
+  }
+}
+
+}  // namespace
+
+ReportResult Report(const ReportOptions& options, IfExists if_exists) {
+  const fs::path directory = options.directory;
+  if (!fs::exists(directory / kStages) || !fs::exists(directory / kEvalFile)) {
+    throw InputError(directory, " holds no finished conversion (no ", kStages, " and ", kEvalFile,
+                     "); `moefy convert` makes one");
+  }
+  const Json inspection = ReadJsonFile(directory / kInspectFile);
+  const JsonObject model(inspection, (directory / kInspectFile).string());
+  const Json reports = ReadReports(directory / kEvalFile);
+  std::vector<ShownTask> tasks;
+  std::vector<std::string> warnings;
+  std::set<std::string> models;
+  for (const Json& json : reports) {
+    const JsonObject report(json, (directory / kEvalFile).string());
+    tasks.push_back(ReadShownTask(report));
+    for (std::string& warning : report.GetStrings("warnings"))
+      warnings.push_back(std::move(warning));
+    for (const ShownRow& row : tasks.back().rows) {
+      if (!row.is_dense()) models.insert(row.model);
+    }
+  }
+  ReportResult result;
+  for (const ShownTask& task : tasks) {
+    for (std::string& finding : Findings(task)) result.findings.push_back(std::move(finding));
+  }
+
+  eval::HtmlPage page(
+      StrCat("Conversion of ", fs::path(model.GetString("path")).filename().string()));
+  page.Paragraph(StrCat(
+      "A ", model.GetString("family"), " model with ",
+      FormatCount(static_cast<uint64_t>(model.GetInt("parameters", 0, INT64_MAX))),
+      " parameters, its FFNs with ", model.GetString("activation"),
+      model.GetBool("gated") ? " and a gate" : "", ", ", model.GetInt("neurons", 0, INT64_MAX),
+      " neurons each, turned into mixtures of experts by moefy ", kVersion, "."));
+  page.Heading("In short");
+  page.List(result.findings);
+  for (const ShownTask& task : tasks) AddTask(task, page);
+  for (const std::string& name : models) {
+    if (!fs::exists(directory / name / split::kMoeManifest)) continue;
+    const auto where = AddRouters(directory / name, page);
+    if (!where) continue;
+    result.findings.push_back(Diagnose(name, *where));
+    page.Paragraph(result.findings.back());
+  }
+  if (!warnings.empty()) {
+    page.Heading("Warnings");
+    page.List(warnings);
+  }
+  AddStages(ReadJsonFile(directory / kStages), page);
+  page.Paragraph(
+      "Run a stage again by the command of its name with these options, or all of them "
+      "by `moefy convert` with the recipe and the same --out.");
+  result.page = options.out.empty() ? directory / "report.html" : fs::path(options.out);
+  WriteTextFile(result.page, std::move(page).Finish(),
+                options.out.empty() ? IfExists::kRenew : if_exists);
+  return result;
+}
+
+}  // namespace moefy::pipeline
