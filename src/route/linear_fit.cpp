@@ -32,6 +32,14 @@ LinearMap LinearFit::Solve(double strength) const {
   return {Floats(w.narrow(1, 0, hidden_)), Floats(w.select(1, hidden_))};
 }
 
+LinearMap LinearFit::SolveUnbiased(double strength) const {
+  const at::Tensor gram = gram_.narrow(0, 0, hidden_).narrow(1, 0, hidden_);
+  const at::Tensor right = right_.narrow(0, 0, hidden_);
+  const at::Tensor w =
+      at::cholesky_solve(right, at::linalg_cholesky(Penalised(gram, strength))).t();
+  return {Floats(w), at::zeros({w.size(0)}, gram.options().dtype(at::kFloat))};
+}
+
 LowRankMap LinearFit::SolveLowRank(double strength, int64_t rank) const {
   // `varying` is the Gram matrix of the inputs about their mean. The last row and column of gram_
   // are the inputs' sums and their number.

@@ -38,6 +38,8 @@ class LinearFit {
 
   // Ridge regression.
   LinearMap Solve(double strength) const;
+  // The same without a bias: b is zero.
+  LinearMap SolveUnbiased(double strength) const;
   // Ridge regression, projected onto the directions in which its own predictions vary most.
   // Source: Izenman, Journal of Multivariate Analysis 5 (1975).
   LowRankMap SolveLowRank(double strength, int64_t rank) const;

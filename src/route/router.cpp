@@ -62,6 +62,14 @@ const std::vector<RouterKind>& RouterKinds() {
          return std::make_unique<LinearRouter>("ridge", p[0], p[1]);
        },
        nullptr},
+      {kUnbiased,
+       "ridge without the bias, as other engines route (moefy export)",
+       {"w", "b"},
+       LinearShapes,
+       [](const Parameters& p, model::Activation) -> Made {
+         return std::make_unique<LinearRouter>(kUnbiased, p[0], p[1]);
+       },
+       nullptr},
       {"low-rank",
        "ridge of low rank: less work where there are many experts",
        {"down", "up", "b"},

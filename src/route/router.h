@@ -68,6 +68,8 @@ bool HasWidth(const RouterKind& kind);
 
 // The kind that a model of single neurons runs by (route/first_product_router.h).
 inline constexpr const char* kFirstProduct = "first-product";
+// Linear without a bias: what other engines have (export/router_rows.h).
+inline constexpr const char* kUnbiased = "unbiased";
 inline constexpr const char* kStoredRouter = "stored";  // whichever kind a checkpoint holds
 
 // Everything that can choose experts: the kinds, "stored", the targets' oracles and "random".

@@ -18,15 +18,23 @@ namespace {
 // The penalties that are tried, each over the mean square of an input; the best is kept.
 constexpr double kRidgeStrengths[] = {1e-6, 1e-4, 1e-3, 1e-2};
 
+// The target as shares of each token's: what is chosen is the same, and tokens with large outputs
+// (the first of a text, in many language models) do not make all others look alike.
+at::Tensor OfEachToken(const at::Tensor& target) {
+  return target / target.mean(1, /*keepdim=*/true).clamp_min(1e-12);
+}
+
 LinearFit SumBatches(const FitRequest& request) {
   constexpr int64_t kSummedTokens = 4096;
+  const bool shares = request.options.router == kUnbiased;
   LinearFit sums(request.ffn.hidden(), request.num_experts, request.held_x.options());
   for (int64_t pass = 0; pass < request.num_batches; ++pass) {
     const RouterBatch batch = request.batch(pass);
     for (int64_t begin = 0; begin < batch.x.size(0); begin += kSummedTokens) {
       ThrowIfInterrupted();
       const int64_t tokens = std::min(kSummedTokens, batch.x.size(0) - begin);
-      sums.Add(batch.x.narrow(0, begin, tokens), batch.target.narrow(0, begin, tokens));
+      const at::Tensor target = batch.target.narrow(0, begin, tokens);
+      sums.Add(batch.x.narrow(0, begin, tokens), shares ? OfEachToken(target) : target);
     }
   }
   return sums;
@@ -41,10 +49,11 @@ int64_t Rank(const FitRequest& request, int64_t most) {
 
 Fitted FitRidge(const FitRequest& request) {
   const LinearFit sums = SumBatches(request);
+  const bool unbiased = request.options.router == kUnbiased;
   BestRouter best(request);
   for (const double strength : kRidgeStrengths) {
-    const auto [w, b] = sums.Solve(strength);
-    best.Offer(std::make_unique<LinearRouter>("ridge", w, b), 0);
+    const auto [w, b] = unbiased ? sums.SolveUnbiased(strength) : sums.Solve(strength);
+    best.Offer(std::make_unique<LinearRouter>(request.options.router, w, b), 0);
   }
   return best.Take();
 }
@@ -89,6 +98,7 @@ struct Fitter {
 constexpr Fitter kFitters[] = {{"mlp", FitMlp},
                                {"linear", FitLinear},
                                {"ridge", FitRidge},
+                               {kUnbiased, FitRidge},
                                {"low-rank", FitLowRank},
                                {"sketch", FitSketch},
                                {"regression", FitRegression},
