@@ -210,6 +210,7 @@ std::unique_ptr<Command> EvalCommand(CLI::App& parent);
 std::unique_ptr<Command> RunCommand(CLI::App& parent);
 std::unique_ptr<Command> BenchCommand(CLI::App& parent);
 std::unique_ptr<Command> PackCommand(CLI::App& parent);
+std::unique_ptr<Command> ExportCommand(CLI::App& parent);
 std::unique_ptr<Command> VerifyCommand(CLI::App& parent);
 std::unique_ptr<Command> MergeCommand(CLI::App& parent);
 std::unique_ptr<Command> ConvertCommand(CLI::App& parent);

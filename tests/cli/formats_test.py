@@ -123,6 +123,36 @@ class Formats(Case):
         self.refuse(3, "'other', which the model lacks", "route-train", moe, "--dump", dump)
         return verified
 
+    def test_exports_for_other_engines(self):
+        dense, moe, dump, out = PICO / "mistral-gqa", self.dir / "moe", self.dir / "dump", self.dir / "out"
+        names = [f"model.layers.{i}.mlp.up_proj.weight" for i in range(2)]
+        write_dump(dump, names, 48)
+        self.succeed("split", dense, "--expert-size", 29, "--out", self.dir / "split")
+        export = "--ffn-ratio", 0.5, "--out", out
+        self.refuse(2, ["it has no routers", "moefy route-train"], "export", self.dir / "split",
+                    "--format", "mixtral", *export)
+        self.refuse(2, ["--format is 'mixtrel'", "'mixtral'"], "export", self.dir / "split",
+                    "--format", "mixtrel", *export)
+        self.refuse(2, "--ffn-ratio is 0", "export", self.dir / "split", "--format", "mixtral",
+                    "--out", out)
+        self.refuse(2, "--weights is 'q3'", "export", self.dir / "split", "--format", "gguf",
+                    "--weights", "q3", *export)
+        self.succeed("route-train", self.dir / "split", "--dump", dump, "--preset", "fast",
+                     "--router", "unbiased", "--out", moe)
+        document = self.json("export", moe, "--format", "granite-moe", *export)
+        self.assertEqual((document["experts"], document["experts_per_token"]), (4, 2))
+        self.assertEqual(document["router"], "unbiased")
+        tensors = dtypes(out / "model.safetensors")
+        self.assertIn("model.layers.1.block_sparse_moe.output_linear.weight", tensors)
+        self.assertFalse((out / "moefy.json").exists())
+        self.refuse(2, "exists", "export", moe, "--format", "gguf", *export)
+        self.succeed("export", moe, "--format", "gguf", *export, "--force")
+        self.assertEqual((out / "model.gguf").read_bytes()[:4], b"GGUF")
+        other = self.dir / "t5"
+        self.succeed("split", PICO / "t5-relu-tied", "--experts", 4, "--out", other)
+        self.refuse(3, ["the family 't5'", "`moefy run` runs this one"], "export", other, "--format",
+                    "mixtral", "--ffn-ratio", 0.5, "--out", self.dir / "t5-out")
+
     def test_ffns_by_name(self):
         dense = self.edit_config(self.copy_pico(), model_type="nobody-knows")
         block = "encoder.block.{}.layer.1.DenseReluDense."
