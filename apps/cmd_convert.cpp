@@ -63,18 +63,29 @@ Json ResultToJson(const pipeline::ConvertResult& result) {
     stages.push_back({{"name", stage.name}, {"kept", stage.kept}, {"seconds", stage.seconds}});
   }
   Json json = {{"out", result.out.string()}, {"stages", stages}, {"reports", result.reports}};
-  if (result.choice) json["choice"] = pipeline::ChoiceToJson(*result.choice);
+  if (result.tried.empty()) return json;
+  json["choice"] = result.choice ? pipeline::ChoiceToJson(*result.choice) : Json();
+  json["tried"] = Json::array();
+  for (const pipeline::RatioChoice& tried : result.tried) {
+    json["tried"].push_back(pipeline::ChoiceToJson(tried));
+  }
   return json;
 }
 
 // Whether what the command got is a checkpoint in place of a recipe.
-bool IsCheckpoint(const ConvertOptions& options) {
+bool IsCheckpoint(const std::filesystem::path& path) {
   std::error_code ignored;
-  return options.recipes.size() == 1 &&
-         std::filesystem::is_directory(options.recipes.front(), ignored);
+  return std::filesystem::is_directory(path, ignored) ||
+         (std::filesystem::exists(path, ignored) && path.extension() != ".json");
 }
 
 std::vector<pipeline::CheckedRecipe> ReadRecipes(const ConvertOptions& options) {
+  for (const std::string& file : options.recipes) {
+    if (!std::filesystem::exists(file)) throw UsageError(file, ": no such file or directory");
+    if (IsCheckpoint(file)) {
+      throw UsageError(file, " is a checkpoint; convert takes one of them, or recipe files");
+    }
+  }
   if (!options.tasks.empty()) {
     throw UsageError("--task is for a checkpoint without a recipe; a recipe names its tasks");
   }
@@ -97,29 +108,35 @@ std::vector<pipeline::CheckedRecipe> ReadRecipes(const ConvertOptions& options) 
 // What a command is to convert.
 struct Work {
   std::vector<pipeline::CheckedRecipe> recipes;
-  std::optional<pipeline::DefaultRecipe> made;  // of a checkpoint without a recipe
+  std::string why;  // of a checkpoint without a recipe
 };
 
 Work ReadWork(const ConvertOptions& options) {
-  if (!IsCheckpoint(options)) return {ReadRecipes(options), {}};
+  if (options.recipes.size() > 1 || !IsCheckpoint(options.recipes.front())) {
+    return {ReadRecipes(options), ""};
+  }
   if (!options.model.empty()) {
     throw UsageError("--model is for recipes; ", options.recipes.front(), " is the model already");
   }
   const io::Checkpoint model = model::OpenTensors(options.recipes.front());
-  Work work;
-  work.made = pipeline::MakeDefaultRecipe(model, options.tasks, options.data);
+  pipeline::DefaultRecipe made =
+      pipeline::MakeDefaultRecipe(options.recipes.front(), model, options.tasks, options.data);
   if (!options.max_loss.empty()) {
-    work.made->json["max_loss"] = pipeline::ParseMaxLoss(options.max_loss);
+    made.json["max_loss"] = pipeline::ParseMaxLoss(options.max_loss);
   }
+  Work work{{}, made.why};
   work.recipes.push_back(
-      pipeline::CheckRecipe(pipeline::ParseRecipe(work.made->json, pipeline::kRecipeFile), model));
+      pipeline::CheckRecipe(pipeline::ParseRecipe(made.json, pipeline::kRecipeFile), model));
+  work.recipes.back().made = std::move(made.json);
   return work;
 }
 
 std::string Percent(double share) { return FormatFixed(100 * share, 2) + " %"; }
 
 // Says which ratio keeps to the loss that is allowed, or what would have to be allowed.
-std::string DescribeChoice(const pipeline::ConvertResult& result, double max_loss) {
+std::string DescribeChoice(const pipeline::ConvertResult& result, const pipeline::Recipe& recipe) {
+  constexpr const char* kTrain = "train";
+  const double max_loss = recipe.max_loss;
   if (!result.choice) {
     return StrCat("\nNo ratio keeps to ", Percent(max_loss), " loss on examples of the split train",
                   result.tried.empty()
@@ -130,9 +147,13 @@ std::string DescribeChoice(const pipeline::ConvertResult& result, double max_los
   }
   const pipeline::RatioChoice& choice = *result.choice;
   return StrCat("\nRatio ", choice.ffn_ratio, " of ", choice.model, ", ", choice.selection,
-                ", loses ", Percent(choice.loss), " on examples of the split train, within the ",
-                Percent(max_loss), " allowed, for ", Percent(choice.flops_ratio),
-                " of the FFNs' work; the table has what it loses on other examples\n");
+                ", loses ", choice.loss > 0 ? Percent(choice.loss) : "nothing",
+                " on examples of the split train, within the ", Percent(max_loss), " allowed, for ",
+                Percent(choice.flops_ratio), " of the FFNs' work",
+                recipe.eval.split == kTrain
+                    ? "; the table is of the same split, so it says nothing more"
+                    : "; the table has what it loses on other examples",
+                "\n");
 }
 
 // Adds one conversion to the outcome.
@@ -146,11 +167,12 @@ void Add(const pipeline::ConvertResult& result, const pipeline::Recipe& recipe, 
   std::filesystem::path moe = result.moe;
   std::string selection = "stored";
   double ffn_ratio = recipe.eval.ffn_ratios.front();
-  if (recipe.max_loss >= 0) outcome.text += DescribeChoice(result, recipe.max_loss);
-  if (result.choice) {
-    moe = result.out / result.choice->model;
-    selection = result.choice->selection;
-    ffn_ratio = result.choice->ffn_ratio;
+  if (recipe.max_loss >= 0) outcome.text += DescribeChoice(result, recipe);
+  if (!result.tried.empty()) {  // the first of them loses the least
+    const pipeline::RatioChoice& choice = result.choice.value_or(result.tried.front());
+    moe = result.out / choice.model;
+    selection = choice.selection;
+    ffn_ratio = choice.ffn_ratio;
   }
   outcome.next = StrCat("moefy run ", moe.string(), " --task ", recipe.eval.tasks.front(),
                         " --selection ", selection, " --ffn-ratio ", ffn_ratio);
@@ -163,7 +185,9 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
   }
   const Work work = ReadWork(options);
   Outcome outcome;
-  if (work.made) outcome.text = StrCat("no recipe was given. The model has ", work.made->why, "\n");
+  if (!work.why.empty()) {
+    outcome.text = StrCat("no recipe was given. The model has ", work.why, "\n");
+  }
   Json conversions = Json::array();
   for (const pipeline::CheckedRecipe& conversion : work.recipes) {
     std::filesystem::path out = options.out.empty() ? "OUT" : options.out;
@@ -178,14 +202,11 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
         pipeline::Convert(conversion, out, context.common.force, *context.progress);
     conversions.push_back(ResultToJson(result));
     Add(result, conversion.recipe, context, outcome);
-  }
-  if (work.made && !options.dry_run) {
-    const auto file = std::filesystem::path(options.out) / pipeline::kRecipeFile;
-    WriteTextFile(file, FormatJson(work.made->json), IfExists::kRenew);
+    if (!conversion.made) continue;
     outcome.text += StrCat("\nThe recipe of this conversion, to change and run again, is ",
-                           file.string(), "\n");
+                           (out / pipeline::kRecipeFile).string(), "\n");
   }
-  if (work.made) outcome.json["recipe"] = work.made->json;
+  if (work.recipes.front().made) outcome.json["recipe"] = *work.recipes.front().made;
   outcome.json["conversions"] = conversions;
   return outcome;
 }

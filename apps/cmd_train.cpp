@@ -70,8 +70,11 @@ std::string FormatActive(const pipeline::SparsifyResult& result) {
                     FormatFixed(100 * kept.active[i], 1)});
   }
   rows.push_back({"mean", MeanPercent(result.original_active), MeanPercent(kept.active)});
-  return StrCat("\nNeurons that fire, %; ", result.activation, " in place of ",
-                result.original_activation, ":\n", FormatTable({"FFN", "original", "sparse"}, rows),
+  const std::string change = result.activation == result.original_activation
+                                 ? "the activation stays " + result.activation
+                                 : result.activation + " in place of " + result.original_activation;
+  return StrCat("\nNeurons that fire, %; ", change, ":\n",
+                FormatTable({"FFN", "original", "sparse"}, rows),
                 "\nOn what was held out the original has ", report.metric, " ",
                 FormatFixed(result.original_metric, 4), ", the sparse model ",
                 FormatFixed(kept.metrics.front(), 4), ".\n");

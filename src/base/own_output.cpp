@@ -191,6 +191,15 @@ bool HasOwnLines(const fs::path& path) {
   return file.eof();
 }
 
+// Whether the file ends as moefy's pages of HTML do.
+bool HasOwnPageEnd(const File& file) {
+  const std::string_view end = kOwnPageEnd;
+  if (file.size() < end.size()) return false;
+  std::string found(end.size(), '\0');
+  file.ReadAt(file.size() - end.size(), std::as_writable_bytes(std::span(found)));
+  return found == end;
+}
+
 }  // namespace
 
 void WriteOutputMarker(const fs::path& directory) {
@@ -206,7 +215,9 @@ std::string WhyNotOwn(const fs::path& path, bool changed_too) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) return WhyNotOwnDirectory(path, changed_too);
   const File file = File::Open(path);
-  if (file.size() == 0 || HasOwnMetadata(file) || HasOwnLines(path)) return "";
+  if (file.size() == 0 || HasOwnMetadata(file) || HasOwnPageEnd(file) || HasOwnLines(path)) {
+    return "";
+  }
   return "it is not a file that moefy wrote, or it was changed since";
 }
 

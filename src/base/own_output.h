@@ -24,6 +24,9 @@ void WriteOutputMarker(const std::filesystem::path& directory);
 // lists with other sizes are moefy's all the same.
 std::string WhyNotOwn(const std::filesystem::path& path, bool changed_too = false);
 
+// The last line of pages of HTML that moefy makes.
+inline constexpr const char* kOwnPageEnd = "<!-- moefy wrote this page -->\n";
+
 // Names what is missing or has another size than the marker says. "" when all is there, or when
 // there is no marker (earlier versions).
 std::string WhyNotWhole(const std::filesystem::path& directory);

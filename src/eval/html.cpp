@@ -1,5 +1,6 @@
 #include "eval/html.h"
 
+#include "base/own_output.h"
 #include "eval/svg.h"
 #include "moefy/base/strings.h"
 
@@ -68,6 +69,8 @@ void HtmlPage::Picture(const std::string& svg, const std::string& caption) {
   out_ += StrCat("<figure>\n", svg, Cell("figcaption", "", caption), "\n</figure>\n");
 }
 
-std::string HtmlPage::Finish() && { return std::move(out_) + "</main>\n</body>\n</html>\n"; }
+std::string HtmlPage::Finish() && {
+  return StrCat(std::move(out_), "</main>\n</body>\n</html>\n", kOwnPageEnd);
+}
 
 }  // namespace moefy::eval

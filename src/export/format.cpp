@@ -182,6 +182,7 @@ const Format& GetFormat(const std::string& name) {
     if (format.name == name) return format;
     names.push_back(format.name);
   }
+  names.emplace_back(kGguf);
   throw UsageError("--format is ", Quoted(name), DidYouMean(name, names), "; one of ", Join(names));
 }
 

@@ -13,7 +13,7 @@ namespace moefy::exports {
 
 // How an engine weights the experts that it has chosen. A split FFN is the plain sum of its
 // experts, so each way says what W_out is multiplied with, once the weights are all alike
-// (export/flat_router.h).
+// (export/router_rows.h).
 enum class Gates {
   kNormalised,  // softmax over all experts, divided by the sum of those chosen: 1 / chosen
   kSoftmax,     // softmax over all experts: 1 / experts
@@ -81,6 +81,8 @@ struct Format {
 };
 
 const std::vector<Format>& Formats();
+// The format that is a file and not a directory (export/write_gguf.h).
+inline constexpr const char* kGguf = "gguf";
 // Throws Error{kUsage} that lists the names.
 const Format& GetFormat(const std::string& name);
 

@@ -14,8 +14,6 @@
 
 namespace moefy::exports {
 
-inline constexpr const char* kGguf = "gguf";  // of --format
-
 // What llama.cpp's architectures can say of the model, as a format called "gguf" whose model_type
 // is the architecture's name: "glm4moe", which can choose by the scores themselves, takes a bias of
 // the router and norms queries and keys if asked to; or "llama" (Mixtral's), which alone has

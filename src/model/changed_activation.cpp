@@ -17,7 +17,7 @@ constexpr std::array<const char*, 5> kKeys = {
 constexpr const char* kBothClass = "TurboSparseMistralForCausalLM";
 
 // config.json with `wanted` under one of the keys.
-Json WithKey(Json config, const char* key, bool gated, const Activation& wanted) {
+Json WithKey(Json config, const char* key, const ModelConfig& now, const Activation& wanted) {
   Activation plain = wanted;
   plain.on_both = false;
   std::string name = ActivationName(plain);
@@ -28,7 +28,11 @@ Json WithKey(Json config, const char* key, bool gated, const Activation& wanted)
   // T5's config class makes dense_act_fn of feed_forward_proj and lets the file overrule it.
   if (config.contains("dense_act_fn")) config["dense_act_fn"] = name;
   if (wanted.on_both) config["architectures"] = Json::array({kBothClass});
-  config[key] = std::string_view(key) == "feed_forward_proj" && gated ? "gated-" + name : name;
+  if (now.activation.on_both && !wanted.on_both) {
+    const std::string& own = GetFamily(now.family).class_names.front();
+    config["architectures"] = Json::array({own + "ForCausalLM"});
+  }
+  config[key] = std::string_view(key) == "feed_forward_proj" && now.gated ? "gated-" + name : name;
   return config;
 }
 
@@ -48,7 +52,7 @@ Json WithActivation(const Json& config, const Activation& wanted) {
   std::array<const char*, kKeys.size()> keys = kKeys;
   std::ranges::stable_partition(keys, [&](const char* key) { return config.contains(key); });
   for (const char* key : keys) {
-    Json changed = WithKey(config, key, now.gated, wanted);
+    Json changed = WithKey(config, key, now, wanted);
     if (Says(changed, wanted)) return changed;
   }
   throw UsageError("the config.json of a ", now.family, " model cannot say that its activation is ",

@@ -17,6 +17,11 @@ void CheckComplete(const Recipe& recipe) {
   if (recipe.eval.tasks.empty()) {
     throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
   }
+  if (recipe.sparsify && recipe.sparsify->text.empty() == recipe.sparsify->training.task.empty()) {
+    throw UsageError("the recipe ", Quoted(recipe.name),
+                     " sparsifies on nothing, or on two things; add sparsify.task or "
+                     "sparsify.text");
+  }
   if (recipe.calibrate && recipe.calibrate->training.task.empty()) {
     throw UsageError("the recipe ", Quoted(recipe.name),
                      " calibrates on no task; add calibrate.task");
@@ -76,10 +81,11 @@ CheckedRecipe CheckRecipe(Recipe recipe, const std::optional<io::Checkpoint>& op
   if (inspection.num_experts > 0) {
     throw UsageError(recipe.model, " is split already; `moefy merge` makes it dense again");
   }
+  if (recipe.sparsify) stage("sparsify", [&] { CheckSuits(*recipe.sparsify, model); });
   for (const RecipeSplit& split : recipe.splits) {
     stage("split " + split.name, [&] { CheckSplit(split.options, inspection); });
   }
-  return {std::move(recipe), std::move(model), std::move(inspection)};
+  return {std::move(recipe), std::move(model), std::move(inspection), {}};
 }
 
 }  // namespace moefy::pipeline

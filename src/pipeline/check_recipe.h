@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "base/json.h"
 #include "moefy/io/checkpoint.h"
 #include "pipeline/inspect.h"
 #include "pipeline/recipe.h"
@@ -14,6 +15,7 @@ struct CheckedRecipe {
   Recipe recipe;
   io::Checkpoint model;
   Inspection inspection;
+  std::optional<Json> made;  // its JSON, where nobody wrote it
 };
 
 // Looks at the options of every stage, at the tasks' files and at the model's headers, and at no

@@ -36,10 +36,23 @@ std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route) {
   return route.name.empty() ? split.name : split.name + "-" + route.name;
 }
 
+// Writes what was tried and what of it keeps to the loss, and returns the latter.
+std::optional<RatioChoice> WriteChoice(const std::vector<RatioChoice>& tried, double max_loss,
+                                       const std::filesystem::path& file) {
+  const std::optional<RatioChoice> choice = ChooseRatio(tried, max_loss);
+  Json json = {{"max_loss", max_loss},
+               {"choice", choice ? ChoiceToJson(*choice) : Json()},
+               {"tried", Json::array()}};
+  for (const RatioChoice& each : tried) json["tried"].push_back(ChoiceToJson(each));
+  WriteTextFile(file, FormatJson(json), IfExists::kRenew);
+  return choice;
+}
+
 std::vector<RatioChoice> ReadChoices(const std::filesystem::path& file) {
   try {
     std::vector<RatioChoice> choices;
-    for (const Json& choice : ReadJsonFile(file)) choices.push_back(ChoiceFromJson(choice));
+    const Json json = ReadJsonFile(file);
+    for (const Json& choice : json.at("tried")) choices.push_back(ChoiceFromJson(choice));
     return choices;
   } catch (const Json::exception& error) {
     throw InputError(file, ": expected the ratios that were tried: ", error.what());
@@ -211,11 +224,7 @@ class Conversion {
                       out_ / kChoiceFile,
                       [this, options] {
                         const auto reports = Eval(options, IfExists::kRenew, progress_, model_);
-                        Json tried = Json::array();
-                        for (const RatioChoice& choice : RatioChoices(reports)) {
-                          tried.push_back(ChoiceToJson(choice));
-                        }
-                        WriteTextFile(out_ / kChoiceFile, FormatJson(tried), IfExists::kRenew);
+                        WriteChoice(RatioChoices(reports), recipe_.max_loss, out_ / kChoiceFile);
                       },
                       [this] { ReadChoices(out_ / kChoiceFile); }});
   }
@@ -247,6 +256,21 @@ class Conversion {
   std::vector<std::string> warnings_;
 };
 
+// Writes a recipe that nobody wrote, and does not replace one that somebody changed.
+void WriteMadeRecipe(const Json& made, const std::filesystem::path& file, bool redo) {
+  const auto without_loss = [](Json json) {
+    if (json.is_object()) json.erase("max_loss");  // each run may have another
+    return json;
+  };
+  if (std::filesystem::exists(file) && !redo &&
+      without_loss(ReadJsonFile(file)) != without_loss(made)) {
+    throw UsageError(file, " was changed, or is that of another model or task; run it by `moefy ",
+                     "convert ", file.string(), " --out ", file.parent_path().string(),
+                     "`, or give --force to write it anew");
+  }
+  WriteTextFile(file, FormatJson(made), IfExists::kRenew);
+}
+
 // The paths that a conversion reads besides what it makes itself.
 InputPaths ConvertInputs(const Recipe& recipe) {
   InputPaths inputs;
@@ -275,6 +299,7 @@ ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path&
   const std::vector<Stage> stages = conversion.Stages();  // throws unless all data are there
   PrepareOutput(out, ConvertInputs(checked.recipe));
   const DirectoryLock lock(out);
+  if (checked.made) WriteMadeRecipe(*checked.made, out / kRecipeFile, redo);
   StageRecords records(out / kStages, redo);
   ConvertResult result;
   result.out = out;
@@ -290,6 +315,8 @@ ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path&
                             done.kept  ? ": unchanged, kept"
                             : was_done ? ": done again, because " + why
                                        : ""));
+    // What comes last depends on all stages, and is not to be taken for their result meanwhile.
+    if (!was_done) records.Drop(stages.back().name);
     if (!done.kept) {
       WithContext(stage.name, [&] { stage.run(); });
       records.Store(stage.name, stage.inputs);
@@ -301,7 +328,7 @@ ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path&
   result.report_text = ReadTextFile(out / kReportFile);
   if (checked.recipe.max_loss >= 0) {
     result.tried = ReadChoices(out / kChoiceFile);
-    result.choice = ChooseRatio(result.tried, checked.recipe.max_loss);
+    result.choice = WriteChoice(result.tried, checked.recipe.max_loss, out / kChoiceFile);
   }
   result.warnings = conversion.warnings();
   return result;

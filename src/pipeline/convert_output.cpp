@@ -10,7 +10,9 @@ namespace {
 bool IsJustBegun(const std::filesystem::path& directory) {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
-    if (name != DirectoryLock::kFile && name != kInspectFile && !IsStagingName(name)) return false;
+    if (name != DirectoryLock::kFile && name != kInspectFile && name != kRecipeFile &&
+        !IsStagingName(name))
+      return false;
   }
   return true;
 }
@@ -70,6 +72,10 @@ bool StageRecords::Matches(const std::string& stage, const Json& inputs) const {
 void StageRecords::Store(const std::string& stage, const Json& inputs) {
   records_[stage] = inputs;
   Write();
+}
+
+void StageRecords::Drop(const std::string& stage) {
+  if (records_.erase(stage) > 0) Write();
 }
 
 void StageRecords::Write() const { WriteTextFile(file_, FormatJson(records_), IfExists::kRenew); }

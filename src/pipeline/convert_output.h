@@ -41,6 +41,7 @@ class StageRecords {
   StageRecords(std::filesystem::path file, bool redo);
   bool Matches(const std::string& stage, const Json& inputs) const;
   void Store(const std::string& stage, const Json& inputs);
+  void Drop(const std::string& stage);
 
  private:
   void Write() const;

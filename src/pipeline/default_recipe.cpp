@@ -55,10 +55,10 @@ Way WayFor(const model::ModelConfig& config) {
 
 }  // namespace
 
-DefaultRecipe MakeDefaultRecipe(const io::Checkpoint& model, const std::vector<std::string>& tasks,
-                                const std::string& data) {
+DefaultRecipe MakeDefaultRecipe(const std::string& path, const io::Checkpoint& model,
+                                const std::vector<std::string>& tasks, const std::string& data) {
   if (tasks.empty()) {
-    throw UsageError("without a recipe, convert needs --task: what is ", model.directory(),
+    throw UsageError("without a recipe, convert needs --task: what is ", path,
                      " for? A task file, e.g. configs/tasks/sst2.json");
   }
   ReadTasks(tasks, "train");
@@ -68,7 +68,7 @@ DefaultRecipe MakeDefaultRecipe(const io::Checkpoint& model, const std::vector<s
   std::vector<std::string> files;
   for (const std::string& task : tasks) files.push_back(Absolute(task));
   DefaultRecipe recipe;
-  recipe.json = {{"model", Absolute(model.directory().string())},
+  recipe.json = {{"model", Absolute(path)},
                  {"data", Absolute(data)},
                  {"record", {{"task", files}, {"split", "train"}, {"max_tokens", way.max_tokens}}},
                  {"split", Json::array({{{"method", "kmeans"}, {"expert_size", way.expert_size}}})},

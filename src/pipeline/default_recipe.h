@@ -16,7 +16,8 @@ struct DefaultRecipe {
 
 // For a dense model with a config.json. The tasks must have a split "train" to record and "eval" to
 // measure on; `data` as in Recipe. Throws Error{kUsage} or Error{kInput} as their readers do.
-DefaultRecipe MakeDefaultRecipe(const io::Checkpoint& model, const std::vector<std::string>& tasks,
-                                const std::string& data);
+// `path` is where the model lies.
+DefaultRecipe MakeDefaultRecipe(const std::string& path, const io::Checkpoint& model,
+                                const std::vector<std::string>& tasks, const std::string& data);
 
 }  // namespace moefy::pipeline

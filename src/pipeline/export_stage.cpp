@@ -51,7 +51,12 @@ ExportResult Export(const ExportOptions& options, IfExists if_exists, Progress& 
   if (options.format.empty()) throw UsageError("export needs --format: what should it become?");
   const bool gguf = options.format == exports::kGguf;
   const exports::GgufType type = exports::ParseGgufType(options.weights);
+  if (options.moe.empty()) throw UsageError("export needs a split checkpoint: which model?");
   if (!gguf) exports::GetFormat(options.format);
+  if (!gguf && options.weights != ExportOptions().weights) {
+    throw UsageError("--weights is for gguf; ", options.format,
+                     " keeps the types of the checkpoint");
+  }
   RequireOption(options.ffn_ratio > 0 && options.ffn_ratio <= 1, "ffn-ratio", options.ffn_ratio,
                 "a share above 0 and at most 1, of which the engine is told");
   StagedDirectory staged(options.out, if_exists, {options.moe, options.dump});

@@ -112,13 +112,18 @@ EvalOptions HeldOutEval(const Recipe& recipe) {
   for (const std::string& task : options.tasks) {
     texts = texts || task::IsOnlyText(task::ReadTaskSpec(task).kind);
   }
-  options.limit = texts ? kWindows : kExamples;
+  const int64_t most = texts ? kWindows : kExamples;
+  options.limit = options.limit > 0 ? std::min(options.limit, most) : most;
   options.fail_if = "";
   return options;
 }
 
 Recipe ParseRecipe(const Json& json, const std::filesystem::path& where) {
   try {
+    if (json.is_object() && !json.contains("record") && !json.contains("split")) {
+      throw UsageError(where, " is no recipe: it has neither record nor split; without a recipe, ",
+                       "`moefy convert CHECKPOINT --task FILE` makes one");
+    }
     const auto route = json.find("route");
     Recipe recipe = ReadStages(JsonObject(json, where.string()),
                                route != json.end() && route->is_array(), where.parent_path());

@@ -58,7 +58,9 @@ ShownTask ReadShownTask(const JsonObject& report) {
   task.name = report.GetString("task");
   task.split = report.GetString("split");
   task.num_examples = report.GetInt("examples", 0, INT64_MAX);
-  task.metric = report.GetStrings("metrics").front();
+  const std::vector<std::string> metrics = report.GetStrings("metrics");
+  if (metrics.empty()) throw InputError(report.PathOf("metrics"), " is empty");
+  task.metric = metrics.front();
   task.in_percent = report.GetBool("metric_is_share", false);
   for (const JsonObject& json : report.GetObjects("rows")) {
     constexpr double kMost = 1e300;
@@ -77,6 +79,10 @@ ShownTask ReadShownTask(const JsonObject& report) {
       row.difference = task.Show(change.GetNumber("value", -kMost, kMost));
       if (change.Has("interval_95")) {
         const std::vector<double> bounds = change.GetNumbers("interval_95");
+        if (bounds.size() != 2) {
+          throw InputError(change.PathOf("interval_95"), " has ", bounds.size(),
+                           " numbers; expected 2");
+        }
         row.difference += StrCat(" [", task.Show(bounds.at(0)), ", ", task.Show(bounds.at(1)), "]");
       }
       row.agreement = InPercent(json.GetNumber("agreement_with_dense", 0, 1));
@@ -160,6 +166,7 @@ void AddTask(const ShownTask& task, eval::HtmlPage& page) {
 
 // What is lost where, on held-out tokens: shares of an FFN's output, mean over FFNs.
 struct LostWhere {
+  int64_t expert_size = 1;
   double neurons = 0, oracle = 0, routed = 0, kept = 0;
 };
 
@@ -168,6 +175,12 @@ std::optional<LostWhere> AddRouters(const fs::path& moe, eval::HtmlPage& page) {
   const Json manifest = ReadJsonFile(moe / split::kMoeManifest);
   const JsonObject json(manifest, (moe / split::kMoeManifest).string());
   if (!json.Has("router")) return std::nullopt;
+  if (json.Has("calibration")) {
+    for (const JsonObject& calibration : json.GetObjects("calibration")) {
+      // What is known of the routers was measured before such a training.
+      if (calibration.GetString("kind") == "gradient") return std::nullopt;
+    }
+  }
   const JsonObject router = json.GetObject("router");
   constexpr double kMost = 1e300;
   LostWhere sum;
@@ -176,7 +189,7 @@ std::optional<LostWhere> AddRouters(const fs::path& moe, eval::HtmlPage& page) {
     const auto error = [&](const char* key) {
       return ffn.GetObject(key).GetNumber("output_error", 0, kMost);
     };
-    const LostWhere lost{ffn.GetNumber("neuron_oracle_output_error", 0, kMost),
+    const LostWhere lost{1, ffn.GetNumber("neuron_oracle_output_error", 0, kMost),
                          error("oracle_output"), error("routed"),
                          ffn.GetNumber("final_output_error", 0, kMost)};
     cells.push_back({ffn.GetString("name"), InPercent(lost.neurons), InPercent(lost.oracle),
@@ -197,7 +210,8 @@ std::optional<LostWhere> AddRouters(const fs::path& moe, eval::HtmlPage& page) {
               "dead experts", "evenness of load"},
              cells);
   const auto num = static_cast<double>(cells.size());
-  return LostWhere{sum.neurons / num, sum.oracle / num, sum.routed / num, sum.kept / num};
+  const auto size = json.GetObject("split").GetInt("neurons_per_expert", 1, INT64_MAX, 1);
+  return LostWhere{size, sum.neurons / num, sum.oracle / num, sum.routed / num, sum.kept / num};
 }
 
 // Which of grain and router loses more, and what to try.
@@ -209,8 +223,8 @@ std::string Diagnose(const std::string& model, const LostWhere& lost) {
              "stand-ins ",
              InPercent(lost.kept), "). The best experts would lose ", InPercent(lost.oracle),
              ", the best single neurons ", InPercent(lost.neurons), ". ");
-  if (lost.routed < 0.02) return out + "That is little.";
-  if (grain > router) {
+  if (lost.kept < 0.02) return out + "That is little.";
+  if (grain > router && lost.expert_size > 1) {
     return out +
            "Most is lost by the grain of the split: try a smaller --expert-size, or "
            "sparsify the model first.";
@@ -237,10 +251,51 @@ std::vector<std::string> Findings(const ShownTask& task) {
   return findings;
 }
 
-// Whatever the stages were given, for people: their own options without what connects them.
-void AddStages(const Json& stages, eval::HtmlPage& page) {
+bool WasMadeSparse(const Json& stages) {
+  return stages.contains("sparsify") && stages.contains("record") &&
+         stages.at("record").contains("model") && stages.at("record").at("model").is_object();
+}
+
+// Whether a stage had part in these models; there may be records of earlier recipes too.
+bool HadPart(const std::string& stage, const Json& stages, const std::set<std::string>& models) {
+  if (stage == "sparsify") return WasMadeSparse(stages);
+  const auto is_of = [&](std::string_view prefix, const auto& matches) {
+    if (!stage.starts_with(prefix)) return true;
+    const std::string name = stage.substr(prefix.size());
+    return std::ranges::any_of(models, [&](const std::string& model) {
+      return matches(model.substr(model.find('-') + 1), name);
+    });
+  };
+  const auto same = [](const std::string& model, const std::string& name) { return model == name; };
+  const auto begins = [](const std::string& model, const std::string& name) {
+    return model == name || model.starts_with(name + "-");
+  };
+  return is_of("split ", begins) && is_of("route-train ", same) && is_of("calibrate ", same);
+}
+
+// The ratio that a recipe's max_loss led to; "" if these models were not tried for one.
+std::string DescribeChosen(const fs::path& directory, const Json& stages) {
+  const Json none;
+  const Json& tried = stages.value("choose a ratio", none);
+  if (!tried.is_object() || tried.value("models", none) != stages["eval"].value("models", none) ||
+      !fs::exists(directory / kChoiceFile)) {
+    return "";
+  }
+  const Json json = ReadJsonFile(directory / kChoiceFile);
+  const JsonObject choice(json, (directory / kChoiceFile).string());
+  const std::string most = InPercent(choice.GetNumber("max_loss", 0, 1), 2);
+  if (!choice.Has("choice")) return StrCat("No ratio loses at most ", most, " on the split train.");
+  const JsonObject chosen = choice.GetObject("choice");
+  return StrCat("Chosen for a loss of at most ", most, " on the split train: ratio ",
+                InPercent(chosen.GetNumber("ffn_ratio", 0, 1), 0), " of ",
+                chosen.GetString("model"), ", ", chosen.GetString("selection"), ".");
+}
+
+// Whatever the stages were given, for people.
+void AddStages(const Json& stages, const std::set<std::string>& models, eval::HtmlPage& page) {
   page.Heading("What was run");
   for (const auto& [name, inputs] : stages.items()) {
+    if (!HadPart(name, stages, models)) continue;
     std::string options;
     if (inputs.is_object() && inputs.contains("options")) {
       for (const auto& [key, value] : inputs.at("options").items()) {
@@ -257,9 +312,18 @@ void AddStages(const Json& stages, eval::HtmlPage& page) {
 
 ReportResult Report(const ReportOptions& options, IfExists if_exists) {
   const fs::path directory = options.directory;
+  if (options.directory.empty()) {
+    throw UsageError("report needs the directory of a conversion: which?");
+  }
   if (!fs::exists(directory / kStages) || !fs::exists(directory / kEvalFile)) {
     throw InputError(directory, " holds no finished conversion (no ", kStages, " and ", kEvalFile,
                      "); `moefy convert` makes one");
+  }
+  const Json stages = ReadJsonFile(directory / kStages);
+  if (!stages.is_object() || !stages.contains("eval")) {
+    throw InputError(directory,
+                     " holds a conversion that is not finished; the same `moefy convert` ",
+                     "goes on with it");
   }
   const Json inspection = ReadJsonFile(directory / kInspectFile);
   const JsonObject model(inspection, (directory / kInspectFile).string());
@@ -277,6 +341,9 @@ ReportResult Report(const ReportOptions& options, IfExists if_exists) {
     }
   }
   ReportResult result;
+  if (std::string chosen = DescribeChosen(directory, stages); !chosen.empty()) {
+    result.findings.push_back(std::move(chosen));
+  }
   for (const ShownTask& task : tasks) {
     for (std::string& finding : Findings(task)) result.findings.push_back(std::move(finding));
   }
@@ -289,6 +356,11 @@ ReportResult Report(const ReportOptions& options, IfExists if_exists) {
       " parameters, its FFNs with ", model.GetString("activation"),
       model.GetBool("gated") ? " and a gate" : "", ", ", model.GetInt("neurons", 0, INT64_MAX),
       " neurons each, turned into mixtures of experts by moefy ", kVersion, "."));
+  if (WasMadeSparse(stages)) {
+    page.Paragraph(
+        "Before that the model was made sparse (`moefy sparsify`, see below); dense rows are the "
+        "original's.");
+  }
   page.Heading("In short");
   page.List(result.findings);
   for (const ShownTask& task : tasks) AddTask(task, page);
@@ -303,7 +375,7 @@ ReportResult Report(const ReportOptions& options, IfExists if_exists) {
     page.Heading("Warnings");
     page.List(warnings);
   }
-  AddStages(ReadJsonFile(directory / kStages), page);
+  AddStages(stages, models, page);
   page.Paragraph(
       "Run a stage again by the command of its name with these options, or all of them "
       "by `moefy convert` with the recipe and the same --out.");

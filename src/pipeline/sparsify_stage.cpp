@@ -51,6 +51,9 @@ task::TaskSpec WhatToLearn(const SparsifyOptions& options) {
   if (options.text.empty() == training.task.empty()) {
     throw UsageError("sparsify needs either --task or --text: what should the model train on?");
   }
+  if (!options.text.empty() && training.limit != 0) {
+    throw UsageError("--limit is for tasks; of a --text all is trained on");
+  }
   return options.text.empty() ? ReadTask(training) : TextTask(options.text, training.split);
 }
 
@@ -94,8 +97,8 @@ void WarnOfActive(const train::SparsePressure& pressure, const SparsifyOptions& 
   if (pressure.Reached(active)) return;
   result.warnings.push_back(
       StrCat(FormatFixed(100 * active, 1), " % of the neurons fire, ",
-             FormatFixed(100 * options.pressure.active, 1),
-             " % were asked for; more --steps or a shorter --ramp bring it closer"));
+             FormatFixed(100 * options.pressure.active, 2), " % were asked for; more --steps",
+             options.pressure.ramp > 0 ? " or a shorter --ramp" : "", " bring it closer"));
 }
 
 }  // namespace
@@ -109,8 +112,19 @@ void CheckSparsifyOptions(const SparsifyOptions& options) {
   if (!options.training.task.empty()) ReadTask(options.training);
 }
 
+void CheckSuits(const SparsifyOptions& options, const io::Checkpoint& checkpoint) {
+  const model::ModelConfig config =
+      model::ReadModelConfig(checkpoint, NewConfig(options, checkpoint));
+  train::SelectParameters(config, options.training.train);
+  if (options.training.trainer.token_dropout > 0 &&
+      config.architecture == model::Architecture::kDecoder) {
+    throw UsageError("--token-dropout is for encoders; this ", config.family, " model has none");
+  }
+}
+
 SparsifyResult Sparsify(const SparsifyOptions& options, IfExists if_exists, Progress& progress) {
   CheckSparsifyOptions(options);
+  if (options.checkpoint.empty()) throw UsageError("sparsify needs a checkpoint: which model?");
   RequireOut(options.out, "sparsify");
   const task::TaskSpec task = WhatToLearn(options);
   CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
@@ -119,11 +133,18 @@ SparsifyResult Sparsify(const SparsifyOptions& options, IfExists if_exists, Prog
   if (split::MoeCheckpoint::IsMoe(checkpoint.directory())) {
     throw UsageError(checkpoint.directory(), " is split; sparsify comes before `moefy split`");
   }
+  CheckSuits(options, checkpoint);
   SparsifyResult result;
   std::vector<std::string>& warnings = result.training.warnings;
   const Json new_config = NewConfig(options, checkpoint);
   const model::ModelConfig config = model::ReadModelConfig(checkpoint, new_config, &warnings);
   result.activation = model::ActivationName(config.activation);
+  if (config.activation.on_both) {
+    warnings.push_back(
+        "config.json names a class that applies ReLU to gate and up; Transformers needs the code "
+        "of "
+        "that class, and would compute something else by its own");
+  }
   for (const model::FfnSpec& spec : model::FfnSpecs(config)) result.ffns.push_back(spec.name);
   PrepareExamples(config, checkpoint.directory(), checkpoint.ConfigText(),
                   text::LoadTokenizer(checkpoint, ask::LanguagesOf(task)), warnings, *examples);

@@ -8,6 +8,7 @@
 
 #include "base/output.h"
 #include "moefy/base/progress.h"
+#include "moefy/io/checkpoint.h"
 #include "pipeline/train_stages.h"
 #include "train/trainer_options.h"
 
@@ -45,6 +46,8 @@ struct SparsifyResult {
 
 // Throws Error{kUsage} for options that make no sense. Reads the task file and no other.
 void CheckSparsifyOptions(const SparsifyOptions& options);
+// Throws Error{kUsage} for options that do not suit the model. Reads its config.json.
+void CheckSuits(const SparsifyOptions& options, const io::Checkpoint& checkpoint);
 
 // Throws Error{kUsage} for options that make no sense and Error{kInput} for data or models that do
 // not fit, before any model is loaded where that can be told.

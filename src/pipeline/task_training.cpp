@@ -1,5 +1,7 @@
 #include "pipeline/task_training.h"
 
+#include <algorithm>
+
 #include "ask/translation.h"
 #include "base/options.h"
 #include "io/fingerprint.h"
@@ -31,7 +33,8 @@ void PrepareExamples(const model::ModelConfig& config, const std::filesystem::pa
                             examples.generation);
   };
   examples.train = prepare(examples.data.train);
-  examples.held_out = prepare(examples.data.held_out);
+  WithContext("what is held out, a tenth",
+              [&] { examples.held_out = prepare(examples.data.held_out); });
   examples.sequences = examples.train->RightSequences();
 }
 
@@ -63,6 +66,14 @@ train::TrainableWeights MakeWeights(const TrainStageOptions& options,
   if (options.lora.rank > 0) {
     const std::set<std::string> matrices = train::BlockMatrices(config);
     std::erase_if(trained, [&](const std::string& name) { return !matrices.contains(name); });
+    for (const std::string& name : trained) {
+      const at::Tensor& matrix = parameters.at(name);
+      const int64_t most = std::min(matrix.size(0), matrix.size(1));
+      if (options.lora.rank <= most) continue;
+      throw UsageError("--lora-rank is ", options.lora.rank, "; ", Quoted(name), " has ",
+                       matrix.size(0), " x ", matrix.size(1), " entries, so that at most ", most,
+                       " makes sense");
+    }
   }
   return train::TrainableWeights(std::move(parameters), trained, options.lora, SeedOf(options),
                                  fresh);

@@ -48,12 +48,21 @@ std::optional<TrainingState> LoadState(const std::filesystem::path& directory, c
                                        IfExists if_other) {
   std::error_code ignored;
   if (!std::filesystem::exists(directory / kProgress, ignored)) return std::nullopt;
-  const Json json = ReadJsonFile(directory / kProgress);
-  const JsonObject object(json, (directory / kProgress).string());
-  object.GetInt("format", kFormat, kFormat);
-  const Json was = json.value("identity", Json::object());
-  if (const auto differences = Differences(was, identity); !differences.empty()) {
-    if (if_other == IfExists::kReplace) return std::nullopt;
+  const bool replaces = if_other != IfExists::kRefuse;
+  Json json;
+  try {
+    json = ReadJsonFile(directory / kProgress);
+    const JsonObject object(json, (directory / kProgress).string());
+    object.GetInt("format", kFormat, kFormat);
+    object.GetObject("identity");
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    if (replaces) return std::nullopt;
+    throw InputError(error.what(), "; it is the state of a training: remove ", directory,
+                     ", or give --force, to begin anew");
+  }
+  if (const auto differences = Differences(json.at("identity"), identity); !differences.empty()) {
+    if (replaces) return std::nullopt;
     throw UsageError(directory, " holds a training that was begun with other options or data (",
                      Join(differences), "); give the same ones to go on, or --force to begin anew");
   }

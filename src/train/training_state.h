@@ -19,8 +19,9 @@ struct TrainingState {
 // Writes the state in place of the one that is there.
 void SaveState(const std::filesystem::path& directory, const TrainingState& state,
                const Json& identity);
-// Returns nothing when there is no state, or one of another identity that may be replaced. Throws
-// Error{kUsage} naming what differs when it may not.
+// Returns nothing when there is no state, or one that may be replaced because it has another
+// identity or cannot be read. Where it may not, throws Error{kUsage} naming what differs, or
+// Error{kInput}.
 std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,
                                        IfExists if_other);
 // Removes the state at the end of a training. A directory that is not moefy's stays.

@@ -54,6 +54,8 @@ TEST(WithActivation, IsNamedAsTheFamilyDoes) {
   both.on_both = true;
   EXPECT_EQ(changed("mistral-gqa", both).at("architectures").at(0),
             "TurboSparseMistralForCausalLM");
+  const Json back = WithActivation(changed("mistral-gqa", both), Activation(Activation::kSilu));
+  EXPECT_EQ(back.at("architectures").at(0), "MistralForCausalLM") << "the class is undone too";
   tests::ExpectError(ErrorKind::kUsage, {"bert", "'relu_both'", "it is 'gelu'"},
                      [&] { changed("bert-cls-gelu", both); });
 }

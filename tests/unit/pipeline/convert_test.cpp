@@ -80,7 +80,7 @@ TEST_F(ConvertTest, ConvertsWhatWasMadeSparse) {
   const ConvertResult result = Run(checked);
   EXPECT_THAT(Redone(result), ElementsAre("inspect", "sparsify", "record", "split random",
                                           "route-train random", "eval"));
-  EXPECT_THAT(result.warnings, ::testing::Contains(HasSubstr("1.0 % were asked for")));
+  EXPECT_THAT(result.warnings, ::testing::Contains(HasSubstr("1.00 % were asked for")));
   const io::Checkpoint sparse = io::Checkpoint::Open(dir_ / "out/sparse");
   EXPECT_EQ(split::MoeCheckpoint::Open(dir_ / "out/moe-random").source_fingerprint(),
             sparse.Fingerprint());
@@ -88,6 +88,28 @@ TEST_F(ConvertTest, ConvertsWhatWasMadeSparse) {
   EXPECT_THAT(Redone(Run(Checked(split, sparsify))), ElementsAre());
   EXPECT_THAT(Redone(Run(Checked())),
               ElementsAre("record", "split random", "route-train random", "eval"));
+}
+
+// An interrupted training of an earlier recipe is not in the way, and nothing that depends on it is
+// taken for the result meanwhile.
+TEST_F(ConvertTest, GoesOnWithAnotherRecipe) {
+  const std::string split = R"({"method": "random", "expert_size": 16})";
+  const auto checked = [&](const std::string& active) {
+    return Checked(split, R"("sparsify": {"task": ")" +
+                              (tests::Quickstart() / "sentiment.json").string() +
+                              R"(", "limit": 40, "steps": 2, "active": )" + active + "},");
+  };
+  Run(Checked(split));
+  tests::StepCounter progress("steps 1 to");
+  ExpectError(ErrorKind::kInterrupted, {"sparsify"}, [&] { Run(checked("0.1"), progress); });
+  ExpectError(ErrorKind::kInput, {"not finished", "goes on"}, [&] {
+    Report({(dir_ / "out").string(), ""}, IfExists::kRefuse);
+  });
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "out/sparse.training"));
+  EXPECT_THAT(Redone(Run(checked("0.2"))), ::testing::Contains("sparsify"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "out/sparse.training"));
+  const ReportResult page = Report({(dir_ / "out").string(), ""}, IfExists::kRefuse);
+  EXPECT_THAT(dir_.Read("out/report.html"), HasSubstr("was made sparse"));
 }
 
 TEST_F(ConvertTest, PlansWithoutWritingAnything) {
@@ -100,14 +122,17 @@ TEST_F(ConvertTest, PlansWithoutWritingAnything) {
 
 TEST_F(ConvertTest, KnowsWhatToDoWithoutARecipe) {
   const std::string task = (tests::Quickstart() / "sentiment.json").string();
-  const DefaultRecipe made = MakeDefaultRecipe(io::Checkpoint::Open(dense_), {task}, "");
+  const DefaultRecipe made =
+      MakeDefaultRecipe(dense_.string(), io::Checkpoint::Open(dense_), {task}, "");
   EXPECT_THAT(made.why, HasSubstr("an FFN with relu"));
   Recipe recipe = ParseRecipe(made.json, "recipe.json");
   EXPECT_EQ(recipe.splits.front().options.expert_size, 8);
   EXPECT_EQ(recipe.record.tasks, std::vector<std::string>{task});
   recipe.record.limit = recipe.eval.limit = 8;
   recipe.max_loss = 0;
-  const ConvertResult result = Run(CheckRecipe(std::move(recipe)));
+  CheckedRecipe checked = CheckRecipe(std::move(recipe));
+  checked.made = made.json;
+  const ConvertResult result = Run(checked);
   EXPECT_THAT(Redone(result), ElementsAre("inspect", "record", "split kmeans", "route-train kmeans",
                                           "choose a ratio", "eval"));
   EXPECT_THAT(result.tried, ::testing::SizeIs(5)) << "bounds are not tried";
@@ -117,8 +142,13 @@ TEST_F(ConvertTest, KnowsWhatToDoWithoutARecipe) {
   const ReportResult page = Report({(dir_ / "out").string(), ""}, IfExists::kRefuse);
   EXPECT_EQ(page.page, dir_ / "out/report.html");
   EXPECT_THAT(page.findings,
-              ElementsAre(HasSubstr("moe-kmeans, ridge"), HasSubstr("routing loses")));
+              ElementsAre(HasSubstr("Chosen for a loss of at most 0.00 %"),
+                          HasSubstr("moe-kmeans, ridge"), HasSubstr("routing loses")));
   const std::string html = dir_.Read("out/report.html");
+  EXPECT_EQ(
+      Report({(dir_ / "out").string(), (dir_ / "page.html").string()}, IfExists::kRefuse).page,
+      dir_ / "page.html");
+  Report({(dir_ / "out").string(), (dir_ / "page.html").string()}, IfExists::kReplace);
   for (const char* text : {"<title>Conversion of dense</title>", "Task sentiment", "oracle-output",
                            "Routers of moe-kmeans", "encoder.ffn.0", "split kmeans: "}) {
     EXPECT_THAT(html, HasSubstr(text));
@@ -129,13 +159,13 @@ TEST_F(ConvertTest, KnowsWhatToDoWithoutARecipe) {
   });
 
   const io::Checkpoint gated = io::Checkpoint::Open(tests::Pico("mistral-gqa"));
-  const DefaultRecipe other = MakeDefaultRecipe(gated, {task}, "");
+  const DefaultRecipe other = MakeDefaultRecipe("g", gated, {task}, "");
   EXPECT_THAT(other.why, HasSubstr("a gated FFN with silu"));
   EXPECT_EQ(ParseRecipe(other.json, "recipe.json").routes.front().options.preset, "first-product");
-  ExpectError(ErrorKind::kUsage, {"needs --task"}, [&] { MakeDefaultRecipe(gated, {}, ""); });
+  ExpectError(ErrorKind::kUsage, {"needs --task"}, [&] { MakeDefaultRecipe("g", gated, {}, ""); });
   const std::string letters = (tests::TestData() / "tasks" / "letters.json").string();
   ExpectError(ErrorKind::kUsage, {"'letters'", "'train'", "eval"},
-              [&] { MakeDefaultRecipe(gated, {letters}, ""); });
+              [&] { MakeDefaultRecipe("g", gated, {letters}, ""); });
 }
 
 TEST_F(ConvertTest, RefusesWhatItDidNotMakeAndModelsThatAreSplit) {

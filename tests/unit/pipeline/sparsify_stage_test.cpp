@@ -61,7 +61,7 @@ TEST_F(SparsifyStage, WritesAnOrdinaryCheckpointAndSaysWhatFires) {
   for (const train::Measurement& point : result.training.report.history) {
     EXPECT_THAT(point.active, SizeIs(result.ffns.size()));
   }
-  EXPECT_THAT(result.training.warnings, ::testing::Contains(HasSubstr("0.1 % were asked for")));
+  EXPECT_THAT(result.training.warnings, ::testing::Contains(HasSubstr("0.10 % were asked for")));
 }
 
 TEST_F(SparsifyStage, GoesOnWhereItWasStopped) {
@@ -88,6 +88,9 @@ TEST_F(SparsifyStage, RefusesWhatMakesNoSense) {
   Refuse({"--penalty is 'l3'"}, [](auto& o) { o.pressure.penalty = "l3"; });
   Refuse({"--ramp is 2"}, [](auto& o) { o.pressure.ramp = 2; });
   Refuse({"--distill is 2"}, [](auto& o) { o.distill.distill = 2; });
+  Refuse({"--lora-rank is 1000", "at most 96"}, [](auto& o) { o.training.lora.rank = 1000; });
+  Refuse({"needs a checkpoint"}, [](auto& o) { o.checkpoint = ""; });
+  Refuse({"'heads'"}, [](auto& o) { o.training.train = "heads"; });
   Refuse({"is split", "before `moefy split`"}, [&](auto& o) {
     tests::SplitInto(o.checkpoint, dir_ / "moe", 8);
     o.checkpoint = (dir_ / "moe").string();

@@ -113,6 +113,10 @@ TEST(Trainer, RefusesTheStateOfAnotherTraining) {
   tests::ExpectError(ErrorKind::kUsage, {"a was 1 and is 2", "--force"}, [&] {
     Train(other, Options(), dir / "state", IfExists::kRefuse, SilentProgress());
   });
+  dir.Write("state/state.json", "{\"format\"");
+  tests::ExpectError(ErrorKind::kInput, {"state.json", "--force", "to begin anew"}, [&] {
+    Train(other, Options(), dir / "state", IfExists::kRefuse, SilentProgress());
+  });
   const TrainingReport report =
       Train(other, Options(), dir / "state", IfExists::kReplace, SilentProgress());
   EXPECT_EQ(report.first_step, 0);
