@@ -5,6 +5,7 @@
 #include "pipeline/check_recipe.h"
 #include "pipeline/convert.h"
 #include "pipeline/convert_output.h"
+#include "pipeline/convert_plan.h"
 #include "pipeline/default_recipe.h"
 
 namespace moefy::apps {

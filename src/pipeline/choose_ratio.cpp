@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "ask/metric.h"
+#include "base/output.h"
 #include "moefy/base/error.h"
 
 namespace moefy::pipeline {
@@ -80,6 +81,28 @@ Json ChoiceToJson(const RatioChoice& choice) {
 RatioChoice ChoiceFromJson(const Json& json) {
   return {json.at("model"), json.at("selection"), json.at("ffn_ratio"),
           json.at("ffn_flops_ratio_with_router"), json.at("loss")};
+}
+
+std::optional<RatioChoice> WriteChoice(const std::vector<RatioChoice>& tried, double max_loss,
+                                       const std::filesystem::path& file) {
+  const std::optional<RatioChoice> choice = ChooseRatio(tried, max_loss);
+  Json json = {{"max_loss", max_loss},
+               {"choice", choice ? ChoiceToJson(*choice) : Json()},
+               {"tried", Json::array()}};
+  for (const RatioChoice& each : tried) json["tried"].push_back(ChoiceToJson(each));
+  WriteTextFile(file, FormatJson(json), IfExists::kRenew);
+  return choice;
+}
+
+std::vector<RatioChoice> ReadChoices(const std::filesystem::path& file) {
+  try {
+    std::vector<RatioChoice> choices;
+    const Json json = ReadJsonFile(file);
+    for (const Json& choice : json.at("tried")) choices.push_back(ChoiceFromJson(choice));
+    return choices;
+  } catch (const Json::exception& error) {
+    throw InputError(file, ": expected the ratios that were tried: ", error.what());
+  }
 }
 
 }  // namespace moefy::pipeline

@@ -1,7 +1,9 @@
 // The least work that keeps what a model can do: of the rows of an evaluation, the one with the
-// fewest FLOPs whose metrics lose no more than they may. Pure functions.
+// fewest FLOPs whose metrics lose no more than they may; and the file that tells of it.
+// Thread-safe.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,5 +30,11 @@ std::optional<RatioChoice> ChooseRatio(const std::vector<RatioChoice>& choices, 
 
 Json ChoiceToJson(const RatioChoice& choice);
 RatioChoice ChoiceFromJson(const Json& json);  // throws Json::exception
+
+// Writes what was tried and what of it keeps to the loss, and returns the latter.
+std::optional<RatioChoice> WriteChoice(const std::vector<RatioChoice>& tried, double max_loss,
+                                       const std::filesystem::path& file);
+// Reads what was tried. Throws Error{kInput} for any other file.
+std::vector<RatioChoice> ReadChoices(const std::filesystem::path& file);
 
 }  // namespace moefy::pipeline

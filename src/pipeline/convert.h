@@ -41,18 +41,4 @@ struct ConvertResult {
 ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path& out, bool redo,
                       Progress& progress);
 
-// What Convert would do, from headers and sizes alone.
-struct ConvertPlan {
-  Inspection model;
-  struct Output {
-    std::string path;
-    uint64_t num_bytes;  // an estimate from above
-  };
-  std::vector<Output> outputs;
-  uint64_t peak_memory_bytes = 0;  // an estimate
-  std::vector<std::string> stages;
-};
-
-ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::path& out);
-
 }  // namespace moefy::pipeline

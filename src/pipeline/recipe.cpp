@@ -103,6 +103,10 @@ Recipe ReadStages(const JsonObject& json, bool routes_are_array,
 
 }  // namespace
 
+std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route) {
+  return route.name.empty() ? split.name : split.name + "-" + route.name;
+}
+
 EvalOptions HeldOutEval(const Recipe& recipe) {
   constexpr int64_t kExamples = 1000, kWindows = 40;  // windows of a text are long
   EvalOptions options = recipe.eval;

@@ -43,6 +43,9 @@ struct Recipe {
   double max_loss = -1;
 };
 
+// How a split with these routers is called: "kmeans", "kmeans-paper".
+std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route);
+
 // The evaluation that a ratio is looked for by: the recipe's own, of its first selection, on
 // examples of the split "train".
 EvalOptions HeldOutEval(const Recipe& recipe);

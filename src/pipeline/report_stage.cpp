@@ -1,7 +1,6 @@
 #include "pipeline/report_stage.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -11,108 +10,14 @@
 #include "eval/line_chart.h"
 #include "moefy/base/error.h"
 #include "moefy/base/version.h"
-#include "moefy/eval/evaluation_report.h"
 #include "pipeline/convert_output.h"
+#include "pipeline/shown_rows.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string InPercent(double share, int decimals = 1) {
-  return FormatFixed(100 * share, decimals) + " %";
-}
-
-// One row of eval.json, as far as the page shows it.
-struct ShownRow {
-  std::string model, selection, weights;
-  double ffn_ratio = 1, flops = 1, value = 0;
-  std::optional<double> error, ffn_seconds;
-  std::string difference, agreement;
-  bool is_dense() const { return model.empty(); }
-  bool is_bound() const { return !is_dense() && !ffn_seconds; }
-  std::string Name() const {
-    if (selection == eval::kDense) return "dense, LibTorch";
-    return is_dense() ? StrCat("dense, ", weights) : StrCat(model, ", ", selection);
-  }
-};
-
-struct ShownTask {
-  std::string name, split, metric;
-  int64_t num_examples = 0;
-  bool in_percent = false;
-  std::vector<ShownRow> rows;
-
-  std::string Show(double value) const {
-    return in_percent ? FormatFixed(100 * value, 2) : FormatFixed(value, 4);
-  }
-};
-
-bool IsBound(const std::string& selection) {
-  return selection.starts_with("oracle") || selection.starts_with("random");
-}
-
-ShownTask ReadShownTask(const JsonObject& report) {
-  ShownTask task;
-  task.name = report.GetString("task");
-  task.split = report.GetString("split");
-  task.num_examples = report.GetInt("examples", 0, INT64_MAX);
-  const std::vector<std::string> metrics = report.GetStrings("metrics");
-  if (metrics.empty()) throw InputError(report.PathOf("metrics"), " is empty");
-  task.metric = metrics.front();
-  task.in_percent = report.GetBool("metric_is_share", false);
-  for (const JsonObject& json : report.GetObjects("rows")) {
-    constexpr double kMost = 1e300;
-    ShownRow row;
-    row.model = json.GetString("model");
-    row.selection = json.GetString("selection");
-    row.weights = json.GetString("weights");
-    row.ffn_ratio = json.GetNumber("ffn_ratio", 0, 1);
-    row.flops = json.GetNumber("ffn_flops_ratio_with_router", 0, kMost, row.ffn_ratio);
-    const JsonObject metric = json.GetObject(task.metric);
-    row.value = metric.GetNumber("value", -kMost, kMost);
-    if (metric.Has("standard_error")) row.error = metric.GetNumber("standard_error", 0, kMost);
-    if (!IsBound(row.selection)) row.ffn_seconds = json.GetNumber("ffn_seconds", 0, kMost);
-    const JsonObject change = json.GetObject("difference_to_dense").GetObject(task.metric);
-    if (row.selection != eval::kDense) {
-      row.difference = task.Show(change.GetNumber("value", -kMost, kMost));
-      if (change.Has("interval_95")) {
-        const std::vector<double> bounds = change.GetNumbers("interval_95");
-        if (bounds.size() != 2) {
-          throw InputError(change.PathOf("interval_95"), " has ", bounds.size(),
-                           " numbers; expected 2");
-        }
-        row.difference += StrCat(" [", task.Show(bounds.at(0)), ", ", task.Show(bounds.at(1)), "]");
-      }
-      row.agreement = InPercent(json.GetNumber("agreement_with_dense", 0, 1));
-    }
-    task.rows.push_back(std::move(row));
-  }
-  if (task.rows.empty()) throw InputError(report.PathOf("rows"), " is empty");
-  return task;
-}
-
-// The rows of one model and selection, by rising ratio.
-using RowsByName = std::map<std::string, std::vector<const ShownRow*>>;
-RowsByName SparseRows(const ShownTask& task) {
-  RowsByName rows;
-  for (const ShownRow& row : task.rows) {
-    if (!row.is_dense()) rows[row.Name()].push_back(&row);
-  }
-  for (auto& [name, of_name] : rows) {
-    std::ranges::stable_sort(of_name, {}, [](const ShownRow* row) { return row->ffn_ratio; });
-  }
-  return rows;
-}
-
-// Against what FFN times are compared: the dense model on the same kernels, or else LibTorch's.
-const ShownRow& SpeedBase(const ShownTask& task) {
-  for (const ShownRow& row : task.rows) {
-    if (row.selection == eval::kPacked) return row;
-  }
-  return task.rows.front();
-}
 
 void AddTask(const ShownTask& task, eval::HtmlPage& page) {
   page.Heading(StrCat("Task ", task.name));

@@ -1,6 +1,7 @@
 #include "pipeline/convert.h"
 
 #include "moefy/pipeline/verify_stage.h"
+#include "pipeline/convert_plan.h"
 #include "pipeline/default_recipe.h"
 #include "pipeline/report_stage.h"
 #include "record/activation_dump.h"
