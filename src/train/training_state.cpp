@@ -54,14 +54,14 @@ std::optional<TrainingState> LoadState(const std::filesystem::path& directory, c
     json = ReadJsonFile(directory / kProgress);
     const JsonObject object(json, (directory / kProgress).string());
     object.GetInt("format", kFormat, kFormat);
-    object.GetObject("identity");
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     if (replaces) return std::nullopt;
     throw InputError(error.what(), "; it is the state of a training: remove ", directory,
                      ", or give --force, to begin anew");
   }
-  if (const auto differences = Differences(json.at("identity"), identity); !differences.empty()) {
+  if (const auto differences = Differences(json.value("identity", Json()), identity);
+      !differences.empty()) {
     if (replaces) return std::nullopt;
     throw UsageError(directory, " holds a training that was begun with other options or data (",
                      Join(differences), "); give the same ones to go on, or --force to begin anew");
