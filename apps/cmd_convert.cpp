@@ -216,8 +216,7 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
 
 std::unique_ptr<Command> ConvertCommand(CLI::App& parent) {
   return MakeCommand<ConvertOptions>(
-      parent, "convert",
-      "Run every stage from one recipe file, or of a model and a task, resumable.",
+      parent, "convert", "Run every stage, from a recipe or for a model and a task; resumable.",
       "  moefy convert CKPT --task configs/tasks/sst2.json --data DATA --out out\n"
       "  moefy convert examples/quickstart/recipe.json --out out\n"
       "  moefy convert recipes/*.json --out out --json   # batch conversions in CI",

@@ -1,6 +1,4 @@
 // moefy finetune, sparsify and calibrate: training on a task, dense or split.
-#include <numeric>
-
 #include "base/table.h"
 #include "command.h"
 #include "moefy/base/strings.h"
@@ -11,8 +9,7 @@ namespace moefy::apps {
 namespace {
 
 std::string MeanPercent(const std::vector<double>& shares) {
-  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
-  return FormatFixed(100 * sum / static_cast<double>(shares.size()), 1);
+  return FormatFixed(100 * train::MeanShare(shares), 1);
 }
 
 Outcome Report(const pipeline::TrainResult& result, Context& context) {
@@ -116,8 +113,7 @@ std::unique_ptr<Command> FinetuneCommand(CLI::App& parent) {
 
 std::unique_ptr<Command> SparsifyCommand(CLI::App& parent) {
   return MakeCommand<pipeline::SparsifyOptions>(
-      parent, "sparsify",
-      "Train a dense model until few of its neurons fire, so that it is worth a split.",
+      parent, "sparsify", "Train a dense model until few of its neurons fire, before the split.",
       "  moefy sparsify CKPT --task configs/tasks/sst2.json --data DATA --active 0.1 --out sparse\n"
       "  moefy sparsify CKPT --text corpus.txt --lora-rank 16 --out sparse",
       RunSparsify);

@@ -13,13 +13,17 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .4rem; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap; }
+th, td { padding: .2rem .7rem; text-align: right; white-space: nowrap; }
+th, td { border-bottom: 1px solid #8886; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; font-weight: normal; }
 thead th { border-bottom: 2px solid #888a; }
 .wide { overflow-x: auto; margin: 1rem 0; }
 figure { margin: 1rem 0; } figcaption { font-size: .9rem; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .7rem; border: 1px solid #8886; border-radius: .3rem; }
-@media print { body { max-width: none; margin: 0; } .wide { overflow: visible; } h2 { break-after: avoid; } }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { padding: .7rem; border: 1px solid #8886; border-radius: .3rem; }
+@media print {
+  body { max-width: none; margin: 0; } .wide { overflow: visible; } h2 { break-after: avoid; }
+}
 )";
 
 std::string Cell(const char* tag, const char* scope, const std::string& text) {

@@ -124,15 +124,13 @@ std::string Diagnose(const std::string& model, const LostWhere& lost) {
   const double grain = lost.oracle - lost.neurons, router = lost.routed - lost.oracle;
   std::string out =
       StrCat(model, ": of the FFNs' output, routing loses ", InPercent(lost.routed),
-             " (with fit and "
-             "stand-ins ",
-             InPercent(lost.kept), "). The best experts would lose ", InPercent(lost.oracle),
-             ", the best single neurons ", InPercent(lost.neurons), ". ");
+             " (with fit and stand-ins ", InPercent(lost.kept), "). The best experts would lose ",
+             InPercent(lost.oracle), ", the best single neurons ", InPercent(lost.neurons), ". ");
   if (lost.kept < 0.02) return out + "That is little.";
   if (grain > router && lost.expert_size > 1) {
     return out +
-           "Most is lost by the grain of the split: try a smaller --expert-size, or "
-           "sparsify the model first.";
+           "Most is lost by the grain of the split: try a smaller --expert-size, or a "
+           "sparser model (`moefy sparsify`).";
   }
   return out + "Most is lost by the router: try another --preset, or more recorded tokens.";
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "ask/metric.h"
 #include "ask/translation.h"
@@ -86,14 +85,10 @@ void WriteSparse(const io::Checkpoint& checkpoint, const Json& config,
   model::RewriteTensors(checkpoint, changed, directory);
 }
 
-double Mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 // Warns where fewer neurons should have fired than do in the result.
 void WarnOfActive(const train::SparsePressure& pressure, const SparsifyOptions& options,
                   TrainResult& result) {
-  const double active = Mean(result.report.history[result.report.best].active);
+  const double active = train::MeanShare(result.report.history[result.report.best].active);
   if (pressure.Reached(active)) return;
   result.warnings.push_back(
       StrCat(FormatFixed(100 * active, 1), " % of the neurons fire, ",
@@ -116,10 +111,7 @@ void CheckSuits(const SparsifyOptions& options, const io::Checkpoint& checkpoint
   const model::ModelConfig config =
       model::ReadModelConfig(checkpoint, NewConfig(options, checkpoint));
   train::SelectParameters(config, options.training.train);
-  if (options.training.trainer.token_dropout > 0 &&
-      config.architecture == model::Architecture::kDecoder) {
-    throw UsageError("--token-dropout is for encoders; this ", config.family, " model has none");
-  }
+  train::CheckTrainable(config, options.training.trainer);
 }
 
 SparsifyResult Sparsify(const SparsifyOptions& options, IfExists if_exists, Progress& progress) {

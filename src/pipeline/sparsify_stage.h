@@ -46,7 +46,8 @@ struct SparsifyResult {
 
 // Throws Error{kUsage} for options that make no sense. Reads the task file and no other.
 void CheckSparsifyOptions(const SparsifyOptions& options);
-// Throws Error{kUsage} for options that do not suit the model. Reads its config.json.
+// Throws Error{kUsage} for options that do not suit the model, Error{kInput} for a model that
+// nothing here trains. Reads its config.json.
 void CheckSuits(const SparsifyOptions& options, const io::Checkpoint& checkpoint);
 
 // Throws Error{kUsage} for options that make no sense and Error{kInput} for data or models that do

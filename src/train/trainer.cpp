@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "ask/metric.h"
 #include "base/stopwatch.h"
@@ -16,10 +15,6 @@
 
 namespace moefy::train {
 namespace {
-
-double Mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 int64_t NumAnswers(const ask::Batch& batch) {
   return (batch.targets != ask::kNoTarget).sum().item<int64_t>();
@@ -160,7 +155,7 @@ class Trainer {
     optimizer_.Step(options_.matrix_rate * share, options_.learning_rate * share,
                     options_.max_norm);
     if (setup_.pressure) {
-      setup_.pressure->Adapt(Mean(setup_.pressure->TakeActive()), step_, num_steps_);
+      setup_.pressure->Adapt(MeanShare(setup_.pressure->TakeActive()), step_, num_steps_);
     }
     loss_sum_ += loss;
     ++loss_steps_;
@@ -190,10 +185,10 @@ class Trainer {
       point.metrics.push_back(
           ask::Measure(metric_, setup_.held_out.dataset.examples, answers).value);
     }
-    point.held_out_loss = Mean(losses);
+    point.held_out_loss = MeanShare(losses);
     if (setup_.pressure) {
       point.active = setup_.pressure->TakeActive();
-      if (step_ == 0) setup_.pressure->Start(Mean(point.active));
+      if (step_ == 0) setup_.pressure->Start(MeanShare(point.active));
     }
     loss_sum_ = 0;
     loss_steps_ = 0;
@@ -206,10 +201,11 @@ class Trainer {
         best_.emplace(name, leaf.detach().to(at::TensorOptions(at::kCPU), false, /*copy=*/true));
       }
     }
-    const double value = Mean(point.metrics);
+    const double value = MeanShare(point.metrics);
     const std::string active =
-        point.active.empty() ? ""
-                             : StrCat(", ", FormatFixed(100 * Mean(point.active), 1), " % fire");
+        point.active.empty()
+            ? ""
+            : StrCat(", ", FormatFixed(100 * MeanShare(point.active), 1), " % fire");
     progress_.End(
         StrCat(step_ > 0 ? "loss " + FormatFixed(point.loss, 4) + ", " : "", "held-out loss ",
                FormatFixed(point.held_out_loss, 4), ", ", metric_.name, " ",
@@ -220,13 +216,13 @@ class Trainer {
 
   bool IsBetter(const Measurement& a, const Measurement& b) const {
     if (setup_.pressure) {
-      const double a_active = Mean(a.active), b_active = Mean(b.active);
+      const double a_active = MeanShare(a.active), b_active = MeanShare(b.active);
       const bool a_reached = setup_.pressure->Reached(a_active);
       if (a_reached != setup_.pressure->Reached(b_active)) return a_reached;
       if (!a_reached) return a_active < b_active;
     }
     const double sign = metric_.lower_is_better ? -1 : 1;
-    const double gain = sign * (Mean(a.metrics) - Mean(b.metrics));
+    const double gain = sign * (MeanShare(a.metrics) - MeanShare(b.metrics));
     return gain > 0 || (gain == 0 && a.held_out_loss < b.held_out_loss);
   }
 
@@ -318,23 +314,26 @@ class Trainer {
 
 }  // namespace
 
-TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
-                     const std::filesystem::path& state, IfExists if_other, Progress& progress) {
-  CheckOptions(options);
-  MOEFY_CHECK(!setup.sequences.empty() && !setup.ffn_ratios.empty());
-  if (setup.config.head == model::Head::kMaskedLanguageModel) {
+void CheckTrainable(const model::ModelConfig& config, const TrainerOptions& options) {
+  if (config.head == model::Head::kMaskedLanguageModel) {
     throw InputError("the model fills masks, which nothing here trains; for a task with labels or ",
                      "spans `moefy finetune --new-head` gives it a head");
   }
-  if (setup.config.is_regression()) {
+  if (config.is_regression()) {
     throw InputError(
         "the classification head has one output (a regression), which nothing here "
         "trains; it needs as many as the task has labels");
   }
-  if (options.token_dropout > 0 && setup.config.architecture == model::Architecture::kDecoder) {
-    throw UsageError("--token-dropout is for encoders; this ", setup.config.family,
-                     " model has none");
+  if (options.token_dropout > 0 && config.architecture == model::Architecture::kDecoder) {
+    throw UsageError("--token-dropout is for encoders; this ", config.family, " model has none");
   }
+}
+
+TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
+                     const std::filesystem::path& state, IfExists if_other, Progress& progress) {
+  CheckOptions(options);
+  MOEFY_CHECK(!setup.sequences.empty() && !setup.ffn_ratios.empty());
+  CheckTrainable(setup.config, options);
   const FastProcess fast;
   return Trainer(setup, options, state, progress).Run(if_other);
 }

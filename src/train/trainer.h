@@ -48,6 +48,10 @@ struct TrainingSetup {
   Json identity;
 };
 
+// Throws Error{kInput} for a head that nothing here trains, Error{kUsage} for options that do not
+// suit the model.
+void CheckTrainable(const model::ModelConfig& config, const TrainerOptions& options);
+
 // Leaves in setup.weights those that were best on the held-out examples by the task's metric, and
 // of equal ones those of the smaller loss. Saves into `state` what it needs to go on, at every
 // measurement and when interrupted, and removes it at the end. Where `state` holds another

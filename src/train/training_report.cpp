@@ -1,6 +1,12 @@
 #include "train/training_report.h"
 
+#include <numeric>
+
 namespace moefy::train {
+
+double MeanShare(const std::vector<double>& shares) {
+  return std::accumulate(shares.begin(), shares.end(), 0.0) / static_cast<double>(shares.size());
+}
 
 Json MeasurementToJson(const Measurement& point) {
   Json json = {{"step", point.step},

@@ -20,6 +20,7 @@ struct Measurement {
   std::vector<double> active;
 };
 
+double MeanShare(const std::vector<double>& shares);  // over FFNs or ratios
 Json MeasurementToJson(const Measurement& point);
 Measurement MeasurementFromJson(const Json& json);  // throws Json::exception
 

@@ -443,7 +443,8 @@ class Pipeline(Case):
         self.refuse(2, "needs --task", "convert", EXAMPLE / "model", "--out", out)
         self.refuse(2, "--model is for recipes", "convert", EXAMPLE / "model", *task, "--model",
                     "x", "--out", out)
-        self.refuse(2, "no such file or directory", "convert", self.dir / "nosuch", *task, "--out", out)
+        self.refuse(2, "no such file or directory", "convert", self.dir / "nosuch", *task, "--out",
+                    out)
         self.refuse(2, ["is no recipe", "--task"], "convert", EXAMPLE / "sentiment.json", "--out",
                     self.dir / "other")
         self.refuse(2, "a recipe names its tasks", "convert", out / "recipe.json", *task, "--out",

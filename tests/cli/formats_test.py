@@ -124,7 +124,8 @@ class Formats(Case):
         return verified
 
     def test_exports_for_other_engines(self):
-        dense, moe, dump, out = PICO / "mistral-gqa", self.dir / "moe", self.dir / "dump", self.dir / "out"
+        dense, moe = PICO / "mistral-gqa", self.dir / "moe"
+        dump, out = self.dir / "dump", self.dir / "out"
         names = [f"model.layers.{i}.mlp.up_proj.weight" for i in range(2)]
         write_dump(dump, names, 48)
         self.succeed("split", dense, "--expert-size", 29, "--out", self.dir / "split")

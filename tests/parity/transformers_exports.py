@@ -4,8 +4,9 @@ them, and its logits are compared with those of `moefy run` with the same expert
 usage: transformers_exports.py MOEFY SOURCE_DIR [--model DIR ...] [--ratio R] [--speed]
 
 Needs torch, transformers and numpy, in this Python or the one that MOEFY_TRANSFORMERS names;
-without them it says so and exits 77, which ctest takes for skipped. Without --model it runs the committed pico models (and fails if anything is off); with
---model it measures a checkpoint and prints the same table.
+without them it says so and exits 77, which ctest takes for skipped. Without --model it runs the
+committed pico models (and fails if anything is off); with --model it measures a checkpoint and
+prints the same table.
 """
 
 import argparse
@@ -170,8 +171,9 @@ def check_pico():
 
 
 def class_of(form):
-    return {"granite-moe": "GraniteMoeShared", "mixtral": "Mixtral", "qwen2-moe": "Qwen2Moe", "qwen3-moe": "Qwen3Moe",
-            "olmoe": "Olmoe", "glm4-moe": "Glm4Moe", "deepseek": "Deepseek"}[form] + "ForCausalLM"
+    return {"granite-moe": "GraniteMoeShared", "mixtral": "Mixtral", "qwen2-moe": "Qwen2Moe",
+            "qwen3-moe": "Qwen3Moe", "olmoe": "Olmoe", "glm4-moe": "Glm4Moe",
+            "deepseek": "Deepseek"}[form] + "ForCausalLM"
 
 
 def measure(options):

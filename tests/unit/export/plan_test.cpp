@@ -122,7 +122,7 @@ TEST(FindLinearRouters, SaysWhichRoutersToTrain) {
     const char* router;
     const char* format;
     const char* reason;
-    const char* todo;
+    const char* advice;
   };
   for (const Stored& stored :
        {Stored{"mlp", "mixtral", "its mlp routers are not linear", "--router unbiased"},
@@ -134,7 +134,7 @@ TEST(FindLinearRouters, SaysWhichRoutersToTrain) {
     const moefy::tests::TempDir dir;
     const split::MoeCheckpoint moe = Made(dir, kLlama, 6, Unbiased(stored.router));
     const ExportPlan plan = PlanExport(moe, GetFormat(stored.format), 0.5);
-    ExpectError(ErrorKind::kUsage, {stored.reason, "moefy route-train", stored.todo, "--dump"},
+    ExpectError(ErrorKind::kUsage, {stored.reason, "moefy route-train", stored.advice, "--dump"},
                 [&] { FindLinearRouters(moe, plan, nullptr, SilentProgress()); });
     const auto dump = record::ActivationDump::Open(dir / "dump");
     const LinearRouters found = FindLinearRouters(moe, plan, &dump, SilentProgress());

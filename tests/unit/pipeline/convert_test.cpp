@@ -121,7 +121,7 @@ TEST_F(ConvertTest, PlansWithoutWritingAnything) {
   EXPECT_FALSE(std::filesystem::exists(dir_ / "out"));
 }
 
-TEST_F(ConvertTest, KnowsWhatToDoWithoutARecipe) {
+TEST_F(ConvertTest, ChoosesWithoutARecipe) {
   const std::string task = (tests::Quickstart() / "sentiment.json").string();
   const DefaultRecipe made =
       MakeDefaultRecipe(dense_.string(), io::Checkpoint::Open(dense_), {task}, "");

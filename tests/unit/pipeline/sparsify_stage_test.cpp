@@ -89,6 +89,11 @@ TEST_F(SparsifyStage, RefusesWhatMakesNoSense) {
   Refuse({"--ramp is 2"}, [](auto& o) { o.pressure.ramp = 2; });
   Refuse({"--distill is 2"}, [](auto& o) { o.distill.distill = 2; });
   Refuse({"--lora-rank is 1000", "at most 96"}, [](auto& o) { o.training.lora.rank = 1000; });
+  ExpectError(ErrorKind::kUsage, {"--token-dropout is for encoders", "mistral"}, [] {
+    SparsifyOptions options;
+    options.training.trainer.token_dropout = 0.5;
+    CheckSuits(options, model::OpenCheckpoint(tests::Pico("mistral-gqa")));
+  });
   Refuse({"needs a checkpoint"}, [](auto& o) { o.checkpoint = ""; });
   Refuse({"'heads'"}, [](auto& o) { o.training.train = "heads"; });
   Refuse({"is split", "before `moefy split`"}, [&](auto& o) {
