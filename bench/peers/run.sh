@@ -6,7 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 environment=$root/build/peers
 packages=(ctranslate2==4.8.5 onnxruntime==1.32.0 onnx==1.23.2 xllamacpp==2026.10.11549 gguf==0.19.0
-  numpy==2.4.6 tokenizers==0.23.3)
+  numpy==2.4.6 tokenizers==0.23.3 k-means-constrained==0.9.1)
 stamp=$environment/installed
 if [ "$(cat "$stamp" 2> /dev/null)" != "${packages[*]}" ]; then
   python3 -m venv "$environment"

@@ -1,9 +1,11 @@
 #include "split/balanced_kmeans.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <new>
 #include <numeric>
@@ -18,32 +20,37 @@ namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// All inner products, [n, n]. Our own baseline-compiled GEMM computes them in fixed blocks, because
-// the rounding of the system's BLAS depends on the CPU and may depend on the number of threads.
-Matrix InnerProducts(std::span<const float> points, int64_t dim) {
-  constexpr int64_t kRows = 256, kDepth = 256;
+struct InnerProducts {
+  Matrix of;                 // [n, n]
+  std::vector<float> least;  // [n], of each row
+};
+
+// Rounds each row to whole numbers so small that F32 adds up their products exactly: then neither
+// the BLAS nor its threads nor the CPU can change the result. 127 steps to the row's largest entry
+// are left for long rows, more for short ones.
+InnerProducts MultiplyAll(std::span<const float> points, int64_t dim) {
+  constexpr int64_t kRows = 1024, kDepth = 1024;
   const int64_t n = static_cast<int64_t>(points.size()) / dim;
-  const Eigen::Map<const Matrix> x(points.data(), n, dim);
-  Matrix products(n, n);
-  std::vector<std::pair<int64_t, int64_t>> blocks;  // on or below the diagonal
-  for (int64_t row = 0; row < n; row += kRows) {
-    for (int64_t column = 0; column <= row; column += kRows) blocks.emplace_back(row, column);
-  }
-  at::parallel_for(0, static_cast<int64_t>(blocks.size()), 1, [&](int64_t begin, int64_t end) {
-    Matrix block;
-    for (int64_t b = begin; b < end; ++b) {
+  const int64_t depth = std::min(dim, kDepth);
+  const double steps = std::floor(std::sqrt(0x1p24 / static_cast<double>(depth))) - 1;
+  const at::Tensor given = at::from_blob(const_cast<float*>(points.data()), {n, dim}, at::kFloat);
+  const at::Tensor unit = given.abs().amax(1, true).clamp_min_(1e-30) / steps;  // [n, 1]
+  const at::Tensor x = (given / unit).round_();
+  InnerProducts products{Matrix(n, n), std::vector<float>(n)};
+  const at::Tensor all = at::from_blob(products.of.data(), {n, n}, at::kFloat);
+  for (int64_t row = 0; row < n; row += kRows) {  // on or below the diagonal, then mirrored
+    const int64_t end = std::min(n, row + kRows);
+    const at::Tensor block = all.slice(0, row, end).slice(1, 0, end).zero_();
+    for (int64_t begin = 0; begin < dim; begin += depth) {
       ThrowIfInterrupted();
-      const auto [row, column] = blocks[b];
-      const int64_t height = std::min(kRows, n - row), width = std::min(kRows, n - column);
-      block.setZero(height, width);
-      for (int64_t depth = 0; depth < dim; depth += kDepth) {
-        const int64_t length = std::min(kDepth, dim - depth);
-        block.noalias() +=
-            x.block(row, depth, height, length) * x.block(column, depth, width, length).transpose();
-      }
-      products.block(row, column, height, width) = block;
-      products.block(column, row, width, height) = block.transpose();
+      const at::Tensor part = x.slice(1, begin, std::min(begin + depth, dim));
+      block.add_(at::mm(part.slice(0, row, end), part.slice(0, 0, end).t()));
     }
+    block.mul_(unit.slice(0, row, end)).mul_(unit.slice(0, 0, end).t());
+    all.slice(0, 0, row).slice(1, row, end).copy_(block.slice(1, 0, row).t());
+  }
+  at::parallel_for(0, n, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) products.least[i] = products.of.row(i).minCoeff();
   });
   return products;
 }
@@ -53,13 +60,14 @@ Matrix InnerProducts(std::span<const float> points, int64_t dim) {
 // points of c; everything needed is in the inner products.
 class Start {
  public:
-  Start(const Matrix& products, int64_t num_clusters, uint64_t seed)
-      : products_(products),
-        n_(products.rows()),
+  Start(const InnerProducts& products, int64_t num_clusters, uint64_t seed)
+      : products_(products.of),
+        least_(products.least),
+        n_(products.of.rows()),
         k_(num_clusters),
         size_(n_ / num_clusters),
         // This is well above the rounding of the sums, so that no exchange is undone for nothing.
-        least_gain_(1e-5f * static_cast<float>(size_) * products.diagonal().mean()),
+        least_gain_(1e-5f * static_cast<float>(size_) * products.of.diagonal().mean()),
         members_(k_),
         sums_(Matrix::Zero(k_, n_)),
         random_(seed),
@@ -74,7 +82,6 @@ class Start {
       result.converged = Sweep() == 0;
     }
     result.cluster_of = NumberByFirstPoint();
-    result.inertia = Inertia();
     return result;
   }
 
@@ -182,23 +189,24 @@ class Start {
     p_.resize(size_);
     q_.resize(size_);
     float best_q = -std::numeric_limits<float>::infinity();
-    float largest_norm = 0;
     for (int64_t s = 0; s < size_; ++s) {
       const int64_t i = members_[a][s], j = members_[b][s];
       p_[s] = sum_b[i] - sum_a[i] + products_(i, i);
       q_[s] = sum_a[j] - sum_b[j] + products_(j, j);
       best_q = std::max(best_q, q_[s]);
-      largest_norm = std::max(largest_norm, products_(j, j));
     }
     float best = least_gain_;
     int64_t best_s = -1, best_t = -1;
     for (int64_t s = 0; s < size_; ++s) {
       const int64_t i = members_[a][s];
-      // -2 x_i.x_j is at most |x_i|^2 + |x_j|^2.
-      if (p_[s] + best_q + products_(i, i) + largest_norm <= best) continue;
+      // Bounds from the rows' least products spare nearly all reads of single products, each of
+      // which misses the caches when there are many points.
+      if (p_[s] + best_q - 2 * least_[i] <= best) continue;
       const float* row = products_.row(i).data();
       for (int64_t t = 0; t < size_; ++t) {
-        const float gain = p_[s] + q_[t] - 2 * row[members_[b][t]];
+        const int64_t j = members_[b][t];
+        if (p_[s] + q_[t] - 2 * std::max(least_[i], least_[j]) <= best) continue;
+        const float gain = p_[s] + q_[t] - 2 * row[j];
         if (gain > best) {
           best = gain;
           best_s = s;
@@ -216,19 +224,6 @@ class Start {
     return true;
   }
 
-  double Inertia() const {
-    double inertia = 0;
-    for (int64_t c = 0; c < k_; ++c) {
-      double within = 0;
-      for (int64_t i : members_[c]) {
-        inertia += products_(i, i);
-        for (int64_t j : members_[c]) within += products_(i, j);
-      }
-      inertia -= within / static_cast<double>(size_);
-    }
-    return inertia;
-  }
-
   std::vector<int64_t> NumberByFirstPoint() const {
     std::vector<int64_t> first(k_), clusters(k_), cluster_of(n_);
     for (int64_t c = 0; c < k_; ++c) first[c] = *std::ranges::min_element(members_[c]);
@@ -241,6 +236,7 @@ class Start {
   }
 
   const Matrix& products_;
+  const std::vector<float>& least_;
   const int64_t n_, k_, size_;
   const float least_gain_;
   std::vector<std::vector<int64_t>> members_;
@@ -252,6 +248,24 @@ class Start {
   std::vector<float> p_, q_;
 };
 
+// Of the points as they were given.
+double Inertia(std::span<const float> points, int64_t dim, const std::vector<int64_t>& cluster_of,
+               int64_t num_clusters) {
+  std::vector<double> sums(static_cast<size_t>(num_clusters * dim), 0.0);
+  double inertia = 0;
+  for (size_t i = 0; i < cluster_of.size(); ++i) {
+    const float* point = points.data() + static_cast<int64_t>(i) * dim;
+    double* sum = sums.data() + cluster_of[i] * dim;
+    for (int64_t d = 0; d < dim; ++d) {
+      inertia += static_cast<double>(point[d]) * point[d];
+      sum[d] += point[d];
+    }
+  }
+  const double size = static_cast<double>(cluster_of.size()) / static_cast<double>(num_clusters);
+  for (const double sum : sums) inertia -= sum * sum / size;
+  return inertia;
+}
+
 }  // namespace
 
 KMeansResult BalancedKMeans(std::span<const float> points, int64_t dim,
@@ -259,9 +273,9 @@ KMeansResult BalancedKMeans(std::span<const float> points, int64_t dim,
   const int64_t n = static_cast<int64_t>(points.size()) / dim;
   MOEFY_CHECK(dim > 0 && options.num_clusters > 0 && n % options.num_clusters == 0);
   MOEFY_CHECK(options.restarts > 0);
-  const Matrix products = [&] {
+  const InnerProducts products = [&] {
     try {
-      return InnerProducts(points, dim);
+      return MultiplyAll(points, dim);
     } catch (const std::bad_alloc&) {
       throw SystemError(0, "k-means of ", n, " neurons needs ",
                         FormatBytes(4 * static_cast<uint64_t>(n) * static_cast<uint64_t>(n)),
@@ -274,6 +288,7 @@ KMeansResult BalancedKMeans(std::span<const float> points, int64_t dim,
       // Seeds of neighbouring restarts and of neighbouring user seeds must not coincide.
       const uint64_t seed = options.seed * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(r);
       results[r] = Start(products, options.num_clusters, seed).Run(options.max_sweeps);
+      results[r].inertia = Inertia(points, dim, results[r].cluster_of, options.num_clusters);
     }
   });
   return *std::min_element(results.begin(), results.end(),
