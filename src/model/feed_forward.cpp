@@ -14,7 +14,8 @@ void FeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidden, fl
 }
 
 at::Tensor DenseFeedForward::Forward(const at::Tensor& x) {
-  return at::linear(NeuronActivations(weights_, x), weights_.w_out.t(), weights_.b_out);
+  const FfnWeights weights = weights_.InF32();
+  return at::linear(NeuronActivations(weights, x), weights.w_out.t(), weights.b_out);
 }
 
 }  // namespace moefy::model

@@ -71,14 +71,19 @@ FfnWeights ReadFfnBiases(const io::Checkpoint& checkpoint, const FfnSpec& spec) 
   });
 }
 
-FfnWeights FfnWeights::To(at::Device device) const {
-  FfnWeights moved = *this;
-  for (at::Tensor* t :
-       {&moved.w_in, &moved.b_in, &moved.w_gate, &moved.w_out, &moved.b_out, &moved.b_gate}) {
-    if (t->defined()) *t = t->to(device);
+namespace {
+
+FfnWeights WithOptions(FfnWeights ffn, const at::TensorOptions& options) {
+  for (at::Tensor* t : {&ffn.w_in, &ffn.b_in, &ffn.w_gate, &ffn.w_out, &ffn.b_out, &ffn.b_gate}) {
+    if (t->defined()) *t = t->to(options);
   }
-  return moved;
+  return ffn;
 }
+
+}  // namespace
+
+FfnWeights FfnWeights::To(at::Device device) const { return WithOptions(*this, device); }
+FfnWeights FfnWeights::InF32() const { return WithOptions(*this, at::kFloat); }
 
 at::Tensor Activate(const Activation& activation, const at::Tensor& x) {
   switch (activation.kind) {

@@ -17,12 +17,12 @@
 namespace moefy::model {
 
 struct Linear {
-  at::Tensor weight;                                     // [out, in]; undefined: there is none
-  at::Tensor bias;                                       // [out] or undefined
+  at::Tensor weight;  // [out, in], F32 or as stored; undefined: there is none
+  at::Tensor bias;    // [out] or undefined
   std::shared_ptr<const LinearKernel> kernel = nullptr;  // does it instead; no weight then
   bool defined() const { return weight.defined() || kernel; }
   at::Tensor operator()(const at::Tensor& x) const {
-    return kernel ? kernel->Forward(x) : at::linear(x, weight, bias);
+    return kernel ? kernel->Forward(x) : at::linear(x, weight.to(at::kFloat), bias);
   }
 };
 

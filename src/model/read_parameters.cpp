@@ -1,6 +1,7 @@
 #include "model/read_parameters.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/problems.h"
 #include "io/mapped_file.h"
@@ -14,18 +15,23 @@
 namespace moefy::model {
 namespace {
 
-// Returns the tensor as it lies in the mapped file, if it can be computed on there, or else a copy.
-at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name) {
+// Returns the tensor as it lies in the mapped file if its type is among `types` and it can be used
+// there, or else a copy in F32.
+at::Tensor ViewTensor(const io::Checkpoint& checkpoint, const std::string& name,
+                      const std::set<at::ScalarType>& types) {
   const io::TensorInfo& info = checkpoint.Get(name);
   const auto bytes = checkpoint.Bytes(name);
-  const bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % alignof(float) == 0;
-  if (info.dtype != io::DType::kF32 || bytes.empty() || !aligned) {
+  const std::optional<at::ScalarType> type = ComputableType(info.dtype);
+  const auto is_aligned = [&] {
+    return reinterpret_cast<uintptr_t>(bytes.data()) % c10::elementSize(*type) == 0;
+  };
+  if (!type || !types.contains(*type) || bytes.empty() || !is_aligned()) {
     return ReadTensor(checkpoint, name);
   }
   RequireFinite(info, bytes);
   io::ReleaseMappedPages(bytes);  // read again when they are wanted
   return at::from_blob(const_cast<std::byte*>(bytes.data()),
-                       std::vector<int64_t>(info.shape.begin(), info.shape.end()), at::kFloat);
+                       std::vector<int64_t>(info.shape.begin(), info.shape.end()), *type);
 }
 
 // Tensors that checkpoints hold though they follow from the rest or belong to no model: masks,
@@ -195,10 +201,15 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
     if (parts == Parts::kPacked && want.exchanged) not_checked.insert(want.name);
   }
   CheckParameters(checkpoint, config, warnings, not_checked);
-  if (parts != Parts::kAll) {
+  if (parts == Parts::kForExchange || parts == Parts::kPacked) {
     for (const FfnSpec& spec : FfnSpecs(config)) {
       left_out.insert({spec.w_in, spec.b_in, spec.w_gate, spec.b_gate, spec.w_out, spec.b_out});
     }
+  }
+  const ModelNames names = GetFamily(config.family).names(config);
+  std::set<std::string> embeddings;
+  for (const StackNames* stack : {&names.encoder, &names.decoder}) {
+    embeddings.insert(StoredName(config, stack->token_embedding + ".weight"));
   }
   TensorMap parameters;
   for (const ExpectedTensor& want : wanted) {
@@ -208,8 +219,12 @@ TensorMap ReadParameters(const io::Checkpoint& checkpoint, const ModelConfig& co
       continue;
     }
     if (!checkpoint.Find(want.name)) continue;  // not required
-    parameters.emplace(want.name, parts == Parts::kAll ? ReadTensor(checkpoint, want.name)
-                                                       : ViewTensor(checkpoint, want.name));
+    std::set<at::ScalarType> in_file;           // types of tensors that stay there
+    if (parts != Parts::kAll) in_file = {at::kFloat};
+    if (parts == Parts::kAsStored && (want.exchanged || embeddings.contains(want.name))) {
+      in_file.insert({at::kHalf, at::kBFloat16});
+    }
+    parameters.emplace(want.name, ViewTensor(checkpoint, want.name, in_file));
   }
   return parameters;
 }

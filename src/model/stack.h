@@ -26,7 +26,7 @@ struct Block {
 struct Stack {
   std::string prefix;  // of hidden state names: "", "encoder.", "decoder."
   bool causal = false;
-  at::Tensor token_embedding;       // [vocab, embedding width]
+  at::Tensor token_embedding;       // [vocab, embedding width], F32 or as stored
   Linear project_in;                // to the residual stream's width
   at::Tensor position_embedding;    // [positions, hidden] or undefined
   at::Tensor token_type_embedding;  // [types, hidden] or undefined

@@ -116,9 +116,10 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   ask::Tokenizers tokenizers(checkpoint);
   const int64_t pad_id = tokenizers.Get().pad_id();
   RecordResult result;
-  model::Transformer model =
-      model::LoadTransformer(checkpoint, &result.warnings, model::Parts::kAll,
-                             model::ResolveDevice(wanted_device, &result.warnings));
+  const at::Device device = model::ResolveDevice(wanted_device, &result.warnings);
+  model::Transformer model = model::LoadTransformer(
+      checkpoint, &result.warnings, device.is_cpu() ? model::Parts::kAsStored : model::Parts::kAll,
+      device);
   const Corpus corpus = EncodeCorpus(options, tasks, data, checkpoint, model.config(), tokenizers);
 
   record::DumpInfo info;

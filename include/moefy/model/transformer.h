@@ -53,12 +53,15 @@ class LinearKernel;  // model/linear.h
 // What a decoder remembers between steps: the keys and values of every layer.
 struct DecodingState;
 
-// Which tensors are read. kForExchange is for callers who put in FFNs and linear maps of their own
-// and need not have the dense ones in memory: it leaves the FFNs' tensors out, and tensors stored
-// as F32 stay in the mapped file, where they may be read, not written, while the checkpoint lives.
-// kPacked: as kForExchange, and the weights of linear maps have a shape and no values (device
-// meta), because whoever exchanges them has them packed.
-enum class Parts { kAll, kForExchange, kPacked };
+// Which tensors are read. kAll: all, as F32 in memory. kAsStored: the weights of embeddings, linear
+// maps and FFNs stay in the mapped file in the type that they have there, and each is turned into
+// F32 whenever it is used, so that a model of any size runs in the memory of its largest weight;
+// for the CPU, for inference, and while the checkpoint lives. kForExchange is for callers who put
+// in FFNs and linear maps of their own and need not have the dense ones in memory: it leaves the
+// FFNs' tensors out, and tensors stored as F32 stay in the mapped file, where they may be read, not
+// written, while the checkpoint lives. kPacked: as kForExchange, and the weights of linear maps
+// have a shape and no values (device meta), because whoever exchanges them has them packed.
+enum class Parts { kAll, kAsStored, kForExchange, kPacked };
 
 struct RowKernels;  // model/row_kernels.h
 
