@@ -100,6 +100,7 @@ def main():
                                                                            offset + 2 * count]}
         offset += 2 * count
     text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
     with open(options.out / "model.safetensors", "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name, info in header.items():
