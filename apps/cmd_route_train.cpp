@@ -6,12 +6,11 @@
 #include "route/router_report_json.h"
 
 namespace moefy::apps {
-namespace {
 
-Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& context) {
-  const pipeline::RouteTrainResult result =
-      pipeline::RouteTrain(options, context.if_exists(), *context.progress);
+Outcome RouteTrainOutcome(const pipeline::RouteTrainResult& result, const std::string& parts,
+                          Context& context) {
   context.warnings = result.warnings;
+  if (result.shard) return ShardOutcome(*result.shard, parts);
   const auto percent = [](double share) { return FormatFixed(100 * share, 1); };
   std::vector<std::vector<std::string>> rows;
   Json json = Json::array();
@@ -29,7 +28,7 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
   Outcome outcome;
   outcome.text =
       StrCat("held-out activation mass caught and relative squared error of the output at ",
-             percent(options.metric_ratio), " % of the work (%)\n") +
+             percent(result.metric_ratio), " % of the work (%)\n") +
       FormatTable({"FFN", "tokens", "epoch", "mass", "of oracle", "error: neurons", "experts",
                    "routed", "final", "share", "similarity", "random", "dead", "entropy", "time"},
                   rows);
@@ -40,6 +39,13 @@ Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& conte
                   {"ffns", json}};
   outcome.next = StrCat("moefy eval ", result.moe.string(), " --task configs/tasks/TASK.json");
   return outcome;
+}
+
+namespace {
+
+Outcome RunRouteTrain(const pipeline::RouteTrainOptions& options, Context& context) {
+  return RouteTrainOutcome(pipeline::RouteTrain(options, context.if_exists(), *context.progress),
+                           options.parts, context);
 }
 
 }  // namespace

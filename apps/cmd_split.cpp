@@ -4,12 +4,19 @@
 #include "moefy/pipeline/split_stage.h"
 
 namespace moefy::apps {
-namespace {
 
-Outcome RunSplit(const pipeline::SplitOptions& options, Context& context) {
-  const pipeline::SplitResult result =
-      pipeline::Split(options, context.if_exists(), *context.progress);
+Outcome ShardOutcome(const pipeline::ShardDone& shard, const std::string& parts) {
+  Outcome outcome;
+  outcome.text = StrCat(parts, ": parts of ", shard.found, " of ", shard.ffns, " FFNs\n");
+  outcome.json = {{"parts", parts}, {"found", shard.found}, {"ffns", shard.ffns}};
+  if (shard.found == shard.ffns) outcome.next = StrCat("moefy join ", parts, " --out MOE");
+  return outcome;
+}
+
+Outcome SplitOutcome(const pipeline::SplitResult& result, const std::string& parts,
+                     Context& context) {
   context.warnings = result.warnings;
+  if (result.shard) return ShardOutcome(*result.shard, parts);
   Outcome outcome;
   outcome.text = StrCat(
       result.moe.string(), ": ", result.num_ffns, " FFNs split by ", result.method, " into ",
@@ -22,8 +29,19 @@ Outcome RunSplit(const pipeline::SplitOptions& options, Context& context) {
                   {"neurons_per_expert", result.neurons_per_expert},
                   {"num_shared", result.num_shared},
                   {"seconds", result.seconds}};
-  outcome.next = StrCat("moefy verify ", options.checkpoint, " ", options.out,
-                        "   or   moefy route-train ", options.out, " --dump DUMP");
+  outcome.next = StrCat("moefy route-train ", result.moe.string(), " --dump DUMP");
+  return outcome;
+}
+
+namespace {
+
+Outcome RunSplit(const pipeline::SplitOptions& options, Context& context) {
+  Outcome outcome = SplitOutcome(pipeline::Split(options, context.if_exists(), *context.progress),
+                                 options.parts, context);
+  if (options.shard.empty()) {
+    outcome.next =
+        StrCat("moefy verify ", options.checkpoint, " ", options.out, "   or   ", outcome.next);
+  }
   return outcome;
 }
 

@@ -13,6 +13,8 @@
 #include "base/options.h"
 #include "base/output.h"
 #include "console.h"
+#include "moefy/pipeline/route_stage.h"
+#include "moefy/pipeline/split_stage.h"
 
 namespace moefy::apps {
 
@@ -196,12 +198,20 @@ std::unique_ptr<Command> MakeCommand(CLI::App& parent, const char* name, const c
   return std::make_unique<CommandOf<Options>>(parent, name, summary, examples, run);
 }
 
+// What split and route-train say, also through join.
+Outcome ShardOutcome(const pipeline::ShardDone& shard, const std::string& parts);
+Outcome SplitOutcome(const pipeline::SplitResult& result, const std::string& parts,
+                     Context& context);
+Outcome RouteTrainOutcome(const pipeline::RouteTrainResult& result, const std::string& parts,
+                          Context& context);
+
 // Each file has one of these functions; the table in main.cpp calls them in this order.
 std::unique_ptr<Command> FamiliesCommand(CLI::App& parent);
 std::unique_ptr<Command> InspectCommand(CLI::App& parent);
 std::unique_ptr<Command> RecordCommand(CLI::App& parent);
 std::unique_ptr<Command> SparsityCommand(CLI::App& parent);
 std::unique_ptr<Command> SplitCommand(CLI::App& parent);
+std::unique_ptr<Command> JoinCommand(CLI::App& parent);
 std::unique_ptr<Command> RouteTrainCommand(CLI::App& parent);
 std::unique_ptr<Command> FinetuneCommand(CLI::App& parent);
 std::unique_ptr<Command> SparsifyCommand(CLI::App& parent);

@@ -14,12 +14,14 @@
 
 #include "base/heap.h"
 #include "base/non_finite.h"
+#include "base/ranks.h"
 #include "bench/machine.h"
 #include "command.h"
 #include "model/blas_core.h"
 #include "model/torch_error.h"
 #include "moefy/base/error.h"
 #include "moefy/base/version.h"
+#include "moefy/pipeline/join_stage.h"
 #include "short_waits.h"
 #include "signals.h"
 
@@ -56,7 +58,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands(CLI::App& app) {
        {ConvertCommand, FamiliesCommand, InspectCommand, RecordCommand, SparsityCommand,
         SplitCommand, FinetuneCommand, SparsifyCommand, RouteTrainCommand, CalibrateCommand,
         EvalCommand, RunCommand, BenchCommand, PackCommand, ExportCommand, VerifyCommand,
-        MergeCommand, ReportCommand}) {
+        MergeCommand, JoinCommand, ReportCommand}) {
     commands.push_back(make(app));
   }
   return commands;
@@ -216,6 +218,10 @@ int RunProgram(int argc, char** argv) {
     ApplyThreads(context.common.threads);
     ConsoleProgress progress(context.common.quiet);
     context.progress = &progress;
+    if (!Ranks::Get().IsFirst()) {
+      pipeline::ServeRanks();
+      return 0;
+    }
     if (const std::string warning = bench::BlasWarning(); !warning.empty()) {
       context.warnings.push_back(warning);
     }
@@ -235,12 +241,15 @@ int Fail(int exit_code, const std::string& message) {
   WaitIfEnding();
   ShowNotes();
   spdlog::error(message);
+  Ranks::Get().Abort(exit_code);  // the others would wait for this one
   return exit_code;
 }
 
 int RunGuarded(int argc, char** argv) {
   try {
-    return RunProgram(argc, argv);
+    const int exit_code = RunProgram(argc, argv);
+    Ranks::Get().Finish();
+    return exit_code;
   } catch (const Error& error) {
     return Fail(ExitCode(error.kind()), error.what());
   } catch (const c10::Error& error) {

@@ -5,6 +5,10 @@ find_package(nlohmann_json 3.10 REQUIRED)
 find_package(ICU REQUIRED COMPONENTS uc i18n)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
+if(MOEFY_MPI)
+  find_package(MPI REQUIRED COMPONENTS C)
+endif()
+
 if(MOEFY_TORCH)
   find_package(Eigen3 3.4 REQUIRED NO_MODULE)
   find_package(CLI11 2 REQUIRED)

@@ -41,7 +41,7 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
   for (const JsonObject& object : recipe.GetObjects("split")) {
     RecipeSplit split;
     split.name = object.GetString("name", "");
-    ReadStage(object, {"checkpoint", "dump", "out"}, split.options);
+    ReadStage(object, {"checkpoint", "dump", "out", "parts", "shard"}, split.options);
     if (split.name.empty()) split.name = split.options.method;
     CheckName(object, split.name, "split", names);
     splits.push_back(std::move(split));
@@ -52,7 +52,7 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
 
 // "route" is an object, or an array of objects with names.
 std::vector<RecipeRoute> ReadRoutes(const JsonObject& recipe, bool is_array) {
-  const std::vector<std::string> own = {"moe", "dump", "out"};
+  const std::vector<std::string> own = {"moe", "dump", "out", "parts", "shard"};
   std::vector<RecipeRoute> routes;
   if (!is_array) {
     routes.emplace_back();

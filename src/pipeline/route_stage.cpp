@@ -4,8 +4,10 @@
 #include "base/output.h"
 #include "model/device.h"
 #include "moefy/base/error.h"
+#include "pipeline/ffn_parts.h"
 #include "route/compensation.h"
 #include "route/router_reader.h"
+#include "route/router_report_json.h"
 #include "route/router_store.h"
 #include "route/target.h"
 #include "split/calibration.h"
@@ -124,9 +126,26 @@ std::string Summary(const std::vector<route::RouterReport>& reports, double metr
                 " % of the work");
 }
 
+// The name of a fitted W_out among the tensors of a part.
+constexpr const char* kFittedOutput = "w_out";
+
+FfnPart PartOfRouter(route::StoredRouter router) {
+  if (router.w_out.defined()) router.tensors.emplace(kFittedOutput, router.w_out);
+  return {std::move(router.tensors), route::ReportToJson(router.report)};
+}
+
+route::StoredRouter RouterOfPart(FfnPart part, const std::string& ffn) {
+  route::StoredRouter router;
+  router.report = route::ReportFromJson(part.values, ffn);
+  if (auto w_out = part.tensors.extract(kFittedOutput)) router.w_out = std::move(w_out.mapped());
+  router.tensors = std::move(part.tensors);
+  return router;
+}
+
 }  // namespace
 
 void CheckRouteOptions(const RouteTrainOptions& options) {
+  CheckPartOptions(options);
   const route::RouterTrainOptions train = TrainerOptions(options);
   RequireOption(train.epochs >= 1, "epochs", train.epochs, "at least 1");
   RequireOption(train.patience >= 0, "patience", train.patience, "at least 0");
@@ -173,33 +192,55 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
   }
   const record::ActivationDump dump = record::ActivationDump::Open(options.dump);
   route::CheckDumpMatches(moe, dump);
-  StagedDirectory staged(
-      in_place ? options.moe : options.out, in_place ? IfExists::kRenew : if_exists,
-      in_place ? InputPaths{options.dump} : InputPaths{options.moe, options.dump});
+  std::optional<StagedDirectory> staged;
+  if (options.shard.empty()) {
+    staged.emplace(in_place ? options.moe : options.out, in_place ? IfExists::kRenew : if_exists,
+                   in_place ? InputPaths{options.dump} : InputPaths{options.moe, options.dump});
+  }
 
   RouteTrainResult result;
   result.router = train.router;
   result.target = train.target;
   result.compensation = train.compensation;
+  result.metric_ratio = train.metric_ratio;
   train.device = model::ResolveDevice(model::ParseDevice(options.device), &result.warnings);
-  std::vector<route::TrainedRouter> routers;
-  progress.Begin("training routers", moe.ffns().size(), "FFNs");
-  for (const split::MoeFfn& ffn : moe.ffns()) {
-    ThrowIfInterrupted();
+  const auto find = [&](size_t i) {
+    const split::MoeFfn& ffn = moe.ffns()[i];
     const size_t dump_idx = *dump.Find(ffn.spec);  // CheckDumpMatches has found it
     train.neuron_shares = NeuronShares(options, ffn.spec.gated());
-    routers.push_back(route::TrainRouter(model::ReadFfnWeights(moe.weights(), ffn.spec),
-                                         ffn.plan.num_experts(), dump, dump_idx, train,
-                                         ffn.plan.num_shared()));
-    routers.back().report.ffn = ffn.spec.name;  // the dump may have another name for it
+    route::TrainedRouter trained =
+        route::TrainRouter(model::ReadFfnWeights(moe.weights(), ffn.spec), ffn.plan.num_experts(),
+                           dump, dump_idx, train, ffn.plan.num_shared());
+    trained.report.ffn = ffn.spec.name;  // the dump may have another name for it
+    return PartOfRouter(route::ToStore(trained));
+  };
+  PartsRequest request = {options,
+                          "route-train",
+                          OptionsToJson(options),
+                          {{"moe", moe.source_fingerprint()},
+                           {"split", moe.manifest().at("split")},
+                           {"options", OwnOptions(OptionsToJson(options))},
+                           {"dump", DumpIdentity(dump)}},
+                          {},
+                          in_place ? options.moe : options.out,
+                          "training routers"};
+  for (const split::MoeFfn& ffn : moe.ffns()) request.ffns.push_back(ffn.spec.name);
+  auto parts = FindParts(request, find, progress);
+  if (!parts) {
+    result.shard = CountParts(request);
+    progress.End(StrCat(result.shard->found, " of ", result.shard->ffns, " parts are there"));
+    return result;
+  }
+  std::vector<route::StoredRouter> routers;
+  for (size_t i = 0; i < parts->size(); ++i) {
+    routers.push_back(RouterOfPart(std::move((*parts)[i]), request.ffns[i]));
     result.reports.push_back(routers.back().report);
-    progress.Advance(1);
   }
   for (std::string& warning :
-       route::WriteRouters(moe, routers, train, dump.info().corpus, staged.path())) {
+       route::WriteRouters(moe, routers, train, dump.info().corpus, staged->path())) {
     result.warnings.push_back(std::move(warning));
   }
-  staged.Commit();
+  staged->Commit();
   progress.End(Summary(result.reports, options.metric_ratio));
   result.moe = in_place ? options.moe : options.out;
   return result;

@@ -10,6 +10,7 @@
 #include "model/read_parameters.h"
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
+#include "pipeline/ffn_parts.h"
 #include "split/moe_writer.h"
 #include "split/named_ffns.h"
 #include "split/shared_experts.h"
@@ -51,9 +52,37 @@ void CheckDumpGiven(const split::Splitter& splitter, const SplitOptions& options
       options.checkpoint, " --task TASK.json --out dump`");
 }
 
+// What a plan depends on besides its FFN's weights.
+Json SplitIdentity(const SplitOptions& options, const std::string& fingerprint,
+                   const std::optional<record::ActivationDump>& dump) {
+  Json identity = {{"model", fingerprint}, {"options", OwnOptions(OptionsToJson(options))}};
+  if (dump) identity["dump"] = DumpIdentity(*dump);
+  return identity;
+}
+
+FfnPart PartOfPlan(const split::ExpertPlan& plan) {
+  return {{},
+          {{"order", plan.order()},
+           {"num_experts", plan.num_experts()},
+           {"num_shared", plan.num_shared()}}};
+}
+
+// Throws Error{kInput} for a part that is no plan.
+split::ExpertPlan PlanOfPart(const FfnPart& part, const model::FfnSpec& spec) {
+  const JsonObject values(part.values, spec.name);
+  std::vector<int64_t> order = values.GetInts("order", 0, spec.num_neurons - 1);
+  if (static_cast<int64_t>(order.size()) != spec.num_neurons) {
+    throw InputError(values.PathOf("order"), " has ", order.size(), " neurons; expected ",
+                     spec.num_neurons);
+  }
+  return {std::move(order), values.GetInt("num_experts", 1, spec.num_neurons),
+          values.GetInt("num_shared", 0, spec.num_neurons)};
+}
+
 }  // namespace
 
 void CheckSplitOptions(const SplitOptions& options) {
+  CheckPartOptions(options);
   split::CheckFeatures(split::GetSplitter(options.method), options.features);
   RequireOption(options.restarts >= 1, "restarts", options.restarts, "at least 1");
 }
@@ -64,8 +93,11 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   CheckSplitOptions(options);
   const split::Splitter& splitter = split::GetSplitter(options.method);
   CheckDumpGiven(splitter, options);
-  if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
-  StagedDirectory staged(options.out, if_exists, {options.checkpoint, options.dump});
+  std::optional<StagedDirectory> staged;
+  if (options.shard.empty()) {
+    if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
+    staged.emplace(options.out, if_exists, InputPaths{options.checkpoint, options.dump});
+  }
   const io::Checkpoint dense = opened ? *opened : model::OpenCheckpoint(options.checkpoint);
   if (split::MoeCheckpoint::IsMoe(dense.directory())) {
     throw UsageError(dense.directory(), " is split already; `moefy merge` makes it dense again");
@@ -91,17 +123,32 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
     dump = record::ActivationDump::Open(options.dump);
     record::CheckDumpMatches(*dump, options.checkpoint, fingerprint, specs);
   }
-  std::vector<split::MoeFfn> ffns;
-  progress.Begin(StrCat("splitting by ", options.method), specs.size(), "FFNs");
-  for (const model::FfnSpec& spec : specs) {
+  const auto find = [&, &found_specs = specs](size_t i) {
+    const model::FfnSpec& spec = found_specs[i];
     const model::FfnWeights ffn = model::ReadFfnWeights(dense, spec);
     // Each FFN has a seed of its own, so that layers are not grouped alike by chance.
-    const uint64_t seed = static_cast<uint64_t>(options.seed) * 1000003 + ffns.size();
-    split::SplitRequest request = {ffn, num_experts[ffns.size()], seed, options.restarts,
-                                   options.features};
+    const uint64_t seed = static_cast<uint64_t>(options.seed) * 1000003 + i;
+    split::SplitRequest request = {ffn, num_experts[i], seed, options.restarts, options.features};
     if (dump) request.inputs.emplace(*dump, *dump->Find(spec));  // CheckDumpMatches has found it
-    ffns.push_back({spec, split::SplitWithShared(splitter, request, options.shared)});
-    progress.Advance(1);
+    return PartOfPlan(split::SplitWithShared(splitter, request, options.shared));
+  };
+  PartsRequest request = {options,
+                          "split",
+                          OptionsToJson(options),
+                          SplitIdentity(options, fingerprint, dump),
+                          {},
+                          options.out,
+                          StrCat("splitting by ", options.method)};
+  for (const model::FfnSpec& spec : specs) request.ffns.push_back(spec.name);
+  const auto parts = FindParts(request, find, progress);
+  if (!parts) {
+    result.shard = CountParts(request);
+    progress.End(StrCat(result.shard->found, " of ", result.shard->ffns, " parts are there"));
+    return result;
+  }
+  std::vector<split::MoeFfn> ffns;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    ffns.push_back({specs[i], PlanOfPart((*parts)[i], specs[i])});
   }
   result.num_ffns = static_cast<int64_t>(ffns.size());
   result.num_experts = ffns.back().plan.num_experts();
@@ -123,10 +170,10 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   if (dump) recorded["corpus"] = dump->info().corpus;
   if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
   for (std::string& warning :
-       split::WriteMoeCheckpoint(dense, family, ffns, recorded, staged.path(), progress)) {
+       split::WriteMoeCheckpoint(dense, family, ffns, recorded, staged->path(), progress)) {
     result.warnings.push_back(std::move(warning));
   }
-  staged.Commit();
+  staged->Commit();
   progress.End(FormatBytes(dense.TotalBytes()));
   result.moe = options.out;
   result.method = options.method;

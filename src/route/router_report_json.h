@@ -8,5 +8,7 @@ namespace moefy::route {
 
 // Every figure by its name, "ffn" first.
 Json ReportToJson(const RouterReport& report);
+// The other way round. Throws Error{kInput}, which begins with `where`, when a figure is missing.
+RouterReport ReportFromJson(const Json& json, const std::string& where);
 
 }  // namespace moefy::route

@@ -11,28 +11,6 @@
 namespace moefy::route {
 namespace {
 
-// Adds what is stored of a router to `tensors`.
-void AddTensors(const split::MoeFfn& ffn, const TrainedRouter& trained, model::TensorMap& tensors) {
-  const auto add = [&](const std::string& part, const at::Tensor& tensor) {
-    tensors.emplace(NameOf(ffn, part), tensor);
-  };
-  const std::vector<std::string>& names = GetRouterKind(trained.router->name()).tensors;
-  const std::vector<at::Tensor> parameters = trained.router->Parameters();
-  MOEFY_CHECK(names.size() == parameters.size());
-  for (size_t i = 0; i < names.size(); ++i) add(names[i], parameters[i]);
-  add(kThresholds, trained.thresholds);
-  add(kNeuronThresholds, trained.neuron_thresholds.tables);
-  add(kNeuronNorms, trained.neuron_thresholds.norms);
-  add(kErrors, trained.errors);
-  const Substitute& substitute = trained.substitute;
-  if (substitute.compensation.defined()) add(kCompensation, substitute.compensation);
-  if (substitute.correction.defined()) {
-    add(kCorrectionDown, substitute.correction.down);
-    add(kCorrectionUp, substitute.correction.up);
-    add(kCorrectionBias, substitute.correction.bias);
-  }
-}
-
 Json OptionsToJson(const RouterTrainOptions& options, const std::string& corpus) {
   return {{"epochs", options.epochs},
           {"patience", options.patience},
@@ -66,7 +44,7 @@ constexpr const char* kKeptFigures[] = {"dump_tokens",
                                         "compensated",
                                         "corrected"};
 
-Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<TrainedRouter>& routers,
+Json RouterManifest(const split::MoeCheckpoint& moe, const std::vector<StoredRouter>& routers,
                     const RouterTrainOptions& options, const std::string& corpus) {
   Json ffns = Json::array();
   for (size_t i = 0; i < routers.size(); ++i) {
@@ -89,8 +67,32 @@ void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationD
   record::CheckDumpMatches(dump, moe.directory().string(), moe.source_fingerprint(), specs);
 }
 
+StoredRouter ToStore(const TrainedRouter& trained) {
+  const std::vector<std::string>& names = GetRouterKind(trained.router->name()).tensors;
+  const std::vector<at::Tensor> parameters = trained.router->Parameters();
+  MOEFY_CHECK(names.size() == parameters.size());
+  StoredRouter stored;
+  for (size_t i = 0; i < names.size(); ++i) stored.tensors.emplace(names[i], parameters[i]);
+  stored.tensors.emplace(kThresholds, trained.thresholds);
+  stored.tensors.emplace(kNeuronThresholds, trained.neuron_thresholds.tables);
+  stored.tensors.emplace(kNeuronNorms, trained.neuron_thresholds.norms);
+  stored.tensors.emplace(kErrors, trained.errors);
+  const Substitute& substitute = trained.substitute;
+  if (substitute.compensation.defined()) {
+    stored.tensors.emplace(kCompensation, substitute.compensation);
+  }
+  if (substitute.correction.defined()) {
+    stored.tensors.emplace(kCorrectionDown, substitute.correction.down);
+    stored.tensors.emplace(kCorrectionUp, substitute.correction.up);
+    stored.tensors.emplace(kCorrectionBias, substitute.correction.bias);
+  }
+  stored.w_out = substitute.w_out;
+  stored.report = trained.report;
+  return stored;
+}
+
 std::vector<std::string> WriteRouters(const split::MoeCheckpoint& moe,
-                                      const std::vector<TrainedRouter>& routers,
+                                      const std::vector<StoredRouter>& routers,
                                       const RouterTrainOptions& options, const std::string& corpus,
                                       const std::filesystem::path& directory) {
   MOEFY_CHECK(routers.size() == moe.ffns().size());
@@ -98,8 +100,10 @@ std::vector<std::string> WriteRouters(const split::MoeCheckpoint& moe,
   changes.routers.emplace().manifest = RouterManifest(moe, routers, options, corpus);
   std::vector<std::string> fitted;  // tensors, in the order of the FFNs
   for (size_t i = 0; i < routers.size(); ++i) {
-    AddTensors(moe.ffns()[i], routers[i], changes.routers->tensors);
-    const at::Tensor& w_out = routers[i].substitute.w_out;
+    for (const auto& [name, tensor] : routers[i].tensors) {
+      changes.routers->tensors.emplace(NameOf(moe.ffns()[i], name), tensor);
+    }
+    const at::Tensor& w_out = routers[i].w_out;
     if (!w_out.defined()) continue;
     const model::FfnSpec& spec = moe.ffns()[i].spec;
     changes.weights[spec.w_out] = spec.transposed ? w_out : w_out.t();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "moefy/model/tensor_io.h"
 #include "record/activation_dump.h"
 #include "route/router_trainer.h"
 #include "split/moe_checkpoint.h"
@@ -17,11 +18,19 @@ namespace moefy::route {
 // and sizes.
 void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationDump& dump);
 
+// What is kept of a trained router.
+struct StoredRouter {
+  model::TensorMap tensors;  // by the names of route/router_format.h, without the FFN's
+  at::Tensor w_out;          // [neurons, hidden] where it was fitted, else undefined
+  RouterReport report;
+};
+StoredRouter ToStore(const TrainedRouter& trained);
+
 // Writes the split checkpoint again, with the routers and what was measured of them, into
 // `directory`, which exists and is empty (split/moe_writer.h). moefy.json keeps `options` and the
 // dump's corpus. Returns warnings about files that it left out.
 std::vector<std::string> WriteRouters(const split::MoeCheckpoint& moe,
-                                      const std::vector<TrainedRouter>& routers,
+                                      const std::vector<StoredRouter>& routers,
                                       const RouterTrainOptions& options, const std::string& corpus,
                                       const std::filesystem::path& directory);
 

@@ -26,6 +26,7 @@ PACKAGES = {
     "hwy": ["hwy/"],
     "metis": ["metis.h"],
     "openmp": ["omp.h"],
+    "mpi": ["mpi.h"],
     "cli11": ["CLI/"],
     "spdlog": ["spdlog/"],
 }

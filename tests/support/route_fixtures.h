@@ -18,6 +18,12 @@
 
 namespace moefy::tests {
 
+inline std::vector<route::StoredRouter> Stored(const std::vector<route::TrainedRouter>& routers) {
+  std::vector<route::StoredRouter> stored;
+  for (const route::TrainedRouter& trained : routers) stored.push_back(route::ToStore(trained));
+  return stored;
+}
+
 // `dense` split by k-means, with routers trained on random inputs; all of it in `dir`, which must
 // outlive what is returned.
 inline split::MoeCheckpoint SplitAndRoute(const std::filesystem::path& dense, const TempDir& dir,
@@ -38,7 +44,7 @@ inline split::MoeCheckpoint SplitAndRoute(const std::filesystem::path& dense, co
                                          num_experts, dump, dump.GetFfn(ffn.spec.name), options,
                                          num_shared));
   }
-  route::WriteRouters(moe, routers, options, "random", dir.Make("moe"));
+  route::WriteRouters(moe, Stored(routers), options, "random", dir.Make("moe"));
   return split::MoeCheckpoint::Open(dir / "moe");
 }
 

@@ -10,12 +10,13 @@
 
 #include "moefy/base/if_exists.h"
 #include "moefy/base/progress.h"
+#include "moefy/pipeline/part_options.h"
 #include "moefy/route/router_report.h"
 
 namespace moefy::pipeline {
 
 // An option that is not given takes the preset's value.
-struct RouteTrainOptions {
+struct RouteTrainOptions : PartOptions {
   std::string moe;
   std::string dump;
   std::string preset = "best";
@@ -76,13 +77,16 @@ struct RouteTrainOptions {
             "1; gated FFNs: the preset's)");
     v.Field("seed", seed, "makes the training reproducible");
     v.Field("device", device, "cpu, cuda or cuda:N; the CPU where LibTorch has no CUDA");
+    VisitParts(v);
     v.Field("out", out, "directory of the result (default: the split checkpoint itself)");
   }
 };
 
 struct RouteTrainResult {
   std::filesystem::path moe;
+  std::optional<ShardDone> shard;            // with --shard: then nothing is written to `moe` yet
   std::string router, target, compensation;  // as given, or the preset's
+  double metric_ratio = 0;                   // of the reports
   std::vector<route::RouterReport> reports;  // per FFN
   std::vector<std::string> warnings;
 };

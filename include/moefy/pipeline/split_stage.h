@@ -10,10 +10,11 @@
 #include "moefy/base/if_exists.h"
 #include "moefy/base/progress.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/pipeline/part_options.h"
 
 namespace moefy::pipeline {
 
-struct SplitOptions {
+struct SplitOptions : PartOptions {
   std::string checkpoint;
   std::string method = "kmeans";
   std::string features = "auto";
@@ -48,12 +49,14 @@ struct SplitOptions {
             "FFNs of a family that moefy does not know, by their tensors: "
             "W_IN:W_OUT[:gate=W_GATE|:fused]"
             "[:b_in=BIAS][:b_gate=BIAS][:act=NAME][:transposed], where {} stands for a number");
+    VisitParts(v);
     v.Field("out", out, "directory of the split checkpoint");
   }
 };
 
 struct SplitResult {
   std::filesystem::path moe;
+  std::optional<ShardDone> shard;  // with --shard: then there is no checkpoint yet
   std::string method;
   int64_t num_ffns = 0;
   int64_t num_experts = 0;

@@ -62,7 +62,7 @@ TEST_F(Store, RoutersComeBackAsTrained) {
   EXPECT_FALSE(HasRouters(moe));
   tests::ExpectError(ErrorKind::kUsage, {"`moefy route-train`"}, [&] { ReadMlpRouter(moe, 0); });
 
-  WriteRouters(moe, routers, {}, "random", temp_.Make("routed"));
+  WriteRouters(moe, tests::Stored(routers), {}, "random", temp_.Make("routed"));
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
   EXPECT_TRUE(HasRouters(routed));
   for (size_t i = 0; i < routers.size(); ++i) {
@@ -86,7 +86,7 @@ TEST_F(Store, RoutersComeBackAsTrained) {
   EXPECT_EQ(std::filesystem::hard_link_count(temp_.path() / "routed" / "model.safetensors"), 2u);
 
   // Training again replaces the routers, and gives the same bytes.
-  WriteRouters(routed, routers, {}, "random", temp_.Make("again"));
+  WriteRouters(routed, tests::Stored(routers), {}, "random", temp_.Make("again"));
   EXPECT_EQ(tests::DirectoryBytes(temp_.path() / "again"),
             tests::DirectoryBytes(temp_.path() / "routed"));
   split::MergeMoe(routed, temp_.Make("merged"));
@@ -101,7 +101,7 @@ TEST_F(Store, EveryKindComesBack) {
     options.router = kind.name;
     options.target = "output-norm";
     const auto routers = Train(moe, dump, options);
-    WriteRouters(moe, routers, options, "random", temp_.Make(kind.name));
+    WriteRouters(moe, tests::Stored(routers), options, "random", temp_.Make(kind.name));
     const auto routed = split::MoeCheckpoint::Open(temp_.path() / kind.name);
     EXPECT_EQ(StoredRouterKind(routed), kind.name);
     EXPECT_EQ(routed.manifest()["router"]["target"], "output-norm");
@@ -133,7 +133,7 @@ TEST_F(Store, FittedWeightsAreStoredAndVerifySaysWhy) {
   routers[0].substitute.compensation = at::randn({8, spec.hidden});
   routers[0].substitute.correction = {at::randn({3, spec.hidden}), at::randn({spec.hidden, 3}),
                                       at::randn({spec.hidden})};
-  WriteRouters(moe, routers, options, "random", temp_.Make("routed"));
+  WriteRouters(moe, tests::Stored(routers), options, "random", temp_.Make("routed"));
 
   const auto routed = split::MoeCheckpoint::Open(temp_.path() / "routed");
   EXPECT_TRUE(split::IsCalibrated(routed));
@@ -163,7 +163,7 @@ TEST_F(Store, WhatWasWrittenUnderOlderNamesIsRead) {
   auto routers = Train(moe, dump);
   routers[0].substitute.w_out = model::ReadFfnWeights(moe.weights(), moe.ffns()[0].spec).w_out + 1;
   const auto directory = temp_.Make("routed");
-  WriteRouters(moe, routers, {}, "random", directory);
+  WriteRouters(moe, tests::Stored(routers), {}, "random", directory);
   std::string manifest = tests::FileBytes(directory / "moefy.json");
   manifest = ReplaceAll(manifest, "\"output-fit\"", "\"least-squares\"");
   manifest = ReplaceAll(manifest, "\"output_fit\"", "\"least_squares\"");

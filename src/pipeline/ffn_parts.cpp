@@ -1,0 +1,227 @@
+#include "pipeline/ffn_parts.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+
+#include "base/output.h"
+#include "base/ranks.h"
+#include "moefy/base/error.h"
+#include "moefy/io/checkpoint.h"
+
+namespace moefy::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kPartsFormat = 1;
+
+// This process's share: the FFNs i with i % count == index.
+struct Shard {
+  size_t index = 0, count = 1;
+};
+
+Shard ParseShard(const std::string& text) {
+  if (text.empty()) return {};
+  const auto number = [](std::string_view digits) -> size_t {
+    size_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc() && end == digits.data() + digits.size() ? value : 0;
+  };
+  const size_t slash = text.find('/');
+  if (slash != std::string::npos) {
+    const std::string_view whole = text;
+    const size_t first = number(whole.substr(0, slash)), count = number(whole.substr(slash + 1));
+    if (first >= 1 && first <= count) return {first - 1, count};
+  }
+  throw UsageError("--shard is ", Quoted(text), "; expected i/n, from 1/n to n/n, like 2/8");
+}
+
+class PartsDirectory {
+ public:
+  PartsDirectory(fs::path directory, const PartsRequest& request)
+      : directory_(std::move(directory)), num_ffns_(request.ffns.size()) {
+    const Json wanted = {{"format", kPartsFormat},
+                         {"stage", request.stage},
+                         {"identity", request.identity},
+                         {"ffns", request.ffns},
+                         {"options", request.stage_options}};
+    const fs::path manifest = directory_ / kPartsManifest;
+    std::error_code code;
+    fs::create_directories(directory_, code);
+    if (code) throw SystemError(code.value(), directory_, " cannot be made");
+    if (!fs::exists(manifest)) WriteTextFile(manifest, FormatJson(wanted), IfExists::kRenew);
+    const Json found = ReadJsonFile(manifest);
+    for (const char* key : {"format", "stage", "identity", "ffns"}) {
+      if (!found.contains(key) || found.at(key) != wanted.at(key)) {
+        throw UsageError(directory_, " keeps parts of another model or of other options (", key,
+                         " differs); give another --parts, or remove it");
+      }
+    }
+  }
+
+  // The values are written last: a part that has them is whole.
+  bool Has(size_t i) const { return fs::exists(ValuesFile(i)); }
+  int64_t Count() const {
+    int64_t count = 0;
+    for (size_t i = 0; i < num_ffns_; ++i) count += Has(i);
+    return count;
+  }
+  void Store(size_t i, const FfnPart& part) const {
+    if (!part.tensors.empty()) {
+      StagedFile tensors(TensorsFile(i), IfExists::kRenew);
+      model::WriteTensors(part.tensors, tensors.path());
+      tensors.Commit();
+    }
+    const Json values = {{"tensors", part.tensors.size()}, {"values", part.values}};
+    WriteTextFile(ValuesFile(i), FormatJson(values), IfExists::kRenew);
+  }
+  FfnPart Load(size_t i) const {
+    const Json json = ReadJsonFile(ValuesFile(i));
+    const JsonObject object(json, ValuesFile(i).string());
+    FfnPart part;
+    part.values = object.GetRaw("values");
+    if (object.GetInt("tensors", 0, 1 << 20) == 0) return part;
+    const io::Checkpoint tensors = io::Checkpoint::Open(TensorsFile(i));
+    for (const std::string& name : tensors.TensorNames()) {
+      part.tensors.emplace(name, model::ReadTensor(tensors, name));
+    }
+    return part;
+  }
+  // Takes an FFN for this process among the ranks of one run. The file is made by one of them only,
+  // on every file system.
+  bool Claim(size_t i, const std::string& run) const {
+    const fs::path claim = directory_ / StrCat(i, ".claim-", run);
+    const int descriptor = open(claim.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    if (descriptor < 0 && errno != EEXIST) throw SystemError(errno, claim, " cannot be made");
+    if (descriptor >= 0) close(descriptor);
+    return descriptor >= 0;
+  }
+  void Remove() const {
+    std::error_code ignored;
+    fs::remove_all(directory_, ignored);
+  }
+
+ private:
+  fs::path TensorsFile(size_t i) const { return directory_ / StrCat(i, ".safetensors"); }
+  fs::path ValuesFile(size_t i) const { return directory_ / StrCat(i, ".json"); }
+
+  fs::path directory_;
+  size_t num_ffns_;
+};
+
+// A name that no other run has.
+std::string NewRunName() {
+  return StrCat(getpid(), "-", std::chrono::system_clock::now().time_since_epoch().count());
+}
+
+// All ranks of an MPI run find parts together. Rank 0 announces the job to those that serve; they
+// come here by running the same stage with the options that the job gives.
+std::optional<std::vector<FfnPart>> FindAmongRanks(const PartsRequest& request,
+                                                   const std::function<FfnPart(size_t)>& find,
+                                                   Progress& progress) {
+  Ranks& ranks = Ranks::Get();
+  const bool own = request.options.parts.empty();  // nobody asked to keep them
+  const std::string directory = own ? request.beside + ".parts" : request.options.parts;
+  std::string run = request.options.shard;  // of ranks that serve
+  if (ranks.IsFirst()) {
+    if (!run.empty()) throw UsageError("--shard does not go with mpirun, which shares the work");
+    run = NewRunName();
+    Json options = request.stage_options;
+    options["parts"] = directory;
+    options["shard"] = run;
+    ranks.Announce(FormatJson({{"stage", request.stage}, {"options", options}}));
+  }
+  const PartsDirectory parts(directory, request);
+  for (size_t i = 0; i < request.ffns.size(); ++i) {
+    ThrowIfInterrupted();
+    if (!parts.Has(i) && parts.Claim(i, run)) parts.Store(i, find(i));
+    progress.Advance(1);
+  }
+  ranks.WaitForAll();
+  if (!ranks.IsFirst()) return std::nullopt;
+  std::vector<FfnPart> found;
+  for (size_t i = 0; i < request.ffns.size(); ++i) found.push_back(parts.Load(i));
+  if (own) parts.Remove();
+  return found;
+}
+
+}  // namespace
+
+void CheckPartOptions(const PartOptions& options) {
+  if (Ranks::Get().size() > 1) return;
+  ParseShard(options.shard);
+  if (!options.shard.empty() && options.parts.empty()) {
+    throw UsageError("--shard needs --parts: where do the shards put what they find?");
+  }
+}
+
+std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
+                                              const std::function<FfnPart(size_t)>& find,
+                                              Progress& progress) {
+  const size_t num_ffns = request.ffns.size();
+  progress.Begin(request.title, num_ffns, "FFNs");
+  if (Ranks::Get().size() > 1) return FindAmongRanks(request, find, progress);
+  std::optional<PartsDirectory> kept;
+  if (!request.options.parts.empty()) kept.emplace(request.options.parts, request);
+  const Shard shard = ParseShard(request.options.shard);
+  std::vector<FfnPart> found(num_ffns);
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < num_ffns; ++i) {
+    ThrowIfInterrupted();
+    const bool whole_share = request.options.shard.empty();
+    if (kept && kept->Has(i)) {
+      if (whole_share) found[i] = kept->Load(i);
+    } else if (request.options.join) {
+      missing.push_back(request.ffns[i]);
+    } else if (i % shard.count == shard.index) {
+      FfnPart part = find(i);
+      if (kept) kept->Store(i, part);
+      if (whole_share) found[i] = std::move(part);
+    }
+    progress.Advance(1);
+  }
+  if (!missing.empty()) {
+    throw InputError(request.options.parts, " lacks ", missing.size(), " of ", num_ffns,
+                     " parts: ", Join(missing), "; run the shards that find them again");
+  }
+  if (!request.options.shard.empty()) return std::nullopt;
+  return found;
+}
+
+Json OwnOptions(Json options) {
+  for (const char* key : {"checkpoint", "moe", "dump", "out", "parts", "shard"}) options.erase(key);
+  return options;
+}
+
+Json DumpIdentity(const record::ActivationDump& dump) {
+  Json ffns = Json::array();
+  for (const record::DumpedFfn& ffn : dump.ffns()) ffns.push_back({ffn.name, ffn.tokens});
+  return {{"model", dump.info().model_fingerprint},
+          {"corpus", dump.info().corpus},
+          {"ffns", std::move(ffns)}};
+}
+
+ShardDone CountParts(const PartsRequest& request) {
+  return {PartsDirectory(request.options.parts, request).Count(),
+          static_cast<int64_t>(request.ffns.size())};
+}
+
+BegunParts ReadPartsManifest(const std::string& directory) {
+  const fs::path file = fs::path(directory) / kPartsManifest;
+  if (!fs::exists(file)) {
+    throw InputError(directory, " keeps no parts: it has no ", kPartsManifest,
+                     "; `moefy split ... --parts ", directory, " --shard 1/4` makes them");
+  }
+  const Json json = ReadJsonFile(file);
+  const JsonObject object(json, file.string());
+  if (const int64_t format = object.GetInt("format", 0, 1 << 30); format != kPartsFormat) {
+    throw InputError(file, " has format ", format, "; this moefy reads ", kPartsFormat);
+  }
+  return {object.GetString("stage"), object.GetRaw("options")};
+}
+
+}  // namespace moefy::pipeline

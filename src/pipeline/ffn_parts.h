@@ -1,0 +1,62 @@
+// What a stage finds for each FFN, as parts that may come from several processes: from this one,
+// from earlier runs and other shards through a directory (--parts), and from the other ranks of an
+// MPI run. A part depends on nothing but its FFN and the stage's options, so whoever finds it finds
+// the same. The directory's format: docs/formats.md, "Parts".
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "moefy/base/progress.h"
+#include "moefy/model/tensor_io.h"
+#include "moefy/pipeline/part_options.h"
+#include "record/activation_dump.h"
+
+namespace moefy::pipeline {
+
+struct FfnPart {
+  model::TensorMap tensors;  // F32
+  Json values;
+};
+
+struct PartsRequest {
+  PartOptions options;
+  std::string stage;              // "split", "route-train"
+  Json stage_options;             // all of them, so that another process can run the same
+  Json identity;                  // all that a part depends on, besides its FFN
+  std::vector<std::string> ffns;  // names
+  std::string beside;             // the stage's output; an MPI run keeps parts beside it
+  std::string title;              // of the step of progress
+};
+
+// The parts of all FFNs in their order: those that are there, and those that `find(i)` finds here.
+// std::nullopt when this process has done its share and another makes the result. Begins a step of
+// `progress`; the caller ends it. Throws Error{kUsage} for options that make no sense and for parts
+// of other options or another model; Error{kInput} for damaged parts and, when joining, for missing
+// ones.
+std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
+                                              const std::function<FfnPart(size_t)>& find,
+                                              Progress& progress);
+
+// For `identity`: a stage's options without paths and without what says who works; and a dump.
+Json OwnOptions(Json options);
+Json DumpIdentity(const record::ActivationDump& dump);
+
+// How many parts there are in the directory that the options name.
+ShardDone CountParts(const PartsRequest& request);
+
+// Throws Error{kUsage} for a shard that is malformed or comes without --parts.
+void CheckPartOptions(const PartOptions& options);
+
+inline constexpr const char* kPartsManifest = "parts.json";
+// The stage and the options that a directory of parts was begun with. Throws Error{kInput}.
+struct BegunParts {
+  std::string stage;
+  Json options;
+};
+BegunParts ReadPartsManifest(const std::string& directory);
+
+}  // namespace moefy::pipeline
