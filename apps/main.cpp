@@ -218,6 +218,7 @@ int RunProgram(int argc, char** argv) {
     ApplyThreads(context.common.threads);
     ConsoleProgress progress(context.common.quiet);
     context.progress = &progress;
+    Ranks::CheckBuilt();
     if (!Ranks::Get().IsFirst()) {
       pipeline::ServeRanks();
       return 0;

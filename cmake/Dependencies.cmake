@@ -6,7 +6,7 @@ find_package(ICU REQUIRED COMPONENTS uc i18n)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
 if(MOEFY_MPI)
-  find_package(MPI REQUIRED COMPONENTS C)
+  find_package(MPI REQUIRED COMPONENTS CXX)
 endif()
 
 if(MOEFY_TORCH)

@@ -35,7 +35,7 @@ void Wait(MPI_Request& request) {
 
 }  // namespace
 
-bool Ranks::Built() { return true; }
+void Ranks::CheckBuilt() {}
 
 Ranks::Ranks() {
   // A process alone must not need MPI's daemons. These variables are set by OpenMPI, MPICH and
@@ -83,7 +83,14 @@ void Ranks::Abort(int exit_code) {
 
 #else
 
-bool Ranks::Built() { return false; }
+void Ranks::CheckBuilt() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    const char* size = std::getenv(name);
+    if (!size || std::atoi(size) < 2) continue;
+    throw UsageError("mpirun started ", size, " processes of a moefy that was built without MPI; ",
+                     "build it with cmake -DMOEFY_MPI=ON, or share the work by --shard");
+  }
+}
 Ranks::Ranks() = default;
 std::string Ranks::Share(const std::string& text) { return text; }
 void Ranks::WaitForAll() {}

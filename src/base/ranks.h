@@ -12,7 +12,9 @@ namespace moefy {
 class Ranks {
  public:
   static Ranks& Get();  // joins the MPI run when it is first called
-  static bool Built();  // whether moefy was built with MPI
+  // Throws Error{kUsage} when mpirun started several processes of a moefy without MPI, which would
+  // all do the same work.
+  static void CheckBuilt();
 
   int rank() const { return rank_; }
   int size() const { return size_; }

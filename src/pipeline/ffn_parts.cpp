@@ -100,6 +100,15 @@ class PartsDirectory {
     if (descriptor >= 0) close(descriptor);
     return descriptor >= 0;
   }
+  // Removes the claims of this run and of those that were killed.
+  void RemoveClaims() const {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(directory_)) {
+      if (entry.path().extension().string().starts_with(".claim-")) {
+        fs::remove(entry.path(), ignored);
+      }
+    }
+  }
   void Remove() const {
     std::error_code ignored;
     fs::remove_all(directory_, ignored);
@@ -145,7 +154,7 @@ std::optional<std::vector<FfnPart>> FindAmongRanks(const PartsRequest& request,
   if (!ranks.IsFirst()) return std::nullopt;
   std::vector<FfnPart> found;
   for (size_t i = 0; i < request.ffns.size(); ++i) found.push_back(parts.Load(i));
-  if (own) parts.Remove();
+  own ? parts.Remove() : parts.RemoveClaims();
   return found;
 }
 
