@@ -28,6 +28,7 @@ struct CommonOptions {
   bool quiet = false;
   bool force = false;
   int64_t threads = 0;
+  std::string max_memory;
 
   template <class Visitor>
   void Visit(Visitor& v) {
@@ -36,6 +37,9 @@ struct CommonOptions {
     v.Field("quiet", quiet, "no progress on stderr");
     v.Field("force", force, "replace an existing output, if moefy made it");
     v.Field("threads", threads, "threads to compute with (default: all)");
+    v.Field("max-memory", max_memory,
+            "memory that the command may take for itself, like 6GB, beside mapped files; it ends "
+            "with an error rather than take more");
   }
 };
 

@@ -13,6 +13,7 @@
 #include <new>
 
 #include "base/heap.h"
+#include "base/memory_limit.h"
 #include "base/non_finite.h"
 #include "base/ranks.h"
 #include "bench/machine.h"
@@ -215,6 +216,9 @@ int RunProgram(int argc, char** argv) {
     command->ReadConfig();
     Context context;
     context.common = command->common();
+    if (const std::string& most = context.common.max_memory; !most.empty()) {
+      LimitMemory(ParseMemory(most, "max-memory"));
+    }
     ApplyThreads(context.common.threads);
     ConsoleProgress progress(context.common.quiet);
     context.progress = &progress;

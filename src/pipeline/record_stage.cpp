@@ -3,6 +3,7 @@
 #include "ask/prepared_task.h"
 #include "ask/tokenizers.h"
 #include "ask/translation.h"
+#include "base/memory_limit.h"
 #include "base/options.h"
 #include "model/device.h"
 #include "model/input_check.h"
@@ -85,6 +86,17 @@ double ActiveShare(const io::Checkpoint& checkpoint, const model::FfnSpec& spec,
   return (activations > 0).to(at::kFloat).mean().item<double>();
 }
 
+// Throws Error{kSystem} when the memory for a batch and the largest FFN in F32 is not allowed.
+void RequireRecordMemory(const model::Transformer& model, int64_t batch_tokens) {
+  for (size_t i = 0; i < model.num_ffns(); ++i) {
+    const model::FfnSpec& spec = model.ffn_spec(i);
+    const int64_t floats = (spec.gated() ? 3 : 2) * spec.num_neurons * spec.hidden +
+                           batch_tokens * (2 * spec.num_neurons + 6 * spec.hidden);
+    RequireMemory(sizeof(float) * static_cast<uint64_t>(floats),
+                  StrCat("recording ", batch_tokens, " tokens at once (--batch-tokens)"));
+  }
+}
+
 // The tasks that the options name. Throws Error{kUsage} for options that make no sense.
 std::vector<task::TaskSpec> CheckedTasks(const RecordOptions& options) {
   if (options.tasks.empty() == options.text.empty()) {
@@ -120,6 +132,7 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   model::Transformer model = model::LoadTransformer(
       checkpoint, &result.warnings, device.is_cpu() ? model::Parts::kAsStored : model::Parts::kAll,
       device);
+  RequireRecordMemory(model, options.batch_tokens);
   const Corpus corpus = EncodeCorpus(options, tasks, data, checkpoint, model.config(), tokenizers);
 
   record::DumpInfo info;

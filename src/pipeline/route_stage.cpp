@@ -1,5 +1,6 @@
 #include "moefy/pipeline/route_stage.h"
 
+#include "base/memory_limit.h"
 #include "base/options.h"
 #include "base/output.h"
 #include "model/device.h"
@@ -126,6 +127,18 @@ std::string Summary(const std::vector<route::RouterReport>& reports, double metr
                 " % of the work");
 }
 
+// Throws Error{kSystem} when the memory for an FFN in F32 and its recorded inputs is not allowed,
+// or for the squares of all pairs of neurons in F32 and F64 where W_out is fitted.
+void RequireRouteMemory(const model::FfnSpec& spec, int64_t tokens,
+                        const route::RouterTrainOptions& train) {
+  const auto neurons = static_cast<uint64_t>(spec.num_neurons);
+  const auto hidden = static_cast<uint64_t>(spec.hidden);
+  const auto held = static_cast<uint64_t>(std::min(tokens, train.max_tokens));
+  uint64_t num_bytes = sizeof(float) * ((spec.gated() ? 3 : 2) * neurons * hidden + held * hidden);
+  if (train.output_fit) num_bytes += neurons * neurons * (sizeof(float) + 2 * sizeof(double));
+  RequireMemory(num_bytes, StrCat("training the router of ", Quoted(spec.name)));
+}
+
 // The name of a fitted W_out among the tensors of a part.
 constexpr const char* kFittedOutput = "w_out";
 
@@ -225,6 +238,9 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
                           in_place ? options.moe : options.out,
                           "training routers"};
   for (const split::MoeFfn& ffn : moe.ffns()) request.ffns.push_back(ffn.spec.name);
+  for (const split::MoeFfn& ffn : moe.ffns()) {
+    RequireRouteMemory(ffn.spec, dump.ffns()[*dump.Find(ffn.spec)].tokens, train);
+  }
   auto parts = FindParts(request, find, progress);
   if (!parts) {
     result.shard = CountParts(request);

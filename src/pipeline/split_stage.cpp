@@ -1,6 +1,7 @@
 
 #include "moefy/pipeline/split_stage.h"
 
+#include "base/memory_limit.h"
 #include "base/options.h"
 #include "base/output.h"
 #include "base/stopwatch.h"
@@ -58,6 +59,21 @@ Json SplitIdentity(const SplitOptions& options, const std::string& fingerprint,
   Json identity = {{"model", fingerprint}, {"options", OwnOptions(OptionsToJson(options))}};
   if (dump) identity["dump"] = DumpIdentity(*dump);
   return identity;
+}
+
+// Throws Error{kSystem} when the memory that the FFN's plan takes is not allowed: its weights in
+// F32, and for k-means the points twice and all their inner products.
+void RequireSplitMemory(const model::FfnSpec& spec, const SplitOptions& options) {
+  const auto neurons = static_cast<uint64_t>(spec.num_neurons);
+  const auto hidden = static_cast<uint64_t>(spec.hidden);
+  uint64_t floats = (spec.gated() ? 3 : 2) * neurons * hidden;
+  if (options.method == "kmeans") {
+    const uint64_t width = options.features == "concat" ? 2 * hidden : hidden;
+    floats += 2 * neurons * width + neurons * neurons;
+  }
+  RequireMemory(sizeof(float) * floats,
+                StrCat("splitting ", Quoted(spec.name), " (", spec.num_neurons, " x ", spec.hidden,
+                       ") by ", options.method));
 }
 
 FfnPart PartOfPlan(const split::ExpertPlan& plan) {
@@ -123,6 +139,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
     dump = record::ActivationDump::Open(options.dump);
     record::CheckDumpMatches(*dump, options.checkpoint, fingerprint, specs);
   }
+  for (size_t i = 0; i < specs.size(); ++i) RequireSplitMemory(specs[i], options);
   const auto find = [&, &found_specs = specs](size_t i) {
     const model::FfnSpec& spec = found_specs[i];
     const model::FfnWeights ffn = model::ReadFfnWeights(dense, spec);
