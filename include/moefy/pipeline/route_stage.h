@@ -44,7 +44,8 @@ struct RouteTrainOptions : PartOptions {
             "activation dump of the same model, or a directory with a .safetensors, .pt or .npy "
             "file per FFN, named after its W_in tensor");
     v.Field("preset", preset,
-            "paper, fast, best or first-product: values of the options below that are not given");
+            "paper, fast, best, mlp-fit or first-product: values of the options below that are not "
+            "given");
     v.Field("router", router,
             "mlp, linear, ridge, low-rank, regression, sketch, first-product, similarity or "
             "representative (default: the preset's)");

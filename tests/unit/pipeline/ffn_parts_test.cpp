@@ -84,7 +84,6 @@ TEST_F(FfnParts, RoutersAreSharedToo) {
   options.moe = split.out;
   options.dump = (dir_ / "dump").string();
   options.out = (dir_ / "whole").string();
-  options.epochs = 2;  // of "best": compensation and a fitted W_out
   const RouteTrainResult whole = RouteTrain(options, IfExists::kRefuse, SilentProgress());
   options.parts = split_.parts;
   options.out = (dir_ / "joined").string();

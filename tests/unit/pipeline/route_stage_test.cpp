@@ -97,8 +97,10 @@ TEST_F(RouteStage, WithoutOutTheSplitCheckpointGetsTheRouters) {
 
 TEST_F(RouteStage, WhatIsNotGivenIsThePresets) {
   options_.preset = "best";
+  EXPECT_EQ(Train().router, "ridge");
+  options_.preset = "mlp-fit";
   options_.epochs = 2;
-  EXPECT_EQ(Train().compensation, "conditional");
+  EXPECT_EQ(Train(IfExists::kReplace).compensation, "conditional");
   Json stored = StoredOptions();
   EXPECT_EQ(stored["epochs"], 2);
   EXPECT_EQ(stored["patience"], 5);
@@ -131,7 +133,6 @@ TEST_F(RouteStage, WithoutFitRatiosTheMetricRatioIsFitted) {
 
 TEST_F(RouteStage, OnlyGatedFfnsTryThePresetsNeuronShares) {
   options_.preset = "best";
-  options_.router = "ridge";
   for (const route::RouterReport& report : Train().reports) EXPECT_EQ(report.neuron_share, 1);
   options_.neuron_shares = {0.5};
   for (const route::RouterReport& report : Train(IfExists::kReplace).reports) {
@@ -139,7 +140,6 @@ TEST_F(RouteStage, OnlyGatedFfnsTryThePresetsNeuronShares) {
   }
   Use("llama-llama3-rope-scaling");
   options_.preset = "best";
-  options_.router = "ridge";
   for (const route::RouterReport& report : Train().reports) {
     EXPECT_TRUE(report.neuron_share == 1 || report.neuron_share == 0.7 ||
                 report.neuron_share == 0.5);
