@@ -23,12 +23,17 @@ OutputSample::OutputSample(const model::FfnWeights& ffn, const at::Tensor& x, in
   outputs_ = at::mm(neurons_, w_out_);
 }
 
-double OutputSample::Error(const ExpertMask& mask, const Substitute& substitute) const {
-  return Ratio(MissingOutput(x_, neurons_, mask, w_out_, substitute), outputs_);
+at::Tensor OutputSample::Missing(const ExpertMask& mask, const Substitute& substitute) const {
+  return MissingOutput(x_, neurons_, outputs_, mask, w_out_, substitute);
 }
 
-double OutputSample::VaryingError(const ExpertMask& mask, const Substitute& substitute) const {
-  return Ratio(Centred(MissingOutput(x_, neurons_, mask, w_out_, substitute)), Centred(outputs_));
+double OutputSample::Error(const ExpertMask& mask, const Substitute& substitute) const {
+  return Ratio(Missing(mask, substitute), outputs_);
+}
+
+OutputErrors OutputSample::Errors(const ExpertMask& mask, const Substitute& substitute) const {
+  const at::Tensor missing = Missing(mask, substitute);
+  return {Ratio(missing, outputs_), Ratio(Centred(missing), Centred(outputs_))};
 }
 
 double OutputSample::NeuronOracleError(double ratio) const {
@@ -37,12 +42,12 @@ double OutputSample::NeuronOracleError(double ratio) const {
   return Ratio(at::mm(neurons_.masked_fill(runs, 0), w_out_), outputs_);
 }
 
-at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const ExpertMask& mask,
-                         const at::Tensor& w_out, const Substitute& substitute) {
+at::Tensor MissingOutput(const at::Tensor& x, const at::Tensor& neurons, const at::Tensor& outputs,
+                         const ExpertMask& mask, const at::Tensor& w_out,
+                         const Substitute& substitute) {
   const at::Tensor ran = MaskNeurons(neurons, mask);
-  at::Tensor missing = substitute.w_out.defined()
-                           ? at::mm(neurons, w_out) - at::mm(ran, substitute.w_out)
-                           : at::mm(neurons - ran, w_out);
+  at::Tensor missing = substitute.w_out.defined() ? outputs - at::mm(ran, substitute.w_out)
+                                                  : at::mm(neurons - ran, w_out);
   const at::Tensor drops = mask.experts.logical_not().to(at::kFloat);
   if (substitute.compensation.defined()) missing.sub_(at::mm(drops, substitute.compensation));
   if (substitute.correction.defined()) {

@@ -22,7 +22,7 @@ class OutputFit {
 
  private:
   const at::Tensor w_out_, compensation_;
-  at::Tensor gram_;   // [neurons, neurons] of the neurons that ran
+  at::Tensor gram_;   // [neurons, neurons] of the neurons that ran, its lower blocks
   at::Tensor right_;  // [neurons, hidden] of those with what is missing
 };
 

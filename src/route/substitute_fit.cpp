@@ -14,12 +14,9 @@ namespace {
 
 constexpr double kPenalties[] = {1e-3, 1e-2, 1e-1, 1.0};
 
-struct MeanErrors {
-  double all = 0, varying = 0;
-  bool BothLessThan(const MeanErrors& other) const {
-    return all < other.all && varying < other.varying;
-  }
-};
+bool BothLess(const OutputErrors& a, const OutputErrors& b) {
+  return a.all < b.all && a.varying < b.varying;
+}
 
 class SubstituteFitter {
  public:
@@ -44,7 +41,7 @@ class SubstituteFitter {
   }
 
   const Substitute& kept() const { return kept_; }
-  const MeanErrors& errors() const { return errors_; }
+  const OutputErrors& errors() const { return errors_; }
 
   void AddTerms(const Compensation& compensation) {
     ContributionSums sums(ffn_.num_neurons(), planner_.num_experts, x_.device());
@@ -75,13 +72,14 @@ class SubstituteFitter {
         [&](const at::Tensor& x, const at::Tensor& neurons, const ExpertMask& mask, double weight) {
           const at::Tensor dropped =
               mask.experts.logical_not().to(at::kDouble).mean(1, /*keepdim=*/true);  // [tokens, 1]
-          sums.Add(x, MissingOutput(x, neurons, mask, ffn_.w_out, kept_), dropped, weight);
+          const at::Tensor outputs = at::mm(neurons, ffn_.w_out);
+          sums.Add(x, MissingOutput(x, neurons, outputs, mask, ffn_.w_out, kept_), dropped, weight);
         });
     const double flops = 4.0 * static_cast<double>(hidden * rank);
     const double expert_flops = 2.0 * static_cast<double>(hidden * ffn_.num_neurons()) *
                                 static_cast<double>(planner_.num_matrices) /
                                 static_cast<double>(planner_.num_experts);
-    const MeanErrors with_more = Errors(kept_, std::llround(std::ceil(flops / expert_flops)));
+    const OutputErrors with_more = Errors(kept_, std::llround(std::ceil(flops / expert_flops)));
     for (const double strength : kPenalties) {
       const auto [down, up, b] = sums.SolveLowRank(strength, rank);
       Substitute with = kept_;
@@ -115,20 +113,21 @@ class SubstituteFitter {
   }
 
   // The mean errors over the ratios, with the work of `more` experts besides what these give.
-  MeanErrors Errors(const Substitute& substitute, int64_t more) const {
-    MeanErrors errors;
+  OutputErrors Errors(const Substitute& substitute, int64_t more) const {
+    OutputErrors errors;
     for (size_t i = 0; i < ratios_.size(); ++i) {
       const ExpertMask mask = MaskAt(ratios_[i], held_scores_, more);
       const double weight = weights_[i] / static_cast<double>(ratios_.size());
-      errors.all += weight * sample_.Error(mask, substitute);
-      errors.varying += weight * sample_.VaryingError(mask, substitute);
+      const OutputErrors at_ratio = sample_.Errors(mask, substitute);
+      errors.all += weight * at_ratio.all;
+      errors.varying += weight * at_ratio.varying;
     }
     return errors;
   }
 
-  void KeepIfBetter(const Substitute& candidate, const MeanErrors& than) {
-    const MeanErrors errors = Errors(candidate, 0);
-    if (!errors.BothLessThan(than)) return;
+  void KeepIfBetter(const Substitute& candidate, const OutputErrors& than) {
+    const OutputErrors errors = Errors(candidate, 0);
+    if (!BothLess(errors, than)) return;
     kept_ = candidate;
     errors_ = errors;
   }
@@ -153,7 +152,7 @@ class SubstituteFitter {
   std::vector<double> ratios_, weights_;
   FfnPlanner planner_;
   Substitute kept_;
-  MeanErrors errors_;
+  OutputErrors errors_;
 };
 
 }  // namespace
@@ -164,13 +163,13 @@ FittedSubstitute FitSubstitute(Router& router, const model::FfnWeights& ffn,
   const Compensation& compensation = GetCompensation(options.compensation);
   SubstituteFitter fitter(router, ffn, sample, x, options.fit_ratios, planner);
   FittedSubstitute best;
-  MeanErrors least;
+  OutputErrors least;
   for (size_t i = 0; i < options.neuron_shares.size(); ++i) {
     fitter.SetNeuronShare(options.neuron_shares[i]);
     if (compensation.name != "none") fitter.AddTerms(compensation);
     if (options.output_fit) fitter.FitOutput();
     if (compensation.corrected) fitter.AddCorrection();
-    if (i > 0 && !fitter.errors().BothLessThan(least)) continue;
+    if (i > 0 && !BothLess(fitter.errors(), least)) continue;
     best = {fitter.kept(), options.neuron_shares[i]};
     least = fitter.errors();
   }
