@@ -27,6 +27,7 @@ struct CommonOptions {
   bool json = false;
   bool quiet = false;
   bool force = false;
+  bool wait = false;
   int64_t threads = 0;
   std::string max_memory;
 
@@ -36,6 +37,7 @@ struct CommonOptions {
     v.Field("json", json, "print one JSON document instead of text");
     v.Field("quiet", quiet, "no progress on stderr");
     v.Field("force", force, "replace an existing output, if moefy made it");
+    v.Field("wait", wait, "wait for another process that is at work on the output");
     v.Field("threads", threads, "threads to compute with (default: all)");
     v.Field("max-memory", max_memory,
             "memory that the command may take for itself, like 6GB, beside mapped files; it ends "

@@ -83,7 +83,9 @@ written through links and devices. Whatever is refused is left as it is.
 SIGINT (Ctrl-C), SIGTERM and SIGHUP stop a command within a second: what it had begun to write is
 removed, and the exit code is 130. A training saves its state first, and the same command goes on
 from there. A second signal ends the command at once. The next run on the same output removes what a
-killed run (SIGKILL, power) left beside it, and says so. Without a terminal, long work says every
+killed run (SIGKILL, power) left beside it, and says so. While another process is at work on the same
+output, a command ends with 4 and names it, or waits with `--wait`
+([who is at work](formats.md#who-is-at-work)). Without a terminal, long work says every
 ten seconds how far it is (not with `--quiet`).
 )";
 
@@ -227,6 +229,7 @@ int RunProgram(int argc, char** argv) {
       pipeline::ServeRanks();
       return 0;
     }
+    if (context.common.wait) WaitForOutputs([](const std::string& who) { spdlog::warn(who); });
     if (const std::string warning = bench::BlasWarning(); !warning.empty()) {
       context.warnings.push_back(warning);
     }

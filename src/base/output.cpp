@@ -1,9 +1,5 @@
 #include "base/output.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <span>
 
 #include "base/content_hint.h"
@@ -31,6 +27,15 @@ void SyncTree(const fs::path& root) {
   SyncDirectory(root);
 }
 
+// Locks the target's place, where its caller has not, if it may be written.
+std::shared_ptr<OutputLock> LockFor(const fs::path& target, Staging::Kind kind, IfExists if_exists,
+                                    const InputPaths& inputs) {
+  if (if_exists == IfExists::kRenew) return nullptr;
+  const fs::path normal = NormalTarget(target);
+  CheckTarget(normal, kind, if_exists, inputs);
+  return LockOutput(normal);
+}
+
 // Returns the target's normal name once it is known to be free.
 fs::path FreeTarget(const fs::path& target, Staging::Kind kind, IfExists if_exists,
                     const InputPaths& inputs) {
@@ -51,7 +56,8 @@ fs::path ScratchTarget(std::string_view name) {
 }  // namespace
 
 StagedDirectory::StagedDirectory(fs::path target, IfExists if_exists, const InputPaths& inputs)
-    : target_(FreeTarget(target, Staging::Kind::kDirectory, if_exists, inputs)),
+    : lock_(LockFor(target, Staging::Kind::kDirectory, if_exists, inputs)),
+      target_(FreeTarget(target, Staging::Kind::kDirectory, if_exists, inputs)),
       if_exists_(if_exists),
       staging_(target_, Staging::Kind::kDirectory) {}
 
@@ -63,10 +69,12 @@ void StagedDirectory::Commit() {
   // Something may have been put there meanwhile.
   if (replace) CheckExisting(target_, Staging::Kind::kDirectory, if_exists_);
   staging_.Publish(replace);
+  lock_.reset();
 }
 
 StagedFile::StagedFile(fs::path target, IfExists if_exists, const InputPaths& inputs)
-    : target_(FreeTarget(target, Staging::Kind::kFile, if_exists, inputs)),
+    : lock_(LockFor(target, Staging::Kind::kFile, if_exists, inputs)),
+      target_(FreeTarget(target, Staging::Kind::kFile, if_exists, inputs)),
       if_exists_(if_exists),
       staging_(target_, Staging::Kind::kFile) {}
 
@@ -76,27 +84,11 @@ void StagedFile::Commit() {
   const bool replace = if_exists_ != IfExists::kRefuse;
   if (replace) CheckExisting(target_, Staging::Kind::kFile, if_exists_);
   staging_.Publish(replace);
+  lock_.reset();
 }
 
 ScratchDirectory::ScratchDirectory(std::string_view name)
     : staging_(ScratchTarget(name), Staging::Kind::kDirectory) {}
-
-DirectoryLock::DirectoryLock(const fs::path& directory) {
-  const fs::path path = directory / kFile;
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (descriptor_ < 0) throw SystemError(errno, path, ": cannot be created");
-  struct flock wanted = {};
-  wanted.l_type = F_WRLCK;
-  wanted.l_whence = SEEK_SET;
-  if (::fcntl(descriptor_, F_SETLK, &wanted) == 0) return;
-  if (errno != EACCES && errno != EAGAIN) return;  // a file system without locks
-  ::fcntl(descriptor_, F_GETLK, &wanted);
-  ::close(descriptor_);
-  throw SystemError(0, directory, ": process ", wanted.l_pid,
-                    " is at work in it; wait for it to end, or choose another place");
-}
-
-DirectoryLock::~DirectoryLock() { ::close(descriptor_); }
 
 void CheckOutput(const fs::path& target, Staging::Kind kind, IfExists if_exists,
                  const InputPaths& inputs) {

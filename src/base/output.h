@@ -1,15 +1,18 @@
 // Output that appears whole or not at all: it is written beside its target, synced, then renamed.
 // What stood at the target is removed only if moefy made it (base/own_output.h), and an output may
-// never be, hold or lie in what the command reads.
+// never be, hold or lie in what the command reads. While it is made its place is locked
+// (base/output_lock.h), but for kRenew, whose caller has locked the place around it.
 // Thread-safety: one owner; AbandonOutputs may be called from any thread.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/output_lock.h"
 #include "moefy/base/if_exists.h"
 
 namespace moefy {
@@ -59,6 +62,7 @@ class StagedDirectory {
   void Commit();
 
  private:
+  std::shared_ptr<OutputLock> lock_;
   std::filesystem::path target_;
   IfExists if_exists_;
   Staging staging_;
@@ -75,6 +79,7 @@ class StagedFile {
   void Commit();
 
  private:
+  std::shared_ptr<OutputLock> lock_;
   std::filesystem::path target_;
   IfExists if_exists_;
   Staging staging_;
@@ -88,21 +93,6 @@ class ScratchDirectory {
 
  private:
   Staging staging_;
-};
-
-// Keeps other processes out of a directory that grows from run to run. Throws Error{kSystem} naming
-// the process that has it.
-class DirectoryLock {
- public:
-  explicit DirectoryLock(const std::filesystem::path& directory);
-  ~DirectoryLock();
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
-  static constexpr const char* kFile = ".moefy-lock";  // stays in the directory
-
- private:
-  int descriptor_ = -1;
 };
 
 // Throws what the constructors above throw about `target`, without creating anything: called

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/output_lock.h"
 #include "base/output_places.h"
 #include "moefy/base/error.h"
 
@@ -212,6 +213,13 @@ void CleanUpFor(const fs::path& target) {
   for (const fs::path& path : old) PutBack(path, target);
   for (const fs::path& path : staged) RemoveStale(path, target);
 }
+
+fs::path LockFileFor(const fs::path& target) {
+  return target.parent_path() / (StemOf(target) + kLockFile);
+}
+
+void RemoveAtExit(const fs::path& path) { LivePaths::Instance().Add(path); }
+void ForgetAtExit(const fs::path& path) { LivePaths::Instance().Forget(path); }
 
 Staging::Staging(const fs::path& target, Kind kind) : target_(target) {
   // mkdtemp and mkstemp would do, but they ignore the umask.

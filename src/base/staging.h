@@ -13,4 +13,11 @@ namespace moefy {
 // one of them had moved aside. Never throws.
 void CleanUpFor(const std::filesystem::path& target);
 
+// The file beside `target` that says who is at work on it (base/output_lock.h).
+std::filesystem::path LockFileFor(const std::filesystem::path& target);
+
+// Has a path removed when the process ends without unwinding, or no more.
+void RemoveAtExit(const std::filesystem::path& path);
+void ForgetAtExit(const std::filesystem::path& path);
+
 }  // namespace moefy

@@ -271,7 +271,7 @@ ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path&
   Conversion conversion(checked, out, progress);
   const std::vector<Stage> stages = conversion.Stages();  // throws unless all data are there
   PrepareOutput(out, ConvertInputs(checked.recipe));
-  const DirectoryLock lock(out);
+  const auto lock = LockDirectory(out);
   if (checked.made) WriteMadeRecipe(*checked.made, out / kRecipeFile, redo);
   StageRecords records(out / kStages, redo);
   ConvertResult result;

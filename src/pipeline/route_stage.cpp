@@ -207,6 +207,8 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
   route::RouterTrainOptions train = TrainerOptions(options);
   if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
   const bool in_place = options.out.empty() || IsSame(options.out, options.moe);
+  // In place the target is renewed, which does not lock it; shards leave it as it is.
+  const auto lock = in_place && options.shard.empty() ? LockOutput(options.moe) : nullptr;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   if (train.output_fit && split::IsCalibrated(moe)) {
     throw UsageError(options.moe,

@@ -119,7 +119,8 @@ SparsifyResult Sparsify(const SparsifyOptions& options, IfExists if_exists, Prog
   if (options.checkpoint.empty()) throw UsageError("sparsify needs a checkpoint: which model?");
   RequireOut(options.out, "sparsify");
   const task::TaskSpec task = WhatToLearn(options);
-  CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
+  const auto lock =
+      TakePlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
   const auto examples = ReadExamples(options.training, task);
   const io::Checkpoint checkpoint = model::OpenCheckpoint(options.checkpoint);
   if (split::MoeCheckpoint::IsMoe(checkpoint.directory())) {

@@ -105,12 +105,17 @@ Json Identity(Json options, const std::string& model, const std::string& data) {
   return options;
 }
 
-void CheckPlaces(const std::string& out, IfExists if_exists, const InputPaths& checkpoints,
-                 const TrainStageOptions& options, const task::TaskSpec& task) {
+std::shared_ptr<OutputLock> TakePlaces(const std::string& out, IfExists if_exists,
+                                       const InputPaths& checkpoints,
+                                       const TrainStageOptions& options,
+                                       const task::TaskSpec& task) {
   InputPaths read = TaskInputs({task}, options.split, options.data);
   read.insert(read.end(), checkpoints.begin(), checkpoints.end());
   CheckOutput(out, Staging::Kind::kDirectory, if_exists, read);
   CheckOutput(StateOf(out), Staging::Kind::kDirectory, IfExists::kRenew, read);
+  const auto lock = if_exists == IfExists::kRenew ? nullptr : LockOutput(StateOf(out));
+  CheckOutput(out, Staging::Kind::kDirectory, if_exists, read);  // it may have waited for the lock
+  return lock;
 }
 
 void RequireOut(const std::string& out, const char* command) {

@@ -38,9 +38,11 @@ task::TaskSpec ReadTask(const TrainStageOptions& options);
 // Throws Error{kUsage} unless it is said where the result of `command` should go.
 void RequireOut(const std::string& out, const char* command);
 // Checks that the result and, until it is there, the state of the training have a place apart from
-// what is read.
-void CheckPlaces(const std::string& out, IfExists if_exists, const InputPaths& checkpoints,
-                 const TrainStageOptions& options, const task::TaskSpec& task);
+// what is read, and keeps other processes out of it.
+std::shared_ptr<OutputLock> TakePlaces(const std::string& out, IfExists if_exists,
+                                       const InputPaths& checkpoints,
+                                       const TrainStageOptions& options,
+                                       const task::TaskSpec& task);
 
 // Returns a pointer, because the prepared tasks will refer to the rest.
 std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options,

@@ -99,7 +99,8 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   RequireOut(options.out, "finetune");
   CheckTraining(options.training);
   const task::TaskSpec task = ReadTask(options.training);
-  CheckPlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
+  const auto lock =
+      TakePlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
   const auto examples = ReadExamples(options.training, task);
   TrainResult result;
   Student student = OpenStudent(options, examples->spec, result.warnings);
@@ -135,7 +136,8 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   const std::optional<route::Selection> given = ReadSelection(options);
   RequireOut(options.out, "calibrate");
   const task::TaskSpec task = ReadTask(options.training);
-  CheckPlaces(options.out, if_exists, {options.moe, options.dense}, options.training, task);
+  const auto lock =
+      TakePlaces(options.out, if_exists, {options.moe, options.dense}, options.training, task);
   const auto examples = ReadExamples(options.training, task);
   TrainResult result;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);

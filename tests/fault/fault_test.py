@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ MOEFY, LIBRARY, SOURCE = (pathlib.Path(path).resolve() for path in sys.argv[1:4]
 EXAMPLE = SOURCE / "examples/quickstart"
 PICO = SOURCE / "tests/data/pico/t5-relu-tied"
 SAMPLED = sys.argv[4] != "all"  # of every scenario so many cases, evenly spread
+STAGED = ".out.moefy-??????"  # an output while it is made; its lock has another name
 EVERY_CALL = 0  # as a number of cases: each call once, what it meets in turn
 # What each kind of call may meet. A removal that fails, or room that cannot be set aside, is no error.
 ACTIONS = {"create": ["kill", "ENOSPC"], "write": ["kill", "short", "ENOSPC", "EIO"],
@@ -101,7 +103,7 @@ def scenarios():
                          "--task", EXAMPLE / "sentiment.json", "--force"], 8, inputs=["in"],
                  old="answers"),
         Scenario("convert", ["convert", "recipe/recipe.json", "--out", "out", "--threads", 1], 14,
-                 inputs=["recipe"], changing=["eval.json", "report.txt", ".moefy-lock"]),
+                 inputs=["recipe"], changing=["eval.json", "report.txt"]),
     ]
 
 
@@ -236,9 +238,9 @@ class Moments(unittest.TestCase):
 
     def stuck(self, *args):
         """The command, inside a call that does not come back."""
-        process = start(self.dir, args, "write:2:stall")
+        process = start(self.dir, args, "write:3:stall")
         self.addCleanup(process.kill)
-        while process.poll() is None and not any(self.dir.glob(".out.moefy-*")):
+        while process.poll() is None and not any(self.dir.glob(STAGED)):
             time.sleep(0.02)
         time.sleep(0.3)
         return process
@@ -268,7 +270,7 @@ class Moments(unittest.TestCase):
     def test_nohup_is_respected(self):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited
         try:
-            process = self.hold("write:2:stop", "split", PICO, "--experts", 4, "--out", "out")
+            process = self.hold("write:3:stop", "split", PICO, "--experts", 4, "--out", "out")
         finally:
             signal.signal(signal.SIGHUP, before)
         process.send_signal(signal.SIGHUP)
@@ -286,7 +288,7 @@ class Moments(unittest.TestCase):
 
     def test_an_input_changed_while_it_is_read(self):
         model = self.model()
-        process = self.hold("write:1:stop", "split", model, "--experts", 4, "--out", "out")
+        process = self.hold("write:2:stop", "split", model, "--experts", 4, "--out", "out")
         with open(model / "model.safetensors", "r+b") as file:
             file.seek(-8, os.SEEK_END)
             file.write(b"otherwise"[:8])
@@ -295,22 +297,51 @@ class Moments(unittest.TestCase):
         self.assertIn("was changed while it was read", errors)
         self.assertEqual([path.name for path in self.dir.iterdir()], ["model"])
 
-    def test_two_at_once_leave_each_other_alone(self):
+    def wait_for(self, *args):
+        """The command that waits for another, and what it says first."""
+        process = start(self.dir, [*args, "--wait"])
+        self.addCleanup(process.kill)
+        return process, process.stderr.readline()
+
+    def test_the_second_of_two_names_the_first_or_waits(self):
         split = ["split", PICO, "--experts", 4, "--out", "out"]
-        process = self.hold("write:2:stop", *split)
+        process = self.hold("write:3:stop", *split)
+        named = [f"out: process {process.pid} on {socket.gethostname()}, since 20", "moefy split"]
         code, _, errors = run(self.dir, split)
-        self.assertEqual((code, errors), (0, ""))  # and nothing was cleaned away
-        made = tree(self.dir / "out")
-        code, errors = self.let_go(process)
-        self.assertEqual(code, 2, errors)
-        self.assertIn("exists already", errors)
-        self.assertEqual(tree(self.dir / "out"), made)
+        self.assertEqual(code, 4, errors)
+        for words in [*named, "--wait"]:
+            self.assertIn(words, errors)
+        self.assertTrue(any(self.dir.glob(STAGED)))  # and nothing was cleaned away
+        waiting, said = self.wait_for(*split, "--force")
+        for words in [*named, "waiting"]:
+            self.assertIn(words, said)
+        second, _ = self.wait_for(*split)
+        self.assertEqual(self.let_go(process)[0], 0)
+        self.assertEqual(waiting.communicate(timeout=60)[1], "")
+        self.assertEqual(waiting.returncode, 0)
+        self.assertIn("exists already", second.communicate(timeout=60)[1])
+        self.assertEqual(second.returncode, 2)
+        self.assertEqual([path.name for path in self.dir.iterdir()], ["out"])
+
+    def test_a_signal_ends_the_wait(self):
+        split = ["split", PICO, "--experts", 4, "--out", "out"]
+        process = self.hold("write:3:stop", *split)
+        waiting, _ = self.wait_for(*split)
+        waiting.send_signal(signal.SIGINT)
+        waiting.communicate(timeout=60)
+        self.assertEqual(waiting.returncode, 130)
+        # Who is killed is waited for no longer.
+        waiting, _ = self.wait_for(*split)
+        process.kill()
+        process.communicate()
+        waiting.communicate(timeout=60)
+        self.assertEqual(waiting.returncode, 0)
         self.assertEqual([path.name for path in self.dir.iterdir()], ["out"])
 
     def test_a_killed_run_is_cleaned_up_and_said(self):
         split = ["split", PICO, "--experts", 4, "--out", "out"]
-        self.assertEqual(run(self.dir, split, "write:3:kill")[0], -signal.SIGKILL)
-        self.assertEqual(len(list(self.dir.glob(".out.moefy-*"))), 1)
+        self.assertEqual(run(self.dir, split, "write:4:kill")[0], -signal.SIGKILL)
+        self.assertEqual(len(list(self.dir.glob(STAGED))), 1)
         code, _, errors = run(self.dir, split)
         self.assertEqual(code, 0, errors)
         self.assertIn("left by an earlier run for out that was killed", errors)
@@ -327,8 +358,12 @@ class Moments(unittest.TestCase):
         process = self.hold("write:2:stop", *convert)
         code, _, errors = run(self.dir, convert)
         self.assertEqual(code, 4, errors)
-        self.assertIn(f"process {process.pid} is at work in it", errors)
+        self.assertIn(f"out: process {process.pid} on", errors)
+        waiting, _ = self.wait_for(*convert)
         self.assertEqual(self.let_go(process)[0], 0)
+        waiting.communicate(timeout=60)
+        self.assertEqual(waiting.returncode, 0)
+        self.assertFalse((self.dir / "out/.moefy-lock").exists())
 
 
 if __name__ == "__main__":

@@ -265,26 +265,6 @@ TEST(Leftovers, AnOldOutputThatSteppedAsideComesBack) {
   EXPECT_NE(TakeOutputNotes().at(0).find("back"), std::string::npos);
 }
 
-TEST(DirectoryLock, NamesWhoHasIt) {
-  const tests::TempDir dir;
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const DirectoryLock lock(dir.path());
-    [[maybe_unused]] const auto written = ::write(ready[1], "x", 1);
-    ::pause();
-    ::_exit(0);
-  }
-  char byte;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  tests::ExpectError(ErrorKind::kSystem, {"process " + std::to_string(child)},
-                     [&] { DirectoryLock lock(dir.path()); });
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
-  EXPECT_NO_THROW(DirectoryLock lock(dir.path()));
-}
-
 TEST(AbandonOutputs, RemovesWhatIsStagedAndNothingElse) {
   const tests::TempDir dir;
   const fs::path old = MakeOutput(dir);
