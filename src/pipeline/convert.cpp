@@ -6,10 +6,10 @@
 #include "base/options.h"
 #include "base/stopwatch.h"
 #include "eval/report.h"
-#include "io/fingerprint.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "pipeline/convert_output.h"
+#include "pipeline/stage_key.h"
 #include "pipeline/task_data.h"
 #include "record/activation_dump.h"
 #include "split/moe_checkpoint.h"
@@ -18,18 +18,18 @@
 namespace moefy::pipeline {
 namespace {
 
-std::string TaskFingerprint(const std::string& task_file, const std::string& split,
-                            const std::string& data) {
-  const task::TaskSpec spec = task::ReadTaskSpec(task_file);
-  return io::FileFingerprint(spec.file) + "-" +
-         io::FileFingerprint(DataDirectory(spec, data) / spec.GetSplit(split).file);
+template <typename Options>
+Json KeyOptions(const Options& options) {
+  return WithoutPaths(OptionsToJson(options));
+}
+template <typename Options>
+Json PathsOf(const Options& options) {
+  return OnlyPaths(OptionsToJson(options));
 }
 
-Json TaskFingerprints(const std::vector<std::string>& tasks, const std::string& split,
-                      const std::string& data) {
-  Json out = Json::array();
-  for (const std::string& task : tasks) out.push_back(TaskFingerprint(task, split, data));
-  return out;
+// A model that is evaluated: reports tell its name.
+Json Named(const std::string& model, const Json& inputs) {
+  return {{"name", std::filesystem::path(model).filename().string()}, {"made_from", inputs}};
 }
 
 // Connects the recipe's stages: each gets its inputs and the place of its result.
@@ -67,12 +67,11 @@ class Conversion {
   }
 
   std::vector<Stage> Stages() {
-    const std::string fingerprint = model_.Fingerprint();
-    const std::string config = io::TextFingerprint(model_.ConfigText());
-    Json model = {fingerprint, config};
+    Json model = keys_.OfModel(model_);
     std::vector<Stage> stages;
     stages.push_back({"inspect",
                       {{"model", model}},
+                      {},
                       out_ / kInspectFile,
                       [this] {
                         progress_.Begin("reading headers", 0, "");
@@ -89,23 +88,23 @@ class Conversion {
     if (recipe_.sparsify) model = AddSparsify(model, stages);
     const Json record = {
         {"model", model},
-        {"options", OptionsToJson(recipe_.record)},
-        {"text", recipe_.record.text.empty() ? "" : io::FileFingerprint(recipe_.record.text)},
-        {"data", TaskFingerprints(recipe_.record.tasks, recipe_.record.split, recipe_.data)}};
+        {"options", KeyOptions(recipe_.record)},
+        {"text", keys_.OfText(recipe_.record.text)},
+        {"data", keys_.OfTasks(recipe_.record.tasks, recipe_.record.split, recipe_.data)}};
     stages.push_back(
-        {"record", record, recipe_.record.out,
+        {"record", record, PathsOf(recipe_.record), recipe_.record.out,
          [this] { Warn(Record(recipe_.record, IfExists::kRenew, progress_, Opened()).warnings); },
          [this] { record::ActivationDump::Open(recipe_.record.out); }});
     Json routed = Json::array();
     for (const RecipeSplit& split : recipe_.splits) {
-      Json split_inputs = {{"model", model}, {"options", OptionsToJson(split.options)}};
+      Json split_inputs = {{"model", model}, {"options", KeyOptions(split.options)}};
       if (!split.options.dump.empty()) split_inputs["record"] = record;
-      stages.push_back({"split " + split.name, split_inputs, split.options.out,
-                        [this, &split] {
-                          Warn(
-                              Split(split.options, IfExists::kRenew, progress_, Opened()).warnings);
-                        },
-                        [&split] { split::MoeCheckpoint::Open(split.options.out); }});
+      stages.push_back(
+          {"split " + split.name, split_inputs, PathsOf(split.options), split.options.out,
+           [this, &split] {
+             Warn(Split(split.options, IfExists::kRenew, progress_, Opened()).warnings);
+           },
+           [&split] { split::MoeCheckpoint::Open(split.options.out); }});
       for (const RecipeRoute& route : recipe_.routes) {
         AddRoutedStages(split, route, split_inputs, record, stages, routed);
       }
@@ -114,8 +113,9 @@ class Conversion {
     stages.push_back(
         {"eval",
          {{"models", routed},
-          {"options", OptionsToJson(recipe_.eval)},
-          {"data", TaskFingerprints(recipe_.eval.tasks, recipe_.eval.split, recipe_.data)}},
+          {"options", KeyOptions(recipe_.eval)},
+          {"data", keys_.OfTasks(recipe_.eval.tasks, recipe_.eval.split, recipe_.data)}},
+         PathsOf(recipe_.eval),
          out_ / kEvalFile,
          [this] { Evaluate(); },
          [this] {
@@ -145,11 +145,11 @@ class Conversion {
     const TrainStageOptions& training = options.training;
     const Json inputs = {
         {"model", model},
-        {"options", OptionsToJson(options)},
-        {"data", options.text.empty() ? TaskFingerprint(training.task, training.split, recipe_.data)
-                                      : io::FileFingerprint(options.text)}};
+        {"options", KeyOptions(options)},
+        {"data", options.text.empty() ? keys_.OfTask(training.task, training.split, recipe_.data)
+                                      : keys_.OfText(options.text)}};
     stages.push_back(
-        {"sparsify", inputs, options.out,
+        {"sparsify", inputs, PathsOf(options), options.out,
          [this] {
            Warn(Sparsify(*recipe_.sparsify, IfExists::kRenew, progress_).training.warnings);
          },
@@ -165,10 +165,10 @@ class Conversion {
     train.dump = recipe_.record.out;
     train.out = MoeOf(split, route);
     const Json route_inputs = {
-        {"record", record}, {"split", split_inputs}, {"options", OptionsToJson(train)}};
-    routed.push_back(route_inputs);
+        {"record", record}, {"split", split_inputs}, {"options", KeyOptions(train)}};
+    routed.push_back(Named(train.out, route_inputs));
     stages.push_back(
-        {"route-train " + name, route_inputs, train.out,
+        {"route-train " + name, route_inputs, PathsOf(train), train.out,
          [this, train] { Warn(RouteTrain(train, IfExists::kRenew, progress_).warnings); },
          [train] { split::MoeCheckpoint::Open(train.out); }});
     if (!recipe_.calibrate) return;
@@ -179,11 +179,11 @@ class Conversion {
     calibrate.out = CalibratedOf(split, route);
     const Json calibrate_inputs = {
         {"moe", route_inputs},
-        {"options", OptionsToJson(calibrate)},
-        {"data", TaskFingerprint(calibrate.training.task, calibrate.training.split, recipe_.data)}};
-    routed.push_back(calibrate_inputs);
+        {"options", KeyOptions(calibrate)},
+        {"data", keys_.OfTask(calibrate.training.task, calibrate.training.split, recipe_.data)}};
+    routed.push_back(Named(calibrate.out, calibrate_inputs));
     stages.push_back(
-        {"calibrate " + name, calibrate_inputs, calibrate.out,
+        {"calibrate " + name, calibrate_inputs, PathsOf(calibrate), calibrate.out,
          [this, calibrate] { Warn(Calibrate(calibrate, IfExists::kRenew, progress_).warnings); },
          [calibrate] { split::MoeCheckpoint::Open(calibrate.out); }});
   }
@@ -192,8 +192,9 @@ class Conversion {
     const EvalOptions options = HeldOutEval(recipe_);
     stages.push_back({"choose a ratio",
                       {{"models", routed},
-                       {"options", OptionsToJson(options)},
-                       {"data", TaskFingerprints(options.tasks, options.split, recipe_.data)}},
+                       {"options", KeyOptions(options)},
+                       {"data", keys_.OfTasks(options.tasks, options.split, recipe_.data)}},
+                      PathsOf(options),
                       out_ / kChoiceFile,
                       [this, options] {
                         const auto reports = Eval(options, IfExists::kRenew, progress_, model_);
@@ -226,6 +227,7 @@ class Conversion {
   Inspection inspection_;
   std::filesystem::path out_;
   Progress& progress_;
+  InputKeys keys_;
   std::vector<std::string> warnings_;
 };
 
@@ -291,8 +293,10 @@ ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path&
     // What comes last depends on all stages, and is not to be taken for their result meanwhile.
     if (!was_done) records.Drop(stages.back().name);
     if (!done.kept) {
+      // Whoever is killed between output and record leaves an output that is nobody's.
+      records.Drop(stage.name);
       WithContext(stage.name, [&] { stage.run(); });
-      records.Store(stage.name, stage.inputs);
+      records.Store(stage);
     }
     done.seconds = stopwatch.Seconds();
     result.stages.push_back(done);

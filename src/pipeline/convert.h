@@ -1,5 +1,6 @@
 // Runs a recipe: inspect, record, split, route-train, calibrate, eval, everything under one
-// directory. Keeps what stages made earlier with the same inputs and options.
+// directory. Keeps what stages made earlier from the same content with the same options, wherever
+// that lay and lies now (pipeline/stage_key.h).
 //
 //   out/inspect.json  out/dump/  out/split-<name>/  out/moe-<name>/  out/eval.json  out/report.txt
 //   out/choice.json   the ratios that were tried, where the recipe has a max_loss

@@ -65,11 +65,15 @@ StageRecords::StageRecords(std::filesystem::path file, bool redo) : file_(std::m
 
 bool StageRecords::Matches(const std::string& stage, const Json& inputs) const {
   const auto found = records_.find(stage);
-  return found != records_.end() && *found == inputs;
+  if (found == records_.end() || !found->is_object()) return false;
+  Json record = *found;
+  record.erase(kPaths);
+  return record == inputs;
 }
 
-void StageRecords::Store(const std::string& stage, const Json& inputs) {
-  records_[stage] = inputs;
+void StageRecords::Store(const Stage& stage) {
+  Json& record = records_[stage.name] = stage.inputs;
+  if (!stage.paths.empty()) record[kPaths] = stage.paths;
   Write();
 }
 

@@ -11,6 +11,7 @@
 namespace moefy::pipeline {
 
 inline constexpr const char* kStages = "stages.json";
+inline constexpr const char* kPaths = "paths";             // of a stage in it
 inline constexpr const char* kRecipeFile = "recipe.json";  // of a model that had none
 inline constexpr const char* kInspectFile = "inspect.json";
 inline constexpr const char* kChoiceFile = "choice.json";
@@ -21,10 +22,11 @@ inline constexpr const char* kReportFile = "report.txt";
 // directory that is there, and for one that is not apart from `inputs`.
 void PrepareOutput(const std::filesystem::path& out, const InputPaths& inputs);
 
-// A stage: the options and fingerprints that it depends on, and what it makes.
+// A stage: what its result depends on (pipeline/stage_key.h), where that lay, and what it makes.
 struct Stage {
   std::string name;
   Json inputs;
+  Json paths;  // for people: the same stage may find its inputs elsewhere
   std::filesystem::path output;
   std::function<void()> run;
   std::function<void()> read;  // throws Error{kInput} unless the output is what the stage makes
@@ -40,7 +42,7 @@ class StageRecords {
   // is known as a conversion's. Throws Error{kInput} for a file of anything else.
   StageRecords(std::filesystem::path file, bool redo);
   bool Matches(const std::string& stage, const Json& inputs) const;
-  void Store(const std::string& stage, const Json& inputs);
+  void Store(const Stage& stage);
   void Drop(const std::string& stage);
 
  private:

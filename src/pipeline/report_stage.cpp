@@ -200,8 +200,9 @@ void AddStages(const Json& stages, const std::set<std::string>& models, eval::Ht
   for (const auto& [name, inputs] : stages.items()) {
     if (!HadPart(name, stages, models)) continue;
     std::string options;
-    if (inputs.is_object() && inputs.contains("options")) {
-      for (const auto& [key, value] : inputs.at("options").items()) {
+    for (const char* part : {kPaths, "options"}) {
+      if (!inputs.is_object() || !inputs.contains(part)) continue;
+      for (const auto& [key, value] : inputs.at(part).items()) {
         const bool empty = value.is_null() || value == "" || value == false || value == 0 ||
                            ((value.is_array() || value.is_object()) && value.empty());
         if (!empty) options += StrCat(options.empty() ? "" : "; ", key, " ", value.dump());

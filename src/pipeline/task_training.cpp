@@ -7,6 +7,7 @@
 #include "io/fingerprint.h"
 #include "model/device.h"
 #include "moefy/base/error.h"
+#include "pipeline/stage_key.h"
 #include "pipeline/task_data.h"
 
 namespace moefy::pipeline {
@@ -18,6 +19,7 @@ std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options,
   task::Dataset dataset = task::ReadDataset(
       examples->spec, options.split, DataDirectory(examples->spec, options.data), options.limit);
   examples->fingerprint = io::FileFingerprint(dataset.file);
+  if (!options.task.empty()) examples->fingerprint += "-" + io::FileFingerprint(task.file);
   examples->data = HoldOut(examples->spec, std::move(dataset), options.held_out);
   return examples;
 }
@@ -99,7 +101,8 @@ std::filesystem::path StateOf(const std::string& out) {
 }
 
 Json Identity(Json options, const std::string& model, const std::string& data) {
-  for (const char* key : {"out", "data", "device"}) options.erase(key);
+  options = WithoutPaths(options);
+  options.erase("device");
   options["model_fingerprint"] = model;
   options["data_fingerprint"] = data;
   return options;

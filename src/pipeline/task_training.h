@@ -28,7 +28,7 @@ struct TrainingExamples {
   model::GenerationOptions generation;
   std::unique_ptr<ask::PreparedTask> train, held_out;
   std::vector<ask::Sequence> sequences;
-  std::string fingerprint;  // of the data file
+  std::string fingerprint;  // of the data file and the task file
 };
 
 // Throws Error{kUsage} for options that make no sense.
@@ -64,8 +64,8 @@ train::TrainingSetup MakeSetup(const model::ModelConfig& config, const TrainingE
                                train::TrainableWeights& weights);
 // Where the state lies beside the output: "out" or "out/" -> "out.training".
 std::filesystem::path StateOf(const std::string& out);
-// What the state on disk must have been made with. A resumed command may give another data
-// directory and device.
+// What the state on disk must have been made with. A resumed command may give other paths to the
+// same content, and another device.
 Json Identity(Json options, const std::string& model, const std::string& data);
 
 // The parameters that may have changed.

@@ -36,13 +36,15 @@ void WriteConfigText(const fs::path& directory, const std::string& config) {
   if (!config.empty()) WriteTextFile(directory / kConfig, config, IfExists::kRefuse);
 }
 
-std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::path& directory) {
-  std::vector<std::string> warnings;
+SideFiles FindSideFiles(const io::Checkpoint& checkpoint) {
+  SideFiles found;
   std::set<fs::path> paths;  // sorted, so that warnings come in the same order everywhere
   try {
-    for (const auto& entry : fs::directory_iterator(from.directory())) paths.insert(entry.path());
+    for (const auto& entry : fs::directory_iterator(checkpoint.directory())) {
+      paths.insert(entry.path());
+    }
   } catch (const fs::filesystem_error& error) {
-    throw SystemError(error.code().value(), from.directory(), ": cannot be listed");
+    throw SystemError(error.code().value(), checkpoint.directory(), ": cannot be listed");
   }
   for (const fs::path& path : paths) {
     const std::string name = path.filename().string();
@@ -52,8 +54,7 @@ std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::pat
       File::Open(path);  // throws and says where the link leads
     }
     if (IsModule(path)) {
-      fs::create_directory(directory / name, ignored);
-      CopyFile(path / kConfig, directory / name / kConfig);
+      found.names.push_back(fs::path(name) / kConfig);
       continue;
     }
     if (name == kConfig || name.starts_with(".") || name.starts_with("moefy.") || IsWeights(name) ||
@@ -61,13 +62,23 @@ std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::pat
       continue;
     }
     if (const uint64_t num_bytes = fs::file_size(path, ignored); num_bytes > kMaxSideFileBytes) {
-      warnings.push_back(StrCat(Quoted(name), " was not copied: ", FormatBytes(num_bytes),
-                                " is over ", FormatBytes(kMaxSideFileBytes)));
+      found.warnings.push_back(StrCat(Quoted(name), " was not copied: ", FormatBytes(num_bytes),
+                                      " is over ", FormatBytes(kMaxSideFileBytes)));
       continue;
     }
-    CopyFile(path, directory / name);
+    found.names.push_back(name);
   }
-  return warnings;
+  return found;
+}
+
+std::vector<std::string> CopySideFiles(const io::Checkpoint& from, const fs::path& directory) {
+  SideFiles files = FindSideFiles(from);
+  for (const fs::path& name : files.names) {
+    std::error_code ignored;
+    if (name.has_parent_path()) fs::create_directory(directory / name.parent_path(), ignored);
+    CopyFile(from.directory() / name, directory / name);
+  }
+  return std::move(files.warnings);
 }
 
 }  // namespace moefy::split

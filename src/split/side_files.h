@@ -13,9 +13,16 @@ namespace moefy::split {
 // none.
 void WriteConfigText(const std::filesystem::path& directory, const std::string& config);
 
-// Copies what else lies in a checkpoint's directory and is worth keeping (tokenizer, generation
-// config, README): regular files of at most 64 MB that are not hidden, not moefy's own, not
-// config.json, and not weights in any format. Returns a warning for each file that is too large.
+// What else lies in a checkpoint's directory and is worth keeping (tokenizer, generation config,
+// README): regular files of at most 64 MB that are not hidden, not moefy's own, not config.json,
+// and not weights in any format.
+struct SideFiles {
+  std::vector<std::filesystem::path> names;  // relative to the directory, sorted
+  std::vector<std::string> warnings;         // one for each file that is too large
+};
+SideFiles FindSideFiles(const io::Checkpoint& checkpoint);
+
+// Copies them, and returns the warnings.
 std::vector<std::string> CopySideFiles(const io::Checkpoint& from,
                                        const std::filesystem::path& directory);
 

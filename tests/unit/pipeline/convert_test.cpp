@@ -69,6 +69,34 @@ TEST_F(ConvertTest, RunsEveryStageOnceAndKeepsIt) {
               ElementsAre("split random", "route-train random", "eval"));
 }
 
+TEST_F(ConvertTest, KeepsStagesByContentAndNotByPath) {
+  dir_.Write("dense/empty.txt", "");
+  Run(Checked());
+  std::filesystem::rename(dir_ / "out", dir_ / "elsewhere");
+  std::filesystem::rename(dense_, dir_ / "renamed");
+  const auto again = [&](const char* out, const auto& change) {
+    std::filesystem::rename(dir_ / "renamed", dense_);
+    CheckedRecipe checked = Checked();
+    std::filesystem::rename(dense_, dir_ / "renamed");
+    checked.recipe.model = (dir_ / "renamed/../renamed/").string();
+    change(checked.recipe);
+    return Redone(
+        Convert(CheckRecipe(checked.recipe), dir_ / out, /*redo=*/false, SilentProgress()));
+  };
+  const auto as_before = [](const Recipe&) {};
+  EXPECT_THAT(again("elsewhere", as_before), ElementsAre());
+  EXPECT_THAT(again("elsewhere/../elsewhere/", as_before), ElementsAre());
+  // Each content and option that a stage depends on makes it anew, with what depends on it.
+  dir_.Write("renamed/notes.txt", "goes into the split");
+  EXPECT_THAT(again("elsewhere", as_before),
+              ElementsAre("inspect", "record", "split random", "route-train random", "eval"));
+  EXPECT_THAT(again("elsewhere", as_before), ElementsAre());
+  EXPECT_THAT(again("elsewhere", [](Recipe& recipe) { recipe.eval.limit = 3; }),
+              ElementsAre("eval"));
+  EXPECT_THAT(again("elsewhere", [](Recipe& recipe) { recipe.splits.front().name = "other"; }),
+              ElementsAre("split other", "route-train other", "eval"));
+}
+
 TEST_F(ConvertTest, ConvertsWhatWasMadeSparse) {
   const std::string split = R"({"method": "random", "expert_size": 16})";
   const std::string sparsify = R"("sparsify": {"task": ")" +
