@@ -9,6 +9,7 @@
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "pipeline/convert_output.h"
+#include "pipeline/results.h"
 #include "pipeline/stage_key.h"
 #include "pipeline/task_data.h"
 #include "record/activation_dump.h"
@@ -21,10 +22,6 @@ namespace {
 template <typename Options>
 Json KeyOptions(const Options& options) {
   return WithoutPaths(OptionsToJson(options));
-}
-template <typename Options>
-Json PathsOf(const Options& options) {
-  return OnlyPaths(OptionsToJson(options));
 }
 
 // A model that is evaluated: reports tell its name.
@@ -125,6 +122,15 @@ class Conversion {
     return stages;
   }
 
+  // After Stages(), which reads them: the model and every file.
+  Json Inputs() const {
+    Json files = Json::array();
+    for (const auto& [path, fingerprint] : keys_.files()) {
+      files.push_back({{"path", path.string()}, {"fingerprint", fingerprint}});
+    }
+    const Json model = {{"path", recipe_.model}, {"fingerprint", model_.Fingerprint()}};
+    return {{"model", model}, {"files", files}};
+  }
   const std::string& first_moe() const { return recipe_.eval.models.front(); }
   std::vector<std::string>& warnings() { return warnings_; }
 
@@ -138,6 +144,10 @@ class Conversion {
   // The model that is recorded and split, if it is open before the first stage.
   std::optional<io::Checkpoint> Opened() const {
     return recipe_.sparsify ? std::nullopt : std::optional(model_);
+  }
+  template <typename Options>
+  Json PathsOf(const Options& options) const {
+    return OnlyPaths(OptionsToJson(options), out_);
   }
   // Adds the stage that makes the model sparse, and returns what stands for the result.
   Json AddSparsify(const Json& model, std::vector<Stage>& stages) {
@@ -266,23 +276,21 @@ InputPaths ConvertInputs(const Recipe& recipe) {
   return inputs;
 }
 
-}  // namespace
+// The options of a stage for people, paths and all.
+Json OptionsOf(const Stage& stage) {
+  Json options = stage.paths;
+  if (stage.inputs.contains("options")) options.update(stage.inputs.at("options"));
+  return options;
+}
 
-ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path& out, bool redo,
-                      Progress& progress) {
-  Conversion conversion(checked, out, progress);
-  const std::vector<Stage> stages = conversion.Stages();  // throws unless all data are there
-  PrepareOutput(out, ConvertInputs(checked.recipe));
-  const auto lock = LockDirectory(out);
-  if (checked.made) WriteMadeRecipe(*checked.made, out / kRecipeFile, redo);
-  StageRecords records(out / kStages, redo);
-  ConvertResult result;
-  result.out = out;
-  result.moe = conversion.first_moe();
+// Runs each stage, or keeps what it made, and tells `result` of it.
+void RunStages(const std::vector<Stage>& stages, bool redo, Progress& progress,
+               ConvertResult& result) {
+  StageRecords records(result.out / kStages, stages, redo);
   for (size_t i = 0; i < stages.size(); ++i) {
     const Stage& stage = stages[i];
     const Stopwatch stopwatch;
-    ConvertStage done{stage.name, false, 0};
+    ConvertStage done{stage.name, false, 0, OptionsOf(stage)};
     const bool was_done = records.Matches(stage.name, stage.inputs);
     const std::string why = was_done ? WhyNotKept(stage) : "";
     done.kept = was_done && why.empty();
@@ -301,13 +309,53 @@ ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path&
     done.seconds = stopwatch.Seconds();
     result.stages.push_back(done);
   }
-  result.reports = ReadReports(out / kEvalFile);
-  result.report_text = ReadTextFile(out / kReportFile);
-  if (checked.recipe.max_loss >= 0) {
-    result.tried = ReadChoices(out / kChoiceFile);
-    result.choice = WriteChoice(result.tried, checked.recipe.max_loss, out / kChoiceFile);
+}
+
+void ReadBack(const Recipe& recipe, ConvertResult& result) {
+  result.reports = ReadReports(result.out / kEvalFile);
+  result.report_text = ReadTextFile(result.out / kReportFile);
+  if (recipe.max_loss < 0) return;
+  result.tried = ReadChoices(result.out / kChoiceFile);
+  result.choice = WriteChoice(result.tried, recipe.max_loss, result.out / kChoiceFile);
+}
+
+// Tells programs of a conversion that failed, as far as that is possible.
+void TryToWriteResults(const ConvertResult& result, const Error& error, const Json& about) {
+  try {
+    WriteTextFile(result.out / kResultsFile, FormatJson(ResultsToJson(result, &error, about)),
+                  IfExists::kRenew);
+  } catch (const std::exception&) {  // the error that is on its way says more
   }
-  result.warnings = conversion.warnings();
+}
+
+}  // namespace
+
+ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path& out, bool redo,
+                      Progress& progress, const Json& about) {
+  Conversion conversion(checked, out, progress);
+  const std::vector<Stage> stages = conversion.Stages();  // throws unless all data are there
+  PrepareOutput(out, ConvertInputs(checked.recipe));
+  const auto lock = LockDirectory(out);
+  if (checked.made) WriteMadeRecipe(*checked.made, out / kRecipeFile, redo);
+  ConvertResult result;
+  result.out = out;
+  result.moe = conversion.first_moe();
+  result.inputs = conversion.Inputs();
+  std::error_code ignored;
+  std::filesystem::remove(out / kResultsFile, ignored);  // whoever is killed leaves none
+  try {
+    RunStages(stages, redo, progress, result);
+    ReadBack(checked.recipe, result);
+    result.warnings = conversion.warnings();
+    WriteTextFile(out / kResultsFile, FormatJson(ResultsToJson(result, nullptr, about)),
+                  IfExists::kRenew);
+  } catch (const Error& error) {
+    TryToWriteResults(result, error, about);
+    throw;
+  } catch (const std::exception& error) {
+    TryToWriteResults(result, Error(ErrorKind::kBug, error.what()), about);
+    throw;
+  }
   return result;
 }
 

@@ -4,6 +4,7 @@
 //
 //   out/inspect.json  out/dump/  out/split-<name>/  out/moe-<name>/  out/eval.json  out/report.txt
 //   out/choice.json   the ratios that were tried, where the recipe has a max_loss
+//   out/results.json  what became of it, for programs (pipeline/results.h)
 //   out/stages.json   what each stage was made from; a stage runs again when that changes
 #pragma once
 
@@ -23,6 +24,7 @@ struct ConvertStage {
   std::string name;   // "record", "split kmeans", ...
   bool kept = false;  // done before with the same inputs
   double seconds = 0;
+  Json options = {};  // as they were given, paths included
 };
 
 struct ConvertResult {
@@ -35,11 +37,12 @@ struct ConvertResult {
   std::optional<RatioChoice> choice;
   std::vector<RatioChoice> tried;
   std::vector<std::string> warnings;
+  Json inputs;  // {"model": {path, fingerprint}, "files": [{path, fingerprint}, ...]}
 };
 
 // `redo` ignores what was done before. Throws Error{kUsage} when `out` exists and is not the output
-// of an earlier conversion.
+// of an earlier conversion. `about` goes into results.json.
 ConvertResult Convert(const CheckedRecipe& checked, const std::filesystem::path& out, bool redo,
-                      Progress& progress);
+                      Progress& progress, const Json& about = Json::object());
 
 }  // namespace moefy::pipeline

@@ -53,7 +53,9 @@ std::string WhyNotKept(const Stage& stage) {
   return "";
 }
 
-StageRecords::StageRecords(std::filesystem::path file, bool redo) : file_(std::move(file)) {
+StageRecords::StageRecords(std::filesystem::path file, const std::vector<Stage>& stages, bool redo)
+    : file_(std::move(file)) {
+  for (const Stage& stage : stages) order_.push_back(stage.name);
   if (!redo && std::filesystem::exists(file_)) records_ = ReadJsonFile(file_);
   if (!records_.is_object()) {
     throw InputError(file_,
@@ -81,7 +83,16 @@ void StageRecords::Drop(const std::string& stage) {
   if (records_.erase(stage) > 0) Write();
 }
 
-void StageRecords::Write() const { WriteTextFile(file_, FormatJson(records_), IfExists::kRenew); }
+void StageRecords::Write() const {
+  Json ordered = Json::object();
+  for (const std::string& stage : order_) {
+    if (records_.contains(stage)) ordered[stage] = records_.at(stage);
+  }
+  for (const auto& [stage, record] : records_.items()) {
+    if (!ordered.contains(stage)) ordered[stage] = record;
+  }
+  WriteTextFile(file_, FormatJson(ordered), IfExists::kRenew);
+}
 
 Json ReadReports(const std::filesystem::path& file) {
   Json reports = ReadJsonFile(file);

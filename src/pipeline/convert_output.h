@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/output.h"
@@ -39,8 +40,9 @@ std::string WhyNotKept(const Stage& stage);
 class StageRecords {
  public:
   // Reads the file, unless `redo` asks to do everything again, and writes it, so that the directory
-  // is known as a conversion's. Throws Error{kInput} for a file of anything else.
-  StageRecords(std::filesystem::path file, bool redo);
+  // is known as a conversion's. In it these stages come first, whatever was done when. Throws
+  // Error{kInput} for a file of anything else.
+  StageRecords(std::filesystem::path file, const std::vector<Stage>& stages, bool redo);
   bool Matches(const std::string& stage, const Json& inputs) const;
   void Store(const Stage& stage);
   void Drop(const std::string& stage);
@@ -49,6 +51,7 @@ class StageRecords {
   void Write() const;
 
   std::filesystem::path file_;
+  std::vector<std::string> order_;
   Json records_ = Json::object();
 };
 

@@ -26,10 +26,13 @@ Json WithoutPaths(const Json& options) {
   return kept;
 }
 
-Json OnlyPaths(const Json& options) {
+Json OnlyPaths(const Json& options, const std::filesystem::path& out) {
+  const std::filesystem::path its_place = (out / "x").parent_path();  // "out" of "out/" too
   Json paths = Json::object();
   for (const auto& [name, value] : options.items()) {
-    if (SaysWhere(name) && !value.empty() && value != "") paths[name] = value;
+    if (!SaysWhere(name) || value.empty() || value == "") continue;
+    const std::string first = value.is_array() ? value.front() : value;
+    if (std::filesystem::path(first).parent_path() != its_place) paths[name] = value;
   }
   return paths;
 }

@@ -16,8 +16,8 @@ namespace moefy::pipeline {
 
 // Options, as OptionsToJson gives them, without those that only say where something lies.
 Json WithoutPaths(const Json& options);
-// Those that do, where they are given.
-Json OnlyPaths(const Json& options);
+// Those that do, where they are given and do not lie in `out`, where a conversion puts them itself.
+Json OnlyPaths(const Json& options, const std::filesystem::path& out);
 
 // The contents of inputs. Each file is read once.
 class InputKeys {

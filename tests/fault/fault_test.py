@@ -103,7 +103,7 @@ def scenarios():
                          "--task", EXAMPLE / "sentiment.json", "--force"], 8, inputs=["in"],
                  old="answers"),
         Scenario("convert", ["convert", "recipe/recipe.json", "--out", "out", "--threads", 1], 14,
-                 inputs=["recipe"], changing=["eval.json", "report.txt"]),
+                 inputs=["recipe"], changing=["eval.json", "report.txt", "results.json"]),
     ]
 
 
