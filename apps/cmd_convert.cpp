@@ -1,5 +1,13 @@
 // moefy convert: all stages from one JSON file, or of a model and a task.
+#include <algorithm>
+#include <set>
+
+#include "about.h"
+#include "base/ranks.h"
+#include "base/stopwatch.h"
 #include "command.h"
+#include "convert_jobs.h"
+#include "junit.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
 #include "pipeline/check_recipe.h"
@@ -7,6 +15,7 @@
 #include "pipeline/convert_output.h"
 #include "pipeline/convert_plan.h"
 #include "pipeline/default_recipe.h"
+#include "pipeline/recipe_jobs.h"
 
 namespace moefy::apps {
 namespace {
@@ -19,11 +28,15 @@ struct ConvertOptions {
   std::vector<std::string> tasks;
   std::string max_loss;
   bool dry_run = false;
+  int64_t jobs = 1;
+  bool keep_going = false;
+  std::vector<std::string> only;
+  std::string junit;
 
   template <class Visitor>
   void Visit(Visitor& v) {
     v.Argument("recipe", recipes, "recipe files; or the directory of one dense checkpoint");
-    v.Field("out", out, "directory of the result; with several recipes, one directory each in it");
+    v.Field("out", out, "directory of the result; of several jobs, one directory each in it");
     v.Field("task", tasks, "of a checkpoint without a recipe: the task files that it is for");
     v.Field("model", model, "dense checkpoint, instead of the recipe's");
     v.Field("data", data, "directory of the tasks' data files, instead of the recipe's");
@@ -31,6 +44,10 @@ struct ConvertOptions {
             "what the tasks' metrics may lose, e.g. 0.5%: the ratio that keeps to it is looked for "
             "on the split train");
     v.Field("dry-run", dry_run, "only say what would be done, from headers alone");
+    v.Field("jobs", jobs, "how many jobs run at a time; they share the threads");
+    v.Field("keep-going", keep_going, "run the other jobs although one ended with an error");
+    v.Field("only", only, "the jobs of these names alone; * and ? stand for any letters");
+    v.Field("junit", junit, "file for what became of each stage and task, as JUnit XML");
   }
 };
 
@@ -58,21 +75,6 @@ Json PlanToJson(const pipeline::ConvertPlan& plan) {
           {"outputs", outputs}};
 }
 
-Json ResultToJson(const pipeline::ConvertResult& result) {
-  Json stages = Json::array();
-  for (const pipeline::ConvertStage& stage : result.stages) {
-    stages.push_back({{"name", stage.name}, {"kept", stage.kept}, {"seconds", stage.seconds}});
-  }
-  Json json = {{"out", result.out.string()}, {"stages", stages}, {"reports", result.reports}};
-  if (result.tried.empty()) return json;
-  json["choice"] = result.choice ? pipeline::ChoiceToJson(*result.choice) : Json();
-  json["tried"] = Json::array();
-  for (const pipeline::RatioChoice& tried : result.tried) {
-    json["tried"].push_back(pipeline::ChoiceToJson(tried));
-  }
-  return json;
-}
-
 // Whether what the command got is a checkpoint in place of a recipe.
 bool IsCheckpoint(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -80,7 +82,34 @@ bool IsCheckpoint(const std::filesystem::path& path) {
          (std::filesystem::exists(path, ignored) && path.extension() != ".json");
 }
 
-std::vector<pipeline::CheckedRecipe> ReadRecipes(const ConvertOptions& options) {
+// The arguments that run a job alone, in a process of its own.
+std::vector<std::string> JobArguments(const ConvertOptions& options, const CommonOptions& common,
+                                      const std::string& file, const pipeline::Recipe& recipe,
+                                      const std::filesystem::path& out) {
+  std::vector<std::string> arguments = {"convert", file, "--out", out.string()};
+  const auto add = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
+  };
+  add("--only", recipe.job);
+  add("--model", options.model);
+  add("--data", options.data);
+  add("--max-loss", options.max_loss);
+  add("--max-memory", common.max_memory);
+  for (const auto& [flag, given] :
+       {std::pair("--force", common.force), {"--wait", common.wait}, {"--quiet", common.quiet}}) {
+    if (given) arguments.emplace_back(flag);
+  }
+  return arguments;
+}
+
+void ApplyFlags(const ConvertOptions& options, pipeline::Recipe& recipe) {
+  if (!options.model.empty()) recipe.model = options.model;
+  if (!options.data.empty()) recipe.data = options.data;
+  if (!options.max_loss.empty()) recipe.max_loss = pipeline::ParseMaxLoss(options.max_loss);
+}
+
+// Every job of the recipe files.
+std::vector<ConvertJob> ReadJobs(const ConvertOptions& options, const CommonOptions& common) {
   for (const std::string& file : options.recipes) {
     if (!std::filesystem::exists(file)) throw UsageError(file, ": no such file or directory");
     if (IsCheckpoint(file)) {
@@ -90,46 +119,85 @@ std::vector<pipeline::CheckedRecipe> ReadRecipes(const ConvertOptions& options) 
   if (!options.tasks.empty()) {
     throw UsageError("--task is for a checkpoint without a recipe; a recipe names its tasks");
   }
-  std::vector<pipeline::Recipe> recipes;
+  std::vector<ConvertJob> jobs;
+  std::set<std::string> files;
   for (const std::string& file : options.recipes) {
-    recipes.push_back(pipeline::ReadRecipe(file));
-    if (!options.model.empty()) recipes.back().model = options.model;
-    if (!options.data.empty()) recipes.back().data = options.data;
-    if (!options.max_loss.empty()) {
-      recipes.back().max_loss = pipeline::ParseMaxLoss(options.max_loss);
+    std::filesystem::path out = options.out.empty() ? "OUT" : options.out;
+    std::vector<pipeline::Recipe> recipes = pipeline::ReadRecipes(file);
+    const bool several_files = options.recipes.size() > 1;
+    if (several_files) out /= recipes.front().name;
+    if (!files.insert(recipes.front().name).second) {
+      throw UsageError(file, ": another recipe has the name ", Quoted(recipes.front().name),
+                       ", and so the same place for its result; run them one by one");
+    }
+    if (!options.model.empty() && !recipes.front().job.empty() &&
+        recipes.front().model != recipes.back().model) {
+      throw UsageError("--model is for recipes of one model; ", file, " names several");
+    }
+    for (pipeline::Recipe& recipe : recipes) {
+      ApplyFlags(options, recipe);
+      ConvertJob job;
+      job.name = several_files || recipe.job.empty() ? pipeline::CalledName(recipe) : recipe.job;
+      job.arguments = JobArguments(options, common, file, recipe, out);
+      job.out = recipe.job.empty() ? out : out / recipe.job;
+      job.recipe = std::move(recipe);
+      jobs.push_back(std::move(job));
     }
   }
-  std::vector<pipeline::CheckedRecipe> checked;  // all are checked before any is run
-  for (pipeline::Recipe& recipe : recipes) {
-    checked.push_back(pipeline::CheckRecipe(std::move(recipe)));
-  }
-  return checked;
+  return jobs;
 }
 
-// What a command is to convert.
-struct Work {
-  std::vector<pipeline::CheckedRecipe> recipes;
-  std::string why;  // of a checkpoint without a recipe
+// The jobs that --only names.
+std::vector<ConvertJob> Chosen(std::vector<ConvertJob> jobs, const std::vector<std::string>& only) {
+  if (only.empty()) return jobs;
+  std::vector<std::string> names;
+  for (const ConvertJob& job : jobs) names.push_back(job.name);
+  std::vector<ConvertJob> chosen;
+  for (const std::string& pattern : only) {
+    if (std::ranges::none_of(names, [&](const std::string& name) {
+          return pipeline::MatchesPattern(name, pattern);
+        })) {
+      constexpr size_t kMostNames = 20;
+      const size_t num_names = names.size();
+      names.resize(std::min(num_names, kMostNames));
+      throw UsageError("--only ", Quoted(pattern), " names no job", DidYouMean(pattern, names),
+                       "; there are ", num_names, ": ", Join(names),
+                       num_names > kMostNames ? ", ..." : "");
+    }
+  }
+  for (ConvertJob& job : jobs) {
+    if (std::ranges::any_of(only, [&](const std::string& pattern) {
+          return pipeline::MatchesPattern(job.name, pattern);
+        })) {
+      chosen.push_back(std::move(job));
+    }
+  }
+  return chosen;
+}
+
+// The conversion of a checkpoint for which nobody wrote a recipe, and why it is this one.
+struct MadeConversion {
+  pipeline::CheckedRecipe checked;
+  std::string why;
 };
 
-Work ReadWork(const ConvertOptions& options) {
-  if (options.recipes.size() > 1 || !IsCheckpoint(options.recipes.front())) {
-    return {ReadRecipes(options), ""};
-  }
+MadeConversion MakeConversion(const ConvertOptions& options) {
+  const std::string& path = options.recipes.front();
   if (!options.model.empty()) {
-    throw UsageError("--model is for recipes; ", options.recipes.front(), " is the model already");
+    throw UsageError("--model is for recipes; ", path, " is the model already");
   }
-  const io::Checkpoint model = model::OpenTensors(options.recipes.front());
+  if (!options.only.empty()) throw UsageError("--only is for recipes; ", path, " is one job");
+  const io::Checkpoint model = model::OpenTensors(path);
   pipeline::DefaultRecipe made =
-      pipeline::MakeDefaultRecipe(options.recipes.front(), model, options.tasks, options.data);
+      pipeline::MakeDefaultRecipe(path, model, options.tasks, options.data);
   if (!options.max_loss.empty()) {
     made.json["max_loss"] = pipeline::ParseMaxLoss(options.max_loss);
   }
-  Work work{{}, made.why};
-  work.recipes.push_back(
-      pipeline::CheckRecipe(pipeline::ParseRecipe(made.json, pipeline::kRecipeFile), model));
-  work.recipes.back().made = std::move(made.json);
-  return work;
+  MadeConversion made_conversion{
+      pipeline::CheckRecipe(pipeline::ParseRecipe(made.json, pipeline::kRecipeFile), model),
+      made.why};
+  made_conversion.checked.made = std::move(made.json);
+  return made_conversion;
 }
 
 std::string Percent(double share) { return FormatFixed(100 * share, 2) + " %"; }
@@ -157,26 +225,98 @@ std::string DescribeChoice(const pipeline::ConvertResult& result, const pipeline
                 "\n");
 }
 
-// Adds one conversion to the outcome.
-void Add(const pipeline::ConvertResult& result, const pipeline::Recipe& recipe, Context& context,
-         Outcome& outcome) {
-  outcome.text += result.report_text;
-  context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
-  for (const Json& report : result.reports) {
-    if (!report.at("failures").empty()) outcome.exit_code = 1;
+// What a person is told of one conversion.
+std::string DescribeConversion(const pipeline::ConvertResult& result,
+                               const pipeline::CheckedRecipe& checked) {
+  std::string text = result.report_text;
+  if (checked.recipe.max_loss >= 0) text += DescribeChoice(result, checked.recipe);
+  if (checked.made) {
+    text += StrCat("\nThe recipe of this conversion, to change and run again, is ",
+                   (result.out / pipeline::kRecipeFile).string(), "\n");
   }
+  return text;
+}
+
+std::string NextCommand(const pipeline::ConvertResult& result, const pipeline::Recipe& recipe) {
   std::filesystem::path moe = result.moe;
   std::string selection = "stored";
   double ffn_ratio = recipe.eval.ffn_ratios.front();
-  if (recipe.max_loss >= 0) outcome.text += DescribeChoice(result, recipe);
   if (!result.tried.empty()) {  // the first of them loses the least
     const pipeline::RatioChoice& choice = result.choice.value_or(result.tried.front());
     moe = result.out / choice.model;
     selection = choice.selection;
     ffn_ratio = choice.ffn_ratio;
   }
-  outcome.next = StrCat("moefy run ", moe.string(), " --task ", recipe.eval.tasks.front(),
-                        " --selection ", selection, " --ffn-ratio ", ffn_ratio);
+  return StrCat("moefy run ", moe.string(), " --task ", recipe.eval.tasks.front(), " --selection ",
+                selection, " --ffn-ratio ", ffn_ratio);
+}
+
+// Runs one conversion in this process.
+Outcome RunOne(const std::string& name, const pipeline::CheckedRecipe& checked,
+               const std::filesystem::path& out, const ConvertOptions& options, Context& context) {
+  const Stopwatch stopwatch;
+  JobEnd end{name, out, JobEnd::State::kEnded, 0, "", "", 0};
+  Outcome outcome;
+  try {
+    const pipeline::ConvertResult result =
+        pipeline::Convert(checked, out, context.common.force, *context.progress, About());
+    context.warnings.insert(context.warnings.end(), result.warnings.begin(), result.warnings.end());
+    for (const Json& report : result.reports) {
+      if (!report.at("failures").empty()) end.exit_code = 1;
+    }
+    outcome.text = DescribeConversion(result, checked);
+    outcome.next = NextCommand(result, checked.recipe);
+  } catch (const std::exception& error) {
+    const auto* ours = dynamic_cast<const Error*>(&error);
+    end.exit_code = ours ? ExitCode(ours->kind()) : kExitBug;
+    end.error = error.what();
+    end.seconds = stopwatch.Seconds();
+    WriteJUnit(options.junit, {end});
+    throw;
+  }
+  end.seconds = stopwatch.Seconds();
+  WriteJUnit(options.junit, {end});
+  outcome.exit_code = end.exit_code;
+  if (checked.made) outcome.json["recipe"] = *checked.made;
+  outcome.json["conversions"] = Json::array({JobToJson(end)});
+  return outcome;
+}
+
+// Runs several, each in a process of its own.
+Outcome RunMany(const std::vector<ConvertJob>& jobs, const ConvertOptions& options,
+                Context& context) {
+  if (Ranks::Get().size() > 1) {
+    throw UsageError("mpirun shares the work of one job, and there are ", jobs.size(),
+                     "; choose one by --only");
+  }
+  for (const ConvertJob& job : jobs) {  // all are looked at before any is run
+    try {
+      pipeline::CheckRecipe(job.recipe);
+    } catch (const Error& error) {
+      // What is wrong with a model costs that model's jobs alone, and they will say it.
+      if (!options.keep_going || error.kind() == ErrorKind::kUsage) throw;
+    }
+  }
+  const std::vector<JobEnd> ends =
+      RunJobs(jobs, static_cast<size_t>(options.jobs), options.keep_going, context);
+  WriteJUnit(options.junit, ends);
+  Outcome outcome;
+  outcome.exit_code = ExitCodeOf(ends);
+  outcome.text = DescribeJobs(ends);
+  outcome.json["conversions"] = Json::array();
+  for (const JobEnd& end : ends) {
+    outcome.json["conversions"].push_back(JobToJson(end));
+    if (!end.error.empty()) context.errors.push_back(StrCat(end.name, ": ", end.error));
+  }
+  return outcome;
+}
+
+// Adds what a job would do.
+void AddPlan(const pipeline::CheckedRecipe& checked, const std::filesystem::path& out,
+             Outcome& outcome) {
+  const pipeline::ConvertPlan plan = pipeline::PlanConvert(checked, out);
+  outcome.text += DescribePlan(plan);
+  outcome.json["conversions"].push_back(PlanToJson(plan));
 }
 
 Outcome RunConvert(const ConvertOptions& options, Context& context) {
@@ -184,32 +324,33 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
   if (options.out.empty() && !options.dry_run) {
     throw UsageError("convert needs --out: where should the results go?");
   }
-  const Work work = ReadWork(options);
-  Outcome outcome;
-  if (!work.why.empty()) {
-    outcome.text = StrCat("no recipe was given. The model has ", work.why, "\n");
-  }
-  Json conversions = Json::array();
-  for (const pipeline::CheckedRecipe& conversion : work.recipes) {
-    std::filesystem::path out = options.out.empty() ? "OUT" : options.out;
-    if (work.recipes.size() > 1) out /= conversion.recipe.name;
-    if (options.dry_run) {
-      const pipeline::ConvertPlan plan = pipeline::PlanConvert(conversion, out);
-      outcome.text += DescribePlan(plan);
-      conversions.push_back(PlanToJson(plan));
-      continue;
+  constexpr int64_t kMostJobs = 1024;
+  RequireOption(options.jobs >= 1 && options.jobs <= kMostJobs, "jobs", options.jobs, "1 to 1024");
+  CheckJUnit(options.junit);
+  Outcome plan;
+  if (options.recipes.size() == 1 && IsCheckpoint(options.recipes.front())) {
+    const MadeConversion made = MakeConversion(options);
+    const std::string why = StrCat("no recipe was given. The model has ", made.why, "\n");
+    if (!options.dry_run) {
+      Outcome outcome =
+          RunOne(made.checked.recipe.name, made.checked, options.out, options, context);
+      outcome.text = why + outcome.text;
+      return outcome;
     }
-    const pipeline::ConvertResult result =
-        pipeline::Convert(conversion, out, context.common.force, *context.progress);
-    conversions.push_back(ResultToJson(result));
-    Add(result, conversion.recipe, context, outcome);
-    if (!conversion.made) continue;
-    outcome.text += StrCat("\nThe recipe of this conversion, to change and run again, is ",
-                           (out / pipeline::kRecipeFile).string(), "\n");
+    plan.text = why;
+    plan.json["recipe"] = *made.checked.made;
+    AddPlan(made.checked, options.out.empty() ? "OUT" : options.out, plan);
+    return plan;
   }
-  if (work.recipes.front().made) outcome.json["recipe"] = *work.recipes.front().made;
-  outcome.json["conversions"] = conversions;
-  return outcome;
+  const std::vector<ConvertJob> jobs = Chosen(ReadJobs(options, context.common), options.only);
+  if (jobs.size() > 1 && !options.dry_run) return RunMany(jobs, options, context);
+  for (const ConvertJob& job : jobs) {
+    const pipeline::CheckedRecipe checked = pipeline::CheckRecipe(job.recipe);
+    if (!options.dry_run) return RunOne(job.name, checked, job.out, options, context);
+    if (jobs.size() > 1) plan.text += StrCat("job      ", job.name, "\n");
+    AddPlan(checked, job.out, plan);
+  }
+  return plan;
 }
 
 }  // namespace
@@ -219,7 +360,7 @@ std::unique_ptr<Command> ConvertCommand(CLI::App& parent) {
       parent, "convert", "Run every stage, from a recipe or for a model and a task; resumable.",
       "  moefy convert CKPT --task configs/tasks/sst2.json --data DATA --out out\n"
       "  moefy convert examples/quickstart/recipe.json --out out\n"
-      "  moefy convert recipes/*.json --out out --json   # batch conversions in CI",
+      "  moefy convert many.json --jobs 4 --keep-going --junit junit.xml --out out   # in CI",
       RunConvert);
 }
 

@@ -21,6 +21,9 @@ namespace moefy::apps {
 inline constexpr int kExitUsage = 2, kExitInput = 3, kExitSystem = 4, kExitBug = 70,
                      kExitInterrupted = 130;
 
+// The exit code of an error.
+int ExitCode(ErrorKind kind);
+
 // The options that every command has.
 struct CommonOptions {
   std::string config;

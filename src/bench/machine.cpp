@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
+#include <torch/version.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -82,6 +84,15 @@ std::string BlasWarning() {
 void UseThreads(int count) {
   at::set_num_threads(
       count > 0 ? count : static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+}
+
+int NumThreads() { return at::get_num_threads(); }
+
+std::string LibTorchVersion() { return TORCH_VERSION; }
+
+int64_t MemoryBytes() {
+  const long num_pages = ::sysconf(_SC_PHYS_PAGES), page_bytes = ::sysconf(_SC_PAGESIZE);
+  return num_pages > 0 && page_bytes > 0 ? int64_t{num_pages} * page_bytes : 0;
 }
 
 ThreadCount::ThreadCount() : before_(at::get_num_threads()) {}

@@ -10,6 +10,9 @@ namespace moefy::bench {
 std::string CpuName();          // "AMD EPYC 9654", or "unknown CPU"
 int64_t LastLevelCacheBytes();  // 32 MB if the system does not say
 
+int64_t MemoryBytes();          // of the machine; 0: unknown
+std::string LibTorchVersion();  // "1.13.1"
+
 int64_t PeakMemoryBytes();  // the most this process has had in memory so far; 0: unknown
 
 // What this process has in memory now; 0: unknown.
@@ -26,6 +29,7 @@ std::string BlasWarning();
 // Computes with `count` threads from here on. 0: one per processor of this process. LibTorch's own
 // default need not be that: on some virtual machines it takes two cores for one.
 void UseThreads(int count);
+int NumThreads();  // that are computed with
 
 // Sets the process's thread count, and puts the old one back at the end.
 class ThreadCount {

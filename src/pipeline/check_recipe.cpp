@@ -11,19 +11,20 @@ namespace {
 
 void CheckComplete(const Recipe& recipe) {
   if (recipe.model.empty()) {
-    throw UsageError("the recipe ", Quoted(recipe.name),
+    throw UsageError("the recipe ", Quoted(CalledName(recipe)),
                      " names no model; add \"model\" to it or give --model");
   }
   if (recipe.eval.tasks.empty()) {
-    throw UsageError("the recipe ", Quoted(recipe.name), " evaluates no task; add eval.task");
+    throw UsageError("the recipe ", Quoted(CalledName(recipe)),
+                     " evaluates no task; add eval.task");
   }
   if (recipe.sparsify && recipe.sparsify->text.empty() == recipe.sparsify->training.task.empty()) {
-    throw UsageError("the recipe ", Quoted(recipe.name),
+    throw UsageError("the recipe ", Quoted(CalledName(recipe)),
                      " sparsifies on nothing, or on two things; add sparsify.task or "
                      "sparsify.text");
   }
   if (recipe.calibrate && recipe.calibrate->training.task.empty()) {
-    throw UsageError("the recipe ", Quoted(recipe.name),
+    throw UsageError("the recipe ", Quoted(CalledName(recipe)),
                      " calibrates on no task; add calibrate.task");
   }
 }
@@ -55,7 +56,7 @@ void CheckSplit(const SplitOptions& options, const Inspection& model) {
 CheckedRecipe CheckRecipe(Recipe recipe, const std::optional<io::Checkpoint>& opened) {
   CheckComplete(recipe);
   const auto stage = [&](const std::string& name, const auto& check) {
-    WithContext(StrCat("recipe ", Quoted(recipe.name), ": ", name), check);
+    WithContext(StrCat("recipe ", Quoted(CalledName(recipe)), ": ", name), check);
   };
   if (recipe.sparsify) stage("sparsify", [&] { CheckSparsifyOptions(*recipe.sparsify); });
   stage("record", [&] { CheckRecordOptions(recipe.record); });

@@ -1,10 +1,12 @@
 #include "pipeline/recipe.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/options.h"
 #include "moefy/base/error.h"
+#include "pipeline/recipe_jobs.h"
 #include "task/task_spec.h"
 
 namespace moefy::pipeline {
@@ -14,11 +16,10 @@ std::string FromDirectory(const std::filesystem::path& directory, const std::str
   return path.empty() ? "" : (directory / path).lexically_normal().string();
 }
 
-// Reads the options of one stage. Refuses `own` keys, because the recipe connects inputs and
-// outputs.
+// Reads the options of one stage.
 template <typename Options>
-void ReadStage(const JsonObject& object, const std::vector<std::string>& own, Options& options) {
-  for (const std::string& key : own) {
+void ReadStage(const JsonObject& object, const char* stage, Options& options) {
+  for (const std::string& key : SetByRecipe(stage)) {
     if (object.Has(key)) {
       throw InputError(object.PathOf(key), " may not be set here; the recipe sets it itself");
     }
@@ -41,7 +42,7 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
   for (const JsonObject& object : recipe.GetObjects("split")) {
     RecipeSplit split;
     split.name = object.GetString("name", "");
-    ReadStage(object, {"checkpoint", "dump", "out", "parts", "shard"}, split.options);
+    ReadStage(object, "split", split.options);
     if (split.name.empty()) split.name = split.options.method;
     CheckName(object, split.name, "split", names);
     splits.push_back(std::move(split));
@@ -52,18 +53,22 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
 
 // "route" is an object, or an array of objects with names.
 std::vector<RecipeRoute> ReadRoutes(const JsonObject& recipe, bool is_array) {
-  const std::vector<std::string> own = {"moe", "dump", "out", "parts", "shard"};
   std::vector<RecipeRoute> routes;
   if (!is_array) {
     routes.emplace_back();
-    if (recipe.Has("route")) ReadStage(recipe.GetObject("route"), own, routes[0].options);
+    if (!recipe.Has("route")) return routes;
+    const JsonObject object = recipe.GetObject("route");
+    routes[0].name = object.GetString("name", "");
+    std::set<std::string> none;
+    CheckName(object, routes[0].name, "route", none);
+    ReadStage(object, "route", routes[0].options);
     return routes;
   }
   std::set<std::string> names;
   for (const JsonObject& object : recipe.GetObjects("route")) {
     RecipeRoute route;
     route.name = object.GetString("name", "");
-    ReadStage(object, own, route.options);
+    ReadStage(object, "route", route.options);
     if (route.name.empty()) route.name = route.options.preset;
     CheckName(object, route.name, "route", names);
     routes.push_back(std::move(route));
@@ -76,25 +81,28 @@ Recipe ReadStages(const JsonObject& json, bool routes_are_array,
                   const std::filesystem::path& directory) {
   Recipe recipe;
   const auto resolve = [&](const std::string& path) { return FromDirectory(directory, path); };
+  json.Has("$schema");  // is for editors
   recipe.model = resolve(json.GetString("model", ""));
   recipe.data = resolve(json.GetString("data", ""));
   if (json.Has("sparsify")) {
     SparsifyOptions& sparsify = recipe.sparsify.emplace();
-    ReadStage(json.GetObject("sparsify"), {"checkpoint", "data", "out"}, sparsify);
+    ReadStage(json.GetObject("sparsify"), "sparsify", sparsify);
     sparsify.training.task = resolve(sparsify.training.task);
     sparsify.text = resolve(sparsify.text);
   }
-  ReadStage(json.GetObject("record"), {"checkpoint", "data", "out"}, recipe.record);
+  ReadStage(json.GetObject("record"), "record", recipe.record);
   recipe.splits = ReadSplits(json);
   recipe.routes = ReadRoutes(json, routes_are_array);
   if (json.Has("calibrate")) {
-    ReadStage(json.GetObject("calibrate"), {"moe", "dense", "data", "out"},
-              recipe.calibrate.emplace());
+    ReadStage(json.GetObject("calibrate"), "calibrate", recipe.calibrate.emplace());
     recipe.calibrate->training.task = resolve(recipe.calibrate->training.task);
   }
-  ReadStage(json.GetObject("eval"), {"model", "dense", "data", "samples"}, recipe.eval);
+  ReadStage(json.GetObject("eval"), "eval", recipe.eval);
   if (json.Has("max_loss")) recipe.max_loss = json.GetNumber("max_loss", 0, 1);
   json.RefuseUnknownKeys();
+  for (const std::string& key : json.Keys()) {
+    MOEFY_CHECK(std::ranges::find(kRecipeKeys, key) != kRecipeKeys.end());
+  }
   for (std::string& task : recipe.record.tasks) task = resolve(task);
   for (std::string& task : recipe.eval.tasks) task = resolve(task);
   recipe.record.text = resolve(recipe.record.text);
@@ -102,6 +110,21 @@ Recipe ReadStages(const JsonObject& json, bool routes_are_array,
 }
 
 }  // namespace
+
+const std::vector<std::string>& SetByRecipe(const std::string& stage) {
+  static const std::map<std::string, std::vector<std::string>> kOwn = {
+      {"sparsify", {"checkpoint", "data", "out"}},
+      {"record", {"checkpoint", "data", "out"}},
+      {"split", {"checkpoint", "dump", "out", "parts", "shard"}},
+      {"route", {"moe", "dump", "out", "parts", "shard"}},
+      {"calibrate", {"moe", "dense", "data", "out"}},
+      {"eval", {"model", "dense", "data", "samples"}}};
+  return kOwn.at(stage);
+}
+
+std::string CalledName(const Recipe& recipe) {
+  return recipe.job.empty() ? recipe.name : recipe.name + "/" + recipe.job;
+}
 
 std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route) {
   return route.name.empty() ? split.name : split.name + "-" + route.name;
@@ -139,15 +162,30 @@ Recipe ParseRecipe(const Json& json, const std::filesystem::path& where) {
   }
 }
 
-Recipe ReadRecipe(const std::filesystem::path& path) {
+std::vector<Recipe> ReadRecipes(const std::filesystem::path& path) {
   Json json;
+  std::vector<RecipeJob> jobs;
   try {
     json = ReadJsonFile(path);
+    jobs = ExpandRecipe(json, path.string());
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     throw UsageError(error.what());
   }
-  return ParseRecipe(json, path);
+  std::vector<Recipe> recipes;
+  for (const RecipeJob& job : jobs) {
+    const std::string where = job.name.empty() ? path.string() : StrCat(path, ", job ", job.name);
+    recipes.push_back(ParseRecipe(job.recipe, where));
+    recipes.back().name = path.stem().string();
+    recipes.back().job = job.name;
+  }
+  return recipes;
+}
+
+Recipe ReadRecipe(const std::filesystem::path& path) {
+  std::vector<Recipe> recipes = ReadRecipes(path);
+  if (recipes.size() == 1) return std::move(recipes.front());
+  throw UsageError(path, " stands for ", recipes.size(), " conversions; expected one");
 }
 
 }  // namespace moefy::pipeline

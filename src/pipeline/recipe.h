@@ -24,12 +24,13 @@ struct RecipeSplit {
 
 // One way to train routers; a recipe may compare several.
 struct RecipeRoute {
-  std::string name;  // of the directories moe-<split>-<name>; "" where it is the only one
+  std::string name;  // of the directories moe-<split>-<name>; "": moe-<split>, of the only one
   RouteTrainOptions options;
 };
 
 struct Recipe {
   std::string name;   // the file's name without ".json"
+  std::string job;    // of the recipe's jobs (pipeline/recipe_jobs.h); "" where it is the only one
   std::string model;  // dense checkpoint directory
   std::string data;   // directory of the tasks' data files; "": beside each task file
   std::optional<SparsifyOptions> sparsify;  // before all else
@@ -43,6 +44,20 @@ struct Recipe {
   double max_loss = -1;
 };
 
+// The options of a stage ("split") that the recipe sets itself, because it connects the stages.
+const std::vector<std::string>& SetByRecipe(const std::string& stage);
+
+// The keys that a recipe's reader knows.
+inline const std::vector<std::string> kRecipeKeys = {"$schema", "model",   "data",  "sparsify",
+                                                     "record",  "split",   "route", "calibrate",
+                                                     "eval",    "max_loss"};
+
+// The stages that every recipe has.
+inline const std::vector<std::string> kRequiredStages = {"record", "split", "eval"};
+
+// How a recipe is called in messages: "name", "name/job".
+std::string CalledName(const Recipe& recipe);
+
 // How a split with these routers is called: "kmeans", "kmeans-paper".
 std::string RoutedName(const RecipeSplit& split, const RecipeRoute& route);
 
@@ -54,7 +69,10 @@ EvalOptions HeldOutEval(const Recipe& recipe);
 Recipe ParseRecipe(const Json& json, const std::filesystem::path& where);
 
 // Reads and checks a recipe; relative paths in it are taken from the recipe's own directory.
-// Throws Error{kUsage} with file, key, found and wanted; unknown keys name the nearest one.
+// Throws Error{kUsage} with file, key, found and wanted; unknown keys name the nearest one, and for
+// a file of several jobs.
 Recipe ReadRecipe(const std::filesystem::path& path);
+// The same for a file of one job or more.
+std::vector<Recipe> ReadRecipes(const std::filesystem::path& path);
 
 }  // namespace moefy::pipeline

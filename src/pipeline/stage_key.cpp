@@ -11,8 +11,9 @@ namespace moefy::pipeline {
 namespace {
 
 bool SaysWhere(const std::string& option) {
-  static const std::set<std::string> kPaths = {"checkpoint", "data", "dense",   "dump", "model",
-                                               "moe",        "out",  "samples", "task", "text"};
+  static const std::set<std::string> kPaths = {"checkpoint", "data",  "dense", "dump",
+                                               "model",      "moe",   "out",   "parts",
+                                               "samples",    "shard", "task",  "text"};
   return kPaths.contains(option);
 }
 

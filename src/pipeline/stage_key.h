@@ -14,7 +14,8 @@
 
 namespace moefy::pipeline {
 
-// Options, as OptionsToJson gives them, without those that only say where something lies.
+// Options, as OptionsToJson gives them, without those that only say where something lies or who
+// works.
 Json WithoutPaths(const Json& options);
 // Those that do, where they are given and do not lie in `out`, where a conversion puts them itself.
 Json OnlyPaths(const Json& options, const std::filesystem::path& out);

@@ -32,7 +32,7 @@ PACKAGES = {
 }
 
 # Headers of the C library and the system, free for all. The C++ library's have no dot.
-SYSTEM = re.compile(r"(sys/\w+|linux/\w+|dirent|dlfcn|errno|fcntl|fnmatch|malloc|pthread|pwd|sched|signal|"
+SYSTEM = re.compile(r"(sys/\w+|linux/\w+|dirent|dlfcn|errno|fcntl|fnmatch|malloc|poll|pthread|pwd|sched|signal|"
                     r"termios|time|unistd|immintrin|xmmintrin|pmmintrin|arm_neon|cpuid)\.h$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
