@@ -23,6 +23,7 @@
 #include "moefy/base/error.h"
 #include "moefy/base/version.h"
 #include "moefy/pipeline/join_stage.h"
+#include "pipeline/recipe_schema.h"
 #include "short_waits.h"
 #include "signals.h"
 
@@ -191,6 +192,8 @@ int RunProgram(int argc, char** argv) {
   app.set_version_flag("--version", std::string("moefy ") + kVersion);
   bool markdown = false;
   app.add_flag("--help-markdown", markdown, "the help of every command as Markdown");
+  bool schema = false;
+  app.add_flag("--recipe-schema", schema, "the JSON Schema of recipes");
   const auto commands = MakeCommands(app);
   if (argc < 2) {
     std::fputs(app.help().c_str(), stdout);
@@ -213,6 +216,11 @@ int RunProgram(int argc, char** argv) {
   }
   if (markdown) {
     std::fputs(CommandDocs(app, commands).c_str(), stdout);
+    FlushStdout();
+    return 0;
+  }
+  if (schema) {
+    std::fputs(FormatJson(pipeline::RecipeSchema()).c_str(), stdout);
     FlushStdout();
     return 0;
   }

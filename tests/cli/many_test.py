@@ -1,7 +1,8 @@
-"""Recipes of many jobs, results.json, JUnit XML.
+"""Recipes of many jobs, results.json, JUnit XML, and the schema of recipes.
 
 usage: many_test.py MOEFY SOURCE_DIR [CLASS...]
 """
+import copy
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import time
 import unittest
 from xml.etree import ElementTree
 
+import schema
 from cli_test import EXAMPLE, MOEFY, SOURCE, Case, run
 
 SENTIMENT = str(EXAMPLE / "sentiment.json")
@@ -197,6 +199,61 @@ class Results(Case):
         process.kill()
         process.wait()
         self.assertFalse((out / "results.json").exists())
+
+
+class Schema(Case):
+    SCHEMA = json.loads((SOURCE / "configs/schema/recipe.json").read_text())
+
+    def problems(self, recipe):
+        found = schema.problems(recipe, self.SCHEMA, self.SCHEMA)
+        try:  # where it is installed, the judge of the judge
+            import jsonschema
+        except ImportError:
+            return found
+        valid = jsonschema.Draft202012Validator(self.SCHEMA).is_valid(recipe)
+        self.assertEqual(valid, not found, found)
+        return found
+
+    def test_is_fresh(self):
+        self.assertEqual(self.succeed("--recipe-schema").stdout,
+                         (SOURCE / "configs/schema/recipe.json").read_text(),
+                         "run: moefy --recipe-schema > configs/schema/recipe.json")
+
+    def test_every_recipe_is_valid(self):
+        recipes = [*SOURCE.glob("configs/recipes/*.json"), EXAMPLE / "recipe.json",
+                   EXAMPLE / "calibrated.json"]
+        self.assertGreater(len(recipes), 15)
+        for recipe in recipes:
+            self.assertEqual(self.problems(json.loads(recipe.read_text())), [], recipe)
+
+    def test_wrong_ones_are_not_and_the_reader_agrees(self):
+        good = {**copy.deepcopy(RECIPE), "matrix": {"split.seed": [1, 2], "route.preset": ["fast"]}}
+        self.assertEqual(self.problems(good), [])
+        path = self.dir / "r.json"
+        for where, value in (("recrd", {}), ("record", 3), ("record.limt", 3), ("record.limit", "3"),
+                             ("record.limit", 2.5), ("record.out", "x"), ("record.task", "t.json"),
+                             ("split", {}), ("split", []), ("split.0.experts", "4"),
+                             ("split.0.dump", "x"), ("split.0.name", 1), ("route.output_fit", 1),
+                             ("route", []), ("route", [{"epoch": 1}]), ("route.name", 5),
+                             ("eval", None), ("eval.ffn_ratio", 0.5), ("eval.ffn_ratio", ["1"]),
+                             ("eval.samples", "x"), ("max_loss", 2), ("max_loss", "1%"),
+                             ("models", []), ("models", ["a", 3]), ("models", [{"name": "x"}]),
+                             ("models", [{"model": "x", "matrix": {}}]), ("matrix", {}),
+                             ("matrix", {"split.sed": [1]}), ("matrix", {"split.seed": []}),
+                             ("matrix", {"split.seed": ["a"]}), ("matrix", {"eval.task": ["a"]}),
+                             ("calibrate", {"moe": "x"}), ("sparsify", {"data": "x"})):
+            recipe = copy.deepcopy(good)
+            if where == "models":
+                del recipe["model"]
+            place = recipe
+            *parts, last = where.split(".")
+            for part in parts:
+                place = place[int(part) if part.isdigit() else part]
+            place[last] = value
+            with self.subTest(where=where, value=value):
+                self.assertNotEqual(self.problems(recipe), [])
+                path.write_text(json.dumps(recipe))
+                self.refuse(2, "r.json", "convert", path, "--dry-run")
 
 
 if __name__ == "__main__":
