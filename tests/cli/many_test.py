@@ -1,4 +1,4 @@
-"""Recipes of many jobs, results.json, JUnit XML, and the schema of recipes.
+"""Recipes of many jobs, results.json, JUnit XML, the schema of recipes, and the example for CI.
 
 usage: many_test.py MOEFY SOURCE_DIR [CLASS...]
 """
@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import schema
 from cli_test import EXAMPLE, MOEFY, SOURCE, Case, run
+from tasks_test import TASKS, causal_model
 
 SENTIMENT = str(EXAMPLE / "sentiment.json")
 RECIPE = {"model": str(EXAMPLE / "model"), "record": {"task": [SENTIMENT], "limit": 20},
@@ -221,7 +222,7 @@ class Schema(Case):
 
     def test_every_recipe_is_valid(self):
         recipes = [*SOURCE.glob("configs/recipes/*.json"), EXAMPLE / "recipe.json",
-                   EXAMPLE / "calibrated.json"]
+                   EXAMPLE / "calibrated.json", SOURCE / "examples/ci/recipe.json"]
         self.assertGreater(len(recipes), 15)
         for recipe in recipes:
             self.assertEqual(self.problems(json.loads(recipe.read_text())), [], recipe)
@@ -254,6 +255,67 @@ class Schema(Case):
                 self.assertNotEqual(self.problems(recipe), [])
                 path.write_text(json.dumps(recipe))
                 self.refuse(2, "r.json", "convert", path, "--dry-run")
+
+
+class Ci(Case):
+    """The script of examples/ci on pico models."""
+
+    def setUp(self):
+        super().setUp()
+        for name in ("recipe.json", "convert.sh"):
+            shutil.copy(SOURCE / "examples/ci" / name, self.dir)
+        (self.dir / "models").mkdir()
+        shutil.copytree(EXAMPLE / "model", self.dir / "models/reviews")
+        causal_model(self.dir / "models/tales")
+        tasks = self.dir / "tasks"
+        shutil.copytree(EXAMPLE / "data", tasks / "data")
+        shutil.copy(EXAMPLE / "sentiment.json", tasks / "reviews.json")
+        shutil.copy(TASKS / "tales.json", tasks)
+        shutil.copy(TASKS / "tales.txt", tasks)
+        self.edit("record", limit=40)
+        self.edit("eval", limit=20)
+
+    def edit(self, stage, **options):
+        path = self.dir / "recipe.json"
+        recipe = json.loads(path.read_text())
+        recipe[stage].update(options)
+        path.write_text(json.dumps(recipe))
+
+    def convert(self, *args):
+        return subprocess.run([self.dir / "convert.sh", self.dir / "recipe.json", self.dir / "out", *args],
+                              capture_output=True, text=True, timeout=600,
+                              env={**os.environ, "MOEFY": str(MOEFY)})
+
+    def test_gates_on_quality(self):
+        self.edit("eval", ffn_ratio=[1.0])  # with which nothing is lost
+        result = self.convert("--jobs", "2")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("every model keeps its quality", result.stderr)
+        self.assertIn("moe-kmeans", result.stdout)
+        suites = ElementTree.parse(self.dir / "out/junit.xml").getroot()
+        self.assertEqual([suite.get("name") for suite in suites], ["reviews", "tales"])
+        self.assertEqual(suites.get("failures"), "0")
+        # One that loses too much: the gate of one model says no, and the other is kept.
+        path = self.dir / "recipe.json"
+        recipe = json.loads(path.read_text())
+        recipe["models"][1]["eval"]["fail_if"] = "perplexity > 0.5*dense"
+        path.write_text(json.dumps(recipe))
+        result = self.convert()
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("loses more than it may", result.stderr)
+        suites = ElementTree.parse(self.dir / "out/junit.xml").getroot()
+        self.assertEqual([suite.get("failures") for suite in suites], ["0", "1"])
+        self.assertEqual(self.convert("--jobs", "x").returncode, 2)
+        self.assertEqual(subprocess.run([self.dir / "convert.sh"], capture_output=True).returncode, 2)
+
+    def test_workflow_is_yaml(self):
+        try:
+            import yaml
+        except ImportError:
+            self.skipTest("no PyYAML here")
+        workflow = yaml.safe_load((SOURCE / "examples/ci/convert.yml").read_text())
+        steps = [step.get("run", "") for step in workflow["jobs"]["convert"]["steps"]]
+        self.assertTrue(any("examples/ci/convert.sh" in step for step in steps))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ if __name__ == "__main__":
     if not shutil.which("shellcheck"):
         print("shellcheck is not installed")
         sys.exit(repo_files.SKIP)
-    scripts = repo_files.files("scripts/*.sh", ".ci/run")
+    scripts = repo_files.files("scripts/*.sh", "examples/ci/*.sh", ".ci/run")
     answer = subprocess.run(["shellcheck", "--external-sources", "--format=gcc", *scripts],
                             cwd=repo_files.ROOT, capture_output=True, text=True)
     problems = answer.stdout.splitlines()
