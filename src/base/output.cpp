@@ -1,5 +1,6 @@
 #include "base/output.h"
 
+#include <algorithm>
 #include <span>
 
 #include "base/content_hint.h"
@@ -27,10 +28,15 @@ void SyncTree(const fs::path& root) {
   SyncDirectory(root);
 }
 
-// Locks the target's place, where its caller has not, if it may be written.
+bool LiesInStaged(const fs::path& target) {
+  return std::ranges::any_of(target, [](const fs::path& p) { return IsStagingName(p.string()); });
+}
+
+// Locks the target's place, if it may be written, where nobody has: the caller of kRenew has, and
+// what is staged is a name that nobody else knows.
 std::shared_ptr<OutputLock> LockFor(const fs::path& target, Staging::Kind kind, IfExists if_exists,
                                     const InputPaths& inputs) {
-  if (if_exists == IfExists::kRenew) return nullptr;
+  if (if_exists == IfExists::kRenew || LiesInStaged(target)) return nullptr;
   const fs::path normal = NormalTarget(target);
   CheckTarget(normal, kind, if_exists, inputs);
   return LockOutput(normal);

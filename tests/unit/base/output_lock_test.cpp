@@ -97,6 +97,15 @@ TEST(OutputLock, MayBeWaitedFor) {
   EXPECT_NE(said.front().find("waiting for it to end"), std::string::npos) << said.front();
 }
 
+TEST(OutputLock, IsNotTakenInWhatIsStaged) {
+  const tests::TempDir dir;
+  StagedDirectory staged(dir / "out", IfExists::kRefuse);
+  const StagedFile file(staged.path() / "a", IfExists::kRefuse);
+  for (const auto& entry : fs::directory_iterator(staged.path())) {
+    EXPECT_EQ(entry.path(), file.path());
+  }
+}
+
 // What cannot be understood in the file is no holder, and what is no file is not touched.
 TEST(OutputLock, OfStrangeFiles) {
   const tests::TempDir dir;
