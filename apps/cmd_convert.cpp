@@ -1,7 +1,4 @@
 // moefy convert: all stages from one JSON file, or of a model and a task.
-#include <algorithm>
-#include <set>
-
 #include "about.h"
 #include "base/ranks.h"
 #include "base/stopwatch.h"
@@ -15,41 +12,9 @@
 #include "pipeline/convert_output.h"
 #include "pipeline/convert_plan.h"
 #include "pipeline/default_recipe.h"
-#include "pipeline/recipe_jobs.h"
 
 namespace moefy::apps {
 namespace {
-
-struct ConvertOptions {
-  std::vector<std::string> recipes;
-  std::string out;
-  std::string model;
-  std::string data;
-  std::vector<std::string> tasks;
-  std::string max_loss;
-  bool dry_run = false;
-  int64_t jobs = 1;
-  bool keep_going = false;
-  std::vector<std::string> only;
-  std::string junit;
-
-  template <class Visitor>
-  void Visit(Visitor& v) {
-    v.Argument("recipe", recipes, "recipe files; or the directory of one dense checkpoint");
-    v.Field("out", out, "directory of the result; of several jobs, one directory each in it");
-    v.Field("task", tasks, "of a checkpoint without a recipe: the task files that it is for");
-    v.Field("model", model, "dense checkpoint, instead of the recipe's");
-    v.Field("data", data, "directory of the tasks' data files, instead of the recipe's");
-    v.Field("max-loss", max_loss,
-            "what the tasks' metrics may lose, e.g. 0.5%: the ratio that keeps to it is looked for "
-            "on the split train");
-    v.Field("dry-run", dry_run, "only say what would be done, from headers alone");
-    v.Field("jobs", jobs, "how many jobs run at a time; they share the threads");
-    v.Field("keep-going", keep_going, "run the other jobs although one ended with an error");
-    v.Field("only", only, "the jobs of these names alone; * and ? stand for any letters");
-    v.Field("junit", junit, "file for what became of each stage and task, as JUnit XML");
-  }
-};
 
 std::string DescribePlan(const pipeline::ConvertPlan& plan) {
   const model::ModelConfig& config = plan.model.config;
@@ -73,106 +38,6 @@ Json PlanToJson(const pipeline::ConvertPlan& plan) {
           {"stages", plan.stages},
           {"peak_memory_bytes_at_most", plan.peak_memory_bytes},
           {"outputs", outputs}};
-}
-
-// Whether what the command got is a checkpoint in place of a recipe.
-bool IsCheckpoint(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored) ||
-         (std::filesystem::exists(path, ignored) && path.extension() != ".json");
-}
-
-// The arguments that run a job alone, in a process of its own.
-std::vector<std::string> JobArguments(const ConvertOptions& options, const CommonOptions& common,
-                                      const std::string& file, const pipeline::Recipe& recipe,
-                                      const std::filesystem::path& out) {
-  std::vector<std::string> arguments = {"convert", file, "--out", out.string()};
-  const auto add = [&](const char* flag, const std::string& value) {
-    if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
-  };
-  add("--only", recipe.job);
-  add("--model", options.model);
-  add("--data", options.data);
-  add("--max-loss", options.max_loss);
-  add("--max-memory", common.max_memory);
-  for (const auto& [flag, given] :
-       {std::pair("--force", common.force), {"--wait", common.wait}, {"--quiet", common.quiet}}) {
-    if (given) arguments.emplace_back(flag);
-  }
-  return arguments;
-}
-
-void ApplyFlags(const ConvertOptions& options, pipeline::Recipe& recipe) {
-  if (!options.model.empty()) recipe.model = options.model;
-  if (!options.data.empty()) recipe.data = options.data;
-  if (!options.max_loss.empty()) recipe.max_loss = pipeline::ParseMaxLoss(options.max_loss);
-}
-
-// Every job of the recipe files.
-std::vector<ConvertJob> ReadJobs(const ConvertOptions& options, const CommonOptions& common) {
-  for (const std::string& file : options.recipes) {
-    if (!std::filesystem::exists(file)) throw UsageError(file, ": no such file or directory");
-    if (IsCheckpoint(file)) {
-      throw UsageError(file, " is a checkpoint; convert takes one of them, or recipe files");
-    }
-  }
-  if (!options.tasks.empty()) {
-    throw UsageError("--task is for a checkpoint without a recipe; a recipe names its tasks");
-  }
-  std::vector<ConvertJob> jobs;
-  std::set<std::string> files;
-  for (const std::string& file : options.recipes) {
-    std::filesystem::path out = options.out.empty() ? "OUT" : options.out;
-    std::vector<pipeline::Recipe> recipes = pipeline::ReadRecipes(file);
-    const bool several_files = options.recipes.size() > 1;
-    if (several_files) out /= recipes.front().name;
-    if (!files.insert(recipes.front().name).second) {
-      throw UsageError(file, ": another recipe has the name ", Quoted(recipes.front().name),
-                       ", and so the same place for its result; run them one by one");
-    }
-    if (!options.model.empty() && !recipes.front().job.empty() &&
-        recipes.front().model != recipes.back().model) {
-      throw UsageError("--model is for recipes of one model; ", file, " names several");
-    }
-    for (pipeline::Recipe& recipe : recipes) {
-      ApplyFlags(options, recipe);
-      ConvertJob job;
-      job.name = several_files || recipe.job.empty() ? pipeline::CalledName(recipe) : recipe.job;
-      job.arguments = JobArguments(options, common, file, recipe, out);
-      job.out = recipe.job.empty() ? out : out / recipe.job;
-      job.recipe = std::move(recipe);
-      jobs.push_back(std::move(job));
-    }
-  }
-  return jobs;
-}
-
-// The jobs that --only names.
-std::vector<ConvertJob> Chosen(std::vector<ConvertJob> jobs, const std::vector<std::string>& only) {
-  if (only.empty()) return jobs;
-  std::vector<std::string> names;
-  for (const ConvertJob& job : jobs) names.push_back(job.name);
-  std::vector<ConvertJob> chosen;
-  for (const std::string& pattern : only) {
-    if (std::ranges::none_of(names, [&](const std::string& name) {
-          return pipeline::MatchesPattern(name, pattern);
-        })) {
-      constexpr size_t kMostNames = 20;
-      const size_t num_names = names.size();
-      names.resize(std::min(num_names, kMostNames));
-      throw UsageError("--only ", Quoted(pattern), " names no job", DidYouMean(pattern, names),
-                       "; there are ", num_names, ": ", Join(names),
-                       num_names > kMostNames ? ", ..." : "");
-    }
-  }
-  for (ConvertJob& job : jobs) {
-    if (std::ranges::any_of(only, [&](const std::string& pattern) {
-          return pipeline::MatchesPattern(job.name, pattern);
-        })) {
-      chosen.push_back(std::move(job));
-    }
-  }
-  return chosen;
 }
 
 // The conversion of a checkpoint for which nobody wrote a recipe, and why it is this one.
@@ -342,7 +207,7 @@ Outcome RunConvert(const ConvertOptions& options, Context& context) {
     AddPlan(made.checked, options.out.empty() ? "OUT" : options.out, plan);
     return plan;
   }
-  const std::vector<ConvertJob> jobs = Chosen(ReadJobs(options, context.common), options.only);
+  const std::vector<ConvertJob> jobs = ReadJobs(options, context.common);
   if (jobs.size() > 1 && !options.dry_run) return RunMany(jobs, options, context);
   for (const ConvertJob& job : jobs) {
     const pipeline::CheckedRecipe checked = pipeline::CheckRecipe(job.recipe);

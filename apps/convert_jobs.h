@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "command.h"
+#include "convert_options.h"
 #include "pipeline/recipe.h"
 
 namespace moefy::apps {
@@ -18,6 +19,12 @@ struct ConvertJob {
   std::filesystem::path out;
   std::vector<std::string> arguments;  // of this program, to run this job alone
 };
+
+// Whether what the command got is a checkpoint in place of a recipe.
+bool IsCheckpoint(const std::filesystem::path& path);
+
+// The jobs of all recipe files, without those that --only leaves out. Throws Error{kUsage}.
+std::vector<ConvertJob> ReadJobs(const ConvertOptions& options, const CommonOptions& common);
 
 // What became of a job.
 struct JobEnd {

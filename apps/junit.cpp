@@ -3,7 +3,6 @@
 #include "base/own_output.h"
 #include "eval/svg.h"
 #include "pipeline/convert_output.h"
-#include "pipeline/results.h"
 
 namespace moefy::apps {
 namespace {

@@ -10,8 +10,10 @@ namespace {
 bool IsJustBegun(const std::filesystem::path& directory) {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
-    if (name != kLockFile && name != kInspectFile && name != kRecipeFile && !IsStagingName(name))
+    if (name != kLockFile && name != kInspectFile && name != kRecipeFile && name != kResultsFile &&
+        !IsStagingName(name)) {
       return false;
+    }
   }
   return true;
 }

@@ -16,6 +16,7 @@ inline constexpr const char* kPaths = "paths";             // of a stage in it
 inline constexpr const char* kRecipeFile = "recipe.json";  // of a model that had none
 inline constexpr const char* kInspectFile = "inspect.json";
 inline constexpr const char* kChoiceFile = "choice.json";
+inline constexpr const char* kResultsFile = "results.json";
 inline constexpr const char* kEvalFile = "eval.json";
 inline constexpr const char* kReportFile = "report.txt";
 

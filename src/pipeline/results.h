@@ -11,8 +11,6 @@
 
 namespace moefy::pipeline {
 
-inline constexpr const char* kResultsFile = "results.json";
-
 // The document. `error` is what ended the conversion, null where it came to its end; `about` says
 // what the caller knows of the program and the machine ("build" and "machine").
 Json ResultsToJson(const ConvertResult& result, const Error* error, const Json& about);
