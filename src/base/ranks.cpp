@@ -24,12 +24,12 @@ namespace {
 
 // MPI itself waits by spinning, which would take a core from whoever still works.
 void Wait(MPI_Request& request) {
-  constexpr useconds_t kPause = 2000;
+  constexpr useconds_t kPoll = 2000;
   for (int done = 0;;) {
     MPI_Test(&request, &done, MPI_STATUS_IGNORE);
     if (done) return;
     ThrowIfInterrupted();
-    usleep(kPause);
+    usleep(kPoll);
   }
 }
 
