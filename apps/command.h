@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "base/output.h"
 #include "console.h"
+#include "help_pages.h"
 #include "moefy/pipeline/route_stage.h"
 #include "moefy/pipeline/split_stage.h"
 
@@ -156,7 +157,7 @@ class CommandOf final : public Command {
             Function run)
       : run_(run) {
     app_ = parent.add_subcommand(name, summary);
-    app_->description(std::string(summary) + "\n\nExamples:\n" + examples);
+    app_->description(std::string(summary) + kExamplesTitle + examples);
     OptionBinder binder{*app_};
     options_.Visit(binder);
     common_.Visit(binder);

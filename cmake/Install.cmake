@@ -1,4 +1,4 @@
-# What users get: the program, the headers, the libraries as moefy::<name>, and the package config.
+# What users get: the headers, the libraries as moefy::<name>, the package config, and the program.
 # Two export sets, so that the layers without LibTorch can be used without it.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
@@ -16,10 +16,10 @@ if(MOEFY_TORCH)
   install(FILES ${PROJECT_SOURCE_DIR}/cmake/MoefyTorch.cmake ${PROJECT_SOURCE_DIR}/cmake/FindMETIS.cmake
           DESTINATION ${MOEFY_CONFIG_DIR})
 endif()
-if(TARGET moefy_cli)
-  install(TARGETS moefy_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/moefy DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(TARGET moefy_cli)
+  include(${CMAKE_CURRENT_LIST_DIR}/InstallProgram.cmake)
+endif()
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/moefyConfig.cmake.in
                               ${PROJECT_BINARY_DIR}/moefyConfig.cmake

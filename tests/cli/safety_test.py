@@ -262,7 +262,7 @@ class System(Case):
     @unittest.skipUnless(os.path.exists("/dev/full"), "needs /dev/full")
     def test_stdout_that_cannot_be_written(self):
         for args in (["--help"], ["--version"], [], ["split", "--help"], ["--help-markdown"],
-                     ["families"]):
+                     ["--completion", "bash"], ["families"]):
             with open("/dev/full", "w") as full:
                 result = subprocess.run([MOEFY, *args], stdout=full, stderr=subprocess.PIPE, text=True)
             self.assertEqual(result.returncode, 4, args)
