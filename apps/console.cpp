@@ -20,7 +20,20 @@ std::string Amount(double amount, const std::string& unit) {
   return unit == "B" ? FormatBytes(whole) : FormatCount(whole);
 }
 
+constexpr const char* kYellow = "\033[33;1m";
+constexpr const char* kRed = "\033[31;1m";
+
+void SayLine(const char* colour, const char* level, std::string_view message) {
+  const bool coloured = UseColour();
+  const std::string line =
+      StrCat(coloured ? colour : "", level, coloured ? "\033[0m" : "", ": ", message, "\n");
+  std::fputs(line.c_str(), stderr);
+}
+
 }  // namespace
+
+void Warn(std::string_view message) { SayLine(kYellow, "warning", message); }
+void SayError(std::string_view message) { SayLine(kRed, "error", message); }
 
 bool UseColour() { return isatty(STDERR_FILENO) && !std::getenv("NO_COLOR"); }
 

@@ -38,6 +38,10 @@ class ConsoleProgress final : public Progress {
   bool bar_visible_ = false;
 };
 
+// One line on stderr, "warning: ..." or "error: ...", whose first word is coloured on a terminal.
+void Warn(std::string_view message);
+void SayError(std::string_view message);
+
 // True when stderr is a terminal and NO_COLOR is not set.
 bool UseColour();
 

@@ -3,9 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -131,7 +128,7 @@ void FlushStdout(const char* consequence = "") {
 }
 
 void ShowNotes() {
-  for (const std::string& note : TakeOutputNotes()) spdlog::warn(note);
+  for (const std::string& note : TakeOutputNotes()) Warn(note);
 }
 
 void Print(const Command& command, const Context& context, Outcome outcome) {
@@ -145,7 +142,7 @@ void Print(const Command& command, const Context& context, Outcome outcome) {
       const std::string more =
           paths.size() > kMostPaths ? StrCat(" and ", paths.size() - kMostPaths, " more") : "";
       paths.resize(std::min(paths.size(), kMostPaths));
-      spdlog::warn("figures that are not finite are null: {}{}", Join(paths), more);
+      Warn(StrCat("figures that are not finite are null: ", Join(paths), more));
     }
     std::fputs(FormatJson(document).c_str(), stdout);
   } else {
@@ -154,12 +151,12 @@ void Print(const Command& command, const Context& context, Outcome outcome) {
   FlushStdout("; the command has done its work all the same, and what it wrote is complete");
   constexpr size_t kMostErrors = 100;
   for (size_t i = 0; i < std::min(context.errors.size(), kMostErrors); ++i) {
-    spdlog::error(context.errors[i]);
+    SayError(context.errors[i]);
   }
   if (context.errors.size() > kMostErrors) {
-    spdlog::error("{} more inputs failed", context.errors.size() - kMostErrors);
+    SayError(StrCat(context.errors.size() - kMostErrors, " more inputs failed"));
   }
-  for (const std::string& warning : context.warnings) spdlog::warn(warning);
+  for (const std::string& warning : context.warnings) Warn(warning);
   if (!context.common.quiet && !outcome.next.empty()) {
     std::fprintf(stderr, "next: %s\n", outcome.next.c_str());
   }
@@ -226,7 +223,7 @@ int RunProgram(int argc, char** argv) {
       pipeline::ServeRanks();
       return 0;
     }
-    if (context.common.wait) WaitForOutputs([](const std::string& who) { spdlog::warn(who); });
+    if (context.common.wait) WaitForOutputs(Warn);
     if (const std::string warning = bench::BlasWarning(); !warning.empty()) {
       context.warnings.push_back(warning);
     }
@@ -245,7 +242,7 @@ int RunProgram(int argc, char** argv) {
 int Fail(int exit_code, const std::string& message) {
   WaitIfEnding();
   ShowNotes();
-  spdlog::error(message);
+  SayError(message);
   Ranks::Get().Abort(exit_code);  // the others would wait for this one
   return exit_code;
 }
@@ -279,8 +276,6 @@ int main(int argc, char** argv) {
   moefy::SetHeapPolicy(moefy::kProgramHeap);
   // If stdin is closed, the first file that is opened would become stdin; this one cannot be read.
   if (fcntl(STDIN_FILENO, F_GETFD) == -1) open("/dev/null", O_WRONLY);
-  spdlog::set_default_logger(spdlog::stderr_color_mt("moefy"));  // its default writes to stdout
-  spdlog::set_pattern("%^%l%$: %v");
   moefy::apps::WatchSignals();
   moefy::model::AvoidSlowBlasCore();
   return moefy::apps::RunGuarded(argc, argv);

@@ -8,8 +8,7 @@ packages=(
   build-essential cmake ninja-build pkg-config ccache
   # Libraries; cmake/Dependencies.cmake finds each of them.
   libtorch-dev libopenblas0-openmp libeigen3-dev libhwy-dev libmetis-dev
-  nlohmann-json3-dev libxxhash-dev libsentencepiece-dev libicu-dev
-  libcli11-dev libspdlog-dev
+  nlohmann-json3-dev libxxhash-dev libsentencepiece-dev libicu-dev libcli11-dev
   # Tests and checks.
   libgtest-dev libgmock-dev clang-format python3
 )

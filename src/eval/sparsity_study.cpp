@@ -1,4 +1,6 @@
 #include "eval/sparsity_study.h"
+
+#include <ATen/core/grad_mode.h>
 #include "base/table.h"
 
 #include <algorithm>

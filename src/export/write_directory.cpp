@@ -1,5 +1,7 @@
 #include "export/write_directory.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "base/output.h"
 #include "export/engine_config.h"
 #include "export/expert_matrices.h"

@@ -2,6 +2,8 @@
 // models/{llama,glm4-moe}.cpp, llama-graph.cpp.
 #include "export/write_gguf.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>

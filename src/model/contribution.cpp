@@ -1,5 +1,7 @@
 #include "model/contribution.h"
 
+#include <ATen/core/grad_mode.h>
+
 namespace moefy::model {
 namespace {
 

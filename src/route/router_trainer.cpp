@@ -1,5 +1,7 @@
 #include "route/router_trainer.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <cmath>
 

@@ -1,5 +1,7 @@
 #include "train/masked_ffn.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "moefy/base/error.h"
 #include "runtime/select_experts.h"
 

@@ -28,7 +28,6 @@ PACKAGES = {
     "openmp": ["omp.h"],
     "mpi": ["mpi.h"],
     "cli11": ["CLI/"],
-    "spdlog": ["spdlog/"],
 }
 
 # Headers of the C library and the system, free for all. The C++ library's have no dot.

@@ -14,7 +14,7 @@ CLEAN = {
                              "#include <xxhash.h>\n",
     "src/io/parser.h": "#include <vector>\n",
     "src/route/router.h": "#include <vector>\n",
-    "apps/console.h": "#include <spdlog/spdlog.h>\n",
+    "apps/console.h": "#include <CLI/CLI.hpp>\n",
     "apps/main.cpp": '#include "console.h"\n#include <CLI/CLI.hpp>\n#include "moefy/model/ffn.h"\n',
 }
 

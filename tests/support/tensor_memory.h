@@ -8,13 +8,18 @@
 #include <atomic>
 #include <cstdint>
 
+#include "support/memory_of_tests.h"
+
 namespace moefy::tests {
 
 // LibTorch's allocator, with a count of what is taken and not yet given back. What has been taken
 // may be given back after the count ends.
-class CountingAllocator final : public c10::Allocator {
+class CountingAllocator final : public MemoryOfTests {
  public:
-  c10::DataPtr allocate(size_t num_bytes) const override {
+  static inline std::atomic<int64_t> taken{0}, peak{0};
+
+ private:
+  c10::DataPtr Take(size_t num_bytes) const override {
     auto* const block = new Block{c10::GetDefaultCPUAllocator()->allocate(num_bytes),
                                   static_cast<int64_t>(num_bytes)};
     const int64_t now = taken += block->num_bytes;
@@ -24,9 +29,6 @@ class CountingAllocator final : public c10::Allocator {
     return {data, block, &GiveBack, c10::Device(c10::DeviceType::CPU)};
   }
 
-  static inline std::atomic<int64_t> taken{0}, peak{0};
-
- private:
   struct Block {
     c10::DataPtr memory;
     int64_t num_bytes;

@@ -1,5 +1,7 @@
 // Each format's own rule, applied to what was written, gives the plain sum of the experts that
 // moefy chooses; and config.json says what the tensors are.
+#include <ATen/core/grad_mode.h>
+
 #include <gtest/gtest.h>
 
 #include <filesystem>

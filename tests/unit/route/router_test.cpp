@@ -1,5 +1,7 @@
 #include "route/router.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <gtest/gtest.h>
 
 #include <algorithm>

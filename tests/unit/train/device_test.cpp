@@ -15,6 +15,7 @@
 #include "model/read_parameters.h"
 #include "runtime/sparse_model.h"
 #include "support/expect_error.h"
+#include "support/memory_of_tests.h"
 #include "support/split_fixtures.h"
 #include "token_task.h"
 #include "train/masked_ffn.h"
@@ -23,15 +24,18 @@
 namespace moefy::train {
 namespace {
 
-const at::Device kOther(c10::DeviceType::PrivateUse1, 0);
+// Of a kind that LibTorch only knows by name; from 2 on it asks of PrivateUse1 to have streams.
+const at::Device kOther(c10::DeviceType::VE, 0);
 
-class OtherMemory final : public c10::Allocator {
+class OtherMemory final : public tests::MemoryOfTests {
  public:
-  c10::DataPtr allocate(size_t num_bytes) const override {
+  c10::DeleterFnPtr raw_deleter() const override { return &std::free; }
+
+ private:
+  c10::DataPtr Take(size_t num_bytes) const override {
     void* data = std::malloc(std::max<size_t>(num_bytes, 1));
     return {data, data, &std::free, kOther};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &std::free; }
 };
 
 OtherMemory& Memory() {
@@ -39,7 +43,7 @@ OtherMemory& Memory() {
   return memory;
 }
 
-constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::PrivateUse1);
+constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::VE);
 
 at::Tensor Empty(at::IntArrayRef sizes, c10::optional<at::ScalarType> type,
                  c10::optional<at::Layout>, c10::optional<at::Device>, c10::optional<bool>,
@@ -83,11 +87,9 @@ void Compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   at::native::cpu_fallback(op, stack);
 }
 
-TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {
-  m.fallback(torch::CppFunction::makeFromBoxedFunction<&Compute>());
-}
+TORCH_LIBRARY_IMPL(_, VE, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&Compute>()); }
 
-TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
+TORCH_LIBRARY_IMPL(aten, VE, m) {
   m.impl("empty.memory_format", &Empty);
   m.impl("empty_strided", &EmptyStrided);
   m.impl("_copy_from", &CopyFrom);
@@ -97,7 +99,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_reshape_alias", &at::native::_reshape_alias);
 }
 
-C10_REGISTER_GUARD_IMPL(PrivateUse1, c10::impl::NoOpDeviceGuardImpl<c10::DeviceType::PrivateUse1>);
+C10_REGISTER_GUARD_IMPL(VE, c10::impl::NoOpDeviceGuardImpl<c10::DeviceType::VE>);
 
 // A calibration, or fine-tuning where `selection` is empty.
 class Lesson {

@@ -1,5 +1,7 @@
 #include "train/masked_ffn.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <gtest/gtest.h>
 
 #include "route/learned_routers.h"
