@@ -235,5 +235,6 @@ std::unique_ptr<Command> VerifyCommand(CLI::App& parent);
 std::unique_ptr<Command> MergeCommand(CLI::App& parent);
 std::unique_ptr<Command> ConvertCommand(CLI::App& parent);
 std::unique_ptr<Command> ReportCommand(CLI::App& parent);
+std::unique_ptr<Command> DoctorCommand(CLI::App& parent);
 
 }  // namespace moefy::apps

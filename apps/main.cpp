@@ -60,7 +60,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands(CLI::App& app) {
        {ConvertCommand, FamiliesCommand, InspectCommand, RecordCommand, SparsityCommand,
         SplitCommand, FinetuneCommand, SparsifyCommand, RouteTrainCommand, CalibrateCommand,
         EvalCommand, RunCommand, BenchCommand, PackCommand, ExportCommand, VerifyCommand,
-        MergeCommand, JoinCommand, ReportCommand}) {
+        MergeCommand, JoinCommand, ReportCommand, DoctorCommand}) {
     commands.push_back(make(app));
   }
   return commands;

@@ -62,8 +62,10 @@ int64_t PeakMemoryBytes() { return StatusBytes("VmHWM:"); }
 
 MemoryInUse CurrentMemory() { return {StatusBytes("RssAnon:"), StatusBytes("RssFile:")}; }
 
+std::string BlasFile() { return ProviderOf(dlsym(RTLD_DEFAULT, "sgemm_")); }
+
 std::string BlasWarning() {
-  const std::string provider = ProviderOf(dlsym(RTLD_DEFAULT, "sgemm_"));
+  const std::string provider = BlasFile();
   if (provider.empty()) return "";  // linked in statically: LibTorch's own build
   using Parallelism = int (*)();
   constexpr int kOpenBlasPthreads = 1;

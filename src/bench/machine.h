@@ -22,6 +22,9 @@ struct MemoryInUse {
 };
 MemoryInUse CurrentMemory();
 
+// The file of the library that LibTorch multiplies matrices through; "": it is not to be seen.
+std::string BlasFile();
+
 // One sentence that says what was found and what to install, if LibTorch multiplies matrices
 // through a slow library. "": it uses OpenBLAS with OpenMP threads, or MKL, or BLIS.
 std::string BlasWarning();

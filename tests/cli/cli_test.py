@@ -165,6 +165,51 @@ class Usage(Case):
                          "run: moefy --help-markdown > docs/cli.md")
 
 
+class Doctor(Case):
+    """What the machine has: only what is really read, so it changes with what it is read of."""
+
+    def doctor(self, *args, **variables):
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in ("OMP_WAIT_POLICY", "OPENBLAS_CORETYPE")}
+        result = run("doctor", "--json", *args, env={**environment, **variables})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        document = json.loads(result.stdout)
+        return document["machine"], {row["about"]: row["remedy"] for row in document["advice"]}
+
+    def test_facts(self):
+        machine, advice = self.doctor("--threads", 1)
+        self.assertEqual(machine["threads"], 1)
+        self.assertEqual(machine["processors"], len(os.sched_getaffinity(0)))
+        self.assertRegex(machine["libtorch"], r"^[12]\.\d+\.\d+$")
+        self.assertTrue(os.path.exists(machine["libtorch_file"]))
+        self.assertTrue(0 <= machine["busy_share"] <= 1)
+        self.assertLessEqual(machine["free_bytes"], machine["memory_bytes"])
+        self.assertFalse({"threads", "wait_policy", "memory"} & advice.keys())
+
+    def test_advice(self):
+        processors = len(os.sched_getaffinity(0))
+        machine, advice = self.doctor("--threads", processors + 1, "--seconds", 0,
+                                      OMP_WAIT_POLICY="passive")
+        self.assertIn(f"--threads {processors}", advice["threads"])
+        self.assertIn("unset OMP_WAIT_POLICY", advice["wait_policy"])
+        self.assertIsNone(machine["busy_share"])
+        if machine["blas_kernels"] == "SkylakeX":
+            machine, advice = self.doctor(OPENBLAS_CORETYPE="Cooperlake")
+            if machine["blas_kernels"] == "Cooperlake":
+                self.assertIn("unset OPENBLAS_CORETYPE", advice["blas_kernels"])
+
+    def test_table(self):
+        threads = len(os.sched_getaffinity(0)) + 1
+        text = self.succeed("doctor", EXAMPLE / "model", "--threads", threads,
+                            "--seconds", 0).stdout
+        self.assertRegex(text, r"kernels run with +\S")
+        self.assertRegex(text, rf"(?m)^threads +{threads}$")
+        self.assertIn(f"- {threads} threads compute on ", text)
+        self.assertNotIn("the model takes", text)
+        self.refuse(2, "--seconds is 61", "doctor", "--seconds", 61)
+        self.refuse(3, "no such file", "doctor", self.dir / "nothing")
+
+
 class Pipeline(Case):
     def test_inspect_reads_headers_only(self):
         document = self.json("inspect", EXAMPLE / "model")
