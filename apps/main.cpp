@@ -57,10 +57,10 @@ constexpr const char* kDescription =
 std::vector<std::unique_ptr<Command>> MakeCommands(CLI::App& app) {
   std::vector<std::unique_ptr<Command>> commands;
   for (const auto make :
-       {ConvertCommand, FamiliesCommand, InspectCommand, RecordCommand, SparsityCommand,
-        SplitCommand, FinetuneCommand, SparsifyCommand, RouteTrainCommand, CalibrateCommand,
-        EvalCommand, RunCommand, BenchCommand, PackCommand, ExportCommand, VerifyCommand,
-        MergeCommand, JoinCommand, ReportCommand, DoctorCommand}) {
+       {ConvertCommand, FamiliesCommand, InspectCommand,  RecordCommand,     SparsityCommand,
+        SplitCommand,   FinetuneCommand, SparsifyCommand, RouteTrainCommand, CalibrateCommand,
+        EvalCommand,    RunCommand,      BenchCommand,    PackCommand,       ExportCommand,
+        VerifyCommand,  MergeCommand,    JoinCommand,     ReportCommand,     DoctorCommand}) {
     commands.push_back(make(app));
   }
   return commands;
