@@ -10,7 +10,7 @@ packages=(
   libtorch-dev libopenblas0-openmp libeigen3-dev libhwy-dev libmetis-dev
   nlohmann-json3-dev libxxhash-dev libsentencepiece-dev libicu-dev libcli11-dev
   # Tests and checks.
-  libgtest-dev libgmock-dev clang-format python3
+  libopenmpi-dev openmpi-bin libgtest-dev libgmock-dev clang-format python3
 )
 
 if [ "${1:-}" = --fuzz ]; then

@@ -18,7 +18,7 @@ fi
 
 step "Packages" scripts/install-deps.sh
 prepare_build
-step "Configure" cmake --preset dev
+step "Configure" cmake --preset dev -DMOEFY_MPI=ON
 step "Build" cmake --build --preset dev
 # Several tests at once, each with a thread per core: a thread that waits must not keep the core.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"

@@ -47,6 +47,15 @@ def rank_of(pid):
 
 
 class Mpi(Case):
+    @classmethod
+    def setUpClass(cls):
+        # mpirun looks for ssh, also where nobody starts anything elsewhere.
+        os.environ.setdefault("OMPI_MCA_plm_rsh_agent", "sh")
+        alone = subprocess.run([*MPIRUN, "true"], capture_output=True, text=True, timeout=120,
+                               check=False)
+        if alone.returncode != 0:
+            raise unittest.SkipTest(f"mpirun cannot start even `true` here: {alone.stderr[:300]}")
+
     def test_two_ranks_make_what_one_process_makes(self):
         model = PICO / "t5-relu-tied"
         self.succeed("split", model, "--experts", 8, "--out", self.dir / "one")
