@@ -103,7 +103,7 @@ def draw_way(table):
 def write_table(table):
     names = {"nlohmann": "nlohmann_json", "xxhash": "xxHash", "icu": "ICU", "torch": "LibTorch",
              "eigen": "Eigen", "metis": "METIS", "hwy": "Highway", "openmp": "OpenMP",
-             "cli11": "CLI11"}
+             "cli11": "CLI11", "mpi": "MPI"}
     lines = ["| room | what it is | it never knows | packages |", "|---|---|---|---|"]
     for row in table["rooms"]:
         packages = ", ".join(names[package] for package in row["packages"]) or "-"
