@@ -17,6 +17,12 @@ if(MOEFY_TORCH)
   find_package(METIS REQUIRED)
   find_package(OpenMP REQUIRED COMPONENTS CXX)
   include(${CMAKE_CURRENT_LIST_DIR}/MoefyTorch.cmake)
+  # What is installed finds a LibTorch that lies where no loader looks by itself. The first takes
+  # all places but those in our own tree, where pip's may be.
+  set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
+  if(NOT MOEFY_TORCH_FOUND STREQUAL "system")
+    set(CMAKE_INSTALL_RPATH ${MOEFY_TORCH_FOUND}/lib)
+  endif()
 endif()
 
 # The example's generator trains its vocabulary with the SentencePiece library, and a test compares
