@@ -27,8 +27,9 @@ std::unique_ptr<Command> EvalCommand(CLI::App& parent) {
   return MakeCommand<pipeline::EvalOptions>(
       parent, "eval", "Quality, cost and time of a split model on tasks, against dense.",
       "  moefy eval MOE --task configs/tasks/sst2.json --data DATA --ffn-ratio 0.1,0.2,1.0\n"
-      "  moefy eval MOE-A MOE-B --dense CKPT --task my-task.json --selection mlp,oracle --json\n"
-      "  moefy eval MOE --task my-task.json --selection mlp --ffn-ratio 0.2 --fail-if 'accuracy < "
+      "  moefy eval MOE-A MOE-B --dense CKPT --task my-task.json --selection stored,oracle --json\n"
+      "  moefy eval MOE --task my-task.json --selection stored --ffn-ratio 0.2 --fail-if 'accuracy "
+      "< "
       "0.98*dense'",
       RunEval);
 }

@@ -183,7 +183,8 @@ std::unique_ptr<Command> RunCommand(CLI::App& parent) {
       "Run a model, dense or sparse: classify, embed, fill masks, generate, answer; or raw "
       "tensors.",
       "  moefy run CKPT \"Once upon a time\" --max-new-tokens 100\n"
-      "  moefy run MOE --selection mlp --ffn-ratio 0.2 --input reviews.jsonl --out answers.jsonl\n"
+      "  moefy run MOE --selection stored --ffn-ratio 0.2 --input reviews.jsonl --out "
+      "answers.jsonl\n"
       "  moefy run CKPT --task configs/tasks/sst2.json \"a gripping film\"\n"
       "  moefy run all-MiniLM-L6-v2 --input texts.txt --out vectors.jsonl\n"
       "  moefy run CKPT --question \"Where is it?\" --context \"It is in Rome.\"\n"

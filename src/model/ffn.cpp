@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "model/linear.h"
 #include "model/unusable_weights.h"
 #include "moefy/base/error.h"
 #include "moefy/model/tensor_io.h"
@@ -73,17 +74,20 @@ FfnWeights ReadFfnBiases(const io::Checkpoint& checkpoint, const FfnSpec& spec) 
 
 namespace {
 
-FfnWeights WithOptions(FfnWeights ffn, const at::TensorOptions& options) {
+template <class Change>
+FfnWeights Changed(FfnWeights ffn, const Change& change) {
   for (at::Tensor* t : {&ffn.w_in, &ffn.b_in, &ffn.w_gate, &ffn.w_out, &ffn.b_out, &ffn.b_gate}) {
-    if (t->defined()) *t = t->to(options);
+    if (t->defined()) *t = change(*t);
   }
   return ffn;
 }
 
 }  // namespace
 
-FfnWeights FfnWeights::To(at::Device device) const { return WithOptions(*this, device); }
-FfnWeights FfnWeights::InF32() const { return WithOptions(*this, at::kFloat); }
+FfnWeights FfnWeights::To(at::Device device) const {
+  return Changed(*this, [&](const at::Tensor& t) { return t.to(device); });
+}
+FfnWeights FfnWeights::InF32() const { return Changed(*this, Widened); }
 
 at::Tensor Activate(const Activation& activation, const at::Tensor& x) {
   switch (activation.kind) {

@@ -22,7 +22,7 @@ struct Linear {
   std::shared_ptr<const LinearKernel> kernel = nullptr;  // does it instead; no weight then
   bool defined() const { return weight.defined() || kernel; }
   at::Tensor operator()(const at::Tensor& x) const {
-    return kernel ? kernel->Forward(x) : at::linear(x, weight.to(at::kFloat), bias);
+    return kernel ? kernel->Forward(x) : at::linear(x, Widened(weight), bias);
   }
 };
 

@@ -2,11 +2,18 @@
 // multiplied. For inference only: nothing is differentiated through it.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 
 #include <cstdint>
 
 namespace moefy::model {
+
+// Weights that stay in the file as they are stored, F16 or BF16, as F32; all others as they are.
+inline at::Tensor Widened(const at::Tensor& weight) {
+  const bool narrow = weight.defined() &&
+                      (weight.scalar_type() == at::kHalf || weight.scalar_type() == at::kBFloat16);
+  return narrow ? weight.to(at::kFloat) : weight;
+}
 
 class LinearKernel {
  public:

@@ -46,7 +46,7 @@ struct Transformer::Impl {
   at::Tensor Embed(const Stack& stack, const at::Tensor& ids, const at::Tensor& token_types,
                    const Packing& packing, const at::Tensor& positions) const {
     at::Tensor x =  // [rows, width]
-        at::embedding(stack.token_embedding, packing.Pack(ids)).to(at::kFloat);
+        Widened(at::embedding(stack.token_embedding, packing.Pack(ids)));
     if (config.embedding_scale != 1.0) x = x * config.embedding_scale;
     const bool narrow = config.narrow_embeddings;
     if (stack.project_in.defined() && !narrow) x = stack.project_in(x);

@@ -273,7 +273,7 @@ class Pipeline(Case):
         self.assertTrue(self.json("verify", model, moe)["equal"])
         self.assertEqual(self.json("inspect", moe)["num_shared"], 2)
         self.assertIn("8 experts per FFN, 2 of them shared", self.succeed("inspect", moe).stdout)
-        self.succeed("route-train", moe, "--dump", dump, "--epochs", 2)
+        self.succeed("route-train", moe, "--dump", dump, "--preset", "mlp-fit", "--epochs", 2)
         reports = self.json("eval", moe, "--dense", model, "--task", EXAMPLE / "sentiment.json", "--limit", 10,
                             "--selection", "mlp,mlp:threshold,mlp:budget,oracle", "--ffn-ratio", "0.1")
         rows = reports["reports"][0]["rows"]
@@ -286,7 +286,7 @@ class Pipeline(Case):
         task = ["--task", EXAMPLE / "sentiment.json"]
         self.succeed("record", model, *task, "--limit", 100, "--out", dump)
         self.succeed("split", model, "--expert-size", 16, "--out", plain)
-        train = ["route-train", plain, "--dump", dump, "--epochs", 2]
+        train = ["route-train", plain, "--dump", dump, "--preset", "mlp-fit", "--epochs", 2]
         for share in (0, 1.5):
             self.refuse(2, [f"--neuron-share is {share}", "above 0 and at most 1"], *train, "--neuron-share", share)
         out = self.json(*train, "--neuron-share", 0.5, "--out", thinned)
@@ -334,7 +334,8 @@ class Pipeline(Case):
             self.succeed("split", model, "--expert-size", 8, "--out", moe)
             results = [
                 self.succeed("record", model, *task, "--limit", 20, "--out", dump, *device),
-                self.succeed("route-train", moe, "--dump", dump, "--epochs", 2, *device),
+                self.succeed("route-train", moe, "--dump", dump, "--preset", "mlp-fit", "--epochs", 2,
+                             *device),
                 self.succeed("eval", moe, *task, "--limit", 20, "--ffn-ratio", 0.5, "--selection",
                              "mlp", "--json", *device)]
             if name == "cuda" and "no CUDA in this LibTorch" not in results[0].stderr:
@@ -529,7 +530,7 @@ class BadInput(Case):
                      10, "--out", dump)
         self.succeed("split", PICO / "t5-relu-tied", "--experts", 4, "--out", moe)
         self.refuse(3, "another model", "route-train", moe, "--dump", dump)
-        self.refuse(2, ["--router-width is 64", "'mlp'", "regression"], "route-train", moe, "--dump",
+        self.refuse(2, ["--router-width is 64", "'ridge'", "regression"], "route-train", moe, "--dump",
                     dump, "--router-width", 64)
 
     def test_bad_tasks(self):

@@ -343,7 +343,7 @@ class Calibrate(Case):
             "model": str(EXAMPLE / "model"),
             "record": {"task": [task], "limit": 60},
             "split": [{"expert_size": 32}],
-            "route": [{"name": "paper", "epochs": 1}, {"preset": "fast"}],
+            "route": [{"preset": "paper", "epochs": 1}, {"preset": "fast"}],
             "calibrate": {"task": task, "limit": 100, "steps": 2, "ffn_ratio": [0.25],
                           "device": "cuda"},
             "eval": {"task": [task], "limit": 40, "ffn_ratio": [0.25],

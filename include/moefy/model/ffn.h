@@ -30,7 +30,7 @@ struct FfnWeights {
   int64_t num_neurons() const { return w_in.size(0); }
   int64_t hidden() const { return w_in.size(1); }
   FfnWeights To(at::Device device) const;  // copies only what is on another device
-  FfnWeights InF32() const;                // copies only what is of another type
+  FfnWeights InF32() const;                // copies only what is F16 or BF16
 };
 
 // Puts the FFN's tensors, which `find` gives whole and as they are stored, into the canonical
