@@ -48,25 +48,25 @@ bool HelpOption::TakesNumber() const { return value == "INT" || value == "FLOAT"
 const std::vector<HelpSection>& GeneralHelp() {
   static const std::vector<HelpSection> sections = {
       {"EXIT STATUS",
-       R"(Exit codes: 0 done; 1 ran, and the answer is no (`verify`, `--fail-if`); 2 usage or configuration;
-3 input malformed or unsupported; 4 disk, permission, memory (trying again may help); 70 a bug in
-moefy; 130 interrupted. Results go to stdout, everything else to stderr. Of several jobs, `convert`
-gives the code of the first that ended with 2 or more, else 1 if a gate said no
+       R"(Exit codes: 0 done; 1 ran, and the answer is no (`verify`, `--fail-if`); 2 usage or
+configuration; 3 input malformed or unsupported; 4 disk, permission, memory (trying again may help);
+70 a bug in moefy; 130 interrupted. Results go to stdout, everything else to stderr. Of several
+jobs, `convert` gives the code of the first that ended with 2 or more, else 1 if a gate said no
 ([many conversions](recipes.md#many-conversions)).)"},
       {"REPLACING OUTPUT",
-       R"(`--force` replaces only what moefy made: a directory with moefy's marker to which no file was added
-and in which none has another size, or a file of moefy's
+       R"(`--force` replaces only what moefy made: a directory with moefy's marker to which no file
+was added and in which none has another size, or a file of moefy's
 ([formats](formats.md#what---force-replaces)). An output may never be, hold or lie in what the
 command reads, nor be or hold a home, a root, the top of a git work tree or a mount. Nothing is
 written through links and devices. Whatever is refused is left as it is.)"},
       {"SIGNALS",
-       R"(SIGINT (Ctrl-C), SIGTERM and SIGHUP stop a command within a second: what it had begun to write is
-removed, and the exit code is 130. A training saves its state first, and the same command goes on
-from there. A second signal ends the command at once. The next run on the same output removes what a
-killed run (SIGKILL, power) left beside it, and says so. While another process is at work on the same
-output, a command ends with 4 and names it, or waits with `--wait`
-([who is at work](formats.md#who-is-at-work)). Without a terminal, long work says every
-ten seconds how far it is (not with `--quiet`).)"}};
+       R"(SIGINT (Ctrl-C), SIGTERM and SIGHUP stop a command within a second: what it had begun to
+write is removed, and the exit code is 130. A training saves its state first, and the same command
+goes on from there. A second signal ends the command at once. The next run on the same output
+removes what a killed run (SIGKILL, power) left beside it, and says so. While another process is at
+work on the same output, a command ends with 4 and names it, or waits with `--wait` ([who is at
+work](formats.md#who-is-at-work)). Without a terminal, long work says every ten seconds how far it
+is (not with `--quiet`).)"}};
   return sections;
 }
 

@@ -17,6 +17,7 @@
 #include "bench/machine.h"
 #include "command.h"
 #include "completion.h"
+#include "help_layout.h"
 #include "man_page.h"
 #include "model/blas_core.h"
 #include "model/torch_error.h"
@@ -164,6 +165,7 @@ void Print(const Command& command, const Context& context, Outcome outcome) {
 
 int RunProgram(int argc, char** argv) {
   CLI::App app(kDescription, "moefy");
+  app.formatter(std::make_shared<HelpLayout>());  // commands inherit it
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", std::string("moefy ") + kVersion);
   bool markdown = false;

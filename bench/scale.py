@@ -72,7 +72,8 @@ def main():
     parser.add_argument("shape")
     parser.add_argument("--layers", type=int, help="of each stack (default: all)")
     parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--moefy", type=pathlib.Path, default=HERE.parent / "build/release/bin/moefy")
+    parser.add_argument("--moefy", type=pathlib.Path,
+                        default=HERE.parent / "build/release/bin/moefy")
     parser.add_argument("--stages", default="split,record,route-train,verify,merge",
                         type=lambda text: text.split(","))
     parser.add_argument("--tokens", type=int, default=16384, help="that are recorded")

@@ -9,8 +9,8 @@ cd "$root"
 
 venv="$root/build/torch-venv"
 
-# Prints the requirements of pip's torch that libtorch_cpu.so is linked with: two CUDA libraries. The
-# others, most of what it asks for by size, are for GPUs and for Python.
+# Prints the requirements of pip's torch that libtorch_cpu.so is linked with: two CUDA libraries.
+# The others, most of what it asks for by size, are for GPUs and for Python.
 cuda_libraries() {
   "$venv/bin/python3" - << 'END'
 import importlib.metadata

@@ -40,10 +40,13 @@ Shard ParseShard(const std::string& text) {
   throw UsageError("--shard is ", Quoted(text), "; expected i/n, from 1/n to n/n, like 2/8");
 }
 
+// The values are written last: a part that has them is whole.
+fs::path ValuesFile(const fs::path& directory, size_t i) { return directory / StrCat(i, ".json"); }
+
 class PartsDirectory {
  public:
   PartsDirectory(fs::path directory, const PartsRequest& request)
-      : directory_(std::move(directory)), num_ffns_(request.ffns.size()) {
+      : directory_(std::move(directory)) {
     const Json wanted = {{"format", kPartsFormat},
                          {"stage", request.stage},
                          {"identity", request.identity},
@@ -63,13 +66,7 @@ class PartsDirectory {
     }
   }
 
-  // The values are written last: a part that has them is whole.
-  bool Has(size_t i) const { return fs::exists(ValuesFile(i)); }
-  int64_t Count() const {
-    int64_t count = 0;
-    for (size_t i = 0; i < num_ffns_; ++i) count += Has(i);
-    return count;
-  }
+  bool Has(size_t i) const { return fs::exists(ValuesFile(directory_, i)); }
   void Store(size_t i, const FfnPart& part) const {
     if (!part.tensors.empty()) {
       StagedFile tensors(TensorsFile(i), IfExists::kRenew);
@@ -77,11 +74,12 @@ class PartsDirectory {
       tensors.Commit();
     }
     const Json values = {{"tensors", part.tensors.size()}, {"values", part.values}};
-    WriteTextFile(ValuesFile(i), FormatJson(values), IfExists::kRenew);
+    WriteTextFile(ValuesFile(directory_, i), FormatJson(values), IfExists::kRenew);
   }
   FfnPart Load(size_t i) const {
-    const Json json = ReadJsonFile(ValuesFile(i));
-    const JsonObject object(json, ValuesFile(i).string());
+    const fs::path file = ValuesFile(directory_, i);
+    const Json json = ReadJsonFile(file);
+    const JsonObject object(json, file.string());
     FfnPart part;
     part.values = object.GetRaw("values");
     if (object.GetInt("tensors", 0, 1 << 20) == 0) return part;
@@ -116,10 +114,8 @@ class PartsDirectory {
 
  private:
   fs::path TensorsFile(size_t i) const { return directory_ / StrCat(i, ".safetensors"); }
-  fs::path ValuesFile(size_t i) const { return directory_ / StrCat(i, ".json"); }
 
   fs::path directory_;
-  size_t num_ffns_;
 };
 
 // A name that no other run has.
@@ -135,14 +131,12 @@ std::optional<std::vector<FfnPart>> FindAmongRanks(const PartsRequest& request,
   Ranks& ranks = Ranks::Get();
   const bool own = request.options.parts.empty();  // nobody asked to keep them
   const std::string directory = own ? request.beside + ".parts" : request.options.parts;
-  std::string run = request.options.shard;  // of ranks that serve
+  std::string run = request.options.serves;
   if (ranks.IsFirst()) {
-    if (!run.empty()) throw UsageError("--shard does not go with mpirun, which shares the work");
     run = NewRunName();
     Json options = request.stage_options;
     options["parts"] = directory;
-    options["shard"] = run;
-    ranks.Announce(FormatJson({{"stage", request.stage}, {"options", options}}));
+    ranks.Announce(FormatJson({{"stage", request.stage}, {"options", options}, {"run", run}}));
   }
   const PartsDirectory parts(directory, request);
   for (size_t i = 0; i < request.ffns.size(); ++i) {
@@ -161,8 +155,10 @@ std::optional<std::vector<FfnPart>> FindAmongRanks(const PartsRequest& request,
 }  // namespace
 
 void CheckPartOptions(const PartOptions& options) {
-  if (Ranks::Get().size() > 1) return;
   ParseShard(options.shard);
+  if (!options.shard.empty() && Ranks::Get().size() > 1) {
+    throw UsageError("--shard does not go with mpirun, which shares the work itself");
+  }
   if (!options.shard.empty() && options.parts.empty()) {
     throw UsageError("--shard needs --parts: where do the shards put what they find?");
   }
@@ -179,9 +175,9 @@ std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
   const Shard shard = ParseShard(request.options.shard);
   std::vector<FfnPart> found(num_ffns);
   std::vector<std::string> missing;
+  const bool whole_share = request.options.MakesResult();
   for (size_t i = 0; i < num_ffns; ++i) {
     ThrowIfInterrupted();
-    const bool whole_share = request.options.shard.empty();
     if (kept && kept->Has(i)) {
       if (whole_share) found[i] = kept->Load(i);
     } else if (request.options.join) {
@@ -197,7 +193,7 @@ std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
     throw InputError(request.options.parts, " lacks ", missing.size(), " of ", num_ffns,
                      " parts: ", Join(missing), "; run the shards that find them again");
   }
-  if (!request.options.shard.empty()) return std::nullopt;
+  if (!whole_share) return std::nullopt;
   return found;
 }
 
@@ -215,8 +211,11 @@ Json DumpIdentity(const record::ActivationDump& dump) {
 }
 
 ShardDone CountParts(const PartsRequest& request) {
-  return {PartsDirectory(request.options.parts, request).Count(),
-          static_cast<int64_t>(request.ffns.size())};
+  ShardDone done{0, static_cast<int64_t>(request.ffns.size())};
+  for (size_t i = 0; i < request.ffns.size(); ++i) {
+    done.found += fs::exists(ValuesFile(request.options.parts, i));
+  }
+  return done;
 }
 
 BegunParts ReadPartsManifest(const std::string& directory) {

@@ -45,7 +45,8 @@ std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
 Json OwnOptions(Json options);
 Json DumpIdentity(const record::ActivationDump& dump);
 
-// How many parts there are in the directory that the options name.
+// How many parts there are in the directory that the options name. Only looks: rank 0 of an MPI run
+// may have removed it already.
 ShardDone CountParts(const PartsRequest& request);
 
 // Throws Error{kUsage} for a shard that is malformed or comes without --parts.

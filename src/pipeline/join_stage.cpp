@@ -56,7 +56,9 @@ void ServeRanks() {
   while (const std::optional<std::string> job = ranks.NextJob()) {
     const Json json = ParseJson(*job);
     const BegunParts begun = {json.at("stage").get<std::string>(), json.at("options")};
-    RunStage(begun, "a job", IfExists::kRefuse, SilentProgress(), [](auto&) {});
+    const std::string run = json.at("run").get<std::string>();
+    RunStage(begun, "a job", IfExists::kRefuse, SilentProgress(),
+             [&](auto& stage) { stage.serves = run; });
   }
 }
 

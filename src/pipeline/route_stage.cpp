@@ -208,7 +208,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
   if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
   const bool in_place = options.out.empty() || IsSame(options.out, options.moe);
   // In place the target is renewed, which does not lock it; shards leave it as it is.
-  const auto lock = in_place && options.shard.empty() ? LockOutput(options.moe) : nullptr;
+  const auto lock = in_place && options.MakesResult() ? LockOutput(options.moe) : nullptr;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   if (train.output_fit && split::IsCalibrated(moe)) {
     throw UsageError(options.moe,
@@ -218,7 +218,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
   const record::ActivationDump dump = record::ActivationDump::Open(options.dump);
   route::CheckDumpMatches(moe, dump);
   std::optional<StagedDirectory> staged;
-  if (options.shard.empty()) {
+  if (options.MakesResult()) {
     staged.emplace(in_place ? options.moe : options.out, in_place ? IfExists::kRenew : if_exists,
                    in_place ? InputPaths{options.dump} : InputPaths{options.moe, options.dump});
   }

@@ -110,7 +110,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   const split::Splitter& splitter = split::GetSplitter(options.method);
   CheckDumpGiven(splitter, options);
   std::optional<StagedDirectory> staged;
-  if (options.shard.empty()) {
+  if (options.MakesResult()) {
     if (options.out.empty()) throw UsageError("split needs --out: where should the result go?");
     staged.emplace(options.out, if_exists, InputPaths{options.checkpoint, options.dump});
   }

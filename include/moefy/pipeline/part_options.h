@@ -9,7 +9,12 @@ namespace moefy::pipeline {
 struct PartOptions {
   std::string parts;
   std::string shard;
-  bool join = false;  // everything must be there already; `moefy join` says so
+  // Not options of the command line:
+  bool join = false;   // everything must be there already; `moefy join` says so
+  std::string serves;  // the MPI run for whose rank 0 this process finds parts
+
+  // Whether this process writes the stage's result, once all parts are there.
+  bool MakesResult() const { return shard.empty() && serves.empty(); }
 
   template <class Visitor>
   void VisitParts(Visitor& v) {
