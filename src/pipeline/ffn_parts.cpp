@@ -197,11 +197,6 @@ std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
   return found;
 }
 
-Json OwnOptions(Json options) {
-  for (const char* key : {"checkpoint", "moe", "dump", "out", "parts", "shard"}) options.erase(key);
-  return options;
-}
-
 Json DumpIdentity(const record::ActivationDump& dump) {
   Json ffns = Json::array();
   for (const record::DumpedFfn& ffn : dump.ffns()) ffns.push_back({ffn.name, ffn.tokens});

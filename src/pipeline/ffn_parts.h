@@ -41,8 +41,7 @@ std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
                                               const std::function<FfnPart(size_t)>& find,
                                               Progress& progress);
 
-// For `identity`: a stage's options without paths and without what says who works; and a dump.
-Json OwnOptions(Json options);
+// For `identity`: what a dump holds. A stage's options are told by WithoutPaths of stage_key.h.
 Json DumpIdentity(const record::ActivationDump& dump);
 
 // How many parts there are in the directory that the options name. Only looks: rank 0 of an MPI run

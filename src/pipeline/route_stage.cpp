@@ -6,6 +6,7 @@
 #include "model/device.h"
 #include "moefy/base/error.h"
 #include "pipeline/ffn_parts.h"
+#include "pipeline/stage_key.h"
 #include "route/compensation.h"
 #include "route/router_reader.h"
 #include "route/router_report_json.h"
@@ -244,7 +245,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists
                           OptionsToJson(options),
                           {{"moe", moe.source_fingerprint()},
                            {"split", moe.manifest().at("split")},
-                           {"options", OwnOptions(OptionsToJson(options))},
+                           {"options", WithoutPaths(OptionsToJson(options))},
                            {"dump", DumpIdentity(dump)}},
                           {},
                           in_place ? options.moe : options.out,

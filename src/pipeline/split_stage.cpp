@@ -12,6 +12,7 @@
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "pipeline/ffn_parts.h"
+#include "pipeline/stage_key.h"
 #include "split/moe_writer.h"
 #include "split/named_ffns.h"
 #include "split/shared_experts.h"
@@ -56,7 +57,7 @@ void CheckDumpGiven(const split::Splitter& splitter, const SplitOptions& options
 // What a plan depends on besides its FFN's weights.
 Json SplitIdentity(const SplitOptions& options, const std::string& fingerprint,
                    const std::optional<record::ActivationDump>& dump) {
-  Json identity = {{"model", fingerprint}, {"options", OwnOptions(OptionsToJson(options))}};
+  Json identity = {{"model", fingerprint}, {"options", WithoutPaths(OptionsToJson(options))}};
   if (dump) identity["dump"] = DumpIdentity(*dump);
   return identity;
 }
