@@ -5,7 +5,7 @@ include(GNUInstallDirs)
 
 set(MOEFY_CONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/moefy)
 
-foreach(layer base io text task)
+foreach(layer base io text task readers)
   set_target_properties(moefy_${layer} PROPERTIES EXPORT_NAME ${layer})
   install(TARGETS moefy_${layer} EXPORT moefyCoreTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endforeach()
