@@ -17,7 +17,7 @@ std::vector<Advice> GiveAdvice(const MachineFacts& facts, int64_t wanted_bytes) 
     const size_t end = facts.blas_warning.rfind("; ");
     add("blas", facts.blas_warning.substr(0, end), facts.blas_warning.substr(end + 2));
   }
-  if (const std::string faster = model::FasterBlasCore(facts.blas_kernels, facts.amd);
+  if (const std::string faster = model::FasterBlasCore(facts.blas_kernels, facts.blas_processor);
       !faster.empty()) {
     add("blas_kernels",
         StrCat("OpenBLAS multiplies with its kernels for ", facts.blas_kernels,

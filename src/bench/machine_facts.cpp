@@ -128,9 +128,7 @@ MachineFacts ReadMachineFacts(double busy_seconds, const path& root) {
   facts.instruction_set = runtime::InstructionSet();
   facts.byte_products = runtime::HasAvx512Vnni() ? "AVX512_VNNI" : "";
   if (facts.byte_products.empty() && runtime::HasAvxVnni()) facts.byte_products = "AVX_VNNI";
-#if defined(__x86_64__)
-  facts.amd = __builtin_cpu_is("amd") != 0;
-#endif
+  facts.blas_processor = model::ThisProcessor();
   facts.last_level_cache_bytes = LastLevelCacheBytes();
   facts.governor = FirstLineOf(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
 

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "model/blas_core.h"
+
 namespace moefy::bench {
 
 struct MachineFacts {
@@ -13,7 +15,7 @@ struct MachineFacts {
   std::string cpu;
   std::string instruction_set;  // that our kernels run with, as Highway names it
   std::string byte_products;    // "AVX512_VNNI" or "AVX_VNNI": four products of bytes at once
-  bool amd = false;
+  model::BlasProcessor blas_processor;
   int64_t last_level_cache_bytes = -1;
   std::string governor;  // of the first processor's frequency
 

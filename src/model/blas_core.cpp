@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <mutex>
 #include <optional>
 
@@ -10,6 +12,11 @@ namespace moefy::model {
 namespace {
 
 constexpr const char* kCoreVariable = "OPENBLAS_CORETYPE";
+
+// OpenBLAS's kernels that use neither AVX2 nor AVX-512.
+constexpr std::string_view kOldCores[] = {"Prescott", "Core2",        "Penryn",   "Dunnington",
+                                          "Nehalem",  "Atom",         "Nano",     "Sandybridge",
+                                          "Opteron",  "Opteron_SSE3", "Barcelona"};
 
 // OpenBLAS is linked by LibTorch, not by us, and may be another library: its functions are looked
 // up by name. Null where there is none.
@@ -59,22 +66,32 @@ bool UseBlasCore(const std::string& core) {
   return BlasCore() == core;
 }
 
-std::string FasterBlasCore(std::string_view chosen, bool amd) {
+BlasProcessor ThisProcessor() {
+  BlasProcessor processor;
+#if defined(__x86_64__)
+  processor.amd = __builtin_cpu_is("amd") != 0;
+  processor.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  processor.avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                     __builtin_cpu_supports("avx512vl");
+#endif
+  return processor;
+}
+
+std::string FasterBlasCore(std::string_view chosen, const BlasProcessor& processor) {
   // OpenBLAS 0.3 takes Cooperlake on every processor with AVX512_BF16. Its kernels for F32 products
-  // are those of SkylakeX, but blocks of 640 x 320 stand where SkylakeX's are 448 x 448.
-  if (chosen != "Cooperlake") return "";
-  return amd ? "Haswell" : "SkylakeX";
+  // are those of SkylakeX, but blocks of 640 x 320 stand where SkylakeX's are 448 x 448. A
+  // processor that is newer than the library is taken for an old one: 0.3.21 has SSE3 for Emerald
+  // Rapids.
+  const bool old = std::ranges::find(kOldCores, chosen) != std::end(kOldCores);
+  if (chosen != "Cooperlake" && !(old && processor.avx2)) return "";
+  return processor.avx512 && !processor.amd ? "SkylakeX" : "Haswell";
 }
 
 void AvoidSlowBlasCore() {
   static std::once_flag once;
   std::call_once(once, [] {
     if (std::getenv(kCoreVariable)) return;
-    bool amd = false;
-#if defined(__x86_64__)
-    amd = __builtin_cpu_is("amd") != 0;
-#endif
-    const std::string faster = FasterBlasCore(BlasCore(), amd);
+    const std::string faster = FasterBlasCore(BlasCore(), ThisProcessor());
     if (!faster.empty()) UseBlasCore(faster);
   });
 }

@@ -16,8 +16,14 @@ std::string BlasCore();
 // it was told where the processor lacks the instructions; then the result is false too.
 bool UseBlasCore(const std::string& core);
 
+// What OpenBLAS should know of the processor.
+struct BlasProcessor {
+  bool amd = false, avx2 = false, avx512 = false;
+};
+BlasProcessor ThisProcessor();
+
 // What is faster than OpenBLAS's choice of kernels; "" if that choice is good.
-std::string FasterBlasCore(std::string_view chosen, bool amd);
+std::string FasterBlasCore(std::string_view chosen, const BlasProcessor& processor);
 
 // Puts a slow choice of OpenBLAS right, unless the user made it by setting OPENBLAS_CORETYPE. The
 // first call does it, before which nobody may multiply in another thread; others do nothing.

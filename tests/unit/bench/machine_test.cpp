@@ -21,6 +21,7 @@ MachineFacts GoodMachine() {
   facts.memory_bytes = 32'000'000'000;
   facts.free_bytes = 30'000'000'000;
   facts.blas_kernels = "SkylakeX";
+  facts.blas_processor = {.amd = false, .avx2 = true, .avx512 = true};
   return facts;
 }
 
@@ -51,6 +52,7 @@ TEST(MachineAdvice, OneForEachThingThatIsSlow) {
        [](MachineFacts& m) { m.blas_warning = "LibTorch is slow (a; b); apt-get install x"; },
        "apt-get install x"},
       {"blas_kernels", [](MachineFacts& m) { m.blas_kernels = "Cooperlake"; }, "SkylakeX"},
+      {"blas_kernels", [](MachineFacts& m) { m.blas_kernels = "Prescott"; }, "SkylakeX"},
       {"threads", [](MachineFacts& m) { m.threads = 9; }, "--threads 8"},
       {"threads_allowed", [](MachineFacts& m) { m.processors_allowed = 2.5; }, "--threads 2"},
       {"busy", [](MachineFacts& m) { m.busy_share = 0.6; }, "wait"},

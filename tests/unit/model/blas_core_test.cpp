@@ -8,12 +8,25 @@
 namespace moefy::model {
 namespace {
 
-TEST(BlasCore, OnlyCooperlakeIsReplaced) {
-  EXPECT_EQ(FasterBlasCore("Cooperlake", false), "SkylakeX");
-  EXPECT_EQ(FasterBlasCore("Cooperlake", true), "Haswell");
-  for (const char* good : {"SkylakeX", "Haswell", "Zen", "Sapphirerapids", "Prescott", ""}) {
-    EXPECT_EQ(FasterBlasCore(good, false), "") << good;
-    EXPECT_EQ(FasterBlasCore(good, true), "") << good;
+constexpr BlasProcessor kOld{}, kAvx2{.avx2 = true}, kAvx512{.avx2 = true, .avx512 = true},
+    kAmd{.amd = true, .avx2 = true, .avx512 = true};
+
+TEST(BlasCore, OnlySlowOnesAreReplaced) {
+  EXPECT_EQ(FasterBlasCore("Cooperlake", kAvx512), "SkylakeX");
+  EXPECT_EQ(FasterBlasCore("Cooperlake", kAmd), "Haswell");
+  for (const char* good : {"SkylakeX", "Haswell", "Zen", "Sapphirerapids", ""}) {
+    for (const BlasProcessor& processor : {kOld, kAvx2, kAvx512, kAmd}) {
+      EXPECT_EQ(FasterBlasCore(good, processor), "") << good;
+    }
+  }
+}
+
+TEST(BlasCore, AProcessorIsNotTakenForAnOlderOne) {
+  for (const char* old : {"Prescott", "Core2", "Nehalem", "Sandybridge", "Barcelona"}) {
+    EXPECT_EQ(FasterBlasCore(old, kOld), "") << old;
+    EXPECT_EQ(FasterBlasCore(old, kAvx2), "Haswell") << old;
+    EXPECT_EQ(FasterBlasCore(old, kAvx512), "SkylakeX") << old;
+    EXPECT_EQ(FasterBlasCore(old, kAmd), "Haswell") << old;
   }
 }
 
@@ -55,12 +68,9 @@ TEST(BlasCore, IsChangedInProcessAndBack) {
 
 TEST(BlasCore, AChoiceThatIsGoodOrTheUsersStays) {
   const std::string before = BlasCore();
+  const std::string faster = FasterBlasCore(before, ThisProcessor());
   AvoidSlowBlasCore();
-  if (before != "Cooperlake" || std::getenv("OPENBLAS_CORETYPE")) {
-    EXPECT_EQ(BlasCore(), before);
-  } else {
-    EXPECT_NE(BlasCore(), "Cooperlake");
-  }
+  EXPECT_EQ(BlasCore(), faster.empty() || std::getenv("OPENBLAS_CORETYPE") ? before : faster);
 }
 
 }  // namespace
