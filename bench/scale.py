@@ -77,6 +77,7 @@ def main():
     parser.add_argument("--stages", default="split,record,route-train,verify,merge",
                         type=lambda text: text.split(","))
     parser.add_argument("--tokens", type=int, default=16384, help="that are recorded")
+    parser.add_argument("--text-tokens", type=int, default=512, help="of each text")
     parser.add_argument("--preset", default="fast", help="of route-train")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -91,8 +92,9 @@ def main():
     text = work / "text.txt"
     letters = "".join(chr(97 + (i * i + i // 7) % 26) + (" " if i % 5 == 0 else "")
                       for i in range(options.tokens))
-    text.write_text("\n".join(letters[i:i + 511] for i in range(0, options.tokens, 511)) + "\n",
-                    encoding="ascii")
+    length = options.text_tokens - 1  # and one that begins or ends it
+    text.write_text("\n".join(letters[i:i + length] for i in range(0, options.tokens, length)) +
+                    "\n", encoding="ascii")
     stages = {
         "split": ["split", dense, "--expert-size", 32, "--out", work / "moe"],
         "record": ["record", dense, "--text", text, "--limit", 0, "--max-tokens", options.tokens,
@@ -101,7 +103,11 @@ def main():
                         options.preset],
         "verify": ["verify", dense, work / "moe"],
         "merge": ["merge", work / "moe", "--out", work / "merged"],
-        "export": ["export", work / "moe", "--format", "granite-moe", "--out", work / "exported"],
+        # Engines have linear routers without biases.
+        "unbiased": ["route-train", work / "moe", "--dump", work / "dump", "--preset",
+                     options.preset, "--router", "unbiased"],
+        "export": ["export", work / "moe", "--format", "granite-moe", "--ffn-ratio", 0.25, "--out",
+                   work / "exported"],
     }
     size = (dense / "model.safetensors").stat().st_size
     print(f"{options.shape}, {options.layers or 'all'} layers, {size / 1e9:.2f} GB\n")
