@@ -170,16 +170,15 @@ void RunChildren(const std::vector<std::vector<std::string>>& commands, size_t a
     try {
       if (!stopped) ThrowIfInterrupted();
       while (starts && next < commands.size() && children.size() < at_once) {
-        watch.on_start(next);
-        children.push_back(Start(next, commands[next]));
-        ++next;
+        const size_t i = next++;
+        if (watch.on_start(i)) children.push_back(Start(i, commands[i]));
       }
     } catch (const Error&) {
       stopped = std::current_exception();
       starts = false;
       for (const Child& child : children) ::kill(child.pid, SIGTERM);
     }
-    Listen(children, watch);
+    if (!children.empty()) Listen(children, watch);
     for (auto child = children.begin(); child != children.end();) {
       if (child->is_open()) {
         ++child;

@@ -20,7 +20,7 @@ struct ChildEnd {
 };
 
 struct ChildWatch {
-  std::function<void(size_t)> on_start;
+  std::function<bool(size_t)> on_start;                   // false: this one is passed over
   std::function<void(size_t, std::string_view)> on_line;  // of its stderr
   std::function<bool(size_t, const ChildEnd&)> on_end;    // false: no more are started
 };

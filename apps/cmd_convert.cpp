@@ -1,6 +1,5 @@
 // moefy convert: all stages from one JSON file, or of a model and a task.
 #include "about.h"
-#include "base/ranks.h"
 #include "base/stopwatch.h"
 #include "command.h"
 #include "convert_jobs.h"
@@ -120,7 +119,7 @@ std::string NextCommand(const pipeline::ConvertResult& result, const pipeline::R
 Outcome RunOne(const std::string& name, const pipeline::CheckedRecipe& checked,
                const std::filesystem::path& out, const ConvertOptions& options, Context& context) {
   const Stopwatch stopwatch;
-  JobEnd end{name, out, JobEnd::State::kEnded, 0, "", "", 0};
+  ConvertEnd end{{JobEnd::State::kEnded, 0, "", "", 0}, name, out};
   Outcome outcome;
   try {
     const pipeline::ConvertResult result =
@@ -143,17 +142,13 @@ Outcome RunOne(const std::string& name, const pipeline::CheckedRecipe& checked,
   WriteJUnit(options.junit, {end});
   outcome.exit_code = end.exit_code;
   if (checked.made) outcome.json["recipe"] = *checked.made;
-  outcome.json["conversions"] = Json::array({JobToJson(end)});
+  outcome.json["conversions"] = Json::array({ConversionToJson(end)});
   return outcome;
 }
 
 // Runs several, each in a process of its own.
 Outcome RunMany(const std::vector<ConvertJob>& jobs, const ConvertOptions& options,
                 Context& context) {
-  if (Ranks::Get().size() > 1) {
-    throw UsageError("mpirun shares the work of one job, and there are ", jobs.size(),
-                     "; choose one by --only");
-  }
   for (const ConvertJob& job : jobs) {  // all are looked at before any is run
     try {
       pipeline::CheckRecipe(job.recipe);
@@ -162,15 +157,14 @@ Outcome RunMany(const std::vector<ConvertJob>& jobs, const ConvertOptions& optio
       if (!options.keep_going || error.kind() == ErrorKind::kUsage) throw;
     }
   }
-  const std::vector<JobEnd> ends =
-      RunJobs(jobs, static_cast<size_t>(options.jobs), options.keep_going, context);
+  const std::vector<ConvertEnd> ends = RunConversions(jobs, options, context);
   WriteJUnit(options.junit, ends);
   Outcome outcome;
   outcome.exit_code = ExitCodeOf(ends);
-  outcome.text = DescribeJobs(ends);
+  outcome.text = DescribeConversions(ends);
   outcome.json["conversions"] = Json::array();
-  for (const JobEnd& end : ends) {
-    outcome.json["conversions"].push_back(JobToJson(end));
+  for (const ConvertEnd& end : ends) {
+    outcome.json["conversions"].push_back(ConversionToJson(end));
     if (!end.error.empty()) context.errors.push_back(StrCat(end.name, ": ", end.error));
   }
   return outcome;

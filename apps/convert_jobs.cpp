@@ -1,13 +1,10 @@
 #include "convert_jobs.h"
 
 #include <algorithm>
-#include <csignal>
-#include <cstdio>
 #include <set>
 
+#include "about.h"
 #include "base/table.h"
-#include "bench/machine.h"
-#include "child_processes.h"
 #include "moefy/base/error.h"
 #include "pipeline/choose_ratio.h"
 #include "pipeline/convert_output.h"
@@ -16,14 +13,7 @@
 namespace moefy::apps {
 namespace {
 
-constexpr int kGateSaysNo = 1;
-constexpr int kSignalled = 128;
-
-// A process that a signal ended: by SIGKILL for lack of memory, as a rule, else by a bug.
-int AsExitCode(int code) {
-  if (code == kSignalled + SIGKILL) return kExitSystem;
-  return code > kSignalled && code != kExitInterrupted ? kExitBug : code;
-}
+constexpr const char* kConversionsSchema = "moefy/conversions/1";
 
 // The document in a job's directory; null where there is none.
 Json ReadIfThere(const std::filesystem::path& file) {
@@ -124,10 +114,24 @@ std::vector<ConvertJob> Chosen(std::vector<ConvertJob> jobs, const std::vector<s
   return chosen;
 }
 
-const char* StateInWords(const JobEnd& end) {
+const char* StateInWords(const ConvertEnd& end) {
   if (end.state == JobEnd::State::kNotRun) return "not run";
   if (end.exit_code == 0) return "done";
   return end.exit_code == kGateSaysNo ? "gate says no" : "error";
+}
+
+// results.json of several conversions, in the directory that has theirs.
+void WriteResults(const std::vector<ConvertEnd>& ends, const std::filesystem::path& out) {
+  const int exit_code = ExitCodeOf(ends);
+  Json json = {{"schema", kConversionsSchema}};
+  json.update(About());
+  json["status"] = exit_code == 0 ? "passed" : exit_code == kGateSaysNo ? "failed" : "error";
+  json["conversions"] = Json::array();
+  for (const ConvertEnd& end : ends) json["conversions"].push_back(ConversionToJson(end));
+  std::error_code code;
+  std::filesystem::create_directories(out, code);
+  if (code) throw SystemError(code.value(), out, " cannot be made");
+  WriteTextFile(out / pipeline::kResultsFile, FormatJson(json), IfExists::kRenew);
 }
 
 }  // namespace
@@ -142,51 +146,37 @@ std::vector<ConvertJob> ReadJobs(const ConvertOptions& options, const CommonOpti
   return Chosen(AllJobs(options, common), options.only);
 }
 
-std::vector<JobEnd> RunJobs(const std::vector<ConvertJob>& jobs, size_t at_once, bool keep_going,
-                            const Context& context) {
-  std::vector<JobEnd> ends;
-  std::vector<std::vector<std::string>> commands;
-  at_once = std::min(at_once, jobs.size());
-  const int64_t threads = std::max<int64_t>(1, bench::NumThreads() / static_cast<int64_t>(at_once));
-  for (const ConvertJob& job : jobs) {
-    ends.push_back({job.name, job.out, JobEnd::State::kNotRun, 0, "", "", 0});
-    commands.push_back(job.arguments);
-    commands.back().insert(commands.back().end(), {"--threads", std::to_string(threads)});
+std::vector<ConvertEnd> RunConversions(const std::vector<ConvertJob>& jobs,
+                                       const ConvertOptions& options, const Context& context) {
+  JobsRequest request;
+  for (const ConvertJob& job : jobs) request.jobs.push_back({job.name, job.arguments});
+  request.at_once = options.jobs;
+  request.keep_going = options.keep_going;
+  request.quiet = context.common.quiet;
+  const std::filesystem::path out = std::filesystem::path(options.out) / "";
+  request.directory = out.parent_path().string() + ".jobs";
+  std::vector<ConvertEnd> ends;
+  for (JobEnd& end : RunJobs(request)) {
+    const ConvertJob& job = jobs[ends.size()];
+    ends.push_back({std::move(end), job.name, job.out});
   }
-  const bool quiet = context.common.quiet;
-  ChildWatch watch;
-  watch.on_start = [&](size_t i) {
-    if (!quiet) std::fprintf(stderr, "[%zu/%zu] %s\n", i + 1, jobs.size(), jobs[i].name.c_str());
-  };
-  watch.on_line = [&](size_t i, std::string_view line) {
-    const std::string from = at_once > 1 ? "[" + jobs[i].name + "] " : "";
-    std::fprintf(stderr, "%s%.*s\n", from.c_str(), static_cast<int>(line.size()), line.data());
-  };
-  watch.on_end = [&](size_t i, const ChildEnd& end) {
-    ends[i].state = JobEnd::State::kEnded;
-    ends[i].exit_code = AsExitCode(end.exit_code);
-    ends[i].error = ends[i].exit_code > kGateSaysNo ? end.error : "";
-    ends[i].text = end.output;
-    ends[i].seconds = end.seconds;
-    return keep_going || ends[i].exit_code <= kGateSaysNo;
-  };
-  RunChildren(commands, at_once, watch);
+  WriteResults(ends, out);
   return ends;
 }
 
-int ExitCodeOf(const std::vector<JobEnd>& ends) {
+int ExitCodeOf(const std::vector<ConvertEnd>& ends) {
   int exit_code = 0;
-  for (const JobEnd& end : ends) {
+  for (const ConvertEnd& end : ends) {
     if (end.exit_code > kGateSaysNo) return end.exit_code;
     exit_code = std::max(exit_code, end.exit_code);
   }
   return exit_code;
 }
 
-std::string DescribeJobs(const std::vector<JobEnd>& ends) {
+std::string DescribeConversions(const std::vector<ConvertEnd>& ends) {
   std::string out;
   std::vector<std::vector<std::string>> rows;
-  for (const JobEnd& end : ends) {
+  for (const ConvertEnd& end : ends) {
     if (!end.text.empty()) out += StrCat("== ", end.name, "\n", end.text, "\n");
     rows.push_back({end.name, StateInWords(end),
                     end.state == JobEnd::State::kEnded ? FormatDuration(end.seconds) : "",
@@ -195,7 +185,7 @@ std::string DescribeJobs(const std::vector<JobEnd>& ends) {
   return out + FormatTable({"job", "", "time", ""}, rows);
 }
 
-Json JobToJson(const JobEnd& end) {
+Json ConversionToJson(const ConvertEnd& end) {
   Json json = {{"name", end.name},
                {"out", end.out.string()},
                {"exit_code", end.state == JobEnd::State::kEnded ? Json(end.exit_code) : Json()},

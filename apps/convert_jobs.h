@@ -1,5 +1,5 @@
-// The conversions of one command: each in a directory of its own, alone in this process or some at
-// a time in processes of their own. What became of them goes to stdout, results.json and JUnit XML.
+// The conversions of one command, each in a directory of its own: which there are, and what became
+// of them, for stdout, results.json and JUnit XML.
 // Thread-safety: one owner, the main thread.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "command.h"
 #include "convert_options.h"
 #include "pipeline/recipe.h"
+#include "run_jobs.h"
 
 namespace moefy::apps {
 
@@ -26,29 +27,25 @@ bool IsCheckpoint(const std::filesystem::path& path);
 // The jobs of all recipe files, without those that --only leaves out. Throws Error{kUsage}.
 std::vector<ConvertJob> ReadJobs(const ConvertOptions& options, const CommonOptions& common);
 
-// What became of a job.
-struct JobEnd {
+// What became of one.
+struct ConvertEnd : JobEnd {
   std::string name;
   std::filesystem::path out;
-  enum class State { kNotRun, kEnded } state = State::kNotRun;
-  int exit_code = 0;
-  std::string error;  // "" for none
-  std::string text;   // for people
-  double seconds = 0;
 };
 
-// Runs the jobs, `at_once` at a time. Unless it is to keep going, none is begun after one that
-// ended with an error; gates that say no are none.
-std::vector<JobEnd> RunJobs(const std::vector<ConvertJob>& jobs, size_t at_once, bool keep_going,
-                            const Context& context);
+// Each in a process of its own; `out` is the directory that has theirs. Unless it is to keep going,
+// none is begun after one that ended with an error; gates that say no are none. Leaves
+// results.json in `out`.
+std::vector<ConvertEnd> RunConversions(const std::vector<ConvertJob>& jobs,
+                                       const ConvertOptions& options, const Context& context);
 
 // The first exit code that is an error; else 1 if a gate said no; else 0.
-int ExitCodeOf(const std::vector<JobEnd>& ends);
+int ExitCodeOf(const std::vector<ConvertEnd>& ends);
 
-// The table of many jobs, for people.
-std::string DescribeJobs(const std::vector<JobEnd>& ends);
+// The table of many conversions, for people.
+std::string DescribeConversions(const std::vector<ConvertEnd>& ends);
 
-// A job for programs: its end, and what results.json and eval.json in its directory say.
-Json JobToJson(const JobEnd& end);
+// A conversion for programs: its end, and what results.json and eval.json in its directory say.
+Json ConversionToJson(const ConvertEnd& end);
 
 }  // namespace moefy::apps

@@ -54,9 +54,9 @@ void AddResults(const Json& results, Suite& suite) {
   }
 }
 
-Suite MakeSuite(const JobEnd& end) {
+Suite MakeSuite(const ConvertEnd& end) {
   Suite suite{end.name, end.seconds, {}};
-  if (end.state == JobEnd::State::kNotRun) {
+  if (end.state == ConvertEnd::State::kNotRun) {
     suite.num_skipped = 1;
     suite.cases.push_back({"conversion", 0, Element("skipped", "an earlier job failed")});
     return suite;
@@ -83,11 +83,11 @@ std::string Attributes(size_t tests, size_t failures, size_t errors, size_t skip
 
 }  // namespace
 
-std::string FormatJUnit(const std::vector<JobEnd>& ends) {
+std::string FormatJUnit(const std::vector<ConvertEnd>& ends) {
   Suite all;
   size_t num_cases = 0;
   std::string suites;
-  for (const JobEnd& end : ends) {
+  for (const ConvertEnd& end : ends) {
     const Suite suite = MakeSuite(end);
     num_cases += suite.cases.size();
     all.num_failures += suite.num_failures;
@@ -116,7 +116,7 @@ void CheckJUnit(const std::string& file) {
   if (!file.empty()) CheckOutput(file, Staging::Kind::kFile, IfExists::kReplace);
 }
 
-void WriteJUnit(const std::string& file, const std::vector<JobEnd>& ends) {
+void WriteJUnit(const std::string& file, const std::vector<ConvertEnd>& ends) {
   if (!file.empty()) WriteTextFile(file, FormatJUnit(ends), IfExists::kReplace);
 }
 

@@ -9,10 +9,10 @@
 
 namespace moefy::apps {
 
-std::string FormatJUnit(const std::vector<JobEnd>& ends);
+std::string FormatJUnit(const std::vector<ConvertEnd>& ends);
 
 // Throws unless the file may be written: called before long work.
 void CheckJUnit(const std::string& file);
-void WriteJUnit(const std::string& file, const std::vector<JobEnd>& ends);
+void WriteJUnit(const std::string& file, const std::vector<ConvertEnd>& ends);
 
 }  // namespace moefy::apps

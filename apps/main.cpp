@@ -23,8 +23,9 @@
 #include "model/torch_error.h"
 #include "moefy/base/error.h"
 #include "moefy/base/version.h"
-#include "moefy/pipeline/join_stage.h"
 #include "pipeline/recipe_schema.h"
+#include "pipeline/serve_stage.h"
+#include "run_jobs.h"
 #include "short_waits.h"
 #include "signals.h"
 
@@ -163,6 +164,14 @@ void Print(const Command& command, const Context& context, Outcome outcome) {
   }
 }
 
+// The life of a rank but the first of an MPI run.
+void ServeRanks() {
+  while (const std::optional<std::string> announced = Ranks::Get().NextJob()) {
+    const Json json = ParseJson(*announced);
+    json.at("stage") == kJobsStage ? ServeJobs(json) : pipeline::ServeStage(json);
+  }
+}
+
 int RunProgram(int argc, char** argv) {
   CLI::App app(kDescription, "moefy");
   app.formatter(std::make_shared<HelpLayout>());  // commands inherit it
@@ -222,7 +231,7 @@ int RunProgram(int argc, char** argv) {
     context.progress = &progress;
     Ranks::CheckBuilt();
     if (!Ranks::Get().IsFirst()) {
-      pipeline::ServeRanks();
+      ServeRanks();
       return 0;
     }
     if (context.common.wait) WaitForOutputs(Warn);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "moefy/base/error.h"
@@ -30,6 +31,15 @@ void Wait(MPI_Request& request) {
     if (done) return;
     ThrowIfInterrupted();
     usleep(kPoll);
+  }
+}
+
+// Calls `work(part)` for parts of the values that MPI can count.
+template <typename Work>
+void InParts(std::span<float> values, const Work& work) {
+  constexpr size_t kMostValues = size_t{1} << 28;
+  for (size_t begin = 0; begin < values.size(); begin += kMostValues) {
+    work(values.subspan(begin, std::min(kMostValues, values.size() - begin)));
   }
 }
 
@@ -63,6 +73,25 @@ std::string Ranks::Share(const std::string& text) {
   return shared;
 }
 
+void Ranks::SumIntoFirst(std::span<float> values) {
+  if (size_ == 1) return;
+  InParts(values, [&](std::span<float> part) {
+    MPI_Request request;
+    MPI_Ireduce(IsFirst() ? MPI_IN_PLACE : part.data(), IsFirst() ? part.data() : nullptr,
+                static_cast<int>(part.size()), MPI_FLOAT, MPI_SUM, 0, MPI_COMM_WORLD, &request);
+    Wait(request);
+  });
+}
+
+void Ranks::Broadcast(std::span<float> values) {
+  if (size_ == 1) return;
+  InParts(values, [&](std::span<float> part) {
+    MPI_Request request;
+    MPI_Ibcast(part.data(), static_cast<int>(part.size()), MPI_FLOAT, 0, MPI_COMM_WORLD, &request);
+    Wait(request);
+  });
+}
+
 void Ranks::WaitForAll() {
   if (size_ == 1) return;
   MPI_Request request;
@@ -93,6 +122,8 @@ void Ranks::CheckBuilt() {
 }
 Ranks::Ranks() = default;
 std::string Ranks::Share(const std::string& text) { return text; }
+void Ranks::SumIntoFirst(std::span<float>) {}
+void Ranks::Broadcast(std::span<float>) {}
 void Ranks::WaitForAll() {}
 void Ranks::Finish() {}
 void Ranks::Abort(int) {}

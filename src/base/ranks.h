@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 namespace moefy {
@@ -24,6 +25,11 @@ class Ranks {
   void Announce(const std::string& job);
   // The others: waits for the next job. std::nullopt when rank 0 needs them no more.
   std::optional<std::string> NextJob();
+  // Every rank calls these with as many values. Adds up the values of all ranks into rank 0's, in
+  // an order that depends on nothing but their number; gives rank 0's to all. Throw
+  // Error{kInterrupted}.
+  void SumIntoFirst(std::span<float> values);
+  void Broadcast(std::span<float> values);
   // Returns when every rank has called it. Throws Error{kInterrupted}.
   void WaitForAll();
   // Rank 0: sends the others home. Every rank: leaves the MPI run; nothing may follow.

@@ -1,12 +1,9 @@
 #include "pipeline/ffn_parts.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <charconv>
-#include <chrono>
 #include <filesystem>
 
+#include "base/claims.h"
 #include "base/output.h"
 #include "base/ranks.h"
 #include "moefy/base/error.h"
@@ -89,24 +86,6 @@ class PartsDirectory {
     }
     return part;
   }
-  // Takes an FFN for this process among the ranks of one run. The file is made by one of them only,
-  // on every file system.
-  bool Claim(size_t i, const std::string& run) const {
-    const fs::path claim = directory_ / StrCat(i, ".claim-", run);
-    const int descriptor = open(claim.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-    if (descriptor < 0 && errno != EEXIST) throw SystemError(errno, claim, " cannot be made");
-    if (descriptor >= 0) close(descriptor);
-    return descriptor >= 0;
-  }
-  // Removes the claims of this run and of those that were killed.
-  void RemoveClaims() const {
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(directory_)) {
-      if (entry.path().extension().string().starts_with(".claim-")) {
-        fs::remove(entry.path(), ignored);
-      }
-    }
-  }
   void Remove() const {
     std::error_code ignored;
     fs::remove_all(directory_, ignored);
@@ -118,11 +97,6 @@ class PartsDirectory {
   fs::path directory_;
 };
 
-// A name that no other run has.
-std::string NewRunName() {
-  return StrCat(getpid(), "-", std::chrono::system_clock::now().time_since_epoch().count());
-}
-
 // All ranks of an MPI run find parts together. Rank 0 announces the job to those that serve; they
 // come here by running the same stage with the options that the job gives.
 std::optional<std::vector<FfnPart>> FindAmongRanks(const PartsRequest& request,
@@ -133,22 +107,23 @@ std::optional<std::vector<FfnPart>> FindAmongRanks(const PartsRequest& request,
   const std::string directory = own ? request.beside + ".parts" : request.options.parts;
   std::string run = request.options.serves;
   if (ranks.IsFirst()) {
-    run = NewRunName();
+    run = Claims::NewRun();
     Json options = request.stage_options;
     options["parts"] = directory;
     ranks.Announce(FormatJson({{"stage", request.stage}, {"options", options}, {"run", run}}));
   }
   const PartsDirectory parts(directory, request);
+  const Claims claims(directory, run);
   for (size_t i = 0; i < request.ffns.size(); ++i) {
     ThrowIfInterrupted();
-    if (!parts.Has(i) && parts.Claim(i, run)) parts.Store(i, find(i));
+    if (!parts.Has(i) && claims.Take(i)) parts.Store(i, find(i));
     progress.Advance(1);
   }
   ranks.WaitForAll();
   if (!ranks.IsFirst()) return std::nullopt;
   std::vector<FfnPart> found;
   for (size_t i = 0; i < request.ffns.size(); ++i) found.push_back(parts.Load(i));
-  own ? parts.Remove() : parts.RemoveClaims();
+  own ? parts.Remove() : Claims::RemoveAll(directory);
   return found;
 }
 

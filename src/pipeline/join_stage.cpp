@@ -1,7 +1,6 @@
 #include "moefy/pipeline/join_stage.h"
 
 #include "base/options.h"
-#include "base/ranks.h"
 #include "moefy/base/error.h"
 #include "pipeline/ffn_parts.h"
 
@@ -49,17 +48,6 @@ JoinResult JoinParts(const JoinOptions& options, IfExists if_exists, Progress& p
                     stage.join = true;
                     if (!options.out.empty()) stage.out = options.out;
                   });
-}
-
-void ServeRanks() {
-  Ranks& ranks = Ranks::Get();
-  while (const std::optional<std::string> job = ranks.NextJob()) {
-    const Json json = ParseJson(*job);
-    const BegunParts begun = {json.at("stage").get<std::string>(), json.at("options")};
-    const std::string run = json.at("run").get<std::string>();
-    RunStage(begun, "a job", IfExists::kRefuse, SilentProgress(),
-             [&](auto& stage) { stage.serves = run; });
-  }
 }
 
 }  // namespace moefy::pipeline

@@ -4,6 +4,7 @@
 
 #include "ask/translation.h"
 #include "base/options.h"
+#include "base/ranks.h"
 #include "io/fingerprint.h"
 #include "model/device.h"
 #include "moefy/base/error.h"
@@ -79,6 +80,15 @@ train::TrainableWeights MakeWeights(const TrainStageOptions& options,
   }
   return train::TrainableWeights(std::move(parameters), trained, options.lora, SeedOf(options),
                                  fresh);
+}
+
+void ShareAmongRanks(const char* stage, const Json& options, train::TrainingSetup& setup) {
+  Ranks& ranks = Ranks::Get();
+  if (ranks.size() == 1) return;
+  setup.among_ranks = true;
+  if (ranks.IsFirst()) {
+    ranks.Announce(FormatJson({{"stage", stage}, {"options", options}, {"run", ""}}));
+  }
 }
 
 train::TrainingSetup MakeSetup(const model::ModelConfig& config, const TrainingExamples& examples,

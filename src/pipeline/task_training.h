@@ -62,6 +62,9 @@ train::TrainableWeights MakeWeights(const TrainStageOptions& options,
 // A training of a dense model. The arguments must outlive it.
 train::TrainingSetup MakeSetup(const model::ModelConfig& config, const TrainingExamples& examples,
                                train::TrainableWeights& weights);
+// In an MPI run: has the ranks share the training's steps. Those that serve come here by running
+// the same stage with the options that rank 0 announces.
+void ShareAmongRanks(const char* stage, const Json& options, train::TrainingSetup& setup);
 // Where the state lies beside the output: "out" or "out/" -> "out.training".
 std::filesystem::path StateOf(const std::string& out);
 // What the state on disk must have been made with. A resumed command may give other paths to the

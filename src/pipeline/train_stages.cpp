@@ -100,7 +100,9 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   CheckTraining(options.training);
   const task::TaskSpec task = ReadTask(options.training);
   const auto lock =
-      TakePlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
+      options.training.serves
+          ? nullptr
+          : TakePlaces(options.out, if_exists, {options.checkpoint}, options.training, task);
   const auto examples = ReadExamples(options.training, task);
   TrainResult result;
   Student student = OpenStudent(options, examples->spec, result.warnings);
@@ -120,6 +122,11 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
                             student.checkpoint ? student.checkpoint->Fingerprint(progress)
                                                : io::TextFingerprint(student.config_text),
                             examples->fingerprint);
+  ShareAmongRanks(kFinetuneStage, OptionsToJson(options), setup);
+  if (options.training.serves) {
+    train::ServeTraining(setup, options.training.trainer);
+    return result;
+  }
   result.report =
       train::Train(setup, options.training.trainer, StateOf(options.out), if_exists, progress);
 
@@ -136,8 +143,10 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   const std::optional<route::Selection> given = ReadSelection(options);
   RequireOut(options.out, "calibrate");
   const task::TaskSpec task = ReadTask(options.training);
-  const auto lock =
-      TakePlaces(options.out, if_exists, {options.moe, options.dense}, options.training, task);
+  const auto lock = options.training.serves
+                        ? nullptr
+                        : TakePlaces(options.out, if_exists, {options.moe, options.dense},
+                                     options.training, task);
   const auto examples = ReadExamples(options.training, task);
   TrainResult result;
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
@@ -175,6 +184,11 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   setup.distillation = {teacher.get(), options.distill};
   setup.identity =
       Identity(OptionsToJson(options), moe.weights().Fingerprint(progress), examples->fingerprint);
+  ShareAmongRanks(kCalibrateStage, OptionsToJson(options), setup);
+  if (options.training.serves) {
+    train::ServeTraining(setup, options.training.trainer);
+    return result;
+  }
   result.report =
       train::Train(setup, options.training.trainer, StateOf(options.out), if_exists, progress);
 

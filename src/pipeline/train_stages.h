@@ -27,6 +27,7 @@ struct TrainStageOptions {
   train::LoraOptions lora;
   train::TrainerOptions trainer;
   std::string device = "cpu";
+  bool serves = false;  // this rank computes gradients for rank 0 of an MPI run, and writes nothing
 
   template <class Visitor>
   void Visit(Visitor& v) {
@@ -87,6 +88,9 @@ struct CalibrateOptions {
   }
 };
 
+inline constexpr const char* kFinetuneStage = "finetune";
+inline constexpr const char* kCalibrateStage = "calibrate";
+
 struct TrainResult {
   std::filesystem::path out;
   train::TrainingReport report;
@@ -97,7 +101,8 @@ struct TrainResult {
 void CheckCalibrateOptions(const CalibrateOptions& options);
 
 // Both throw Error{kUsage} for options that make no sense and Error{kInput} for data or models that
-// do not fit, before any model is loaded where that can be told.
+// do not fit, before any model is loaded where that can be told. The result of a rank that serves
+// is empty.
 TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progress& progress);
 TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progress& progress);
 

@@ -5,28 +5,15 @@
 
 #include "ask/metric.h"
 #include "base/stopwatch.h"
-#include "model/device.h"
 #include "moefy/base/error.h"
-#include "train/epoch_plan.h"
 #include "train/fast_process.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/step_gradients.h"
 #include "train/training_state.h"
 
 namespace moefy::train {
 namespace {
-
-int64_t NumAnswers(const ask::Batch& batch) {
-  return (batch.targets != ask::kNoTarget).sum().item<int64_t>();
-}
-
-std::vector<ask::Batch> OnDevice(std::vector<ask::Batch> batches, at::Device device) {
-  for (ask::Batch& batch : batches) {
-    batch.inputs = model::OnDevice(batch.inputs, device);
-    batch.targets = model::OnDevice(batch.targets, device);
-  }
-  return batches;
-}
 
 // Tells whoever began a step that the work inside goes on, and not how far it is.
 class StillAtWork final : public Progress {
@@ -51,18 +38,18 @@ class Trainer {
         progress_(progress),
         metric_(ask::GetMetric(setup.held_out.spec.kind, setup.held_out.spec.metric)),
         optimizer_(setup.weights.leaves(), RuleOf()),
-        seed_(static_cast<uint64_t>(options.seed)),
-        steps_per_epoch_((static_cast<int64_t>(setup.sequences.size()) + options.batch_size - 1) /
-                         options.batch_size),
-        num_steps_(options.steps > 0 ? options.steps : options.epochs * steps_per_epoch_),
-        held_out_batches_(MakeBatches(setup.held_out.task.RightSequences())) {}
+        gradients_(setup, options),
+        num_steps_(options.steps > 0 ? options.steps
+                                     : options.epochs * gradients_.steps_per_epoch()),
+        held_out_batches_(BatchesOf(setup, options, setup.held_out.task.RightSequences())) {}
 
   TrainingReport Run(IfExists if_other) {
     const Stopwatch stopwatch;
     if (const auto state = LoadState(state_directory_, setup_.identity, if_other)) Restore(*state);
     report_.first_step = step_;
     if (step_ == 0) Measure();
-    const int64_t every = options_.evaluate_every > 0 ? options_.evaluate_every : steps_per_epoch_;
+    const int64_t every =
+        options_.evaluate_every > 0 ? options_.evaluate_every : gradients_.steps_per_epoch();
     // The last measurement marks how far the training is: the state may have been saved between a
     // step and its measurement.
     while (report_.history.back().step < num_steps_ && !OutOfPatience()) {
@@ -74,6 +61,7 @@ class Trainer {
         Measure();
       });
     }
+    gradients_.Finish();
     RestoreBest();
     RemoveState(state_directory_);
     report_.num_sequences = static_cast<int64_t>(setup_.sequences.size());
@@ -86,12 +74,6 @@ class Trainer {
   }
 
  private:
-  std::vector<ask::Batch> MakeBatches(const std::vector<ask::Sequence>& sequences) const {
-    return OnDevice(
-        ask::MakeBatches(sequences, setup_.config, setup_.pad_id, options_.batch_tokens),
-        setup_.weights.device());
-  }
-
   Optimizer::RuleOf RuleOf() const {
     const std::set<std::string> inner =
         options_.optimizer == "muon" ? BlockMatrices(setup_.config) : std::set<std::string>();
@@ -99,12 +81,6 @@ class Trainer {
       return Optimizer::Rule{inner.contains(name),
                              parameter.dim() > 1 ? options_.weight_decay : 0.0};
     };
-  }
-
-  model::Transformer Build(double ffn_ratio) const {
-    model::Transformer model(setup_.config, setup_.weights.Effective());
-    if (setup_.install) setup_.install(model, ffn_ratio);
-    return model;
   }
 
   // Saves the state when `work` is interrupted, so that nothing learned is lost.
@@ -121,31 +97,7 @@ class Trainer {
   }
 
   void Step() {
-    const int64_t epoch = step_ / steps_per_epoch_;
-    if (epoch != planned_epoch_) {
-      plan_ = PlanEpoch(setup_.sequences, options_.batch_size, seed_, epoch);
-      planned_epoch_ = epoch;
-    }
-    const std::vector<ask::Sequence> taken =
-        TakeSequences(setup_.sequences, plan_[static_cast<size_t>(step_ % steps_per_epoch_)],
-                      options_.token_dropout, seed_, step_);
-    const std::vector<ask::Batch> batches = MakeBatches(taken);
-    int64_t num_answers = 0;
-    for (const ask::Batch& batch : batches) num_answers += NumAnswers(batch);
-    const double ratio = setup_.ffn_ratios[static_cast<size_t>(step_) % setup_.ffn_ratios.size()];
-    double loss = 0;
-    for (const ask::Batch& batch : batches) {
-      // What is made of weights must be made anew when they have changed.
-      model::Transformer model = Build(ratio);
-      at::Tensor part =
-          Objective(model, batch, setup_.distillation, static_cast<double>(num_answers));
-      if (setup_.pressure) {
-        part = part + setup_.pressure->TakePenalty() * (static_cast<double>(NumAnswers(batch)) /
-                                                        static_cast<double>(num_answers));
-      }
-      part.backward();
-      loss += part.item<double>();
-    }
+    const double loss = gradients_.Add(step_);
     if (!std::isfinite(loss)) {
       throw InputError("the loss is ", loss, " at step ", step_ + 1,
                        "; a smaller --learning-rate helps mostly");
@@ -170,7 +122,7 @@ class Trainer {
     point.loss = loss_steps_ > 0 ? loss_sum_ / static_cast<double>(loss_steps_) : 0;
     std::vector<double> losses;
     for (const double ratio : setup_.ffn_ratios) {
-      model::Transformer model = Build(ratio);
+      model::Transformer model = BuildModel(setup_, ratio);
       double sum = 0;
       int64_t count = 0;
       for (const ask::Batch& batch : held_out_batches_) {
@@ -299,12 +251,9 @@ class Trainer {
   Progress& progress_;
   const ask::Metric& metric_;
   Optimizer optimizer_;
-  const uint64_t seed_;
-  const int64_t steps_per_epoch_;
+  StepGradients gradients_;
   const int64_t num_steps_;
   const std::vector<ask::Batch> held_out_batches_;
-  std::vector<std::vector<size_t>> plan_;  // of planned_epoch_
-  int64_t planned_epoch_ = -1;
   int64_t step_ = 0;  // done
   double loss_sum_ = 0;
   int64_t loss_steps_ = 0;
@@ -336,6 +285,11 @@ TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
   CheckTrainable(setup.config, options);
   const FastProcess fast;
   return Trainer(setup, options, state, progress).Run(if_other);
+}
+
+void ServeTraining(const TrainingSetup& setup, const TrainerOptions& options) {
+  const FastProcess fast;
+  StepGradients(setup, options).Serve();
 }
 
 }  // namespace moefy::train

@@ -4,7 +4,6 @@ usage: formats_test.py MOEFY SOURCE_DIR [CLASS...]
 """
 import json
 import pathlib
-import random
 import struct
 import sys
 import unittest
@@ -13,6 +12,7 @@ from cli_test import PICO, SHARED, Case, read_safetensors, run
 
 sys.path.insert(0, str(pathlib.Path(sys.argv[2]) / "tests/support"))
 import torch_save  # noqa: E402
+from dump_files import floats, npy, write_dump  # noqa: E402
 
 TSP = SHARED / "checkpoints/am-tsp50"
 
@@ -21,31 +21,6 @@ def dtypes(path):
     data = pathlib.Path(path).read_bytes()
     header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
     return {name: info["dtype"] for name, info in header.items() if name != "__metadata__"}
-
-
-def floats(count, seed):
-    generator = random.Random(seed)
-    return struct.pack(f"<{count}f", *(generator.gauss(0, 1) for _ in range(count)))
-
-
-def npy(shape, data):
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)}, }}\n".encode()
-    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
-
-
-def safetensors(shape, data):
-    header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, len(data)]}})
-    return struct.pack("<Q", len(header)) + header.encode() + data
-
-
-def write_dump(directory, w_in_names, hidden):
-    """What Python hooks would write: a file per FFN, in the three formats by turns."""
-    directory.mkdir()
-    for i, name in enumerate(w_in_names):
-        shape, data = [3, 64, hidden], floats(3 * 64 * hidden, i)
-        ending, contents = [(".npy", npy(shape, data)), (".safetensors", safetensors(shape, data)),
-                            (".pt", torch_save.save_bytes(torch_save.tensor("F32", shape, data)))][i % 3]
-        (directory / (name + ending)).write_bytes(contents)
 
 
 class Formats(Case):

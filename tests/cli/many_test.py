@@ -59,6 +59,7 @@ class Many(Case):
         (first,) = self.json("convert", recipe, "--out", out, "--only", names[1])["conversions"]
         self.assertEqual(first["name"], names[1])
         self.assertEqual([path.name for path in out.iterdir()], [names[1]])
+        self.assertFalse((out / "results.json").exists())  # it was one conversion
         result = run("convert", recipe, "--out", out, "--json", "--jobs", "2", "--threads", "2",
                      "--only", "model-*,*16")
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -68,6 +69,10 @@ class Many(Case):
                          [{False}, {True}, {False}])
         self.assertEqual([job["reports"][0]["examples"] for job in jobs], [5, 5, 3])
         self.assertIn(f"[{names[2]}] ", result.stderr)
+        results = json.loads((out / "results.json").read_text())
+        self.assertEqual((results["schema"], results["status"]), ("moefy/conversions/1", "passed"))
+        self.assertEqual(results["conversions"], jobs)
+        self.assertIn("cpu", results["machine"])
         # The same recipe alone, with as many threads, gives the same.
         alone = self.write("alone.json", split=[{"expert_size": 16}])
         self.succeed("convert", alone, "--out", self.dir / "alone", "--threads", 1)
@@ -80,7 +85,7 @@ class Many(Case):
         out = self.dir / "out"
         text = self.succeed("convert", a, b, "--out", out, "--only", "a,b/*=2").stdout
         self.assertIn("== a\n", text)
-        self.assertEqual(sorted(path.name for path in out.iterdir()), ["a", "b"])
+        self.assertEqual(sorted(path.name for path in out.iterdir()), ["a", "b", "results.json"])
         self.assertEqual([path.name for path in (out / "b").iterdir()], ["split.seed=2"])
         (self.dir / "sub").mkdir()
         self.refuse(2, "another recipe has the name 'a'", "convert", a, self.write("sub/a.json"),
@@ -105,6 +110,9 @@ class Many(Case):
         self.assertEqual(json.loads((out / "model/results.json").read_text())["status"], "passed")
         suites = ElementTree.parse(junit).getroot()
         self.assertEqual((suites.get("errors"), suites.get("skipped")), ("1", "0"))
+        results = json.loads((out / "results.json").read_text())
+        self.assertEqual(results["status"], "error")
+        self.assertEqual([job["exit_code"] for job in results["conversions"]], [3, 0])
 
     def test_a_crash_costs_one_job(self):
         """A job is a process of its own; the parent tells how it ended."""

@@ -3,16 +3,18 @@
 //
 //   FAULT_UNDER=DIR        only calls on files below DIR count
 //   FAULT=CALL:N:ACTION    what the Nth call of a kind does instead of (or after) its work
-//   FAULT_COUNTS=FILE      how many calls of each kind there were, written when the process exits
+//   FAULT_COUNTS=FILE      how many calls of each kind there were, added when a process exits
+//   FAULT_CLOCK=SECONDS    the time of day is that much ahead and that much behind, by turns
 //
 // Actions: kill (before the call), after (kill after it), short (half of the bytes), stop (SIGSTOP
-// before the call), stall (never returns), EIO, ENOSPC.
+// before the call), stall (never returns), or the name of an error that the call fails with.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,6 +30,13 @@ namespace {
 enum Call { kCreate, kWrite, kSync, kRename, kMakeDirectory, kLink, kRemove, kReserve, kNumCalls };
 constexpr std::array<const char*, kNumCalls> kNames = {"create", "write", "sync",   "rename",
                                                        "mkdir",  "link",  "remove", "reserve"};
+
+struct NamedError {
+  const char* name;
+  int number;
+};
+constexpr NamedError kErrors[] = {
+    {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
 
 struct Fault {
   std::string under, action;
@@ -48,7 +57,7 @@ struct Fault {
   }
   ~Fault() {
     const char* path = std::getenv("FAULT_COUNTS");
-    std::FILE* file = path ? std::fopen(path, "w") : nullptr;
+    std::FILE* file = path ? std::fopen(path, "a") : nullptr;
     if (!file) return;
     for (int i = 0; i < kNumCalls; ++i) std::fprintf(file, "%s %d\n", kNames[i], counts[i].load());
     std::fclose(file);
@@ -91,9 +100,12 @@ Verdict Decide(Call call, bool counts) {
   while (fault.action == "stall") ::sleep(1000);
   if (fault.action == "after") return Verdict::kDieAfter;
   if (fault.action == "short") return Verdict::kShort;
-  if (fault.action != "EIO" && fault.action != "ENOSPC") return Verdict::kWork;
-  errno = fault.action == "EIO" ? EIO : ENOSPC;
-  return Verdict::kFail;
+  for (const NamedError& error : kErrors) {
+    if (fault.action != error.name) continue;
+    errno = error.number;
+    return Verdict::kFail;
+  }
+  return Verdict::kWork;
 }
 
 template <typename Function>
@@ -188,6 +200,14 @@ int fallocate(int descriptor, int mode, off_t offset, off_t size) {
   static const auto real = Real<int (*)(int, int, off_t, off_t)>("fallocate");
   return Act(kReserve, IsUnder(descriptor),
              [&](bool) { return real(descriptor, mode, offset, size); });
+}
+int clock_gettime(clockid_t clock, struct timespec* now) {
+  static const auto real = Real<int (*)(clockid_t, struct timespec*)>("clock_gettime");
+  static const char* const jump = std::getenv("FAULT_CLOCK");
+  static std::atomic<unsigned> turn{0};
+  const int result = real(clock, now);
+  if (jump && clock == CLOCK_REALTIME) now->tv_sec += (turn++ % 2 ? -1 : 1) * std::atol(jump);
+  return result;
 }
 
 }  // extern "C"

@@ -18,16 +18,23 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from dump_files import write_dump  # noqa: E402
+
 MOEFY, LIBRARY, SOURCE = (pathlib.Path(path).resolve() for path in sys.argv[1:4])
 EXAMPLE = SOURCE / "examples/quickstart"
 PICO = SOURCE / "tests/data/pico/t5-relu-tied"
 SAMPLED = sys.argv[4] != "all"  # of every scenario so many cases, evenly spread
 STAGED = ".out.moefy-??????"  # an output while it is made; its lock has another name
+TOLD_TIMES = ["eval.json", "report.txt", "results.json"]  # what is measured differs from run to run
 EVERY_CALL = 0  # as a number of cases: each call once, what it meets in turn
 # What each kind of call may meet. A removal that fails, or room that cannot be set aside, is no error.
-ACTIONS = {"create": ["kill", "ENOSPC"], "write": ["kill", "short", "ENOSPC", "EIO"],
-           "sync": ["kill", "EIO"], "rename": ["kill", "after", "EIO"], "mkdir": ["kill", "ENOSPC"],
-           "link": ["kill", "EIO"], "remove": ["kill", "EIO"], "reserve": ["kill", "ENOSPC"]}
+ACTIONS = {"create": ["kill", "ENOSPC", "EDQUOT", "EROFS"],
+           "write": ["kill", "short", "ENOSPC", "EIO", "EDQUOT"], "sync": ["kill", "EIO", "EDQUOT"],
+           "rename": ["kill", "after", "EIO", "EROFS"], "mkdir": ["kill", "ENOSPC", "EROFS"],
+           "link": ["kill", "EIO", "EDQUOT"], "remove": ["kill", "EIO", "EROFS"],
+           "reserve": ["kill", "ENOSPC", "EDQUOT"]}
+COLUMNS = ["kill", "after", "short", "ENOSPC", "EDQUOT", "EIO", "EROFS"]
 
 
 def tree(path):
@@ -39,8 +46,9 @@ def tree(path):
             for entry in sorted(path.rglob("*"))}
 
 
-def start(directory, args, fault="", counts=""):
-    environment = {**os.environ, "LD_PRELOAD": str(LIBRARY), "FAULT_UNDER": str(directory)}
+def start(directory, args, fault="", counts="", clock="0"):
+    environment = {**os.environ, "LD_PRELOAD": str(LIBRARY), "FAULT_UNDER": str(directory),
+                   "FAULT_CLOCK": clock}
     if fault:
         environment["FAULT"] = fault
     if counts:
@@ -49,20 +57,23 @@ def start(directory, args, fault="", counts=""):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(directory, args, fault="", counts=""):
-    process = start(directory, args, fault, counts)
+def run(directory, args, fault="", counts="", clock="0"):
+    process = start(directory, args, fault, counts, clock)
     output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
 
 
 class Scenario:
-    """A command, what it reads, and what is at its output before."""
+    """A command, what it reads, and what is at its output before. A command with stages keeps those
+    it has done, so that its output may be there in part."""
 
-    def __init__(self, name, args, num_sampled, inputs=(), old=None, changing=(), out="out"):
+    def __init__(self, name, args, num_sampled, inputs=(), old=None, changing=(), out="out",
+                 stages=False):
         self.name, self.args, self.num_sampled, self.inputs = name, args, num_sampled, inputs
         self.old = old  # a directory of the fixtures that stands at the output before
         self.changing = changing  # files that differ from run to run
         self.out = out
+        self.stages = stages
 
     def prepare(self, fixtures, directory):
         for name in self.inputs:
@@ -81,8 +92,9 @@ class Scenario:
 
     def again(self):
         """The next run: over what the first one may have finished."""
-        return self.args if "--force" in self.args or "convert" in self.args else [
-            *self.args, "--force"]
+        if self.stages or "--force" in self.args:
+            return self.args
+        return [*self.args, "--force"]
 
 
 def scenarios():
@@ -99,12 +111,38 @@ def scenarios():
         Scenario("route-train to another",
                  ["route-train", "split", "--dump", "dump", "--preset", "fast", "--threads", 1,
                   "--out", "out"], 8, inputs=["dump", "split"]),
+        Scenario("route-train by parts",
+                 ["route-train", "split", "--dump", "dump", "--preset", "fast", "--threads", 1,
+                  "--parts", "out/parts", "--out", "out/moe", "--force"], 8,
+                 inputs=["dump", "split"], stages=True),
+        Scenario("join", ["join", "parts", "--out", "out"], 8, inputs=["parts", "dump", "split"]),
+        Scenario("calibrate", ["calibrate", "split", "--selection", "similarity", "--task",
+                               EXAMPLE / "sentiment.json", "--limit", 40, "--steps", 2,
+                               "--evaluate-every", 1, "--threads", 1, "--force", "--out", "out"], 8,
+                 inputs=["split"], stages=True),
+        Scenario("pack", ["pack", "moe", "--weights", "int8", "--out", "out"], 8, inputs=["moe"]),
+        Scenario("export to GGUF", ["export", "gated", "--format", "gguf", "--ffn-ratio", 0.5,
+                                    "--out", "out"], 8, inputs=["gated"]),
+        Scenario("export to Mixtral", ["export", "gated", "--format", "mixtral", "--ffn-ratio", 0.5,
+                                       "--out", "out"], 8, inputs=["gated"]),
         Scenario("run", ["run", EXAMPLE / "model", "--input", "in/texts.txt", "--out", "out",
                          "--task", EXAMPLE / "sentiment.json", "--force"], 8, inputs=["in"],
                  old="answers"),
         Scenario("convert", ["convert", "recipe/recipe.json", "--out", "out", "--threads", 1], 14,
-                 inputs=["recipe"], changing=["eval.json", "report.txt", "results.json"]),
+                 inputs=["recipe"], changing=TOLD_TIMES, stages=True),
+        Scenario("convert, two jobs", ["convert", "recipe/many.json", "--out", "out", "--threads", 1],
+                 8, inputs=["recipe"], stages=True,
+                 changing=["results.json", *(f"split.seed={seed}/{name}" for seed in (1, 2)
+                                             for name in TOLD_TIMES)]),
     ]
+
+
+def write_recipe(path, **more):
+    task = str(EXAMPLE / "sentiment.json")
+    path.write_text(json.dumps({
+        "model": str(EXAMPLE / "model"), "record": {"task": [task], "limit": 20},
+        "split": [{"expert_size": 32}], "route": {"preset": "fast"},
+        "eval": {"task": [task], "limit": 5, "ffn_ratio": [0.25], "selection": ["stored"]}, **more}))
 
 
 def make_fixtures(directory):
@@ -120,11 +158,27 @@ def make_fixtures(directory):
     (directory / "in").mkdir()
     (directory / "in/texts.txt").write_text("a fine film .\na dull film .\n")
     (directory / "recipe").mkdir()
-    task = str(EXAMPLE / "sentiment.json")
-    (directory / "recipe/recipe.json").write_text(json.dumps({
-        "model": str(EXAMPLE / "model"), "record": {"task": [task], "limit": 20},
-        "split": [{"expert_size": 32}], "route": {"preset": "fast"},
-        "eval": {"task": [task], "limit": 5, "ffn_ratio": [0.25], "selection": ["stored"]}}))
+    write_recipe(directory / "recipe/recipe.json")
+    write_recipe(directory / "recipe/many.json", matrix={"split.seed": [1, 2]})
+    succeed("route-train", "split", "--dump", "dump", "--preset", "fast", "--threads", 1,
+            "--parts", "parts", "--shard", "1/1", "--out", "unused")
+    write_dump(directory / "gated-dump",
+               [f"model.layers.{i}.mlp.up_proj.weight" for i in range(2)], 48)
+    succeed("split", SOURCE / "tests/data/pico/mistral-gqa", "--expert-size", 29, "--out", "gated")
+    succeed("route-train", "gated", "--dump", "gated-dump", "--preset", "fast", "--router",
+            "unbiased")
+
+
+def faults_by_kind(faults):
+    kinds = [fault.rsplit(":", 1)[1] for fault in faults]
+    return [kinds.count(kind) for kind in COLUMNS]
+
+
+def print_matrix(rows):
+    """How many faults of each kind every command met, and how often something was lost."""
+    rows = [*rows, ["all", *(sum(column) for column in list(zip(*rows))[1:])]] if rows else []
+    for row in [["", *COLUMNS, "lost"], ["---"] * (len(COLUMNS) + 2), *rows]:
+        print("| " + " | ".join(map(str, row)) + " |", flush=True)
 
 
 class Everywhere(unittest.TestCase):
@@ -134,6 +188,8 @@ class Everywhere(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
         cls.fixtures = cls.dir / "fixtures"
         cls.fixtures.mkdir()
+        cls.matrix = []
+        cls.addClassCleanup(print_matrix, cls.matrix)
         make_fixtures(cls.fixtures)
         code, _, errors = run(cls.fixtures, ["run", EXAMPLE / "model", "x", "--task",
                                              EXAMPLE / "sentiment.json", "--out", "answers0"])
@@ -171,11 +227,11 @@ class Everywhere(unittest.TestCase):
             if code not in (0, 4, -signal.SIGKILL):
                 return f"exit {code}: {errors}"
             left = scenario.output(directory)
-            if scenario.name != "convert" and left not in (None if old is None else old, new):
+            if not scenario.stages and left not in (None if old is None else old, new):
                 return f"exit {code}: half an output: {sorted(left or [])}; {errors}"
             if code == 4 and "error: " not in errors:
                 return "exit 4 without a word"
-            if code != -signal.SIGKILL and scenario.name != "convert":
+            if code != -signal.SIGKILL and not scenario.stages:
                 names = {entry.name for entry in directory.iterdir()} - {"out", *scenario.inputs}
                 # A removal that failed, or a lost race with a full disk, may leave a staging name.
                 if names and not fault.startswith("remove"):
@@ -201,13 +257,17 @@ class Everywhere(unittest.TestCase):
             self.assertEqual(code, 0, errors)
             new = scenario.output(directory)
             self.assertNotEqual(old, new)
-        counts = {call: int(count) for call, count in
-                  (line.split() for line in counts_file.read_text().splitlines())}
+        counts = {}  # the most of any of its processes
+        for line in counts_file.read_text().splitlines():
+            call, count = line.split()
+            counts[call] = max(counts.get(call, 0), int(count))
+        counts_file.unlink()
         faults = self.cases(scenario, counts)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             problems = pool.map(lambda fault: self.check(scenario, fault, old, new), faults)
             found = [f"{fault}: {problem}" for fault, problem in zip(faults, problems) if problem]
         print(f"{scenario.name}: {len(faults)} faults; calls: {counts}", flush=True)
+        self.matrix.append([scenario.name, *faults_by_kind(faults), len(found)])
         self.assertEqual(found, [])
 
 
@@ -297,6 +357,19 @@ class Moments(unittest.TestCase):
         self.assertIn("was changed while it was read", errors)
         self.assertEqual([path.name for path in self.dir.iterdir()], ["model"])
 
+    def test_a_clock_that_jumps(self):
+        """By a month ahead and back, whenever it is looked at."""
+        write_recipe(self.dir / "recipe.json")
+        trees = []
+        for jump in ("0", "2592000"):
+            out = self.dir / f"out{jump}"
+            code, _, errors = run(self.dir, ["convert", "recipe.json", "--out", out,
+                                             "--threads", 1], clock=jump)
+            self.assertEqual(code, 0, errors)
+            trees.append({name: data for name, data in tree(out).items()
+                          if name not in TOLD_TIMES})
+        self.assertEqual(*trees)
+
     def wait_for(self, *args):
         """The command that waits for another, and what it says first."""
         process = start(self.dir, [*args, "--wait"])
@@ -348,12 +421,7 @@ class Moments(unittest.TestCase):
         self.assertEqual([path.name for path in self.dir.iterdir()], ["out"])
 
     def test_a_conversion_names_who_holds_its_place(self):
-        make_recipe = {"model": str(EXAMPLE / "model"),
-                       "record": {"task": [str(EXAMPLE / "sentiment.json")], "limit": 5},
-                       "split": [{"expert_size": 32}], "route": {"preset": "fast"},
-                       "eval": {"task": [str(EXAMPLE / "sentiment.json")], "limit": 5,
-                                "ffn_ratio": [0.25], "selection": ["stored"]}}
-        (self.dir / "recipe.json").write_text(json.dumps(make_recipe))
+        write_recipe(self.dir / "recipe.json")
         convert = ["convert", "recipe.json", "--out", "out"]
         process = self.hold("write:2:stop", *convert)
         code, _, errors = run(self.dir, convert)

@@ -29,7 +29,4 @@ struct JoinResult {
 // Throws Error{kInput} when the directory has no parts, or lacks some; else as the stage.
 JoinResult JoinParts(const JoinOptions& options, IfExists if_exists, Progress& progress);
 
-// Finds parts for rank 0 of an MPI run, until it needs no more: the life of every other rank.
-void ServeRanks();
-
 }  // namespace moefy::pipeline
