@@ -44,11 +44,7 @@ void CheckServed(const Recipe& recipe, const route::Selection& selection) {
 
 void CheckSplit(const SplitOptions& options, const Inspection& model) {
   CheckSplitOptions(options);
-  for (const model::FfnSpec& spec : model.ffns) {
-    split::CheckNumShared(
-        options.shared,
-        split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
-  }
+  ExpertsPerFfn(model.ffns, WithPreset(options));
 }
 
 }  // namespace

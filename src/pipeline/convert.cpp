@@ -14,7 +14,6 @@
 #include "pipeline/task_data.h"
 #include "record/activation_dump.h"
 #include "split/moe_checkpoint.h"
-#include "split/splitter.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -50,11 +49,11 @@ class Conversion {
     for (RecipeSplit& split : recipe_.splits) {
       split.options.checkpoint = converted;
       split.options.out = (out_ / ("split-" + split.name)).string();
-      if (split::NeedsInputs(split::GetSplitter(split.options.method), split.options.features,
-                             split.options.shared)) {
+      if (NeedsDump(WithPreset(split.options))) {
         split.options.dump = recipe_.record.out;
       }
       for (const RecipeRoute& route : recipe_.routes) {
+        if (!route.Serves(split)) continue;
         recipe_.eval.models.push_back(MoeOf(split, route));
         if (recipe_.calibrate) recipe_.eval.models.push_back(CalibratedOf(split, route));
       }
@@ -103,6 +102,7 @@ class Conversion {
            },
            [&split] { split::MoeCheckpoint::Open(split.options.out); }});
       for (const RecipeRoute& route : recipe_.routes) {
+        if (!route.Serves(split)) continue;
         AddRoutedStages(split, route, split_inputs, record, stages, routed);
       }
     }

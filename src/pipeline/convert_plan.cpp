@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "split/splitter.h"
-
 namespace moefy::pipeline {
 
 ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::path& out) {
@@ -21,14 +19,14 @@ ConvertPlan PlanConvert(const CheckedRecipe& checked, const std::filesystem::pat
   plan.outputs.push_back({(out / "dump").string(),
                           num_ffns * static_cast<uint64_t>(recipe.record.max_tokens) * row_bytes});
   for (const RecipeSplit& split : recipe.splits) {
-    const int64_t num_experts = split::ResolveNumExperts(
-        config.last_stack().num_neurons, split.options.num_experts, split.options.expert_size);
+    const int64_t num_experts = ExpertsPerFfn(plan.model.ffns, WithPreset(split.options)).back();
     const auto experts = static_cast<uint64_t>(num_experts);
     const uint64_t router_bytes =
         num_ffns * experts * (static_cast<uint64_t>(config.hidden) + experts) * sizeof(float);
     plan.stages.push_back("split " + split.name);
     plan.outputs.push_back({(out / ("split-" + split.name)).string(), plan.model.num_bytes});
     for (const RecipeRoute& route : recipe.routes) {
+      if (!route.Serves(split)) continue;
       const std::string name = RoutedName(split, route);
       plan.stages.push_back("route-train " + name);
       // The weights are hard links to the split's where the file system has them.

@@ -43,7 +43,8 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
     RecipeSplit split;
     split.name = object.GetString("name", "");
     ReadStage(object, "split", split.options);
-    if (split.name.empty()) split.name = split.options.method;
+    if (split.name.empty()) split.name = split.options.preset;
+    if (split.name.empty()) split.name = split.options.method.value_or("kmeans");
     CheckName(object, split.name, "split", names);
     splits.push_back(std::move(split));
   }
@@ -52,6 +53,32 @@ std::vector<RecipeSplit> ReadSplits(const JsonObject& recipe) {
 }
 
 // "route" is an object, or an array of objects with names.
+// Reads what routes have besides the options of their stage.
+void ReadRoute(const JsonObject& object, std::set<std::string>& names, RecipeRoute& route) {
+  if (object.Has("splits")) route.splits = object.GetStrings("splits");
+  ReadStage(object, "route", route.options);
+  CheckName(object, route.name, "route", names);
+}
+
+// Throws Error{kInput} for a route of a split that the recipe lacks, and for a split without one.
+void CheckServes(const JsonObject& recipe, const std::vector<RecipeSplit>& splits,
+                 const std::vector<RecipeRoute>& routes) {
+  std::vector<std::string> names;
+  for (const RecipeSplit& split : splits) {
+    names.push_back(split.name);
+    if (std::ranges::any_of(routes, [&](const RecipeRoute& r) { return r.Serves(split); }))
+      continue;
+    throw InputError(recipe.PathOf("route"), " has no route for the split ", Quoted(split.name));
+  }
+  for (const RecipeRoute& route : routes) {
+    for (const std::string& name : route.splits) {
+      if (std::ranges::find(names, name) != names.end()) continue;
+      throw InputError(recipe.PathOf("route"), " is for a split ", Quoted(name),
+                       ", which the recipe lacks; it has ", Join(names), DidYouMean(name, names));
+    }
+  }
+}
+
 std::vector<RecipeRoute> ReadRoutes(const JsonObject& recipe, bool is_array) {
   std::vector<RecipeRoute> routes;
   if (!is_array) {
@@ -60,17 +87,15 @@ std::vector<RecipeRoute> ReadRoutes(const JsonObject& recipe, bool is_array) {
     const JsonObject object = recipe.GetObject("route");
     routes[0].name = object.GetString("name", "");
     std::set<std::string> none;
-    CheckName(object, routes[0].name, "route", none);
-    ReadStage(object, "route", routes[0].options);
+    ReadRoute(object, none, routes[0]);
     return routes;
   }
   std::set<std::string> names;
   for (const JsonObject& object : recipe.GetObjects("route")) {
     RecipeRoute route;
     route.name = object.GetString("name", "");
-    ReadStage(object, "route", route.options);
-    if (route.name.empty()) route.name = route.options.preset;
-    CheckName(object, route.name, "route", names);
+    if (route.name.empty()) route.name = object.GetString("preset", route.options.preset);
+    ReadRoute(object, names, route);
     routes.push_back(std::move(route));
   }
   if (routes.empty()) throw InputError(recipe.PathOf("route"), " is empty; expected at least one");
@@ -93,6 +118,7 @@ Recipe ReadStages(const JsonObject& json, bool routes_are_array,
   ReadStage(json.GetObject("record"), "record", recipe.record);
   recipe.splits = ReadSplits(json);
   recipe.routes = ReadRoutes(json, routes_are_array);
+  CheckServes(json, recipe.splits, recipe.routes);
   if (json.Has("calibrate")) {
     ReadStage(json.GetObject("calibrate"), "calibrate", recipe.calibrate.emplace());
     recipe.calibrate->training.task = resolve(recipe.calibrate->training.task);
@@ -110,6 +136,10 @@ Recipe ReadStages(const JsonObject& json, bool routes_are_array,
 }
 
 }  // namespace
+
+bool RecipeRoute::Serves(const RecipeSplit& split) const {
+  return splits.empty() || std::ranges::find(splits, split.name) != splits.end();
+}
 
 const std::vector<std::string>& SetByRecipe(const std::string& stage) {
   static const std::map<std::string, std::vector<std::string>> kOwn = {

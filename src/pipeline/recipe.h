@@ -25,7 +25,10 @@ struct RecipeSplit {
 // One way to train routers; a recipe may compare several.
 struct RecipeRoute {
   std::string name;  // of the directories moe-<split>-<name>; "": moe-<split>, of the only one
+  std::vector<std::string> splits;  // the names of those that it is for; none: all
   RouteTrainOptions options;
+
+  bool Serves(const RecipeSplit& split) const;
 };
 
 struct Recipe {
@@ -36,7 +39,7 @@ struct Recipe {
   std::optional<SparsifyOptions> sparsify;  // before all else
   RecordOptions record;
   std::vector<RecipeSplit> splits;
-  std::vector<RecipeRoute> routes = {{}};     // of every split
+  std::vector<RecipeRoute> routes = {{}};     // of every split that they serve
   std::optional<CalibrateOptions> calibrate;  // each of these as well, besides what it is without
   EvalOptions eval;
   // What the tasks' metrics may lose, as a share of the dense model's: the ratio that keeps to it

@@ -71,13 +71,23 @@ Json StageSchema(const std::string& stage, const char* name_help = nullptr) {
   return Object(properties);
 }
 
+// As StageSchema, and what a recipe says of routes besides.
+Json RouteSchema() {
+  Json schema = StageSchema<RouteTrainOptions>(
+      "route", "of the routers, where there are several (default: the preset)");
+  schema["properties"]["splits"] = {
+      {"type", "array"},
+      {"items", {{"type", "string"}}},
+      {"description", "names of the splits it is for (default: all)"}};
+  return schema;
+}
+
 Json StageSchemas() {
   return {{"sparsify", StageSchema<SparsifyOptions>("sparsify")},
           {"record", StageSchema<RecordOptions>("record")},
-          {"split", StageSchema<SplitOptions>("split", "of the split (default: the method)")},
-          {"route", StageSchema<RouteTrainOptions>("route",
-                                                   "of the routers, where there are "
-                                                   "several (default: the preset)")},
+          {"split",
+           StageSchema<SplitOptions>("split", "of the split (default: the preset, or the method)")},
+          {"route", RouteSchema()},
           {"calibrate", StageSchema<CalibrateOptions>("calibrate")},
           {"eval", StageSchema<EvalOptions>("eval")}};
 }

@@ -6,6 +6,7 @@
 #include "model/device.h"
 #include "moefy/base/error.h"
 #include "pipeline/ffn_parts.h"
+#include "pipeline/route_presets.h"
 #include "pipeline/stage_key.h"
 #include "route/compensation.h"
 #include "route/router_reader.h"
@@ -17,57 +18,6 @@
 namespace moefy::pipeline {
 namespace {
 
-struct Preset {
-  const char* name;
-  route::RouterTrainOptions train;           // holds no fit ratios: they are the metric ratio
-  std::vector<double> gated_shares = {1.0};  // neuron shares of gated FFNs; others have 1
-};
-
-// "paper" makes MoEfication's choices, "fast" solves for a router and changes nothing else, and
-// "best", the default, is what measures best in docs/results.md; "mlp-fit" is the same with an MLP
-// router, which costs more training and more work; "first-product" is for experts of single
-// neurons. An output fit changes W_out, so that the result is no permutation of the dense model any
-// more.
-const std::vector<Preset>& Presets() {
-  static const std::vector<Preset> presets = {
-      {"paper", {.router = "mlp", .target = "mass", .epochs = 30, .fit_ratios = {}}},
-      {"fast", {.router = "ridge", .target = "output-norm", .epochs = 1, .fit_ratios = {}}},
-      {"best",
-       {.router = "ridge",
-        .target = "output-norm",
-        .epochs = 1,
-        .fit_ratios = {0.1, 0.2, 0.3, 0.5, 1.0},
-        .compensation = "conditional",
-        .output_fit = true},
-       {1.0, 0.7, 0.5}},
-      {"mlp-fit",
-       {.router = "mlp",
-        .target = "output-norm",
-        .epochs = 30,
-        .patience = 5,
-        .fit_ratios = {0.1, 0.2, 0.3, 0.5, 1.0},
-        .compensation = "conditional",
-        .output_fit = true},
-       {1.0, 0.7, 0.5}},
-      {route::kFirstProduct,
-       {.router = route::kFirstProduct,
-        .target = "output-norm",
-        .epochs = 1,
-        .fit_ratios = {0.25, 0.5, 0.625},
-        .output_fit = true}},
-  };
-  return presets;
-}
-
-const Preset& GetPreset(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Preset& preset : Presets()) {
-    if (name == preset.name) return preset;
-    names.emplace_back(preset.name);
-  }
-  throw UsageError("--preset is ", Quoted(name), DidYouMean(name, names), "; one of ", Join(names));
-}
-
 // The preset's value gives way to one that was given.
 template <typename T>
 void Take(const std::optional<T>& given, T& value) {
@@ -77,7 +27,7 @@ void Take(const std::optional<T>& given, T& value) {
 // What a router is trained with: the preset's values, but for options that are given. This table
 // alone says which option is which of the trainer's.
 route::RouterTrainOptions TrainerOptions(const RouteTrainOptions& given) {
-  route::RouterTrainOptions train = GetPreset(given.preset).train;
+  route::RouterTrainOptions train = GetRoutePreset(given.preset).train;
   Take(given.router, train.router);
   Take(given.target, train.target);
   Take(given.epochs, train.epochs);
@@ -85,6 +35,7 @@ route::RouterTrainOptions TrainerOptions(const RouteTrainOptions& given) {
   Take(given.fit_ratios, train.fit_ratios);
   Take(given.compensation, train.compensation);
   Take(given.output_fit, train.output_fit);
+  Take(given.product, train.product);
   train.batch_size = given.batch_size;
   train.learning_rate = given.learning_rate;
   train.held_out = given.held_out;
@@ -98,7 +49,7 @@ route::RouterTrainOptions TrainerOptions(const RouteTrainOptions& given) {
 // The neuron shares that are tried for an FFN.
 std::vector<double> NeuronShares(const RouteTrainOptions& options, bool gated) {
   if (options.neuron_shares) return *options.neuron_shares;
-  return gated ? GetPreset(options.preset).gated_shares : std::vector<double>{1.0};
+  return gated ? GetRoutePreset(options.preset).gated_shares : std::vector<double>{1.0};
 }
 
 // Whether two paths lead to one place.
@@ -192,6 +143,15 @@ void CheckRouteOptions(const RouteTrainOptions& options) {
     throw UsageError("--neuron-share does not go with first-product routers, which choose single ",
                      "neurons by the ffn ratio");
   }
+  if (train.product != route::kEitherProduct && train.product != route::kGateAlone) {
+    throw UsageError("--product is ", Quoted(train.product), "; expected ", route::kEitherProduct,
+                     " or ", route::kGateAlone);
+  }
+  if (options.product && train.router != route::kFirstProduct) {
+    throw UsageError("--product is ", Quoted(train.product), ", but the router ",
+                     Quoted(train.router), " computes no first product; ", route::kFirstProduct,
+                     " does");
+  }
   route::GetRouterKind(train.router);
   route::GetTarget(train.target);
   route::GetCompensation(train.compensation);
@@ -202,15 +162,19 @@ std::string RouterKindOf(const RouteTrainOptions& options) {
   return TrainerOptions(options).router;
 }
 
-RouteTrainResult RouteTrain(const RouteTrainOptions& options, IfExists if_exists,
+RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
                             Progress& progress) {
-  CheckRouteOptions(options);
-  route::RouterTrainOptions train = TrainerOptions(options);
-  if (options.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
-  const bool in_place = options.out.empty() || IsSame(options.out, options.moe);
+  CheckRouteOptions(given);
+  if (given.dump.empty()) throw UsageError("route-train needs --dump, made by `moefy record`");
+  const bool in_place = given.out.empty() || IsSame(given.out, given.moe);
   // In place the target is renewed, which does not lock it; shards leave it as it is.
-  const auto lock = in_place && options.MakesResult() ? LockOutput(options.moe) : nullptr;
-  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
+  const auto lock = in_place && given.MakesResult() ? LockOutput(given.moe) : nullptr;
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(given.moe);
+  RouteTrainOptions options = given;
+  if (!given.router) options.preset = SuitedPreset(given.preset, moe);
+  CheckRouteOptions(options);  // again, because what was given may not go with another preset
+  CheckGoesWith(options.preset, moe);
+  route::RouterTrainOptions train = TrainerOptions(options);
   if (train.output_fit && split::IsCalibrated(moe)) {
     throw UsageError(options.moe,
                      " is calibrated already, so the original W_out is not known; start from "

@@ -1,6 +1,8 @@
 
 #include "moefy/pipeline/split_stage.h"
 
+#include <algorithm>
+
 #include "base/memory_limit.h"
 #include "base/options.h"
 #include "base/output.h"
@@ -12,6 +14,7 @@
 #include "moefy/base/error.h"
 #include "moefy/model/transformer.h"
 #include "pipeline/ffn_parts.h"
+#include "pipeline/split_presets.h"
 #include "pipeline/stage_key.h"
 #include "split/moe_writer.h"
 #include "split/named_ffns.h"
@@ -19,6 +22,26 @@
 
 namespace moefy::pipeline {
 namespace {
+
+constexpr const char* kDefaultMethod = "kmeans";
+
+// The number of experts of one FFN.
+int64_t NumExperts(const model::FfnSpec& spec, const SplitOptions& options) {
+  int64_t size = options.expert_size;
+  const bool by_preset = size == 0 && options.num_experts == 0 && !options.preset.empty();
+  if (!by_preset) {
+    return split::ResolveNumExperts(spec.num_neurons, options.num_experts, size);
+  }
+  const SplitPreset& preset = GetSplitPreset(options.preset);
+  if (preset.num_experts > 0) {
+    return split::ResolveNumExperts(spec.num_neurons, preset.num_experts, 0);
+  }
+  size = preset.expert_size;
+  if (preset.gated_expert_size > 0 && spec.gated() && !spec.activation.makes_zeros()) {
+    size = preset.gated_expert_size;
+  }
+  return split::ResolveNumExperts(spec.num_neurons, 0, size);
+}
 
 struct FoundFfns {
   std::string family;
@@ -37,19 +60,23 @@ FoundFfns FindFfns(const io::Checkpoint& dense, const SplitOptions& options,
   return {config.family, model::FfnSpecs(config)};
 }
 
+bool HasShared(const SplitOptions& options) {
+  return options.shared > 0 || !options.shared_range.empty();
+}
+
 // Throws Error{kUsage} where the dump is missing or would not be looked at.
 void CheckDumpGiven(const split::Splitter& splitter, const SplitOptions& options) {
-  const bool needed = split::NeedsInputs(splitter, options.features, options.shared);
+  const bool needed = NeedsDump(options);
   if (needed == !options.dump.empty()) return;
   const std::string how =
       StrCat(options.features == "auto" ? "" : StrCat(" with features ", options.features),
-             options.shared > 0 ? " with shared experts" : "");
+             HasShared(options) ? " with shared experts" : "");
   if (!needed) {
-    throw UsageError("--dump is ", Quoted(options.dump), ", but ", options.method, how,
+    throw UsageError("--dump is ", Quoted(options.dump), ", but ", splitter.name, how,
                      " looks at the weights alone");
   }
   throw UsageError(
-      "split by ", options.method, how,
+      "split by ", splitter.name, how,
       " needs --dump: what entered the FFNs on a corpus; record it with `moefy record ",
       options.checkpoint, " --task TASK.json --out dump`");
 }
@@ -68,13 +95,14 @@ void RequireSplitMemory(const model::FfnSpec& spec, const SplitOptions& options)
   const auto neurons = static_cast<uint64_t>(spec.num_neurons);
   const auto hidden = static_cast<uint64_t>(spec.hidden);
   uint64_t floats = (spec.gated() ? 3 : 2) * neurons * hidden;
-  if (options.method == "kmeans") {
+  const std::string method = options.method.value_or(kDefaultMethod);
+  if (method == kDefaultMethod) {
     const uint64_t width = options.features == "concat" ? 2 * hidden : hidden;
     floats += 2 * neurons * width + neurons * neurons;
   }
   RequireMemory(sizeof(float) * floats,
                 StrCat("splitting ", Quoted(spec.name), " (", spec.num_neurons, " x ", spec.hidden,
-                       ") by ", options.method));
+                       ") by ", method));
 }
 
 FfnPart PartOfPlan(const split::ExpertPlan& plan) {
@@ -96,19 +124,79 @@ split::ExpertPlan PlanOfPart(const FfnPart& part, const model::FfnSpec& spec) {
           values.GetInt("num_shared", 0, spec.num_neurons)};
 }
 
-}  // namespace
-
-void CheckSplitOptions(const SplitOptions& options) {
-  CheckPartOptions(options);
-  split::CheckFeatures(split::GetSplitter(options.method), options.features);
-  RequireOption(options.restarts >= 1, "restarts", options.restarts, "at least 1");
+// ", 3 shared", ", 2 to 5 shared" or "".
+std::string SharedInWords(const std::vector<split::MoeFfn>& ffns) {
+  const auto [least, most] =
+      std::ranges::minmax(ffns, {}, [](const split::MoeFfn& ffn) { return ffn.plan.num_shared(); });
+  if (most.plan.num_shared() == 0) return "";
+  if (least.plan.num_shared() == most.plan.num_shared()) {
+    return StrCat(", ", most.plan.num_shared(), " shared");
+  }
+  return StrCat(", ", least.plan.num_shared(), " to ", most.plan.num_shared(), " shared");
 }
 
-SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& progress,
+}  // namespace
+
+SplitOptions WithPreset(const SplitOptions& given) {
+  SplitOptions options = given;
+  if (!options.preset.empty()) {
+    const SplitPreset& preset = GetSplitPreset(options.preset);
+    if (!options.method) options.method = preset.method;
+    if (!options.shared_by && preset.shared_by) options.shared_by = preset.shared_by;
+    if (!HasShared(options)) {
+      options.shared = preset.shared;
+      options.shared_range = preset.shared_range;
+    }
+  }
+  if (!options.method) options.method = kDefaultMethod;
+  return options;
+}
+
+bool NeedsDump(const SplitOptions& options) {
+  return HasShared(options) ||
+         split::NeedsInputs(split::GetSplitter(options.method.value_or(kDefaultMethod)),
+                            options.features, options.shared);
+}
+
+void CheckSplitOptions(const SplitOptions& given) {
+  CheckPartOptions(given);
+  const SplitOptions options = WithPreset(given);
+  split::CheckFeatures(split::GetSplitter(*options.method), options.features);
+  RequireOption(options.restarts >= 1, "restarts", options.restarts, "at least 1");
+  if (options.shared_by) split::GetSharedRank(*options.shared_by);
+  if (options.shared_by && !HasShared(options)) {
+    throw UsageError("--shared-by is ", Quoted(*options.shared_by),
+                     ", but no experts are shared; give --shared or --shared-range as well");
+  }
+  if (options.shared_range.empty()) return;
+  if (options.shared > 0) {
+    throw UsageError("--shared and --shared-range are both given; expected one of them");
+  }
+  const std::vector<double>& range = options.shared_range;
+  if (range.size() != 2 || !(0 <= range[0] && range[0] <= range[1] && range[1] < 1)) {
+    throw UsageError("--shared-range is ", Json(range).dump(),
+                     "; expected the least and the most, as ", "shares from 0 to less than 1");
+  }
+}
+
+std::vector<int64_t> ExpertsPerFfn(const std::vector<model::FfnSpec>& specs,
+                                   const SplitOptions& options) {
+  std::vector<int64_t> num_experts;
+  for (const model::FfnSpec& spec : specs) {
+    num_experts.push_back(NumExperts(spec, options));
+    split::CheckNumShared(options.shared, num_experts.back());
+  }
+  return num_experts;
+}
+
+SplitResult Split(const SplitOptions& given, IfExists if_exists, Progress& progress,
                   const std::optional<io::Checkpoint>& opened) {
   const Stopwatch stopwatch;
-  CheckSplitOptions(options);
-  const split::Splitter& splitter = split::GetSplitter(options.method);
+  CheckSplitOptions(given);
+  const SplitOptions options = WithPreset(given);
+  const split::Splitter& splitter = split::GetSplitter(*options.method);
+  const split::SharedRank& rank =
+      split::GetSharedRank(options.shared_by.value_or(split::SharedRanks().front().name));
   CheckDumpGiven(splitter, options);
   std::optional<StagedDirectory> staged;
   if (options.MakesResult()) {
@@ -128,12 +216,8 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
                "stored, and `moefy merge` gives the dense model as safetensors"));
   }
   const auto [family, specs] = FindFfns(dense, options, result.warnings);
-  std::vector<int64_t> num_experts;  // per FFN, because encoder and decoder may differ in size
-  for (const model::FfnSpec& spec : specs) {
-    num_experts.push_back(
-        split::ResolveNumExperts(spec.num_neurons, options.num_experts, options.expert_size));
-    split::CheckNumShared(options.shared, num_experts.back());
-  }
+  // Encoder and decoder may differ in size.
+  const std::vector<int64_t> num_experts = ExpertsPerFfn(specs, options);
   const std::string fingerprint = dense.Fingerprint(progress);  // `dense` keeps it for the writer
   std::optional<record::ActivationDump> dump;
   if (!options.dump.empty()) {
@@ -148,7 +232,12 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
     const uint64_t seed = static_cast<uint64_t>(options.seed) * 1000003 + i;
     split::SplitRequest request = {ffn, num_experts[i], seed, options.restarts, options.features};
     if (dump) request.inputs.emplace(*dump, *dump->Find(spec));  // CheckDumpMatches has found it
-    return PartOfPlan(split::SplitWithShared(splitter, request, options.shared));
+    int64_t shared = options.shared;
+    if (!options.shared_range.empty()) {
+      shared = split::NumSharedByVariation(ffn, *request.inputs, num_experts[i],
+                                           {options.shared_range[0], options.shared_range[1]});
+    }
+    return PartOfPlan(split::SplitWithShared(splitter, request, shared, rank));
   };
   PartsRequest request = {options,
                           "split",
@@ -156,7 +245,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
                           SplitIdentity(options, fingerprint, dump),
                           {},
                           options.out,
-                          StrCat("splitting by ", options.method)};
+                          StrCat("splitting by ", splitter.name)};
   for (const model::FfnSpec& spec : specs) request.ffns.push_back(spec.name);
   const auto parts = FindParts(request, find, progress);
   if (!parts) {
@@ -171,20 +260,22 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   result.num_ffns = static_cast<int64_t>(ffns.size());
   result.num_experts = ffns.back().plan.num_experts();
   result.neurons_per_expert = ffns.back().plan.neurons_per_expert();
-  result.num_shared = options.shared;
+  result.num_shared = ffns.back().plan.num_shared();
   result.seconds = stopwatch.Seconds();
   progress.End(StrCat(result.num_ffns, " FFNs into ", result.num_experts, " experts of ",
-                      result.neurons_per_expert, " neurons",
-                      result.num_shared > 0 ? StrCat(", ", result.num_shared, " shared") : ""));
+                      result.neurons_per_expert, " neurons", SharedInWords(ffns)));
 
   progress.Begin("writing the split checkpoint", dense.TotalBytes(), "B");
-  Json recorded = {{"method", options.method},
+  Json recorded = {{"method", splitter.name},
                    {"num_experts", result.num_experts},
                    {"neurons_per_expert", result.neurons_per_expert},
                    {"seed", options.seed},
                    {"restarts", options.restarts},
                    {"features", options.features}};
+  if (!options.preset.empty()) recorded["preset"] = options.preset;
   if (options.shared > 0) recorded["shared"] = options.shared;
+  if (!options.shared_range.empty()) recorded["shared_range"] = options.shared_range;
+  if (HasShared(options)) recorded["shared_by"] = rank.name;
   if (dump) recorded["corpus"] = dump->info().corpus;
   if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
   for (std::string& warning :
@@ -194,7 +285,7 @@ SplitResult Split(const SplitOptions& options, IfExists if_exists, Progress& pro
   staged->Commit();
   progress.End(FormatBytes(dense.TotalBytes()));
   result.moe = options.out;
-  result.method = options.method;
+  result.method = splitter.name;
   return result;
 }
 

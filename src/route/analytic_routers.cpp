@@ -32,11 +32,18 @@ double SimilarityRouter::FlopsPerToken() const {
   return 2.0 * static_cast<double>(centers_.numel());
 }
 
-RepresentativeRouter::RepresentativeRouter(at::Tensor w, at::Tensor bias,
+RepresentativeRouter::RepresentativeRouter(std::string name, at::Tensor w, at::Tensor bias,
                                            model::Activation activation)
-    : w_(std::move(w)), bias_(std::move(bias)), activation_(activation) {
+    : name_(std::move(name)), w_(std::move(w)), bias_(std::move(bias)), activation_(activation) {
   MOEFY_CHECK(w_.dim() == 3 && bias_.dim() == 2 && bias_.size(0) == w_.size(0) &&
               bias_.size(1) == w_.size(1));
+}
+
+std::unique_ptr<Router> RepresentativeRouter::Of(std::string name, const model::FfnWeights& ffn,
+                                                 const at::Tensor& neurons) {
+  return std::make_unique<RepresentativeRouter>(
+      std::move(name), FirstMatrices(ffn).index_select(1, neurons),
+      FirstBiases(ffn).index_select(1, neurons), ffn.activation);
 }
 
 at::Tensor RepresentativeRouter::Scores(const at::Tensor& x) {
@@ -67,6 +74,12 @@ at::Tensor OracleRouter::Scores(const at::Tensor& x) {
 
 at::Tensor ExpertCenters(const model::FfnWeights& ffn, int64_t num_experts) {
   return DecidingRows(ffn, num_experts).mean(1);
+}
+
+MeanRows MeanDecidingRows(const model::FfnWeights& ffn, int64_t num_experts) {
+  // The gate comes first, and what an FFN without one has is W_in.
+  return {FirstMatrices(ffn)[0].view({num_experts, -1, ffn.hidden()}).mean(1),
+          FirstBiases(ffn)[0].view({num_experts, -1}).mean(1)};
 }
 
 at::Tensor RepresentativeNeurons(const model::FfnWeights& ffn, int64_t num_experts) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "moefy/base/error.h"
 #include "route/threshold.h"
 #include "route/top_k.h"
 
@@ -25,6 +26,16 @@ FfnPlan FfnPlanner::ForThreshold(double ffn_ratio, const at::Tensor& score_table
   plan.rule.num_selected = num_experts - num_shared;  // the threshold decides
   plan.rule.threshold =
       ThresholdFor(score_table, portion.num_experts / all, static_cast<double>(num_shared) / all);
+  return plan;
+}
+
+FfnPlan FfnPlanner::ForRelative(double expert_ratio, double of_best) const {
+  MOEFY_CHECK(neuron_share == 1);
+  FfnPlan plan;
+  plan.rule.num_shared = num_shared;
+  plan.rule.num_selected = num_experts - num_shared;  // the share of the best decides
+  plan.rule.of_best = static_cast<float>(of_best);
+  plan.expert_ratio = expert_ratio;
   return plan;
 }
 

@@ -17,8 +17,15 @@ struct SelectionRule {
   int64_t num_selected = 0;  // the best-scored so many, at most; shared experts not counted
   float threshold = -std::numeric_limits<float>::infinity();  // only those that score so much run
   int64_t num_shared = 0;  // the experts [0, num_shared) run for every token, whatever they score
+  // Only those run that score this share of the token's best, which always runs.
+  float of_best = -std::numeric_limits<float>::infinity();
 
   int64_t num_chosen() const { return num_shared + num_selected; }  // at most
+  // Whether each token runs num_chosen() experts.
+  bool is_top_k() const {
+    constexpr float kNone = -std::numeric_limits<float>::infinity();
+    return threshold == kNone && of_best == kNone;
+  }
 };
 
 struct FfnPlan {
@@ -44,6 +51,9 @@ struct FfnPlanner {
   // The policy threshold: the experts that score enough, on the mean for that share of the work.
   // score_table: ThresholdTable of the router's scores.
   FfnPlan ForThreshold(double ffn_ratio, const at::Tensor& score_table) const;
+  // The policy relative: the experts that score the share `of_best` of the token's best, which the
+  // share `expert_ratio` of this FFN's experts does on the mean. Needs a neuron_share of 1.
+  FfnPlan ForRelative(double expert_ratio, double of_best) const;
 
  private:
   FfnPlan PlanFor(const FfnPortion& portion) const;

@@ -30,7 +30,7 @@ at::Tensor MeanMagnitudes(const FitRequest& request, int64_t matrices) {
       at::zeros({matrices, request.ffn.num_neurons()}, request.held_x.options().dtype(at::kDouble));
   double tokens = 0;
   for (int64_t pass = 0; pass < request.num_batches; ++pass) {
-    for (const at::Tensor& part : request.batch(pass).x.split(kChunkTokens)) {
+    for (const at::Tensor& part : request.inputs(pass).split(kChunkTokens)) {
       ThrowIfInterrupted();
       for (int64_t m = 0; m < matrices; ++m) {
         sums[m].add_(Magnitudes(request.ffn, m, part).sum(0, false, at::kDouble));
@@ -68,11 +68,18 @@ Fitted FitFirstProduct(const FitRequest& request) {
   constexpr int64_t kJudgedTokens = 1024;
   const model::FfnWeights& ffn = request.ffn;
   const int64_t matrices = ffn.w_gate.defined() ? 2 : 1;
-  const at::Tensor lengths = ffn.w_out.norm(2, {1});  // [neurons]
-  const at::Tensor means = MeanMagnitudes(request, matrices);
   const at::Tensor x = request.held_x.slice(
       0, 0, request.held_x.size(0), std::max<int64_t>(1, request.held_x.size(0) / kJudgedTokens));
   const OutputSample sample(ffn, x, request.num_experts);
+  if (request.options.product == kGateAlone) {
+    at::Tensor worth = at::zeros({matrices, ffn.num_neurons()}, request.held_x.options());
+    worth[0].fill_(1);
+    return {std::make_unique<FirstProductRouter>(worth, request.num_experts, ffn.hidden(),
+                                                 [ffn] { return ffn; }),
+            0};
+  }
+  const at::Tensor lengths = ffn.w_out.norm(2, {1});  // [neurons]
+  const at::Tensor means = MeanMagnitudes(request, matrices);
   Fitted best;
   double least = 0;
   for (int64_t index = 0; index < matrices; ++index) {

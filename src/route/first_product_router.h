@@ -39,6 +39,7 @@ class FirstProductRouter final : public Router {
 int64_t FirstProductIndex(const at::Tensor& worth);
 
 // Measures what each neuron is worth, and takes the product that loses less of the held-out output.
+// With options.product kGateAlone the gate comes first, and every neuron is worth the same.
 Fitted FitFirstProduct(const FitRequest& request);
 
 }  // namespace moefy::route

@@ -22,7 +22,8 @@ class MlpRouter final : public Router {
 // w x + b: half of an MLP's work. It sees the input's length, which a bias makes matter.
 class LinearRouter final : public Router {
  public:
-  // [experts, hidden], [experts]; `name` says how they were found: "linear", "ridge", "unbiased".
+  // [experts, hidden], [experts]; `name` says how they were found: "linear", "ridge", "unbiased",
+  // "gate-rows".
   LinearRouter(std::string name, at::Tensor w, at::Tensor b);
   std::string name() const override { return name_; }
   at::Tensor Scores(const at::Tensor& x) override;

@@ -1,5 +1,7 @@
 #include "route/routed_ffn.h"
 
+#include <algorithm>
+
 #include "model/device.h"
 #include "moefy/base/error.h"
 #include "route/analytic_routers.h"
@@ -27,6 +29,15 @@ std::vector<FfnPlan> PlanFfns(const split::MoeCheckpoint& moe, const Selection& 
   const std::vector<double> shares = NeuronShares(moe, selection);
   std::vector<int64_t> budget;
   if (selection.policy == Selection::kBudget) budget = ReadBudget(moe, ffn_ratio);
+  std::optional<RelativeShare> relative;
+  if (selection.policy == Selection::kRelative) {
+    relative = ReadRelativeShare(moe, ffn_ratio);
+    if (std::ranges::any_of(shares, [](double share) { return share < 1; })) {
+      throw UsageError("--selection ", selection.Text(), " runs whole experts, and the routers of ",
+                       moe.directory(), " were trained to run a share of their neurons; ask for ",
+                       selection.Text(), "/1");
+    }
+  }
   std::vector<FfnPlan> plans;
   for (size_t i = 0; i < shares.size(); ++i) {
     const split::MoeFfn& ffn = moe.ffns()[i];
@@ -35,6 +46,8 @@ std::vector<FfnPlan> PlanFfns(const split::MoeCheckpoint& moe, const Selection& 
     if (shares[i] < 1) planner.thresholds = ReadNeuronThresholds(moe, i);
     if (selection.policy == Selection::kThreshold) {
       plans.push_back(planner.ForThreshold(ffn_ratio, ReadThresholds(moe, i)));
+    } else if (relative) {
+      plans.push_back(planner.ForRelative(relative->expert_ratios[i], relative->of_best));
     } else {
       plans.push_back(budget.empty() ? planner.ForRatio(ffn_ratio) : planner.ForExperts(budget[i]));
     }

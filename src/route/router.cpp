@@ -26,10 +26,16 @@ Made SimilarityOf(const model::FfnWeights& ffn, int64_t experts) {
 }
 
 Made RepresentativeOf(const model::FfnWeights& ffn, int64_t experts) {
-  const at::Tensor chosen = RepresentativeNeurons(ffn, experts);
-  return std::make_unique<RepresentativeRouter>(FirstMatrices(ffn).index_select(1, chosen),
-                                                FirstBiases(ffn).index_select(1, chosen),
-                                                ffn.activation);
+  return RepresentativeRouter::Of("representative", ffn, RepresentativeNeurons(ffn, experts));
+}
+
+Made GateRowsOf(const model::FfnWeights& ffn, int64_t experts) {
+  const MeanRows mean = MeanDecidingRows(ffn, experts);
+  return std::make_unique<LinearRouter>(kGateRows, mean.w, mean.b);
+}
+
+Shapes RepresentativeShapes(const model::FfnSpec& ffn, int64_t experts) {
+  return {{NumMatrices(ffn), experts, ffn.hidden}, {NumMatrices(ffn), experts}};
 }
 
 }  // namespace
@@ -127,15 +133,29 @@ const std::vector<RouterKind>& RouterKinds() {
        },
        SimilarityOf},
       {"representative",
-       "the neuron nearest each expert's center: needs no data (CMoE's)",
+       "the neuron nearest each expert's center: needs no data",
        {"w", "bias"},
-       [](const model::FfnSpec& ffn, int64_t experts) {
-         return Shapes{{NumMatrices(ffn), experts, ffn.hidden}, {NumMatrices(ffn), experts}};
-       },
+       RepresentativeShapes,
        [](const Parameters& p, model::Activation activation) -> Made {
-         return std::make_unique<RepresentativeRouter>(p[0], p[1], activation);
+         return std::make_unique<RepresentativeRouter>("representative", p[0], p[1], activation);
        },
        RepresentativeOf},
+      {kExemplar,
+       "the neuron that is active on most of the tokens that its expert is active on (CMoE's)",
+       {"w", "bias"},
+       RepresentativeShapes,
+       [](const Parameters& p, model::Activation activation) -> Made {
+         return std::make_unique<RepresentativeRouter>(kExemplar, p[0], p[1], activation);
+       },
+       nullptr},
+      {kGateRows,
+       "the mean of each expert's gate rows: needs no data (ExpertWeaver's)",
+       {"w", "b"},
+       LinearShapes,
+       [](const Parameters& p, model::Activation) -> Made {
+         return std::make_unique<LinearRouter>(kGateRows, p[0], p[1]);
+       },
+       GateRowsOf},
   };
   return kinds;
 }

@@ -68,8 +68,14 @@ bool HasWidth(const RouterKind& kind);
 
 // The kind that a model of single neurons runs by (route/first_product_router.h).
 inline constexpr const char* kFirstProduct = "first-product";
+// What a first-product router computes first: whichever product loses less, or the gate, whose
+// magnitude then is the score.
+inline constexpr const char* kEitherProduct = "either";
+inline constexpr const char* kGateAlone = "gate-alone";
 // Linear without a bias: what other engines have (export/router_rows.h).
 inline constexpr const char* kUnbiased = "unbiased";
+inline constexpr const char* kExemplar = "exemplar";
+inline constexpr const char* kGateRows = "gate-rows";
 inline constexpr const char* kStoredRouter = "stored";  // whichever kind a checkpoint holds
 
 // Everything that can choose experts: the kinds, "stored", the targets' oracles and "random".

@@ -11,6 +11,8 @@
 #include "route/linear_fit.h"
 #include "route/router_learners.h"
 #include "route/top_k.h"
+#include "route/training_tokens.h"
+#include "split/neuron_patterns.h"
 
 namespace moefy::route {
 namespace {
@@ -91,6 +93,26 @@ Fitted FitSketch(const FitRequest& request) {
           0};
 }
 
+// Marks each token's most active neurons (split/neuron_patterns.h), and takes for each expert the
+// neuron whose marks are nearest the mean of its neurons' marks. With m_i the marks of neuron i and
+// c their mean over the expert, |m_i - c|^2 = |m_i|^2 - 2 m_i c + |c|^2, which sums over tokens.
+Fitted FitExemplar(const FitRequest& request) {
+  const int64_t n = request.ffn.num_neurons(), experts = request.num_experts;
+  at::Tensor distance = at::zeros({experts, n / experts}, request.held_x.options());
+  for (int64_t pass = 0; pass < request.num_batches; ++pass) {
+    for (const at::Tensor& part : request.inputs(pass).split(kChunkTokens)) {
+      ThrowIfInterrupted();
+      const at::Tensor marks =
+          split::MarkLargest(request.ffn, part).view({-1, experts, n / experts});
+      const at::Tensor mean = marks.mean(2, /*keepdim=*/true);
+      distance += (marks - 2 * marks * mean).sum(0);  // marks are 0 or 1, so squares of themselves
+    }
+  }
+  const at::Tensor nearest = distance.argmin(1);  // [experts]
+  const at::Tensor neurons = nearest + at::arange(experts, nearest.options()) * (n / experts);
+  return {RepresentativeRouter::Of(kExemplar, request.ffn, neurons), 0};
+}
+
 struct Fitter {
   const char* kind;
   Fitted (*fit)(const FitRequest& request);
@@ -102,6 +124,7 @@ constexpr Fitter kFitters[] = {{"mlp", FitMlp},
                                {"low-rank", FitLowRank},
                                {"sketch", FitSketch},
                                {"regression", FitRegression},
+                               {kExemplar, FitExemplar},
                                {kFirstProduct, FitFirstProduct}};
 
 }  // namespace

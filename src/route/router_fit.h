@@ -18,6 +18,7 @@ struct FitRequest {
   int64_t num_experts;
   int64_t num_batches;                             // batches that hold different tokens
   std::function<RouterBatch(int64_t pass)> batch;  // what pass 0, 1, ... learns from
+  std::function<at::Tensor(int64_t pass)> inputs;  // batch(pass).x, which is cheap without targets
   // A router is chosen by the share of held_target that the experts of `rule` catch.
   at::Tensor held_x, held_target;
   SelectionRule rule;

@@ -10,6 +10,7 @@ namespace moefy::route {
 // What follows an FFN's name in the name of everything that route-train stores.
 inline constexpr const char* kRouterPart = ".router.";
 inline constexpr const char* kThresholds = "thresholds";
+inline constexpr const char* kSharesOfBest = "shares_of_best";
 inline constexpr const char* kNeuronThresholds = "neuron_thresholds";
 inline constexpr const char* kNeuronNorms = "neuron_norms";
 inline constexpr const char* kErrors = "errors";

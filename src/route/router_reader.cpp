@@ -48,6 +48,11 @@ std::vector<JsonObject> ListedFfns(const split::MoeCheckpoint& moe) {
   return listed;
 }
 
+double DumpedTokens(const JsonObject& listed_ffn) {
+  return static_cast<double>(
+      listed_ffn.GetInt("dump_tokens", 1, std::numeric_limits<int64_t>::max()));
+}
+
 }  // namespace
 
 std::string StoredRouterKind(const split::MoeCheckpoint& moe) {
@@ -124,6 +129,20 @@ Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx) {
   return correction;
 }
 
+RelativeShare ReadRelativeShare(const split::MoeCheckpoint& moe, double ffn_ratio) {
+  RequireRouters(moe);
+  const std::vector<JsonObject> listed = ListedFfns(moe);
+  std::vector<RelativeFfn> ffns;
+  for (size_t i = 0; i < listed.size(); ++i) {
+    const split::MoeFfn& ffn = moe.ffns()[i];
+    ffns.push_back(
+        {ReadF32(moe.extras(), NameOf(ffn, kSharesOfBest), {101}),
+         DumpedTokens(listed[i]) * static_cast<double>(ffn.spec.num_neurons),
+         static_cast<double>(ffn.plan.num_shared()) / static_cast<double>(ffn.plan.num_experts())});
+  }
+  return RelativeShareFor(ffns, ffn_ratio);
+}
+
 std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_ratio) {
   RequireRouters(moe);
   const std::vector<JsonObject> listed = ListedFfns(moe);
@@ -133,10 +152,8 @@ std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_rati
     const at::Tensor errors =
         ReadF32(moe.extras(), NameOf(ffn, kErrors), {static_cast<int64_t>(kCurveRatios.size())});
     const float* values = errors.data_ptr<float>();
-    const auto tokens = static_cast<double>(
-        listed[i].GetInt("dump_tokens", 1, std::numeric_limits<int64_t>::max()));
     ffns.push_back({ffn.plan.num_experts(),
-                    tokens * static_cast<double>(ffn.plan.neurons_per_expert()),
+                    DumpedTokens(listed[i]) * static_cast<double>(ffn.plan.neurons_per_expert()),
                     {values, values + errors.numel()},
                     ffn.plan.num_shared()});
   }
@@ -146,6 +163,7 @@ std::vector<int64_t> ReadBudget(const split::MoeCheckpoint& moe, double ffn_rati
 bool HasPolicy(const split::MoeCheckpoint& moe, const Selection& selection) {
   std::vector<const char*> needed;
   if (selection.policy == Selection::kThreshold) needed.push_back(kThresholds);
+  if (selection.policy == Selection::kRelative) needed.push_back(kSharesOfBest);
   if (selection.policy == Selection::kBudget) needed.push_back(kErrors);
   if (selection.neuron_share.value_or(1) < 1) needed.push_back(kNeuronNorms);
   return std::ranges::all_of(needed, [&](const char* part) {

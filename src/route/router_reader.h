@@ -17,6 +17,7 @@
 #include "route/router.h"
 #include "route/selection.h"
 #include "route/substitute.h"
+#include "route/threshold.h"
 #include "split/moe_checkpoint.h"
 
 namespace moefy::route {
@@ -32,6 +33,8 @@ std::unique_ptr<Router> ReadRouter(const split::MoeCheckpoint& moe, size_t ffn_i
 std::unique_ptr<Router> ReadMlpRouter(const split::MoeCheckpoint& moe, size_t ffn_idx);
 
 at::Tensor ReadThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);  // [101]
+// One share of the best for all FFNs, under the policy relative.
+RelativeShare ReadRelativeShare(const split::MoeCheckpoint& moe, double ffn_ratio);
 NeuronThresholds ReadNeuronThresholds(const split::MoeCheckpoint& moe, size_t ffn_idx);
 at::Tensor ReadCompensation(const split::MoeCheckpoint& moe, size_t ffn_idx);  // or undefined
 Correction ReadCorrection(const split::MoeCheckpoint& moe, size_t ffn_idx);    // or undefined

@@ -19,6 +19,7 @@ Json OptionsToJson(const RouterTrainOptions& options, const std::string& corpus)
           {"held_out", options.held_out},
           {"metric_ratio", options.metric_ratio},
           {"width", options.width},
+          {"product", options.product},
           {"fit_ratios", options.fit_ratios},
           {"compensation", options.compensation},
           {"output_fit", options.output_fit},
@@ -74,6 +75,7 @@ StoredRouter ToStore(const TrainedRouter& trained) {
   StoredRouter stored;
   for (size_t i = 0; i < names.size(); ++i) stored.tensors.emplace(names[i], parameters[i]);
   stored.tensors.emplace(kThresholds, trained.thresholds);
+  stored.tensors.emplace(kSharesOfBest, trained.shares_of_best);
   stored.tensors.emplace(kNeuronThresholds, trained.neuron_thresholds.tables);
   stored.tensors.emplace(kNeuronNorms, trained.neuron_thresholds.norms);
   stored.tensors.emplace(kErrors, trained.errors);

@@ -156,18 +156,25 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
     importance.narrow(1, 0, num_shared).zero_();  // nobody asks a router for shared experts
     return importance;                            // [tokens, experts]
   };
-  RouterBatch first{first_x, wanted(first_x)};
-  const double largest = first.target.max().item<double>();
-  if (largest > 0) first.target.div_(largest);
+  const auto inputs = [&](int64_t pass) {
+    return pass % tokens.num_passes() == 0 ? first_x : tokens.Pass(pass).to(options.device);
+  };
+  at::Tensor first_target;  // found when it is first asked for: not every router learns one
+  double largest = 0;
   const auto batch = [&](int64_t pass) {
-    if (pass % tokens.num_passes() == 0) return first;
-    const at::Tensor x = tokens.Pass(pass).to(options.device);
+    if (!first_target.defined()) {
+      first_target = wanted(first_x);
+      largest = first_target.max().item<double>();
+      if (largest > 0) first_target.div_(largest);
+    }
+    if (pass % tokens.num_passes() == 0) return RouterBatch{first_x, first_target};
+    const at::Tensor x = inputs(pass);
     at::Tensor scaled = wanted(x);
     if (largest > 0) scaled.div_(largest).clamp_max_(1);
     return RouterBatch{x, scaled};
   };
   const Stopwatch fit_stopwatch;
-  Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), batch, held_out.x,
+  Fitted fitted = FitRouter({ffn, num_experts, tokens.num_passes(), batch, inputs, held_out.x,
                              wanted(held_out.x), rule, options});
   TrainedRouter result;
   RouterReport& report = result.report;
@@ -206,6 +213,7 @@ TrainedRouter TrainRouter(const model::FfnWeights& given_ffn, int64_t num_expert
 
   const at::Tensor scores = result.router->Scores(held_out.x);
   result.thresholds = ThresholdTable(scores, num_shared);
+  result.shares_of_best = ThresholdTable(SharesOfBest(scores, num_shared));
   ReportLoad(mask_at(ratio, scores).experts.to(at::kFloat).mean(0), num_shared, report);
   report.neuron_share = planner.neuron_share;
   report.compensated = result.substitute.compensation.defined();

@@ -27,6 +27,7 @@ struct RouterTrainOptions {
   double held_out = 0.1;
   double metric_ratio = 0.2;  // routers are chosen and measured at this share of the experts
   int64_t width = 0;  // of regression (0: 128); the rank of low-rank and sketch (0: hidden / 16)
+  std::string product = kEitherProduct;    // of first-product: this or kGateAlone
   std::vector<double> fit_ratios = {0.2};  // ratios that compensation and W_out are fitted for
   std::string compensation = "none";  // of Compensations(); kept only where it improves the output
   bool output_fit = false;            // fit W_out to the experts that run; kept likewise
@@ -40,6 +41,7 @@ struct TrainedRouter {
   std::unique_ptr<Router> router;
   RouterReport report;
   at::Tensor thresholds;               // [101] ThresholdTable of the held-out scores
+  at::Tensor shares_of_best;           // [101] ThresholdTable of their SharesOfBest
   NeuronThresholds neuron_thresholds;  // of the held-out tokens
   at::Tensor errors;                   // the report's final_error, but at each of kCurveRatios
   Substitute substitute;               // what was kept of it

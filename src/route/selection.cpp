@@ -32,7 +32,7 @@ double ParseShare(const std::string& share, const std::string& selection) {
 
 const std::vector<std::string>& PolicyNames() {
   static const std::vector<std::string> names = {Selection::kTopK, Selection::kThreshold,
-                                                 Selection::kBudget};
+                                                 Selection::kRelative, Selection::kBudget};
   return names;
 }
 

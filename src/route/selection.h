@@ -18,6 +18,7 @@ struct Selection {
   std::string manner;                                     // what the text says behind the router
   static constexpr const char* kTopK = "top-k";           // as many experts for every token
   static constexpr const char* kThreshold = "threshold";  // those that score so much: dynamic k
+  static constexpr const char* kRelative = "relative";    // that score so much of the token's best
   static constexpr const char* kBudget = "budget";        // top-k, more of it where that helps most
 
   std::string Text() const { return router + manner; }  // as it was written

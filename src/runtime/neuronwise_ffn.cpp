@@ -15,6 +15,7 @@
 #include "route/top_k.h"
 #include "runtime/activate_rows.h"
 #include "runtime/gather_rows.h"
+#include "runtime/select_experts.h"
 
 namespace moefy::runtime {
 namespace {
@@ -68,9 +69,10 @@ int64_t Choose(const NeuronwiseWeights& w, const route::SelectionRule& rule, con
     return rule.num_selected;
   }
   int64_t count = 0;
+  const float least = LeastScore(scores, w.neurons, rule);
   for (int64_t n = 0; n < w.neurons; ++n) {
     chosen[count] = static_cast<int32_t>(n);
-    count += !(scores[n] < rule.threshold);  // NaN is chosen, and shows
+    count += !(scores[n] < least);  // NaN is chosen, and shows
   }
   return count;
 }
@@ -127,8 +129,7 @@ void NeuronwiseFeedForward::Run(const float* x, int64_t tokens, float* y,
                                 SparseCounters& counters) {
   const NeuronwiseWeights& w = *weights_;
   // Of more tokens, most rows are somebody's, and products of whole matrices are faster.
-  const bool all =
-      rule_.num_selected == w.neurons && rule_.threshold == -std::numeric_limits<float>::infinity();
+  const bool all = rule_.num_selected == w.neurons && rule_.is_top_k();
   int64_t evaluated = 0;
   if (tokens == 1 && !all) {
     evaluated = RunChosen(x, y);

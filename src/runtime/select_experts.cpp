@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "moefy/base/error.h"
 #include "route/top_k.h"
@@ -11,12 +12,20 @@
 
 namespace moefy::runtime {
 
+float LeastScore(const float* scores, int64_t num_experts, const route::SelectionRule& rule) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  if (rule.of_best == kNone || rule.num_shared == num_experts) return rule.threshold;
+  const float best = *std::max_element(scores + rule.num_shared, scores + num_experts);
+  return std::max(rule.threshold, best > 0 ? std::min(best, rule.of_best * best) : best);
+}
+
 void SelectRow(const float* scores, int64_t num_experts, const route::SelectionRule& rule,
                uint64_t* keys, int32_t* out) {
   const int64_t num_chosen = rule.num_chosen();
   route::SelectTopK(scores, num_experts, num_chosen, rule.num_shared, keys, out);
+  const float least = LeastScore(scores, num_experts, rule);
   for (int64_t i = rule.num_shared; i < num_chosen; ++i) {
-    if (scores[out[i]] < rule.threshold) out[i] = -1;
+    if (scores[out[i]] < least) out[i] = -1;
   }
 }
 

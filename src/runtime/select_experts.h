@@ -1,6 +1,6 @@
 // Chooses each token's experts by their scores, as a rule says: first the shared ones, then the
-// best-scored others, in no order, and -1 in the place of those below the threshold. Pure
-// functions.
+// best-scored others, in no order, and -1 in the place of those below the threshold or below the
+// share of the token's best. Pure functions.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,6 +10,9 @@
 #include "route/ffn_plan.h"
 
 namespace moefy::runtime {
+
+// The score that an expert needs to run for a token: scores [num_experts].
+float LeastScore(const float* scores, int64_t num_experts, const route::SelectionRule& rule);
 
 // One token: scores [num_experts] -> out [rule.num_chosen()]. `keys` has room for a number per
 // expert.

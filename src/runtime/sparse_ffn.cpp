@@ -13,7 +13,7 @@ namespace {
 
 bool DenseIsLessWork(const ExpertWeights& experts, const route::SelectionRule& rule,
                      double router_flops) {
-  if (rule.threshold > -std::numeric_limits<float>::infinity()) return false;  // how many: unknown
+  if (!rule.is_top_k()) return false;  // how many: unknown
   const int64_t left_out = experts.num_experts - rule.num_chosen();
   const int64_t neurons = left_out * experts.neurons_per_expert;
   return 2.0 * static_cast<double>(neurons * experts.num_matrices() * experts.hidden) <=

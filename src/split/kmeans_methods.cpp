@@ -5,6 +5,7 @@
 #include "moefy/base/error.h"
 #include "split/balanced_kmeans.h"
 #include "split/methods.h"
+#include "split/neuron_patterns.h"
 
 namespace moefy::split {
 namespace {
@@ -39,6 +40,16 @@ ExpertPlan Group(const std::vector<float>& points, int64_t width, const SplitReq
   return ExpertPlan::FromAssignment(BalancedKMeans(points, width, options).cluster_of,
                                     request.num_experts);
 }
+
+// Groups the rows of a matrix as they are.
+ExpertPlan GroupRows(const at::Tensor& matrix, const SplitRequest& request) {
+  const at::Tensor rows = matrix.contiguous();
+  const float* const data = rows.data_ptr<float>();
+  return Group({data, data + rows.numel()}, rows.size(1), request);
+}
+
+// Patterns are compared on at most so many tokens.
+constexpr int64_t kPatternTokens = 8192;
 
 // Each neuron's mean contribution over that of all neurons, F64 [neurons].
 at::Tensor MeanContributions(const SplitRequest& request) {
@@ -82,6 +93,28 @@ ExpertPlan SplitByKeepPattern(const SplitRequest& request) {
   });
   const at::Tensor patterns = at::cat(pieces).t();  // [neurons, tokens]
   return Group(NormalizedRows(patterns), patterns.size(1), request);
+}
+
+ExpertPlan SplitByActivationMarks(const SplitRequest& request) {
+  model::FfnWeights all = request.ffn;  // shared neurons are among a token's largest as well
+  if (request.beside) {
+    const auto append = [](at::Tensor& of, const at::Tensor& more) {
+      if (of.defined()) of = at::cat({of, more});
+    };
+    append(all.w_in, request.beside->w_in);
+    append(all.b_in, request.beside->b_in);
+    append(all.w_gate, request.beside->w_gate);
+    append(all.b_gate, request.beside->b_gate);
+    append(all.w_out, request.beside->w_out);
+  }
+  const at::Tensor marks = ActivationMarks(all, *request.inputs, kPatternTokens);
+  const int64_t n = request.ffn.num_neurons();
+  // A column of zeros changes no distance, and there is one where nothing was recorded.
+  return GroupRows(at::cat({marks.narrow(0, 0, n), at::zeros({n, 1})}, 1), request);
+}
+
+ExpertPlan SplitByGateProfile(const SplitRequest& request) {
+  return GroupRows(GateProfiles(request.ffn, *request.inputs, kPatternTokens), request);
 }
 
 }  // namespace moefy::split

@@ -9,6 +9,8 @@ namespace moefy::split {
 
 ExpertPlan SplitByKMeans(const SplitRequest& request);
 ExpertPlan SplitByKeepPattern(const SplitRequest& request);
+ExpertPlan SplitByActivationMarks(const SplitRequest& request);
+ExpertPlan SplitByGateProfile(const SplitRequest& request);
 ExpertPlan SplitByCoactivation(const SplitRequest& request);
 
 }  // namespace moefy::split

@@ -56,6 +56,15 @@ const std::vector<Splitter>& Splitters() {
        "neurons that contribute to the same recorded tokens, by balanced k-means; needs a dump; "
        "seconds per FFN",
        true, false, &SplitByKeepPattern},
+      {"activation-marks",
+       "neurons that are among the ten most active of the same recorded tokens, by balanced "
+       "k-means "
+       "(CMoE's); needs a dump; seconds per FFN",
+       true, false, &SplitByActivationMarks},
+      {"gate-profile",
+       "neurons whose gates open in the same parts of the recorded text, by balanced k-means "
+       "(ExpertWeaver's); needs a dump; seconds per FFN",
+       true, false, &SplitByGateProfile},
       {"random", "a random partition, the control; milliseconds", false, false, &SplitAtRandom},
   };
   return splitters;

@@ -23,6 +23,8 @@ struct SplitRequest {
   std::string features = "auto";
   // What entered the FFN on a corpus. Must be there if NeedsInputs.
   std::optional<record::RecordedInputs> inputs = std::nullopt;
+  // The neurons of the same FFN that are not to be split, because they are shared.
+  std::optional<model::FfnWeights> beside = std::nullopt;
 };
 
 struct Splitter {

@@ -279,6 +279,27 @@ class Pipeline(Case):
         rows = reports["reports"][0]["rows"]
         self.assertEqual([row["measured_ffn_ratio"] for row in rows if row["model"]], [0.25] * 4)
 
+    def test_methods_of_others(self):
+        """Each half of a method knows the other, and shares of the best run the mean work asked for."""
+        model, dump = EXAMPLE / "model", self.dir / "dump"
+        task = ["--task", EXAMPLE / "sentiment.json"]
+        self.succeed("record", model, *task, "--limit", 100, "--out", dump)
+        for method, options, policy in (("cmoe", ["--dump", dump], ""), ("d2dmoe", [], ":relative"),
+                                        ("expertweaver", ["--dump", dump, "--experts", 16], "")):
+            split, moe = self.dir / f"split-{method}", self.dir / method
+            self.succeed("split", model, "--preset", method, *options, "--out", split)
+            self.succeed("route-train", split, "--dump", dump, "--preset", method, "--epochs", 4, "--out", moe)
+            reports = self.json("eval", moe, "--dense", model, *task, "--limit", 60, "--selection",
+                                f"stored{policy}", "--ffn-ratio", "0.75")
+            row = reports["reports"][0]["rows"][-1]
+            self.assertLess(abs(row["measured_ffn_ratio"] - 0.75), 0.1, method)
+        self.refuse(2, ["--preset cmoe is one half of a method", "was split by kmeans", "moefy split --preset cmoe"],
+                    "route-train", self.dir / "split-d2dmoe", "--dump", dump, "--preset", "cmoe")
+        self.refuse(2, ["--preset cats", "has experts of 8 neurons", "moefy split --preset cats"],
+                    "route-train", self.dir / "split-d2dmoe", "--dump", dump, "--preset", "cats")
+        self.refuse(2, ["activation-marks with shared experts needs --dump"], "split", model, "--preset", "cmoe",
+                    "--out", self.dir / "none")
+
     def test_neuron_share(self):
         """A share of neurons pays for more experts: more neurons run, the work is the same."""
         model, dump = EXAMPLE / "model", self.dir / "dump"

@@ -32,6 +32,7 @@ struct RouteTrainOptions : PartOptions {
   std::optional<std::vector<double>> fit_ratios;
   std::optional<std::string> compensation;
   std::optional<bool> output_fit;
+  std::optional<std::string> product;
   std::optional<std::vector<double>> neuron_shares;
   int64_t seed = 0;
   std::string device = "cpu";
@@ -44,11 +45,16 @@ struct RouteTrainOptions : PartOptions {
             "activation dump of the same model, or a directory with a .safetensors, .pt or .npy "
             "file per FFN, named after its W_in tensor");
     v.Field("preset", preset,
-            "paper, fast, best, mlp-fit or first-product: values of the options below that are not "
-            "given");
+            "paper, fast, best, mlp-fit or first-product, or the half of a published method that "
+            "routes, whose other half split has: cmoe, d2dmoe, expertweaver or cats; values of the "
+            "options below that are not given");
     v.Field("router", router,
-            "mlp, linear, ridge, low-rank, regression, sketch, first-product, similarity or "
-            "representative (default: the preset's)");
+            "mlp, linear, ridge, low-rank, regression, sketch, first-product, similarity, "
+            "representative, exemplar or gate-rows (default: the preset's)");
+    v.Field("product", product,
+            "what first-product routers compute first: either (whichever loses less, with what a "
+            "neuron adds to the output for its score) or gate-alone (the gate, whose magnitude is "
+            "the score; default: the preset's)");
     v.Field("router-width", router_width,
             "of regression's hidden layer (0: 128); rank of low-rank and sketch (0: hidden / 16)");
     v.Field("target", target,

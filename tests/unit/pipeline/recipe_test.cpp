@@ -57,6 +57,30 @@ TEST(Recipe, MayCompareRoutes) {
                      [&] { read("[{\"preset\": \"fast\"}, {\"name\": \"fast\"}]"); });
 }
 
+TEST(Recipe, RoutesMayBeForSomeSplits) {
+  const auto read = [](const char* routes) {
+    Json json = ParseJsonFile("recipe", kRecipe);
+    json["split"] = {{{"preset", "cmoe"}}, {{"preset", "cats"}}, {{"expert_size", 8}}};
+    json["route"] = ParseJsonFile("routes", routes);
+    return ParseRecipe(json, "r.json");
+  };
+  const Recipe recipe = read(
+      R"([{"preset": "cmoe", "splits": ["cmoe"]}, {"preset": "cats", "splits": ["cats"]},
+          {"preset": "fast", "splits": ["cats", "kmeans"]}])");
+  const auto serves = [&](size_t route, size_t split) {
+    return recipe.routes[route].Serves(recipe.splits[split]);
+  };
+  EXPECT_EQ(recipe.splits[0].name, "cmoe");
+  EXPECT_TRUE(serves(0, 0) && serves(1, 1) && serves(2, 1) && serves(2, 2));
+  EXPECT_FALSE(serves(0, 1) || serves(0, 2) || serves(1, 0) || serves(2, 0));
+  EXPECT_TRUE(read(R"({"preset": "fast"})").routes[0].Serves(recipe.splits[1]));
+  tests::ExpectError(
+      ErrorKind::kUsage, {"route", "'cat'", "it has cmoe, cats, kmeans", "'cats'"},
+      [&] { read(R"([{"preset": "fast"}, {"preset": "cats", "splits": ["cat"]}])"); });
+  tests::ExpectError(ErrorKind::kUsage, {"no route for the split 'kmeans'"},
+                     [&] { read(R"([{"preset": "fast", "splits": ["cats", "cmoe"]}])"); });
+}
+
 TEST(Recipe, MaySparsifyFirst) {
   const tests::TempDir dir;
   Json json = ParseJsonFile("recipe", kRecipe);

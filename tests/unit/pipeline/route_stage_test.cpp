@@ -23,11 +23,13 @@ class RouteStage : public ::testing::Test {
 
   RouteStage() { Use("t5-relu-tied"); }
 
-  // Splits the pico model into `name` and records random inputs beside it.
-  void Use(const std::string& name) {
+  // Splits a pico model into a directory of its own and records random inputs beside it.
+  void Use(const std::string& model, int64_t experts = kExperts,
+           const std::string& method = "random", int64_t shared = 0) {
+    const std::string name = StrCat(model, "-", method, "-", experts);
     const auto directory = dir_ / name;
     StagedDirectory staged(directory, IfExists::kRefuse);  // as moefy's own, which may be renewed
-    tests::SplitInto(tests::Pico(name), staged.path(), kExperts);
+    tests::SplitInto(tests::Pico(model), staged.path(), experts, method, 1, shared);
     staged.Commit();
     const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(directory);
     at::manual_seed(4);
@@ -146,6 +148,47 @@ TEST_F(RouteStage, OnlyGatedFfnsTryThePresetsNeuronShares) {
   }
 }
 
+TEST_F(RouteStage, PresetsOfMethodsWantTheExpertsOfTheirOtherHalf) {
+  for (const char* preset : {"cmoe", "d2dmoe", "expertweaver"}) {
+    options_.preset = preset;
+    tests::ExpectError(ErrorKind::kUsage,
+                       {StrCat("--preset ", preset), "was split by random",
+                        StrCat("moefy split --preset ", preset)},
+                       [&] { Train(); });
+  }
+  options_.preset = "cats";
+  tests::ExpectError(ErrorKind::kUsage, {"has experts of", "moefy split --preset cats"},
+                     [&] { Train(); });
+  EXPECT_FALSE(std::filesystem::exists(options_.out));
+}
+
+TEST_F(RouteStage, PresetsOfMethodsMakeTheirRouters) {
+  const auto routed = [&](const char* method, const char* preset, int64_t shared) {
+    Use("llama-llama3-rope-scaling", kExperts, method, shared);
+    options_.preset = preset;
+    options_.epochs = 1;
+    return Train().router;
+  };
+  EXPECT_EQ(routed("activation-marks", "cmoe", 3), "exemplar");
+  EXPECT_EQ(routed("kmeans", "d2dmoe", 0), "regression");
+  EXPECT_EQ(routed("gate-profile", "expertweaver", 2), "gate-rows");
+}
+
+TEST_F(RouteStage, SingleNeuronsAreChosenByAFirstProduct) {
+  const split::MoeCheckpoint pico =
+      split::MoeCheckpoint::Open(options_.moe);  // of the default, ReLU without a gate
+  const int64_t neurons = pico.ffns()[0].spec.num_neurons;
+  Use("t5-relu-tied", neurons);
+  options_.preset = "best";
+  EXPECT_EQ(Train().router, "first-product");
+  options_.router = "ridge";
+  EXPECT_EQ(Train(IfExists::kReplace).router, "ridge") << "what is given wins";
+  options_.router.reset();
+  options_.preset = "cats";
+  tests::ExpectError(ErrorKind::kUsage, {"chooses neurons by their gate", "has none"},
+                     [&] { Train(IfExists::kReplace); });
+}
+
 TEST_F(RouteStage, AnOutputFitNeedsTheOriginalWOut) {
   options_.output_fit = true;
   options_.fit_ratios = {0.25};
@@ -192,6 +235,12 @@ TEST_F(RouteStage, RefusesOptionsThatMakeNoSense) {
   refuse({"--neuron-share is 0"}, [](Options& o) { o.neuron_shares = {0.0}; });
   refuse({"--neuron-share is empty"}, [](Options& o) { o.neuron_shares.emplace(); });
   refuse({"--router-width is 8", "'ridge' has no width"}, [](Options& o) { o.router_width = 8; });
+  refuse({"--product is 'gate'"}, [](Options& o) {
+    o.preset = "first-product";
+    o.product = "gate";
+  });
+  refuse({"--product is 'either'", "'ridge' computes no first product"},
+         [](Options& o) { o.product = "either"; });
   refuse({"tpu"}, [](Options& o) { o.device = "tpu"; });
 }
 

@@ -2,6 +2,7 @@
 
 #include "moefy/pipeline/verify_stage.h"
 #include "split/moe_checkpoint.h"
+#include "split/shared_experts.h"
 #include "support/expect_error.h"
 #include "unit/pipeline/stage_support.h"
 
@@ -102,6 +103,21 @@ TEST_F(SplitStage, RefusesWhatMakesNoSense) {
   refuse({"looks at the weights alone"}, [](auto& o) { o.dump = "dump"; });
   refuse({"1000 experts do not divide"}, [](auto& o) { o.num_experts = 1000; });
   refuse({"either the number of experts or the expert size"}, [](auto& o) { o.num_experts = 0; });
+  refuse({"--preset is 'cmo'", "did you mean 'cmoe'"}, [](auto& o) { o.preset = "cmo"; });
+  refuse({"--shared-by is 'gate'", "no experts are shared"}, [](auto& o) { o.shared_by = "gate"; });
+  refuse({"--shared-by is 'gat'"}, [](auto& o) {
+    o.shared = 1;
+    o.shared_by = "gat";
+  });
+  refuse({"--shared and --shared-range are both given"}, [](auto& o) {
+    o.shared = 1;
+    o.shared_range = {0.2, 0.7};
+  });
+  refuse({"--shared-range is [0.7,0.2]", "the least and the most"}, [](auto& o) {
+    o.shared_range = {0.7, 0.2};
+  });
+  refuse({"--shared-range is [0.2]"}, [](auto& o) { o.shared_range = {0.2}; });
+  refuse({"with shared experts needs --dump"}, [](auto& o) { o.shared_range = {0.2, 0.7}; });
   EXPECT_THAT(dir_.Names(), ElementsAre("dense"));
   Run();
   ExpectError(ErrorKind::kUsage, {"exists already"}, [&] { Run(); });
@@ -109,6 +125,61 @@ TEST_F(SplitStage, RefusesWhatMakesNoSense) {
   options_.out = (dir_ / "twice").string();
   ExpectError(ErrorKind::kUsage, {"is split already", "moefy merge"}, [&] { Run(); });
   EXPECT_THAT(dir_.Names(), ElementsAre("dense", "moe"));
+}
+
+TEST_F(SplitStage, APresetIsOneHalfOfAMethod) {
+  RecordDump();
+  options_.preset = "cmoe";
+  options_.method.reset();
+  options_.num_experts = 0;
+  const SplitResult result = Run();
+  EXPECT_EQ(result.method, "activation-marks");
+  EXPECT_EQ(result.num_experts, 8);
+  EXPECT_EQ(result.num_shared, 3);
+  const Json recorded = split::MoeCheckpoint::Open(options_.out).manifest()["split"];
+  EXPECT_EQ(recorded["preset"], "cmoe");
+  EXPECT_EQ(recorded["shared_by"], "activation");
+
+  // What is given wins.
+  options_.out = (dir_ / "other").string();
+  options_.method = "keep-pattern";
+  options_.num_experts = 4;
+  options_.shared = 1;
+  options_.shared_by = "contribution";
+  const SplitResult given = Run();
+  EXPECT_EQ(given.method, "keep-pattern");
+  EXPECT_EQ(given.num_experts, 4);
+  EXPECT_EQ(given.num_shared, 1);
+  EXPECT_EQ(split::MoeCheckpoint::Open(options_.out).manifest()["split"]["shared_by"],
+            "contribution");
+}
+
+TEST_F(SplitStage, EveryFfnGetsANumberOfSharedExpertsOfItsOwn) {
+  RecordDump();
+  options_.preset = "expertweaver";
+  options_.method.reset();
+  const SplitResult result = Run();
+  EXPECT_EQ(result.method, "gate-profile");
+  EXPECT_EQ(result.num_experts, 8);
+  const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options_.out);
+  EXPECT_EQ(moe.manifest()["split"]["shared_range"], Json({0.2, 0.7}));
+  const record::ActivationDump dump = record::ActivationDump::Open(options_.dump);
+  const io::Checkpoint dense = io::Checkpoint::Open(dir_ / "dense");
+  for (const split::MoeFfn& ffn : moe.ffns()) {
+    EXPECT_EQ(ffn.plan.num_shared(),
+              split::NumSharedByVariation(model::ReadFfnWeights(dense, ffn.spec),
+                                          {dump, *dump.Find(ffn.spec)}, 8, {0.2, 0.7}));
+  }
+}
+
+TEST_F(SplitStage, BestTakesSingleNeuronsWhereNoneIsSilent) {
+  options_.preset = "best";
+  options_.method.reset();
+  options_.num_experts = 0;
+  EXPECT_EQ(Run().neurons_per_expert, 8);
+  options_.checkpoint = tests::Pico("llama-llama3-rope-scaling").string();
+  options_.out = (dir_ / "gated").string();
+  EXPECT_EQ(Run().neurons_per_expert, 1);
 }
 
 TEST_F(SplitStage, LeavesNothingBehindWhenItFails) {

@@ -9,6 +9,8 @@
 #include "route/analytic_routers.h"
 #include "route/first_product_router.h"
 #include "route/learned_routers.h"
+#include "route/router_fit.h"
+#include "split/neuron_patterns.h"
 #include "support/expect_error.h"
 
 namespace moefy::route {
@@ -144,6 +146,49 @@ TEST(RepresentativeRouter, IsTheMagnitudeOfTheNeuronNearestTheCenter) {
   }
 }
 
+TEST(GateRows, ScoreTheMeanProductOfTheGate) {
+  for (const bool gated : {false, true}) {
+    const model::FfnWeights ffn = RandomFfn(12, 5, gated);
+    const at::Tensor x = at::randn({6, 5});
+    const at::Tensor products = at::linear(x, gated ? ffn.w_gate : ffn.w_in, ffn.b_in);
+    const auto router = GetRouterKind(kGateRows).from_weights(ffn, 3);
+    EXPECT_TRUE(router->Scores(x).allclose(products.view({6, 3, 4}).mean(2), 1e-4, 1e-5));
+    EXPECT_EQ(router->FlopsPerToken(), 2 * 5 * 3);
+  }
+}
+
+// The neuron whose marks differ on fewest tokens from what its expert does on the mean, found by
+// counting.
+TEST(ExemplarRouter, IsTheNeuronThatIsActiveAsItsExpertIs) {
+  const at::NoGradGuard no_grad;
+  const model::FfnWeights ffn = RandomFfn(40, 6, /*gated=*/true);
+  const at::Tensor x = at::randn({900, 6}), target = at::ones({900, 4});
+  RouterTrainOptions options;
+  options.router = kExemplar;
+  const FitRequest request = {
+      ffn,
+      4,
+      2,   // the tokens come in two batches
+      {},  // it needs no targets
+      [&](int64_t pass) { return x.slice(0, 450 * pass, 450 * pass + 450); },
+      x,
+      target,
+      {.num_selected = 2},
+      options};
+  const at::Tensor marks = split::MarkLargest(ffn, x);  // [tokens, neurons]
+  std::vector<int64_t> wanted;
+  for (int64_t e = 0; e < 4; ++e) {
+    const at::Tensor own = marks.slice(1, 10 * e, 10 * e + 10);
+    const at::Tensor far = (own - own.mean(1, true)).square().sum(0);
+    wanted.push_back(10 * e + far.argmin().item<int64_t>());
+  }
+  const auto router = FitRouter(request).router;
+  EXPECT_TRUE(router->Scores(x).allclose(model::NeuronActivations(ffn, x).abs().index_select(
+                                             1, at::tensor(at::ArrayRef<int64_t>(wanted))),
+                                         1e-4, 1e-5));
+  EXPECT_EQ(router->name(), kExemplar);
+}
+
 TEST(RepresentativeNeurons, AreNearestByAngle) {
   model::FfnWeights ffn;
   ffn.w_in = at::tensor({9.0f, 0.0f, 1.0f, 1.1f, 0.0f, 0.2f}).view({3, 2});
@@ -166,6 +211,7 @@ TEST(FirstProductRouter, TakesTheProductThatTellsMore) {
                             [&](int64_t) {
                               return RouterBatch{x, target};
                             },
+                            [&](int64_t) { return x; },
                             x,
                             target,
                             {.num_selected = 6},
@@ -184,6 +230,29 @@ TEST(FirstProductRouter, TakesTheProductThatTellsMore) {
   EXPECT_TRUE(
       gate.router->Scores(x).allclose(product * other * ffn.w_out.norm(2, {1}), 1e-3, 1e-3));
   EXPECT_EQ(gate.router->FlopsPerToken(), 2 * 5 * 12);
+}
+
+TEST(FirstProductRouter, OfTheGateAloneScoresItsMagnitude) {
+  const at::NoGradGuard no_grad;
+  model::FfnWeights ffn = RandomFfn(12, 5, /*gated=*/true);
+  ffn.activation = model::Activation::kSilu;
+  ffn.b_gate = at::full({12}, 30.0f);  // the other product would tell more
+  const at::Tensor x = at::randn({400, 5});
+  const at::Tensor target = Importance(GetTarget("output-norm"), ffn, x, 12);
+  RouterTrainOptions options;
+  options.product = kGateAlone;
+  const Fitted fitted = FitFirstProduct({ffn,
+                                         12,
+                                         1,
+                                         {},
+                                         {},  // it needs no inputs
+                                         x,
+                                         target,
+                                         {.num_selected = 6},
+                                         options});
+  EXPECT_EQ(FirstProductIndex(fitted.router->Parameters()[0]), 0);
+  const at::Tensor gate = model::Activate(ffn.activation, at::linear(x, ffn.w_gate, ffn.b_gate));
+  EXPECT_TRUE(fitted.router->Scores(x).allclose(gate.abs(), 1e-4, 1e-4));
 }
 
 TEST(RouterKinds, MakeWhatTheirShapesSay) {

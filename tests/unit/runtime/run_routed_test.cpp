@@ -126,5 +126,31 @@ TEST(RunRouted, AThresholdAloneChoosesAsTheRoutersScoresSay) {
   }
 }
 
+TEST(RunRouted, AShareOfTheBestChoosesByEachTokensOwnBest) {
+  const FfnShape shape{64, 10, 8};
+  const Routed in = MakeRouted(shape, 200);
+  const at::Tensor scores = route::MlpRouter(in.w1, in.w2).Scores(in.x);
+  for (const float of_best : {0.9f, 0.3f, -0.5f}) {
+    SelectionRule rule{8};
+    rule.num_shared = 2;
+    rule.of_best = of_best;
+    const at::Tensor chosen = SelectExperts(scores, rule);
+    for (int64_t t = 0; t < 200; ++t) {
+      std::vector<int64_t> wanted = {0, 1}, found;
+      float best = scores[t][2].item<float>();
+      for (int64_t e = 3; e < 10; ++e) best = std::max(best, scores[t][e].item<float>());
+      const float least = best > 0 ? of_best * best : best;
+      for (int64_t e = 2; e < 10; ++e) {
+        if (scores[t][e].item<float>() >= least) wanted.push_back(e);
+      }
+      for (int64_t i = 0; i < 10; ++i) {
+        if (const int64_t e = chosen[t][i].item<int64_t>(); e >= 0) found.push_back(e);
+      }
+      std::ranges::sort(found);
+      EXPECT_EQ(found, wanted) << t;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace moefy::runtime

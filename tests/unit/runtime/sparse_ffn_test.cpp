@@ -82,6 +82,9 @@ TEST(SparseFeedForward, RunsDenselyWhereThatIsLessWork) {
   route::SelectionRule cut{16};
   cut.threshold = 0;
   EXPECT_FALSE(SparseFeedForward(experts, router, cut).runs_densely());
+  route::SelectionRule relative{16};
+  relative.of_best = 0.1f;
+  EXPECT_FALSE(SparseFeedForward(experts, router, relative).runs_densely());
 }
 
 TEST(SparseFeedForward, CountsUntilReset) {

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "moefy/base/strings.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 #include "support/write_dump.h"
@@ -25,7 +26,8 @@ model::FfnWeights Mirror(int64_t neurons) {
 class SharedExperts : public ::testing::Test {
  protected:
   record::RecordedInputs Record(const at::Tensor& x) {
-    dump_.emplace(tests::WriteDump(temp_.path() / "dump", {{"ffn.0", x}}));
+    const auto directory = temp_.path() / StrCat("dump-", ++num_dumps_);
+    dump_.emplace(tests::WriteDump(directory, {{"ffn.0", x}}));
     return {*dump_, 0};
   }
   std::vector<int64_t> Count(const model::FfnWeights& ffn, const at::Tensor& x) {
@@ -35,6 +37,7 @@ class SharedExperts : public ::testing::Test {
 
   tests::TempDir temp_;
   std::optional<record::ActivationDump> dump_;
+  int num_dumps_ = 0;
 };
 
 TEST_F(SharedExperts, ATokensTopTenthCounts) {
@@ -52,6 +55,71 @@ TEST_F(SharedExperts, WhatCountsIsTheLengthAddedToTheOutput) {
   at::Tensor x = at::zeros({1, 10});
   x[0][1] = 5, x[0][2] = 1;
   EXPECT_THAT(Count(ffn, x), ElementsAre(0, 0, 1, 0, 0, 0, 0, 0, 0, 0));
+}
+
+TEST_F(SharedExperts, RanksDiffer) {
+  // Neuron 2 is most active on most tokens, 5 adds most to the output, 7 is active on the mean.
+  model::FfnWeights ffn = Mirror(10);
+  ffn.w_out[5] *= 100;
+  at::Tensor x = at::zeros({128, 10});
+  x.select(1, 2).fill_(2);
+  x.select(1, 5).fill_(1);
+  x.select(1, 7).slice(0, 0, 40).fill_(50);
+  const record::RecordedInputs inputs = Record(x);
+  const auto first = [&](const char* name) {
+    return GetSharedRank(name).rank(ffn, inputs).argmax().item<int64_t>();
+  };
+  EXPECT_EQ(first("activation"), 2);
+  EXPECT_EQ(first("contribution"), 5);
+  EXPECT_EQ(first("gate"), 7);
+  tests::ExpectError(ErrorKind::kUsage, {"--shared-by is 'gat'", "did you mean 'gate'"},
+                     [] { GetSharedRank("gat"); });
+}
+
+TEST_F(SharedExperts, TheRankDecidesWhoIsShared) {
+  at::Tensor x = at::zeros({3, 12});
+  x.select(1, 4).fill_(1);
+  x.select(1, 9).fill_(9);
+  x[0][10] = 100;
+  const SplitRequest request = {Mirror(12), 12, 0, 1, "auto", Record(x)};
+  const auto shared = [&](const char* rank) {
+    return SplitWithShared(GetSplitter("random"), request, 1, GetSharedRank(rank)).order()[0];
+  };
+  EXPECT_EQ(shared("activation"), 9);
+  EXPECT_EQ(shared("gate"), 10);
+}
+
+// Of 4 neurons with gates that are always open, 2 open in one part of two.
+TEST_F(SharedExperts, FfnsWhoseGatesVaryShareFewer) {
+  at::Tensor x = at::ones({128, 4});
+  EXPECT_EQ(NumSharedByVariation(Mirror(4), Record(x), 4, {0.25, 0.75}), 3);
+  x.slice(0, 64, 128).slice(1, 0, 2).zero_();  // a deviation of 1 of the mean
+  EXPECT_EQ(NumSharedByVariation(Mirror(4), Record(x), 4, {0.25, 0.75}), 2);
+  x.slice(0, 64, 128).zero_();
+  EXPECT_EQ(NumSharedByVariation(Mirror(4), Record(x), 4, {0.25, 0.75}), 1);
+  EXPECT_EQ(NumSharedByVariation(Mirror(4), Record(x), 4, {0, 0.99}), 0);
+}
+
+// Shared neurons are among a token's largest, so that others are not.
+TEST_F(SharedExperts, MarksAreOfTheWholeFfn) {
+  // Neuron 9 is the one that is marked (a tenth of 10 is one) whenever it is active. Where it is
+  // not, 0 and 2 are, or 1 and 3.
+  at::Tensor x = at::zeros({40, 10});
+  x.select(1, 9).slice(0, 0, 20).fill_(9);
+  x.slice(0, 0, 20).slice(1, 0, 2).fill_(1);  // would put 0 and 1 together
+  for (int64_t t = 20; t < 40; ++t) x[t][t % 2 == 0 ? 0 : 1] = x[t][t % 2 == 0 ? 2 : 3] = 1;
+  const model::FfnWeights ffn = Mirror(10);
+  const std::vector<int64_t> kept = {0, 1, 2, 3};
+  model::FfnWeights rest, beside;
+  const at::Tensor rows = at::tensor(at::ArrayRef<int64_t>(kept));
+  rest.w_in = ffn.w_in.index_select(0, rows);
+  rest.w_out = ffn.w_out.index_select(0, rows);
+  beside.w_in = ffn.w_in.slice(0, 4, 10);
+  beside.w_out = ffn.w_out.slice(0, 4, 10);
+  SplitRequest request = {rest, 2, 0, 3, "auto", Record(x)};
+  request.beside = beside;
+  EXPECT_EQ(GetSplitter("activation-marks").split(request).order(),
+            (std::vector<int64_t>{0, 2, 1, 3}));
 }
 
 TEST_F(SharedExperts, TiesGoToTheLowerNeuron) {

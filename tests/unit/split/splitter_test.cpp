@@ -19,7 +19,7 @@ model::FfnWeights Ffn(const at::Tensor& w_in) {
 TEST(Splitters, UnknownNameListsTheNamesAndTheNearest) {
   tests::ExpectError(ErrorKind::kUsage,
                      {"unknown split method 'kmean'; there are kmeans, coactivation, keep-pattern, "
-                      "random (did you mean 'kmeans'?)"},
+                      "activation-marks, gate-profile, random (did you mean 'kmeans'?)"},
                      [] { GetSplitter("kmean"); });
 }
 
@@ -107,6 +107,27 @@ TEST(Splitters, RecordedInputsShowWhatFiresTogether) {
     const Groups groups(activation);
     Groups::ExpectFound(groups.Split("coactivation"));
     Groups::ExpectFound(groups.Split("keep-pattern"));
+    Groups::ExpectFound(groups.Split("activation-marks"));
+  }
+}
+
+// Each part of 64 tokens wakes one group.
+TEST(Splitters, GateProfilesShowWhatPartOfATextWakes) {
+  for (const bool gated : {false, true}) {
+    const int64_t n = Groups::kNeurons, tokens = 64 * Groups::kGroups;
+    Groups groups(model::Activation::kSilu);
+    if (gated) {
+      groups.ffn.w_gate = groups.ffn.w_in;
+      groups.ffn.w_in = at::randn({n, n});
+    }
+    const at::Tensor group = at::arange(tokens).div(64, "floor").unsqueeze(1);
+    const at::Tensor woken = at::arange(n).remainder(Groups::kGroups).unsqueeze(0) == group;
+    const at::Tensor x = at::where(woken, at::rand({tokens, n}) + 0.5, at::zeros({}));
+    const tests::TempDir temp;
+    const auto dump = tests::WriteDump(temp.path() / "dump", {{"ffn.0", x}});
+    const SplitRequest request = {groups.ffn, Groups::kGroups, 1,
+                                  2,          "auto",          record::RecordedInputs(dump, 0)};
+    Groups::ExpectFound(GetSplitter("gate-profile").split(request));
   }
 }
 
