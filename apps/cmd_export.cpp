@@ -15,7 +15,8 @@ Outcome RunExport(const pipeline::ExportOptions& options, Context& context) {
   Outcome outcome;
   outcome.text =
       StrCat(result.out.string(), ": ", FormatBytes(result.bytes), " as ", result.format, ", ",
-             result.chosen, " of ", result.experts, " experts", shared, " for every token\n");
+             result.chosen, " of ", result.experts, " experts", shared, " for every token",
+             result.format == "transformers" ? " at most" : "", "\n");
   outcome.json = {{"out", result.out.string()},
                   {"format", result.format},
                   {"architecture", result.architecture},
@@ -32,6 +33,7 @@ Outcome RunExport(const pipeline::ExportOptions& options, Context& context) {
 std::unique_ptr<Command> ExportCommand(CLI::App& parent) {
   return MakeCommand<pipeline::ExportOptions>(
       parent, "export", "Make a split checkpoint a mixture of experts that other engines run.",
+      "  moefy export MOE --format transformers --ffn-ratio 0.25 --out WITH_PYTHON\n"
       "  moefy export MOE --format granite-moe --ffn-ratio 0.5 --out GRANITE\n"
       "  moefy export MOE --format qwen2-moe --ffn-ratio 0.25 --dump DUMP --out QWEN\n"
       "  moefy export MOE --format gguf --weights q8_0 --ffn-ratio 0.5 --out GGUF",

@@ -183,6 +183,7 @@ const Format& GetFormat(const std::string& name) {
     names.push_back(format.name);
   }
   names.emplace_back(kGguf);
+  names.emplace_back(kTransformers);
   throw UsageError("--format is ", Quoted(name), DidYouMean(name, names), "; one of ", Join(names));
 }
 

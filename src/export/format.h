@@ -83,6 +83,9 @@ struct Format {
 const std::vector<Format>& Formats();
 // The format that is a file and not a directory (export/write_gguf.h).
 inline constexpr const char* kGguf = "gguf";
+// The format that is the model as it is, with code of ours for Transformers
+// (export/write_transformers.h).
+inline constexpr const char* kTransformers = "transformers";
 // Throws Error{kUsage} that lists the names.
 const Format& GetFormat(const std::string& name);
 

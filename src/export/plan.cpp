@@ -141,7 +141,8 @@ void CheckModel(const split::MoeCheckpoint& moe, const Format& format) {
     throw InputError(what, ": it is a model of the family ", Quoted(config.family),
                      known ? " with another head" : "", "; language models of ",
                      Join({kFamilies.begin(), kFamilies.end()}),
-                     " can be exported. `moefy run` runs this one");
+                     " can be exported. `--format transformers` takes any model, and `moefy run` "
+                     "runs this one");
   }
   Problems problems;
   CheckAttention(config, format, moe.weights().Get(moe.ffns().front().spec.w_out).dtype, problems);

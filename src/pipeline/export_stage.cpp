@@ -9,9 +9,11 @@
 #include "export/linear_routers.h"
 #include "export/write_directory.h"
 #include "export/write_gguf.h"
+#include "export/write_transformers.h"
 #include "model/read_parameters.h"
 #include "model/unusable_weights.h"
 #include "moefy/base/error.h"
+#include "route/routed_ffn.h"
 #include "route/router_reader.h"
 
 namespace moefy::pipeline {
@@ -44,21 +46,72 @@ void WarnOfDifferences(const split::MoeCheckpoint& moe, const exports::ExportPla
   }
 }
 
-}  // namespace
-
-ExportResult Export(const ExportOptions& options, IfExists if_exists, Progress& progress) {
+void CheckOptions(const ExportOptions& options) {
   if (options.out.empty()) throw UsageError("export needs --out: where should the result go?");
   if (options.format.empty()) throw UsageError("export needs --format: what should it become?");
-  const bool gguf = options.format == exports::kGguf;
-  const exports::GgufType type = exports::ParseGgufType(options.weights);
+  exports::ParseGgufType(options.weights);
   if (options.moe.empty()) throw UsageError("export needs a split checkpoint: which model?");
-  if (!gguf) exports::GetFormat(options.format);
-  if (!gguf && options.weights != ExportOptions().weights) {
-    throw UsageError("--weights is for gguf; ", options.format,
-                     " keeps the types of the checkpoint");
+  const bool transformers = options.format == exports::kTransformers;
+  if (options.format != exports::kGguf) {
+    if (!transformers) exports::GetFormat(options.format);
+    if (options.weights != ExportOptions().weights) {
+      throw UsageError("--weights is for gguf; ", options.format,
+                       " keeps the types of the checkpoint");
+    }
+  }
+  if (transformers && !options.dump.empty()) {
+    throw UsageError("--dump is for formats that need linear routers; transformers runs those ",
+                     "that are stored");
+  }
+  if (!transformers && options.selection != ExportOptions().selection) {
+    throw UsageError("--selection is for transformers; ", options.format,
+                     " chooses as many whole experts for every token");
   }
   RequireOption(options.ffn_ratio > 0 && options.ffn_ratio <= 1, "ffn-ratio", options.ffn_ratio,
                 "a share above 0 and at most 1, of which the engine is told");
+}
+
+// The format transformers: the model as it is, with the experts that the selection chooses.
+ExportResult ExportForTransformers(const ExportOptions& options, IfExists if_exists,
+                                   Progress& progress) {
+  const route::Selection selection = route::ParseSelection(options.selection);
+  StagedDirectory staged(options.out, if_exists, {options.moe});
+  const auto moe = split::MoeCheckpoint::Open(options.moe, model::ReadFor::kFfns);
+  model::RefusePackedWeights(moe.weights());
+  const std::string stored = route::StoredRouterKind(moe);
+  if (route::NameStored(moe, selection).router != stored) {
+    throw UsageError("--selection ", options.selection, ": an export has the stored routers",
+                     stored.empty() ? "" : StrCat(", which are ", stored), "; write stored, or ",
+                     "stored:threshold");
+  }
+  progress.Begin("exporting", moe.ffns().size(), "FFNs");
+  const std::vector<route::RoutedFfn> ffns =
+      route::ReadRoutedFfns(moe, selection, options.ffn_ratio);
+  ExportResult result;
+  exports::WrittenTransformers written = exports::WriteTransformers(moe, ffns, staged.path());
+  staged.Commit();
+  progress.End(FormatBytes(moe.weights().TotalBytes()));
+  result.out = options.out;
+  result.format = options.format;
+  result.architecture = written.class_name;
+  result.warnings = std::move(written.warnings);
+  result.experts = moe.ffns().front().plan.num_experts() - moe.ffns().front().plan.num_shared();
+  result.shared = moe.ffns().front().plan.num_shared();
+  result.chosen = ffns.front().plan.rule.num_selected;
+  result.router = stored;
+  result.bytes = moe.weights().TotalBytes();
+  return result;
+}
+
+}  // namespace
+
+ExportResult Export(const ExportOptions& options, IfExists if_exists, Progress& progress) {
+  CheckOptions(options);
+  if (options.format == exports::kTransformers) {
+    return ExportForTransformers(options, if_exists, progress);
+  }
+  const bool gguf = options.format == exports::kGguf;
+  const exports::GgufType type = exports::ParseGgufType(options.weights);
   StagedDirectory staged(options.out, if_exists, {options.moe, options.dump});
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   model::RefusePackedWeights(moe.weights());

@@ -15,6 +15,7 @@ struct ExportOptions {
   std::string moe;
   std::string format;
   double ffn_ratio = 0;
+  std::string selection = "stored";
   std::string weights = "f16";
   std::string dump;
   std::string out;
@@ -23,10 +24,13 @@ struct ExportOptions {
   void Visit(Visitor& v) {
     v.Argument("moe", moe, "split checkpoint directory");
     v.Field("format", format,
-            "what to make of it: granite-moe, mixtral, qwen2-moe, qwen3-moe, olmoe, glm4-moe, "
-            "deepseek or gguf");
+            "what to make of it: transformers, granite-moe, mixtral, qwen2-moe, qwen3-moe, olmoe, "
+            "glm4-moe, deepseek or gguf");
     v.Field("ffn-ratio", ffn_ratio,
             "share of the FFNs' work that the engine does: how many experts it chooses");
+    v.Field("selection", selection,
+            "of transformers: how experts are chosen, the stored routers' way or stored:threshold, "
+            "stored:budget, stored/SHARE");
     v.Field("weights", weights,
             "of gguf: f32, f16, q8_0 or q4_0; other formats keep the stored types");
     v.Field("dump", dump,
@@ -38,7 +42,7 @@ struct ExportOptions {
 struct ExportResult {
   std::filesystem::path out;
   std::string format;
-  std::string architecture;                     // as the engine calls it: model_type
+  std::string architecture;                     // as the engine calls it
   int64_t experts = 0, chosen = 0, shared = 0;  // per FFN; those that are chosen are not shared
   std::string router;                           // the kind that is stored, or "found"
   uint64_t bytes = 0;                           // of the weights

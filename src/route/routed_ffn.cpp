@@ -99,6 +99,21 @@ std::vector<RoutedFfn> ReadRoutedFfns(const split::MoeCheckpoint& moe, const Sel
   return ffns;
 }
 
+bool RunsNeuronwise(const split::MoeCheckpoint& moe, const std::string& router) {
+  const std::string stored = StoredRouterKind(moe);
+  return stored == kFirstProduct && (router == kStoredRouter || router == stored) &&
+         std::ranges::all_of(moe.ffns(), [](const split::MoeFfn& ffn) {
+           return ffn.plan.neurons_per_expert() == 1 && ffn.plan.num_shared() == 0;
+         });
+}
+
+bool AllAreLessWork(const SelectionRule& rule, int64_t num_experts, int64_t neurons_per_expert,
+                    double neuron_flops, double router_flops) {
+  if (!rule.is_top_k()) return false;  // nobody knows beforehand how many run
+  const int64_t left_out = (num_experts - rule.num_chosen()) * neurons_per_expert;
+  return static_cast<double>(left_out) * neuron_flops <= router_flops;
+}
+
 Selection NameStored(const split::MoeCheckpoint& moe, Selection selection) {
   if (selection.router == kStoredRouter) selection.router = StoredRouterKind(moe);
   return selection;

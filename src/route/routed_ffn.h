@@ -32,6 +32,16 @@ std::vector<RoutedFfn> ReadRoutedFfns(const split::MoeCheckpoint& moe, const Sel
                                       double ffn_ratio, uint64_t seed = 0,
                                       at::Device device = at::kCPU);
 
+// Whether the model's single neurons are chosen by first-product routers, with this router of a
+// selection (route/first_product_router.h): then the FFN runs neuron by neuron.
+bool RunsNeuronwise(const split::MoeCheckpoint& moe, const std::string& router);
+
+// Whether routing and the chosen experts together are no less work than all experts. Then all
+// experts run, the router does not, and nothing stands in: that is faster and closer to dense.
+// `neuron_flops` is the work of a neuron: 2 x hidden x matrices.
+bool AllAreLessWork(const SelectionRule& rule, int64_t num_experts, int64_t neurons_per_expert,
+                    double neuron_flops, double router_flops);
+
 // The selection with the kind of the model's own routers in the place of "stored".
 Selection NameStored(const split::MoeCheckpoint& moe, Selection selection);
 

@@ -9,19 +9,6 @@
 #include "runtime/select_experts.h"
 
 namespace moefy::runtime {
-namespace {
-
-bool DenseIsLessWork(const ExpertWeights& experts, const route::SelectionRule& rule,
-                     double router_flops) {
-  if (!rule.is_top_k()) return false;  // how many: unknown
-  const int64_t left_out = experts.num_experts - rule.num_chosen();
-  const int64_t neurons = left_out * experts.neurons_per_expert;
-  return 2.0 * static_cast<double>(neurons * experts.num_matrices() * experts.hidden) <=
-         router_flops;
-}
-
-}  // namespace
-
 SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                                      std::shared_ptr<route::Router> router,
                                      const route::SelectionRule& rule,
@@ -29,7 +16,10 @@ SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> expert
     : experts_(std::move(experts)), router_(std::move(router)), rule_(rule) {
   MOEFY_CHECK(rule.num_selected >= 0 && rule.num_shared >= 0 &&
               rule.num_chosen() <= experts_->num_experts);
-  dense_ = DenseIsLessWork(*experts_, rule_, router_->FlopsPerToken());
+  dense_ =
+      route::AllAreLessWork(rule_, experts_->num_experts, experts_->neurons_per_expert,
+                            2.0 * static_cast<double>(experts_->num_matrices() * experts_->hidden),
+                            router_->FlopsPerToken());
   if (dense_) return;
   work_per_token_ = router_->FlopsPerToken();
   const std::vector<at::Tensor> parameters = router_->Parameters();

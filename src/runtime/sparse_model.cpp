@@ -16,7 +16,7 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
       source_(moe.weights(), format, recorder),
       transformer_(model::LoadTransformer(moe.weights(), nullptr, source_.parts())),
       format_(format) {
-  const bool neuronwise = RunsNeuronwise(route::kStoredRouter);
+  const bool neuronwise = route::RunsNeuronwise(moe, route::kStoredRouter);
   if (neuronwise && recorder) {
     throw UsageError(moe.directory(), " runs neuron by neuron (its routers are first-product), ",
                      "which packed checkpoints do not hold yet; `moefy run --weights ",
@@ -26,14 +26,6 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
   // What packing frees would stay with the process, and add up to a fifth of the weights.
   ReturnFreedMemory();
   PackFfns(neuronwise, progress);
-}
-
-bool SparseModel::RunsNeuronwise(const std::string& router) const {
-  const std::string stored = route::StoredRouterKind(moe_);
-  return stored == route::kFirstProduct && (router == route::kStoredRouter || router == stored) &&
-         std::ranges::all_of(moe_.ffns(), [](const split::MoeFfn& ffn) {
-           return ffn.plan.neurons_per_expert() == 1 && ffn.plan.num_shared() == 0;
-         });
 }
 
 void SparseModel::PackFfns(bool neuronwise, Progress& progress) {
@@ -66,7 +58,7 @@ void SparseModel::Install(const route::Selection& selection, double ffn_ratio) {
   }
   const std::vector<route::RoutedFfn> ffns =
       route::ReadRoutedFfns(moe_, selection, ffn_ratio, seed_);
-  const bool neuronwise = RunsNeuronwise(selection.router);
+  const bool neuronwise = route::RunsNeuronwise(moe_, selection.router);
   PackFfns(neuronwise, SilentProgress());
   installed_.clear();
   for (size_t i = 0; i < ffns.size(); ++i) {

@@ -38,7 +38,6 @@ class SparseModel {
   double DenseFlops() const;
 
  private:
-  bool RunsNeuronwise(const std::string& router) const;
   void PackFfns(bool neuronwise, Progress& progress);
 
   const split::MoeCheckpoint& moe_;

@@ -80,15 +80,6 @@ void LinkOrCopy(const fs::path& from, const fs::path& to) {
   CopyFile(from, to);
 }
 
-void LinkWeights(const split::MoeCheckpoint& moe, const fs::path& directory) {
-  for (const auto& file : moe.weights().files()) {
-    LinkOrCopy(file->path(), directory / file->path().filename());
-  }
-  if (const std::string& index = moe.weights().index_name(); !index.empty()) {
-    LinkOrCopy(moe.directory() / index, directory / index);
-  }
-}
-
 // Writes moefy.safetensors with the neuron orders that are there and these routers.
 void WriteExtras(const MoeCheckpoint& moe, const model::TensorMap& routers, const fs::path& path) {
   std::vector<io::TensorInfo> orders;
@@ -113,6 +104,15 @@ void WriteExtras(const MoeCheckpoint& moe, const model::TensorMap& routers, cons
 }
 
 }  // namespace
+
+void LinkWeights(const MoeCheckpoint& moe, const fs::path& directory) {
+  for (const auto& file : moe.weights().files()) {
+    LinkOrCopy(file->path(), directory / file->path().filename());
+  }
+  if (const std::string& index = moe.weights().index_name(); !index.empty()) {
+    LinkOrCopy(moe.directory() / index, directory / index);
+  }
+}
 
 std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& family,
                                             const std::vector<MoeFfn>& ffns,

@@ -48,4 +48,8 @@ struct MoeChanges {
 std::vector<std::string> WriteChangedMoe(const MoeCheckpoint& moe, const MoeChanges& changes,
                                          const std::filesystem::path& directory);
 
+// Gives a split checkpoint's weight files, and their index, a second name in `directory` where the
+// file system has hard links, and copies them elsewhere.
+void LinkWeights(const MoeCheckpoint& moe, const std::filesystem::path& directory);
+
 }  // namespace moefy::split

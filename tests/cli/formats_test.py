@@ -8,7 +8,7 @@ import struct
 import sys
 import unittest
 
-from cli_test import PICO, SHARED, Case, read_safetensors, run
+from cli_test import PICO, SHARED, SOURCE, Case, read_safetensors, run
 
 sys.path.insert(0, str(pathlib.Path(sys.argv[2]) / "tests/support"))
 import torch_save  # noqa: E402
@@ -128,6 +128,44 @@ class Formats(Case):
         self.succeed("split", PICO / "t5-relu-tied", "--experts", 4, "--out", other)
         self.refuse(3, ["the family 't5'", "`moefy run` runs this one"], "export", other, "--format",
                     "mixtral", "--ffn-ratio", 0.5, "--out", self.dir / "t5-out")
+
+    def test_exports_for_transformers(self):
+        dense, moe, out = PICO / "bert-cls-relu", self.dir / "moe", self.dir / "out"
+        self.succeed("split", dense, "--experts", 4, "--out", self.dir / "split")
+        export = "--format", "transformers", "--ffn-ratio", 0.5, "--out", out
+        self.refuse(2, ["has no routers yet", "moefy route-train"], "export", self.dir / "split",
+                    *export)
+        dump = self.dir / "dump"
+        hidden = json.loads((dense / "config.json").read_text())["hidden_size"]
+        write_dump(dump, [f"bert.encoder.layer.{i}.intermediate.dense.weight" for i in range(2)],
+                   hidden)
+        self.succeed("route-train", self.dir / "split", "--dump", dump, "--preset", "best",
+                     "--out", moe)
+        self.refuse(2, ["--selection similarity", "stored routers, which are ridge"], "export", moe,
+                    *export, "--selection", "similarity")
+        self.refuse(2, "--dump is for formats that need linear routers", "export", moe, *export,
+                    "--dump", dump)
+        self.refuse(2, "--selection is for transformers", "export", moe, "--format", "mixtral",
+                    "--ffn-ratio", 0.5, "--out", out, "--selection", "stored:threshold")
+        document = self.json("export", moe, *export, "--selection", "stored:threshold")
+        self.assertEqual(document["architecture"], "BertForSequenceClassification")
+        config = json.loads((out / "config.json").read_text())
+        self.assertEqual(config["auto_map"], {
+            "AutoModelForSequenceClassification":
+                "modeling_moefy.MoefyBertForSequenceClassification",
+            "AutoModel": "modeling_moefy.MoefyBertModel"})
+        self.assertNotIn("moefy", config)
+        ffn = config["moefy_experts"][0]
+        self.assertEqual((ffn["name"], ffn["w_in"], ffn["experts"], ffn["router"]),
+                         ("ffn.0", "bert.encoder.layer.0.intermediate.dense", 4, "ridge"))
+        self.assertIsInstance(ffn["threshold"], float)
+        self.assertIn("ffn.0.router.w", dtypes(out / "modeling_moefy.safetensors"))
+        source = SOURCE / "src/export/modeling_moefy.py"
+        self.assertEqual((out / "modeling_moefy.py").read_bytes(), source.read_bytes())
+        self.assertEqual((out / "model.safetensors").read_bytes(),
+                         (moe / "model.safetensors").read_bytes())
+        # Not a model for moefy: its class is code of its own.
+        self.refuse(3, ["MoefyBertForSequenceClassification", "a class of its own"], "inspect", out)
 
     def test_ffns_by_name(self):
         dense = self.edit_config(self.copy_pico(), model_type="nobody-knows")

@@ -46,7 +46,8 @@ TEST(PlanExport, RefusesOtherFamilies) {
     const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(dir / "moe");
     ExpectError(ErrorKind::kInput,
                 {"cannot be exported as mixtral: it is a model of the family",
-                 "llama, mistral, qwen2, qwen3", "`moefy run` runs this one"},
+                 "llama, mistral, qwen2, qwen3", "`--format transformers` takes any model",
+                 "`moefy run` runs this one"},
                 [&] { PlanExport(moe, GetFormat("mixtral"), 0.5); });
   }
 }
