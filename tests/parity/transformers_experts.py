@@ -38,8 +38,8 @@ VERSION = tuple(int(part) for part in transformers.__version__.split(".")[:2])
 LOADING = {"dtype" if VERSION >= (5,) else "torch_dtype": torch.float32,
            "attn_implementation": "eager"}
 # Dense models that 4.57 computes otherwise than the version that recorded them: it takes Gemma's
-# hidden_act for what it says, and scales mT5's logits.
-READ_OTHERWISE = {"pico/gemma-mqa", "mt5/gated-own-head"}
+# hidden_act for what it says, and scales the logits of mT5 and UMT5.
+READ_OTHERWISE = {"pico/gemma-mqa", "mt5/gated-own-head", "umt5/own-head"}
 # What is written for each model: options of split, of route-train and of export.
 FIXED = ([], ["--preset", "best"], ["--ffn-ratio", "0.5"])
 CASES = {
