@@ -1,4 +1,6 @@
 // moefy inspect: what a checkpoint holds.
+#include <algorithm>
+
 #include "base/table.h"
 #include "command.h"
 #include "model/activation.h"
@@ -30,6 +32,21 @@ std::string Describe(const pipeline::Inspection& inspection) {
   out += StrCat("family        ", config.family, ", width ", config.hidden, ", ",
                 Join(stacks, " + "), "\n");
   out += StrCat("head          ", inspection.head, "\n");
+  if (const model::MixtureConfig& mixture = config.mixture; mixture.num_experts > 0) {
+    out += StrCat(
+        "mixture       ", mixture.num_chosen, " of ", mixture.num_experts,
+        " experts per token, of ", count(mixture.num_neurons), " neurons",
+        mixture.shared_neurons > 0 ? StrCat(", and a shared one of ", count(mixture.shared_neurons))
+                                   : "",
+        mixture.dense_layers.empty()
+            ? ""
+            : StrCat("; ", mixture.dense_layers.size(),
+                     mixture.dense_layers.size() == 1 ? " layer is" : " layers are", " dense"),
+        "\n");
+    const auto plain = std::ranges::count_if(
+        inspection.ffns, [](const model::FfnSpec& ffn) { return !ffn.of_mixture; });
+    if (plain == 0) neurons = {count(mixture.num_neurons)};
+  }
   out +=
       StrCat("FFNs          ", inspection.ffns.size(), " of ", Join(neurons, " and "), " neurons, ",
              model::ActivationName(config.activation), config.gated ? ", gated" : "", "\n");

@@ -97,9 +97,10 @@ def first_product(ffn, t, x):
     return (product.abs() * t["worth"][int(second)]).unflatten(1, (ffn.experts, -1)).sum(2)
 
 
-ROUTERS = {"linear": affine, "ridge": affine, "unbiased": affine, "mlp": mlp, "low-rank": low_rank,
-           "regression": regression, "similarity": similarity, "representative": representative,
-           "sketch": sketch, "first-product": first_product}
+ROUTERS = {"linear": affine, "ridge": affine, "unbiased": affine, "gate-rows": affine, "mlp": mlp,
+           "low-rank": low_rank, "regression": regression, "similarity": similarity,
+           "representative": representative, "exemplar": representative, "sketch": sketch,
+           "first-product": first_product}
 
 
 class Experts:
@@ -111,6 +112,7 @@ class Experts:
         self.experts, self.shared, self.selected = (
             plan[key] for key in ("experts", "shared", "selected"))
         self.threshold = plan["threshold"]  # a score that is needed, or None
+        self.of_best = plan["of_best"]  # a share of the token's best score that is needed, or None
         prefix = plan["name"] + "."
         self.tensors = {name[len(prefix):]: tensor for name, tensor in tensors.items()
                         if name.startswith(prefix)}
@@ -141,6 +143,10 @@ class Experts:
             self.runs.scatter_(1, best + self.shared, True)
             if self.threshold is not None:
                 self.runs &= scores >= self.threshold
+            if self.of_best is not None:
+                most = routed.amax(dim=1, keepdim=True)
+                least = torch.where(most > 0, torch.minimum(most, self.of_best * most), most)
+                self.runs &= scores >= least
             self.runs[:, :self.shared] = True
 
     def leave_out(self, module, inputs):

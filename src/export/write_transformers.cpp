@@ -50,9 +50,11 @@ Json PlanOf(const split::MoeFfn& ffn, const route::RoutedFfn& routed, bool all_r
                {"shared", rule.num_shared},
                {"selected", none ? 0 : rule.num_selected},
                {"threshold", nullptr},
+               {"of_best", nullptr},
                {"router", nullptr}};
   if (ffn.spec.gated()) plan["w_gate"] = ModuleOf(ffn.spec.w_gate);
   if (std::isfinite(rule.threshold)) plan["threshold"] = rule.threshold;
+  if (std::isfinite(rule.of_best)) plan["of_best"] = rule.of_best;
   if (!all_run) plan["router"] = routed.router->name();
   return plan;
 }

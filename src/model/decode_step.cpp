@@ -149,7 +149,7 @@ void TokenStep::RunBlock(size_t layer_idx) {
   const int64_t hidden = config_.hidden, size = rows_ * hidden;
   StepBuffers& b = buffers_;
   const auto feed_forward = [&](std::vector<float>& out) {
-    ffns_[block.ffn_idx]->ForwardInto(b.in.data(), rows_, hidden, out.data());
+    block.FeedForwardOf(ffns_).ForwardInto(b.in.data(), rows_, hidden, out.data());
   };
   if (config_.norm_place == NormPlace::kParallel) {
     NormRows(block.attention_norm, b.x, b.in);

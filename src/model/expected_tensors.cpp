@@ -19,6 +19,10 @@ Extent FromKey(const SizeKey& key, int64_t value) {
   return {value, key.key.empty() ? "" : StrCat(key.key, " ", value)};
 }
 
+std::string ExpertPrefix(const std::string& name_template, int64_t layer_idx, int64_t expert_idx) {
+  return ReplaceAll(LayerName(name_template, layer_idx), "{e}", std::to_string(expert_idx));
+}
+
 // Collects the tensors of a model. Skips parts without a name and names that it has already.
 class Collector {
  public:
@@ -122,6 +126,10 @@ class Collector {
       }
       Norm(at_layer(names.ffn_norm));
       Norm(at_layer(names.ffn_post_norm));
+      if (!names.mixture.router.empty() && config_.has_mixture(layer_idx)) {
+        Mixture(names.mixture, layer_idx);
+        continue;
+      }
       const Extent neurons = FromKey(keys.neurons, stack.num_neurons);
       const auto linear = [&](const std::string& name, const Extent& out, const Extent& in) {
         Exchanged(at_layer(name), out, in, config_.ffn_bias, config_.transposed);
@@ -143,6 +151,23 @@ class Collector {
       if (config_.relative_norm) Norm(names.relative_norm);
     }
     Norm(names.final_norm);
+  }
+  void Mixture(const MixtureNames& names, int64_t layer_idx) {
+    const MixtureConfig& mixture = config_.mixture;
+    Weight(LayerName(names.router, layer_idx),
+           {{mixture.num_experts, StrCat(mixture.num_experts, " experts")}, hidden_});
+    for (int64_t e = 0; e < mixture.num_experts; ++e) {
+      Expert(names, ExpertPrefix(names.expert, layer_idx, e), mixture.num_neurons);
+    }
+    if (names.shared.empty()) return;
+    Expert(names, LayerName(names.shared, layer_idx), mixture.shared_neurons);
+    Weight(LayerName(names.shared_gate, layer_idx), {{1, ""}, hidden_});
+  }
+  void Expert(const MixtureNames& names, const std::string& prefix, int64_t num_neurons) {
+    const Extent neurons{num_neurons, StrCat(num_neurons, " neurons of an expert")};
+    Exchanged(prefix + names.w_gate, neurons, hidden_, false);
+    Exchanged(prefix + names.w_in, neurons, hidden_, false);
+    Exchanged(prefix + names.w_out, hidden_, neurons, false);
   }
   void RelativeBias(const std::string& name, const StackConfig& stack, const StackKeys& keys) {
     Weight(name, {{config_.relative_buckets, "relative_attention_num_buckets"},
@@ -205,12 +230,43 @@ class Collector {
   std::vector<ExpectedTensor> tensors_;
 };
 
+// The experts of one layer, the shared one behind the others.
+void AppendMixture(const ModelConfig& config, const MixtureNames& names, int64_t layer_idx,
+                   const std::string& layer_name, std::vector<FfnSpec>& out) {
+  const MixtureConfig& mixture = config.mixture;
+  const auto append = [&](const std::string& name, const std::string& prefix, int64_t neurons) {
+    const auto weight = [&](const std::string& part) {
+      return StoredName(config, prefix + part + ".weight");
+    };
+    FfnSpec spec;
+    spec.name = layer_name + name;
+    spec.w_in = weight(names.w_in);
+    spec.w_gate = weight(names.w_gate);
+    spec.w_out = weight(names.w_out);
+    spec.hidden = config.hidden;
+    spec.num_neurons = neurons;
+    spec.activation = config.activation;
+    spec.of_mixture = true;
+    out.push_back(std::move(spec));
+  };
+  for (int64_t e = 0; e < mixture.num_experts; ++e) {
+    append(StrCat(".expert.", e), ExpertPrefix(names.expert, layer_idx, e), mixture.num_neurons);
+  }
+  if (!names.shared.empty()) {
+    append(".shared", LayerName(names.shared, layer_idx), mixture.shared_neurons);
+  }
+}
+
 void AppendFfns(const ModelConfig& config, const StackNames& names, const StackConfig& stack,
                 const std::string& prefix, std::vector<FfnSpec>& out) {
   for (int64_t layer_idx = 0; layer_idx < stack.num_layers; ++layer_idx) {
     const int64_t stored_idx = StoredLayer(config, stack.num_layers, layer_idx);
     if (layer_idx > 0 && stored_idx == StoredLayer(config, stack.num_layers, layer_idx - 1)) {
       ++out.back().num_layers;
+      continue;
+    }
+    if (!names.mixture.router.empty() && config.has_mixture(layer_idx)) {
+      AppendMixture(config, names.mixture, layer_idx, StrCat(prefix, "ffn.", layer_idx), out);
       continue;
     }
     const auto weight = [&](const std::string& name) {

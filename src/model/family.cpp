@@ -18,7 +18,8 @@ const std::vector<Family>& Families() {
       Qwen2Family(),      Qwen3Family(),    SmolLm3Family(),    GraniteFamily(), Olmo2Family(),
       GemmaFamily(),      Gemma2Family(),   Gemma3Family(),     PhiFamily(),     Phi3Family(),
       StableLmFamily(),   NemotronFamily(), Starcoder2Family(), FalconFamily(),  BartFamily(),
-      M2M100Family(),     MarianFamily(),   PegasusFamily(),    MBartFamily()};
+      M2M100Family(),     MarianFamily(),   PegasusFamily(),    MBartFamily(),   MixtralFamily(),
+      Qwen2MoeFamily(),   OlmoeFamily()};
   return families;
 }
 

@@ -21,6 +21,14 @@ struct AttentionNames {
   std::string qkv;                             // the other layouts
   std::string query_norm = {}, key_norm = {};  // QkNorm
 };
+// Of a mixture of experts: "{}" stands for the layer, "{e}" for the expert. `expert` and `shared`
+// come before w_in, w_gate and w_out.
+struct MixtureNames {
+  std::string router = {};
+  std::string expert = {};
+  std::string shared = {}, shared_gate = {};
+  std::string w_in = {}, w_gate = {}, w_out = {};
+};
 struct StackNames {
   std::string token_embedding;
   std::string project_in;
@@ -44,6 +52,7 @@ struct StackNames {
   std::string relative_norm;
   std::string final_norm;
   std::string project_out;
+  MixtureNames mixture = {};
 };
 struct ModelNames {
   StackNames encoder;

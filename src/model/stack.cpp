@@ -4,10 +4,16 @@
 
 #include "model/expected_tensors.h"
 #include "model/families/families.h"
+#include "model/mixture.h"
 #include "model/stored_names.h"
 #include "moefy/base/error.h"
 
 namespace moefy::model {
+
+FeedForward& Block::FeedForwardOf(const std::vector<std::unique_ptr<FeedForward>>& ffns) const {
+  if (mixture) return *mixture;
+  return *ffns[ffn_idx];
+}
 
 at::Tensor Builder::Find(const std::string& name) const {
   const auto found = parameters_.find(StoredName(config_, name));
@@ -107,6 +113,7 @@ Stack Builder::MakeStack(const StackNames& names, const StackConfig& config,
     stack.token_type_embedding = Weight(names.token_type_embedding);
   }
   stack.embedding_norm = MakeNorm(names.embedding_norm);
+  size_t next_ffn_idx = first_ffn_idx;
   const bool per_layer_bias = names.relative_bias.find("{}") != std::string::npos;
   for (int64_t layer_idx = 0; layer_idx < config.num_layers; ++layer_idx) {
     const int64_t stored_idx = StoredLayer(config_, config.num_layers, layer_idx);
@@ -121,7 +128,16 @@ Stack Builder::MakeStack(const StackNames& names, const StackConfig& config,
     block.ffn_norm = MakeNorm(LayerName(names.ffn_norm, stored_idx));
     block.ffn_post_norm = MakeNorm(LayerName(names.ffn_post_norm, stored_idx));
     if (per_layer_bias) block.relative_bias = Weight(LayerName(names.relative_bias, stored_idx));
-    block.ffn_idx = first_ffn_idx + static_cast<size_t>(stored_idx);
+    block.ffn_idx = next_ffn_idx;
+    if (!names.mixture.router.empty() && config_.has_mixture(layer_idx)) {
+      block.router = MakeLinear(LayerName(names.mixture.router, layer_idx));
+      block.shared_gate = MakeLinear(LayerName(names.mixture.shared_gate, layer_idx));
+      next_ffn_idx += static_cast<size_t>(config_.mixture.num_experts);
+      next_ffn_idx += names.mixture.shared.empty() ? 0 : 1;
+    } else if (layer_idx + 1 == config.num_layers ||
+               StoredLayer(config_, config.num_layers, layer_idx + 1) != stored_idx) {
+      ++next_ffn_idx;  // the next layer does not share this one's
+    }
     stack.blocks.push_back(std::move(block));
   }
   if (!per_layer_bias) stack.relative_bias = Weight(names.relative_bias);

@@ -1,6 +1,7 @@
 // A stack of blocks with its embeddings, made of a checkpoint's parameters.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 
 namespace moefy::model {
 
+class Mixture;
+
 struct Block {
   Norm attention_norm;
   Attention attention;
@@ -19,8 +22,13 @@ struct Block {
   std::optional<Attention> cross;
   Norm ffn_norm;
   Norm ffn_post_norm;
-  at::Tensor relative_bias;  // [buckets, heads], if the layer has one of its own
-  size_t ffn_idx = 0;        // in the model; layers may share one
+  at::Tensor relative_bias;    // [buckets, heads], if the layer has one of its own
+  size_t ffn_idx = 0;          // in the model; layers may share one. Of a mixture, the first expert
+  Linear router, shared_gate;  // of a mixture
+  std::shared_ptr<Mixture> mixture;  // runs in place of the FFN; null: there is none
+
+  // What runs between the block's norms; `ffns` are the model's.
+  FeedForward& FeedForwardOf(const std::vector<std::unique_ptr<FeedForward>>& ffns) const;
 };
 
 struct Stack {

@@ -12,6 +12,7 @@
 #include "model/family.h"
 #include "model/forward_check.h"
 #include "model/linear.h"
+#include "model/mixture.h"
 #include "model/output_head.h"
 #include "model/read_parameters.h"
 #include "model/stack.h"
@@ -161,9 +162,12 @@ struct Transformer::Impl {
       return attention(in, packing, {}, state->cross[i], memory_bias);
     };
     const auto feed_forward = [&](size_t i, const at::Tensor& in) {
-      report(in, "ffn.", i, ".input");
-      const at::Tensor out = ffns[stack.blocks[i].ffn_idx]->Forward(in);
-      report(out, "ffn.", i, ".output");
+      const Block& block = stack.blocks[i];
+      const char* const kind = block.mixture ? "moe." : "ffn.";
+      report(in, kind, i, ".input");
+      if (block.mixture && sink) report(block.mixture->Scores(in), kind, i, ".router_logits");
+      const at::Tensor out = block.FeedForwardOf(ffns).Forward(in);
+      report(out, kind, i, ".output");
       return out;
     };
     // What a sub-layer adds to the residual stream.
@@ -260,6 +264,11 @@ Transformer::Transformer(ModelConfig config, const TensorMap& parameters)
     m.ffns.push_back(parameters.contains(spec.w_in)
                          ? std::make_unique<DenseFeedForward>(build.MakeFfn(spec))
                          : nullptr);
+  }
+  for (Block& block : m.decoder.blocks) {
+    if (!block.router.defined()) continue;
+    block.mixture = std::make_shared<Mixture>(config.mixture, block.router, block.shared_gate,
+                                              m.ffns, block.ffn_idx);
   }
   m.config = std::move(config);
   const auto with_values = std::ranges::find_if(

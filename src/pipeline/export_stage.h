@@ -30,7 +30,7 @@ struct ExportOptions {
             "share of the FFNs' work that the engine does: how many experts it chooses");
     v.Field("selection", selection,
             "of transformers: how experts are chosen, the stored routers' way or stored:threshold, "
-            "stored:budget, stored/SHARE");
+            "stored:relative, stored:budget, stored/SHARE");
     v.Field("weights", weights,
             "of gguf: f32, f16, q8_0 or q4_0; other formats keep the stored types");
     v.Field("dump", dump,

@@ -121,6 +121,20 @@ Inspection Inspect(const io::Checkpoint& checkpoint, const std::filesystem::path
   return out;
 }
 
+namespace {
+
+// The experts that the model brings with it; null for a dense model.
+Json MixtureToJson(const model::MixtureConfig& mixture) {
+  if (mixture.num_experts == 0) return nullptr;
+  return {{"experts", mixture.num_experts},
+          {"experts_per_token", mixture.num_chosen},
+          {"neurons", mixture.num_neurons},
+          {"shared_neurons", mixture.shared_neurons},
+          {"dense_layers", mixture.dense_layers}};
+}
+
+}  // namespace
+
 Json InspectionToJson(const Inspection& inspection) {
   if (!inspection.has_config) {
     Json listed = Json::array();
@@ -164,6 +178,7 @@ Json InspectionToJson(const Inspection& inspection) {
           {"ffn_parameters", inspection.ffn_parameters},
           {"bytes", inspection.num_bytes},
           {"bytes_by_dtype", inspection.bytes_by_dtype},
+          {"mixture", MixtureToJson(config.mixture)},
           {"ffns", ffns},
           {"expert_sizes", inspection.expert_sizes},
           {"num_experts", inspection.num_experts},

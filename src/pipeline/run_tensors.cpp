@@ -50,6 +50,7 @@ model::ForwardInputs ReadInputs(const io::SafetensorsFile& file) {
 void AddNeurons(const io::Checkpoint& checkpoint, const std::vector<model::FfnSpec>& specs,
                 TensorMap& results) {
   for (const model::FfnSpec& spec : specs) {
+    if (spec.of_mixture) continue;  // what enters it are some tokens only
     const model::FfnWeights ffn = model::ReadFfnWeights(checkpoint, spec);
     for (const std::string& name : model::LayerNames(spec)) {
       const model::FfnSteps steps = model::RunFfnSteps(ffn, results.at(name + ".input"));
@@ -74,7 +75,8 @@ RunTensorsResult RunTensors(const RunOptions& options, IfExists if_exists, Progr
 
   TensorMap results;
   const auto keep = [&](const std::string& name, const at::Tensor& states) {
-    const bool is_tap = name.find("ffn.") != std::string::npos;
+    const bool is_tap =
+        name.find("ffn.") != std::string::npos || name.find("moe.") != std::string::npos;
     if (is_tap ? options.ffn_taps : options.hidden_states) results[name] = states;
   };
   const Stopwatch stopwatch;

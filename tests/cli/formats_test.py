@@ -15,6 +15,7 @@ import torch_save  # noqa: E402
 from dump_files import floats, npy, write_dump  # noqa: E402
 
 TSP = SHARED / "checkpoints/am-tsp50"
+GOLDENS = SHARED / "goldens"
 
 
 def dtypes(path):
@@ -194,8 +195,40 @@ class Tsp(Formats):
         self.assertEqual(verified["permuted"], 9)  # W_in, b_in, W_out
 
 
+class Mixtures(Case):
+    def test_mixtures_of_experts_as_they_come(self):
+        dense, moe, back = GOLDENS / "mixtral/e6k2", self.dir / "moe", self.dir / "back"
+        document = self.json("inspect", dense)
+        self.assertEqual(document["mixture"], {"experts": 6, "experts_per_token": 2, "neurons": 52,
+                                               "shared_neurons": 0, "dense_layers": []})
+        self.assertEqual(document["ffns"][7]["name"], "ffn.1.expert.1")
+        self.assertIn("2 of 6 experts per token, of 52 neurons", self.succeed("inspect", dense).stdout)
+        qwen = self.succeed("inspect", GOLDENS / "qwen2_moe/no-norm").stdout
+        self.assertIn("3 of 7 experts per token, of 28 neurons, and a shared one of 60; 1 layer is "
+                      "dense", qwen)
+        self.assertIsNone(self.json("inspect", PICO / "bert-cls-relu")["mixture"])
+        self.succeed("split", dense, "--expert-size", 13, "--out", moe)
+        self.assertTrue(self.json("verify", dense, moe)["equal"])
+        self.succeed("merge", moe, "--out", back)
+        self.assertEqual((back / "model.safetensors").read_bytes(),
+                         (dense / "model.safetensors").read_bytes())
+        logits = []
+        for model, options in ((dense, []), (moe, []),
+                               (moe, ["--selection", "similarity", "--ffn-ratio", 1]),
+                               (moe, ["--selection", "similarity", "--ffn-ratio", 0.5])):
+            out = self.dir / f"out{len(logits)}"
+            self.succeed("run", model, "--tensors", dense / "golden.safetensors", "--out", out,
+                         *options)
+            shape, data = read_safetensors(out)["logits"]
+            logits.append(struct.unpack(f"<{shape[0] * shape[1] * shape[2]}f", data))
+        apart = [max(abs(a - b) for a, b in zip(logits[0], other)) for other in logits]
+        self.assertLess(max(apart[1], apart[2]), 1e-4)
+        self.assertGreater(apart[3], 1e-2)
+
+
 if __name__ == "__main__":
-    if sys.argv[3:] == ["Tsp.test_ffns_by_name"] and not TSP.exists():
-        print(f"skipped: needs {TSP} (set MOEFY_SHARED to find it)")
-        sys.exit(77)
+    for name, needed in (("Tsp.test_ffns_by_name", TSP), ("Mixtures", GOLDENS)):
+        if sys.argv[3:] == [name] and not needed.exists():
+            print(f"skipped: needs {needed} (set MOEFY_SHARED to find it)")
+            sys.exit(77)
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)

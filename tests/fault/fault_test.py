@@ -68,12 +68,13 @@ class Scenario:
     it has done, so that its output may be there in part."""
 
     def __init__(self, name, args, num_sampled, inputs=(), old=None, changing=(), out="out",
-                 stages=False):
+                 stages=False, beside=()):
         self.name, self.args, self.num_sampled, self.inputs = name, args, num_sampled, inputs
         self.old = old  # a directory of the fixtures that stands at the output before
         self.changing = changing  # files that differ from run to run
         self.out = out
         self.stages = stages
+        self.beside = beside  # what else it leaves
 
     def prepare(self, fixtures, directory):
         for name in self.inputs:
@@ -113,25 +114,25 @@ def scenarios():
                   "--out", "out"], 8, inputs=["dump", "split"]),
         Scenario("route-train by parts",
                  ["route-train", "split", "--dump", "dump", "--preset", "fast", "--threads", 1,
-                  "--parts", "out/parts", "--out", "out/moe", "--force"], 8,
-                 inputs=["dump", "split"], stages=True),
-        Scenario("join", ["join", "parts", "--out", "out"], 8, inputs=["parts", "dump", "split"]),
+                  "--parts", "parts", "--out", "out", "--force"], 4,
+                 inputs=["dump", "split"], stages=True, beside=("parts",)),
+        Scenario("join", ["join", "parts", "--out", "out"], 4, inputs=["parts", "dump", "split"]),
         Scenario("calibrate", ["calibrate", "split", "--selection", "similarity", "--task",
                                EXAMPLE / "sentiment.json", "--limit", 40, "--steps", 2,
-                               "--evaluate-every", 1, "--threads", 1, "--force", "--out", "out"], 8,
+                               "--evaluate-every", 1, "--threads", 1, "--force", "--out", "out"], 4,
                  inputs=["split"], stages=True),
-        Scenario("pack", ["pack", "moe", "--weights", "int8", "--out", "out"], 8, inputs=["moe"]),
+        Scenario("pack", ["pack", "moe", "--weights", "int8", "--out", "out"], 4, inputs=["moe"]),
         Scenario("export to GGUF", ["export", "gated", "--format", "gguf", "--ffn-ratio", 0.5,
-                                    "--out", "out"], 8, inputs=["gated"]),
+                                    "--out", "out"], 4, inputs=["gated"]),
         Scenario("export to Mixtral", ["export", "gated", "--format", "mixtral", "--ffn-ratio", 0.5,
-                                       "--out", "out"], 8, inputs=["gated"]),
+                                       "--out", "out"], 4, inputs=["gated"]),
         Scenario("run", ["run", EXAMPLE / "model", "--input", "in/texts.txt", "--out", "out",
                          "--task", EXAMPLE / "sentiment.json", "--force"], 8, inputs=["in"],
                  old="answers"),
         Scenario("convert", ["convert", "recipe/recipe.json", "--out", "out", "--threads", 1], 14,
                  inputs=["recipe"], changing=TOLD_TIMES, stages=True),
         Scenario("convert, two jobs", ["convert", "recipe/many.json", "--out", "out", "--threads", 1],
-                 8, inputs=["recipe"], stages=True,
+                 4, inputs=["recipe"], stages=True,
                  changing=["results.json", *(f"split.seed={seed}/{name}" for seed in (1, 2)
                                              for name in TOLD_TIMES)]),
     ]
@@ -241,7 +242,8 @@ class Everywhere(unittest.TestCase):
                 return f"the next run: exit {code}: {errors}"
             if scenario.output(directory) != new:
                 return f"the next run made something else; {errors}"
-            names = {entry.name for entry in directory.iterdir()} - {"out", *scenario.inputs}
+            names = {entry.name for entry in directory.iterdir()} - {
+                "out", *scenario.inputs, *scenario.beside}
             hidden = [path for path in directory.rglob(".*.moefy-*")]
             if names or hidden:
                 return f"the next run left {names} {hidden}"

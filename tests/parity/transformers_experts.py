@@ -72,7 +72,11 @@ CASES = {
          ["--ffn-ratio", "0.5"]),
         (["--shared", "1"], ["--preset", "best"],
          ["--ffn-ratio", "0.5", "--selection", "stored:threshold"])],
-    "mistral-gqa": [([], ["--preset", "fast", "--router", "similarity"], ["--ffn-ratio", "0.6"])],
+    "mistral-gqa": [
+        ([], ["--preset", "fast", "--router", "similarity"], ["--ffn-ratio", "0.6"]),
+        ([], ["--preset", "fast", "--router", "exemplar"], ["--ffn-ratio", "0.6"]),
+        ([], ["--preset", "fast", "--router", "gate-rows"],
+         ["--ffn-ratio", "0.6", "--selection", "stored:relative"])],
     "qwen2-tied": [([], ["--preset", "fast", "--router", "linear"], ["--ffn-ratio", "0.6"]), FIXED],
 }
 # Outputs of moefy, and of Transformers.

@@ -99,6 +99,16 @@ struct LayerAttention {
   bool operator==(const LayerAttention&) const = default;
 };
 
+// The mixture of experts that a checkpoint brings with it, in place of an FFN (model/mixture.h).
+struct MixtureConfig {
+  int64_t num_experts = 0;     // 0: there is none, FFNs are plain
+  int64_t num_chosen = 0;      // for each token
+  int64_t num_neurons = 0;     // of an expert
+  int64_t shared_neurons = 0;  // of the expert that runs for every token, through a gate; 0: none
+  bool normalised = false;     // the weights of those that are chosen sum to 1
+  std::vector<int64_t> dense_layers;  // have plain FFNs all the same
+};
+
 struct ModelConfig {
   std::string family;      // "t5", "bert": the row of the family table
   std::string model_type;  // as config.json says
@@ -120,6 +130,7 @@ struct ModelConfig {
 
   Activation activation = Activation::kRelu;
   bool gated = false;
+  MixtureConfig mixture;  // of the decoder
 
   // Which linear maps have biases, and how their weights are stored.
   bool qkv_bias = false;
@@ -194,6 +205,13 @@ struct ModelConfig {
   LayerAttention attention_of(int64_t layer_idx) const {
     return layer_attention.empty() ? LayerAttention()
                                    : layer_attention[static_cast<size_t>(layer_idx)];
+  }
+  // Whether a layer of the decoder has a mixture of experts.
+  bool has_mixture(int64_t layer_idx) const {
+    for (const int64_t dense : mixture.dense_layers) {
+      if (dense == layer_idx) return false;
+    }
+    return mixture.num_experts > 0;
   }
   // The stack whose output the heads read.
   const StackConfig& last_stack() const { return decoder.num_layers > 0 ? decoder : encoder; }

@@ -25,6 +25,9 @@ struct FfnSpec {
   // what is computed on the way is named by layer.
   int64_t num_layers = 1;
   Activation activation = Activation::kRelu;
+  // It is an expert of a mixture that the checkpoint brings, and sees the tokens that the model's
+  // own router sends to it. Its name is its layer's and its own: "ffn.3.expert.7", "ffn.3.shared".
+  bool of_mixture = false;
 
   bool gated() const { return !w_gate.empty(); }
   // W_gate and W_in are one tensor, stored [2 neurons, hidden], and so are their biases: the

@@ -55,6 +55,17 @@ inline void AppendField(FieldValues& out, const std::string& name,
       out, name + ".", value, num_layers, num_heads, num_kv_heads, head_dim, num_neurons);
 }
 inline void AppendField(FieldValues& out, const std::string& name,
+                        const std::vector<int64_t>& value) {
+  for (const int64_t number : value) out[name] += StrCat(number, ";");
+  out.try_emplace(name);
+}
+inline void AppendField(FieldValues& out, const std::string& name,
+                        const model::MixtureConfig& value) {
+  MOEFY_APPEND_FIELDS(  // A new member? Name it here; decode_step_fields_test.cpp wants a row then.
+      out, name + ".", value, num_experts, num_chosen, num_neurons, shared_neurons, normalised,
+      dense_layers);
+}
+inline void AppendField(FieldValues& out, const std::string& name,
                         const model::RotaryConfig& value) {
   MOEFY_APPEND_FIELDS(  // A new member? Name it here; decode_step_fields_test.cpp wants a row then.
       out, name + ".", value, dims, base, factor, llama3, low_frequency_factor,
@@ -102,15 +113,16 @@ inline FieldValues FieldsOf(const model::ModelConfig& config) {
   MOEFY_APPEND_FIELDS(  // A new member? Name it here; decode_step_fields_test.cpp wants a row then.
       out, "", config, family, model_type, architecture, head, vocab_size, input_vocab_size, hidden,
       embedding_width, narrow_embeddings, encoder, decoder, num_layer_groups, activation, gated,
-      qkv_bias, attention_output_bias, ffn_bias, head_bias, qkv, transposed, norm, norm_bias,
-      first_attention_norm, norm_place, norm_epsilon, norm_weight_offset, separate_ffn_norm,
-      qk_norm, position, position_count, position_offset, max_positions, sinusoid_steps,
-      relative_buckets, relative_max_distance, content_to_position, position_to_content,
-      relative_norm, rotary, local_rotary, sliding_window, layer_attention, num_token_types,
-      embedding_scale, scale_attention, attention_scale, scale_attention_by_layer, final_norm,
-      tied_embeddings, logits_scale, residual_scale, attention_softcap, logits_softcap, problem,
-      num_labels, pooler_activation, mean_pooling, head_activation, head_dense_bias, label_names,
-      pad_id, eos_id, decoder_start_id, missing_prefix, added_prefix, gamma_beta, aliases);
+      mixture, qkv_bias, attention_output_bias, ffn_bias, head_bias, qkv, transposed, norm,
+      norm_bias, first_attention_norm, norm_place, norm_epsilon, norm_weight_offset,
+      separate_ffn_norm, qk_norm, position, position_count, position_offset, max_positions,
+      sinusoid_steps, relative_buckets, relative_max_distance, content_to_position,
+      position_to_content, relative_norm, rotary, local_rotary, sliding_window, layer_attention,
+      num_token_types, embedding_scale, scale_attention, attention_scale, scale_attention_by_layer,
+      final_norm, tied_embeddings, logits_scale, residual_scale, attention_softcap, logits_softcap,
+      problem, num_labels, pooler_activation, mean_pooling, head_activation, head_dense_bias,
+      label_names, pad_id, eos_id, decoder_start_id, missing_prefix, added_prefix, gamma_beta,
+      aliases);
   return out;
 }
 

@@ -44,6 +44,12 @@ const FieldUse kUses[] = {
     {"activation.threshold", "llama", [](Config& c) { c.activation.threshold = 0.3; }},
     {"activation.on_both", "bamboo", [](Config& c) { c.activation.on_both = false; }},
     {"gated", "t5-relu-tied", [](Config& c) { c.gated = true; }},
+    {"mixture.num_experts", "qwen2_moe", [](Config& c) { c.mixture.num_experts = 5; }},
+    {"mixture.num_chosen", "qwen2_moe", [](Config& c) { c.mixture.num_chosen = 3; }},
+    {"mixture.num_neurons", "qwen2_moe", [](Config& c) { c.mixture.num_neurons = 20; }},
+    {"mixture.shared_neurons", "qwen2_moe", [](Config& c) { c.mixture.shared_neurons = 50; }},
+    {"mixture.normalised", "qwen2_moe", [](Config& c) { c.mixture.normalised = true; }},
+    {"mixture.dense_layers", "qwen2_moe", [](Config& c) { c.mixture.dense_layers = {}; }},
     {"qkv_bias", "mistral-gqa", [](Config& c) { c.qkv_bias = true; }},
     {"attention_output_bias", "mistral-gqa", [](Config& c) { c.attention_output_bias = true; }},
     {"ffn_bias", "mistral-gqa", [](Config& c) { c.ffn_bias = true; }},
@@ -142,6 +148,12 @@ const Unused kReadBefore[] = {
 
 std::vector<Json> ModelsThatDecode() {
   std::vector<Json> models = tests::NewDecoders();
+  models.push_back(tests::SmallDecoder("qwen2_moe", "Qwen2MoeForCausalLM",
+                                       {{"num_experts", 6},
+                                        {"num_experts_per_tok", 2},
+                                        {"moe_intermediate_size", 28},
+                                        {"shared_expert_intermediate_size", 60},
+                                        {"mlp_only_layers", {1}}}));
   for (const Json& config : tests::NewTextToText()) models.push_back(config);
   return models;
 }

@@ -106,6 +106,8 @@ TEST(Device, AModelStaysOnItsOwn) {
     SCOPED_TRACE(pico.path().filename().string());
     Transformer model =
         LoadTransformer(io::Checkpoint::Open(pico.path()), nullptr, Parts::kAll, meta);
+    // Which experts of a mixture run depends on values, and meta tensors have none.
+    if (model.config().mixture.num_experts > 0) continue;
     std::vector<at::Device> seen;
     for (size_t i = 0; i < model.num_ffns(); ++i) {
       model.ExchangeFeedForward(
