@@ -47,7 +47,7 @@ def matching(pattern, modules):
 
 
 def find_ffns(options, model):
-    """Names of FFNs and of their W_in's modules, which may lack the tensors' prefix, or have one."""
+    """Names of FFNs and of their W_in's modules, which may lack the tensors' prefix or have one."""
     modules = [name for name, _ in model.named_modules()]
     if not options.inspected:
         names = [name for pattern in options.ffn for name in matching(pattern, modules)]

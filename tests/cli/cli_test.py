@@ -280,7 +280,7 @@ class Pipeline(Case):
         self.assertEqual([row["measured_ffn_ratio"] for row in rows if row["model"]], [0.25] * 4)
 
     def test_methods_of_others(self):
-        """Each half of a method knows the other, and shares of the best run the mean work asked for."""
+        """Each half of a method knows the other; shares of the best run the mean work asked for."""
         model, dump = EXAMPLE / "model", self.dir / "dump"
         task = ["--task", EXAMPLE / "sentiment.json"]
         self.succeed("record", model, *task, "--limit", 100, "--out", dump)

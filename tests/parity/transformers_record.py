@@ -16,17 +16,9 @@ import subprocess
 import sys
 import tempfile
 
-try:
-    import numpy as np
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
-except ImportError as error:
-    other = os.environ.pop("MOEFY_TRANSFORMERS", None)
-    if other:
-        os.execv(other, [other, *sys.argv])
-    print(f"skipped: {error}; pip install torch transformers numpy, or let MOEFY_TRANSFORMERS name "
-          "a Python that has them")
-    sys.exit(77)
+sys.path.insert(0, str(pathlib.Path(sys.argv[2]).resolve() / "tests/support"))
+import with_transformers  # noqa: E402, F401
+import numpy as np  # noqa: E402
 
 SOURCE = pathlib.Path(sys.argv[2]).resolve()
 sys.path.insert(0, str(SOURCE / "bench/peers"))
