@@ -142,8 +142,7 @@ class Bench {
       // The two parts, on weights that have not just been read.
       BenchmarkLayer& other = NextLayer();
       const at::Tensor other_x = Inputs(other, tokens);
-      const std::vector<at::Tensor> learned = other.router->Parameters();  // of an MLP
-      const runtime::RouterWeights other_router = runtime::PackRouter(learned[0], learned[1]);
+      const runtime::RouterWeights other_router = runtime::PackRouter(*other.router);
       const route::SelectionRule rule{row.num_selected};
       at::Tensor chosen;
       const double router =

@@ -152,11 +152,6 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options.moe);
   const model::ModelConfig& config = moe.config();
   const route::Selection selection = SelectionOf(given, moe);
-  if (route::NameStored(moe, selection).router == route::kFirstProduct) {
-    throw UsageError("--selection ", selection.Text(), " chooses by the weights that a training ",
-                     "changes, so it cannot be trained through; calibrate with similarity, or ",
-                     "before `moefy route-train`");
-  }
   route::CheckServes(moe, selection);
   PrepareExamples(config, moe.directory(), moe.weights().ConfigText(),
                   text::LoadTokenizer(moe.weights(), ask::LanguagesOf(examples->spec)),

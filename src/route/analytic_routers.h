@@ -17,6 +17,7 @@ class SimilarityRouter final : public Router {
   std::string name() const override { return "similarity"; }
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override;
+  RouterForm form() const override { return RouterForm::kCosine; }
   std::vector<at::Tensor> Parameters() const override { return {centers_}; }
 
  private:

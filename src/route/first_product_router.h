@@ -25,6 +25,7 @@ class FirstProductRouter final : public Router {
   // FFN without a gate, goes through the activation first.
   at::Tensor Scores(const at::Tensor& x) override;
   double FlopsPerToken() const override;
+  void SetFfn(const model::FfnWeights& ffn) override { ffn_ = ffn; }
   std::vector<at::Tensor> Parameters() const override { return {worth_}; }
 
  private:

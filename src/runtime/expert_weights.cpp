@@ -272,27 +272,4 @@ ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magn
   return experts;
 }
 
-RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2, WeightFormat format) {
-  RouterWeights packed;
-  packed.num_experts = w1.size(0);
-  packed.hidden = w1.size(1);
-  packed.format = IsQuantized(format) ? WeightFormat::kInt8 : WeightFormat::kF32;
-  CheckShape("router.w2", w2, {packed.num_experts, packed.num_experts});
-  const bool narrow = packed.format == WeightFormat::kInt8;
-  WeightArena arena;
-  const int64_t first =
-      arena.Reserve(packed.num_experts * TileRowBytes(packed.format, packed.hidden));
-  const int64_t scale = narrow ? arena.Reserve(packed.num_experts * int64_t{sizeof(float)}) : 0;
-  const int64_t second = arena.Reserve(w2.numel() * int64_t{sizeof(float)});
-  packed.storage = arena.Create().memory;
-  auto* const bytes = static_cast<std::byte*>(packed.storage.get());
-  auto* const scales = narrow ? reinterpret_cast<float*>(bytes + scale) : nullptr;
-  PackTiles(w1, packed.format, scales, bytes + first);
-  PackTiles(w2, WeightFormat::kF32, nullptr, bytes + second);
-  packed.w1 = bytes + first;
-  packed.w1_scale = scales;
-  packed.w2 = reinterpret_cast<const float*>(bytes + second);
-  return packed;
-}
-
 }  // namespace moefy::runtime

@@ -79,18 +79,4 @@ ExpertWeights WithCompensation(ExpertWeights experts, const at::Tensor& terms);
 // of W_out are not read.
 ExpertWeights WithMinMagnitude(ExpertWeights experts, const at::Tensor& min_magnitude);
 
-// A learned router for the kernels: scores = W2 tanh(W1 x / |x|), both matrices in tiles like W_in.
-// With INT8 and INT4 experts W1 is INT8: it reads the same quantized x. W2 is small and stays F32.
-struct RouterWeights {
-  int64_t num_experts = 0;
-  int64_t hidden = 0;
-  WeightFormat format = WeightFormat::kF32;  // of w1; F32 or INT8
-  const std::byte* w1 = nullptr;             // of [experts, hidden]
-  const float* w1_scale = nullptr;           // [experts], INT8 only
-  const float* w2 = nullptr;                 // of [experts, experts]
-  std::shared_ptr<void> storage;
-};
-RouterWeights PackRouter(const at::Tensor& w1, const at::Tensor& w2,
-                         WeightFormat format = WeightFormat::kF32);
-
 }  // namespace moefy::runtime

@@ -11,6 +11,7 @@
 
 #include "route/ffn_plan.h"
 #include "runtime/expert_weights.h"
+#include "runtime/router_weights.h"
 
 namespace moefy::runtime {
 

@@ -100,8 +100,10 @@ void ChunkRun::Work(int threads, bool only_route) {
     const int64_t items = (num_tokens_ + kRouterTokens - 1) / kRouterTokens * tiles;
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < items; ++i) RouterProduct(1, i % tiles, i / tiles);
+    if (router_->w2) {
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < items; ++i) RouterProduct(2, i % tiles, i / tiles);
+      for (int64_t i = 0; i < items; ++i) RouterProduct(2, i % tiles, i / tiles);
+    }
 #pragma omp for schedule(static)
     for (int64_t t = 0; t < num_tokens_; ++t) Select(t, omp_get_thread_num());
   }
@@ -217,10 +219,13 @@ void ChunkRun::LookAtToken(int64_t t) const {
     std::fill(std::copy_n(row, experts_.hidden, to), to + x_stride_, 0.0f);
   }
   if (quantize_) QuantizeRow(row, experts_.hidden, x_quantized_, t);
-  if (router_) scratch_.inverse_norms[static_cast<size_t>(t)] = InverseNorm(row, experts_.hidden);
+  if (router_ && router_->of_direction) {
+    scratch_.inverse_norms[static_cast<size_t>(t)] = InverseNorm(row, experts_.hidden);
+  }
 }
 
-// Computes one tile of the router's hidden units (1) or scores (2), for some tokens.
+// Computes one tile of the router's first product (1), which are the scores or, where there is a
+// second one, hidden units, or of the second (2), for some tokens.
 void ChunkRun::RouterProduct(int which, int64_t tile, int64_t token_item) const {
   const int64_t first_token = token_item * kRouterTokens, n = tile * kTileNeurons;
   FirstProductArgs args;
@@ -231,7 +236,7 @@ void ChunkRun::RouterProduct(int which, int64_t tile, int64_t token_item) const 
   if (which == 1) {
     args.x = x_;
     args.x_stride = x_stride_;
-    args.x_scale = scratch_.inverse_norms.data();
+    if (router_->of_direction) args.x_scale = scratch_.inverse_norms.data();
     args.hidden = router_->hidden;
     args.format = router_->format;
     if (router_->format == WeightFormat::kInt8) {
@@ -239,8 +244,10 @@ void ChunkRun::RouterProduct(int which, int64_t tile, int64_t token_item) const 
       args.in_scale = router_->w1_scale + n;
     }
     args.w_in = router_->w1 + n * TileRowBytes(router_->format, router_->hidden);
-    args.map = {Map::kTanh};
-    args.h = scratch_.hidden.data() + first_token * router_stride_ + n;
+    if (router_->bias) args.b_in = router_->bias + n;
+    args.map = router_->w2 ? Map{Map::kTanh} : Map{Map::kNone};
+    args.h =
+        (router_->w2 ? scratch_.hidden : scratch_.scores).data() + first_token * router_stride_ + n;
   } else {
     args.x = scratch_.hidden.data();
     args.x_stride = router_stride_;

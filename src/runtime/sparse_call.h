@@ -8,6 +8,7 @@
 
 #include "route/ffn_plan.h"
 #include "runtime/expert_weights.h"
+#include "runtime/router_weights.h"
 #include "runtime/scratch.h"
 #include "runtime/second_product.h"
 #include "runtime/small_call.h"

@@ -22,13 +22,7 @@ SparseFeedForward::SparseFeedForward(std::shared_ptr<const ExpertWeights> expert
                             router_->FlopsPerToken());
   if (dense_) return;
   work_per_token_ = router_->FlopsPerToken();
-  const std::vector<at::Tensor> parameters = router_->Parameters();
-  if (router_->form() == route::RouterForm::kMlp) {
-    packed_router_ = PackRouter(parameters[0], parameters[1], experts_->format);
-  } else if (router_->form() == route::RouterForm::kLinear) {
-    linear_router_ =
-        std::make_unique<PackedLinear>(parameters[0], parameters[1], WeightFormat::kF32);
-  }
+  packed_router_ = PackRouter(*router_, experts_->format);
   if (!correction.defined()) return;
   work_per_token_ += correction.FlopsPerToken();
   correction_down_ =
@@ -73,7 +67,6 @@ void SparseFeedForward::ForwardInto(const float* x, int64_t tokens, int64_t hidd
 
 void SparseFeedForward::ScoreRows(const float* x, int64_t tokens) {
   GrowTo(scores_, tokens * experts_->num_experts);
-  if (linear_router_) return linear_router_->ForwardInto(x, tokens, scores_.data());
   const at::Tensor scores =
       router_->Scores(at::from_blob(const_cast<float*>(x), {tokens, experts_->hidden}, at::kFloat))
           .contiguous();

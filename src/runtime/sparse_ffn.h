@@ -24,7 +24,7 @@ class SparseFeedForward final : public model::FeedForward {
   SparseFeedForward(std::shared_ptr<const ExpertWeights> experts,
                     std::shared_ptr<route::Router> router, double ffn_ratio);
   at::Tensor Forward(const at::Tensor& x) override;
-  // Allocates nothing from the second call on, with `mlp`, `linear` and `ridge` routers.
+  // Allocates nothing from the second call on, with routers that have a form.
   void ForwardInto(const float* x, int64_t tokens, int64_t hidden, float* y) override;
 
   // True where routing and the chosen experts together are no less work than all experts. Then all
@@ -39,8 +39,7 @@ class SparseFeedForward final : public model::FeedForward {
 
   std::shared_ptr<const ExpertWeights> experts_;
   std::shared_ptr<route::Router> router_;
-  RouterWeights packed_router_;                  // empty unless the router's form is kMlp
-  std::unique_ptr<PackedLinear> linear_router_;  // null unless its form is kLinear
+  RouterWeights packed_router_;  // empty where the router's form is kOther
   route::SelectionRule rule_;
   // The correction, whose work counts as the router's; null for none.
   std::unique_ptr<PackedLinear> correction_down_, correction_up_;

@@ -23,6 +23,7 @@ MaskedFeedForward::MaskedFeedForward(model::FfnWeights ffn, int64_t num_experts,
                                      route::RoutedFfn routed)
     : ffn_(std::move(ffn)), num_experts_(num_experts), routed_(std::move(routed)) {
   MOEFY_CHECK(ffn_.num_neurons() % num_experts_ == 0);
+  routed_.router->SetFfn(ffn_);
 }
 
 at::Tensor MaskedFeedForward::Forward(const at::Tensor& x) {

@@ -315,6 +315,24 @@ class Calibrate(Case):
         self.refuse(2, "--dense", "calibrate", out, *SENTIMENT, "--selection", "similarity",
                     "--distill", 0.5, "--out", self.dir / "again")
 
+    def test_single_neurons(self):
+        """First products choose by weights that the training changes, and choose by them again when
+        the result runs: it is nearer to dense than before."""
+        one, dump, routed, out = (self.dir / name for name in ("one", "dump", "routed", "out"))
+        task = ["--task", EXAMPLE / "sentiment.json", "--limit", 200]
+        self.succeed("split", EXAMPLE / "model", "--expert-size", 1, "--out", one)
+        self.succeed("record", EXAMPLE / "model", *task, "--out", dump)
+        self.succeed("route-train", one, "--dump", dump, "--no-output-fit", "--out", routed)
+        self.succeed("calibrate", routed, *SENTIMENT, "--selection", "stored", "--ffn-ratio", 0.02,
+                     "--distill", 1, "--dense", EXAMPLE / "model", "--steps", 30, "--train", "ffn",
+                     "--learning-rate", "1e-3", "--out", out)
+        divergences = []
+        for model in (routed, out):
+            report = self.json("eval", model, "--dense", EXAMPLE / "model", *task, "--selection",
+                               "stored", "--ffn-ratio", 0.02)
+            divergences.append(report["reports"][0]["rows"][-1]["kl_from_dense"]["value"])
+        self.assertLess(divergences[1], 0.8 * divergences[0])
+
     def test_device(self):
         """As for finetune."""
         args = ["calibrate", self.moe, *SENTIMENT, "--steps", 2, "--selection", "similarity",

@@ -60,7 +60,11 @@ TEST(Router, TellsTheFormThatItsParametersCompute) {
   EXPECT_EQ(linear.form(), RouterForm::kLinear);
   w = linear.Parameters();
   EXPECT_TRUE(linear.Scores(x).allclose(at::linear(x, w[0], w[1])));
-  EXPECT_EQ(SimilarityRouter(at::randn({5, 8})).form(), RouterForm::kOther);
+  SimilarityRouter cosine(at::randn({5, 8}));
+  EXPECT_EQ(cosine.form(), RouterForm::kCosine);
+  EXPECT_TRUE(cosine.Scores(x).allclose(at::mm(unit, cosine.Parameters()[0].t()), 1e-5, 1e-6));
+  EXPECT_EQ(LowRankRouter(at::randn({2, 8}), at::randn({5, 2}), at::randn({5})).form(),
+            RouterForm::kOther);
 }
 
 TEST(SimilarityRouter, IsTheCosine) {

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "moefy/base/error.h"
+#include "route/analytic_routers.h"
 #include "route/learned_routers.h"
 #include "runtime/run_experts.h"
 #include "runtime/select_experts.h"
@@ -49,7 +51,7 @@ TEST(RunRouted, ChoosesTheBestScoredOnEveryInstructionSet) {
         tests::kRouterVersusDouble * at::mm(unit.abs(), w2.abs()).max().item<double>();
     const int64_t k = (num_experts + 2) / 3;
     const at::Tensor worst_wanted = std::get<0>(scores.topk(k, 1)).select(1, k - 1);
-    const RouterWeights router = PackRouter(in.w1, in.w2);
+    const RouterWeights router = PackRouter(route::MlpRouter(in.w1, in.w2));
     for (const int64_t target : targets.all()) {
       SCOPED_TRACE(Targets::Name(target));
       targets.Use(target);
@@ -66,13 +68,46 @@ TEST(RunRouted, ChoosesTheBestScoredOnEveryInstructionSet) {
   }
 }
 
+// The other forms: one product, of x or of its direction.
+TEST(RunRouted, ChoosesTheBestScoredByOneProduct) {
+  Targets targets;
+  for (const auto& [hidden, num_experts, tokens] :
+       {std::array<int64_t, 3>{256, 24, 70}, {33, 7, 5}, {576, 192, 1}, {272, 100, 600}}) {
+    const Routed in = MakeRouted({hidden, num_experts, 3}, tokens);
+    at::Generator generator = at::detail::createCPUGenerator(6);
+    const at::Tensor bias = at::randn({num_experts}, generator);
+    const at::Tensor x = in.x.to(at::kDouble), w = in.w1.to(at::kDouble);
+    const at::Tensor unit_w = w / w.norm(2, {1}, true);
+    const at::Tensor linear = at::mm(x, w.t()) + bias.to(at::kDouble);
+    const at::Tensor cosine = at::mm(x / x.norm(2, {1}, true), unit_w.t());
+    const int64_t k = (num_experts + 2) / 3;
+    const auto check = [&](const route::Router& router, const at::Tensor& scores,
+                           WeightFormat format, double allowed) {
+      const RouterWeights packed = PackRouter(router, format);
+      const at::Tensor chosen = Route(packed, SelectionRule{k}, in.x);
+      const at::Tensor worst_wanted = std::get<0>(scores.topk(k, 1)).select(1, k - 1);
+      const at::Tensor worst = scores.gather(1, chosen).amin(1);
+      EXPECT_LE((worst_wanted - worst).max().item<double>(),
+                allowed * scores.abs().max().item<double>());
+    };
+    for (const int64_t target : targets.all()) {
+      SCOPED_TRACE(StrCat(Targets::Name(target), ", ", hidden, " wide"));
+      targets.Use(target);
+      check(route::LinearRouter("ridge", in.w1, bias), linear, WeightFormat::kF32, 1e-5);
+      check(route::LinearRouter("ridge", in.w1, bias), linear, WeightFormat::kInt8, 0.03);
+      check(route::SimilarityRouter(in.w1), cosine, WeightFormat::kF32, 1e-5);
+      check(route::SimilarityRouter(in.w1), cosine, WeightFormat::kInt8, 0.03);
+    }
+  }
+}
+
 TEST(RunRouted, IsRouteThenRunExpertsForAnyNumberOfThreads) {
   for (const WeightFormat format : kFormats) {
     for (const int64_t tokens : {0, 1, 9, 70, 530}) {
       const FfnShape shape{256, 20, 40, Activation::kRelu, false, true};
       const Routed in = MakeRouted(shape, tokens);
       const ExpertWeights experts = PackExperts(in.ffn, 20, format);
-      const RouterWeights router = PackRouter(in.w1, in.w2);
+      const RouterWeights router = PackRouter(route::MlpRouter(in.w1, in.w2));
       const SelectionRule rule{4};
       SparseCounters counters;
       const at::Tensor y = RunRouted(experts, router, rule, in.x, &counters);
@@ -89,7 +124,7 @@ TEST(RunRouted, IsRouteThenRunExpertsForAnyNumberOfThreads) {
 TEST(RunRouted, SharedExpertsAlwaysRunAndTheThresholdCutsTheRest) {
   const FfnShape shape{64, 10, 8};
   const Routed in = MakeRouted(shape, 30);
-  const RouterWeights router = PackRouter(in.w1, in.w2);
+  const RouterWeights router = PackRouter(route::MlpRouter(in.w1, in.w2));
   SelectionRule rule{4};
   rule.num_shared = 2;
   at::Tensor chosen = Route(router, rule, in.x);
@@ -115,7 +150,7 @@ TEST(RunRouted, AThresholdAloneChoosesAsTheRoutersScoresSay) {
     const Routed in = MakeRouted(shape, 513);
     SelectionRule rule{shape.num_experts};
     rule.threshold = 0.5f;
-    const at::Tensor chosen = Route(PackRouter(in.w1, in.w2), rule, in.x);
+    const at::Tensor chosen = Route(PackRouter(route::MlpRouter(in.w1, in.w2)), rule, in.x);
     const at::Tensor scores = route::MlpRouter(in.w1, in.w2).Scores(in.x);
     // All that surely reach it, and none that surely do not.
     const int64_t count = (chosen >= 0).sum().item<int64_t>();

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "route/first_product_router.h"
 #include "route/learned_routers.h"
+#include "runtime/neuronwise_ffn.h"
 #include "runtime/sparse_ffn.h"
 
 namespace moefy::train {
@@ -86,6 +88,31 @@ TEST(MaskedFeedForward, ExpertsThatDoNotRunGetNoGradient) {
   const at::Tensor per_expert = ffn.w_out.grad().abs().view({kExperts, -1}).sum(1);
   EXPECT_EQ((per_expert > 0).sum().item<int64_t>(), 2);
   EXPECT_TRUE(at::equal(per_expert > 0, ffn.w_in.grad().abs().view({kExperts, -1}).sum(1) > 0));
+}
+
+TEST(MaskedFeedForward, ChoosesNeuronsByTheProductOfTheWeightsThatItHas) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(7);
+  const model::FfnWeights stored = RandomFfn(true, model::Activation::kSilu);
+  model::FfnWeights trained = stored;
+  trained.w_in = stored.w_in + 0.5 * at::randn_like(stored.w_in);
+  at::Tensor worth = at::zeros({2, kNeurons});
+  worth[1] = at::rand({kNeurons}) + 0.5;  // "up" first
+  route::SelectionRule rule;
+  rule.num_selected = 9;
+  MaskedFeedForward masked(trained, kNeurons,
+                           {std::make_shared<route::FirstProductRouter>(worth, kNeurons, kHidden,
+                                                                        [&] { return stored; }),
+                            {rule}});
+  const at::Tensor x = at::randn({17, kHidden});
+  const auto run = [&](const model::FfnWeights& ffn) {
+    return runtime::NeuronwiseFeedForward(std::make_shared<const runtime::NeuronwiseWeights>(
+                                              ffn, worth, runtime::WeightFormat::kF32),
+                                          rule)
+        .Forward(x);
+  };
+  EXPECT_TRUE(at::allclose(masked.Forward(x), run(trained), 1e-4, 1e-4));
+  EXPECT_FALSE(at::allclose(run(stored), run(trained), 1e-2, 1e-2)) << "the weights should differ";
 }
 
 TEST(MaskedFeedForward, TakesNoTokens) {
