@@ -8,8 +8,9 @@
 namespace moefy::pipeline {
 namespace {
 
-// Holds out the last tenth of a text, which begins with a whole line if the text has lines.
-TrainingData CutText(const task::Dataset& dataset) {
+// Holds out the last tenth of a text, which begins with a whole line if the text has lines, and of
+// that at most so many windows, and a tenth of the windows that are asked for.
+TrainingData CutText(const task::Dataset& dataset, int64_t held_out) {
   const std::string& text = dataset.examples.front().fields.at("text");
   const size_t middle = text.size() - text.size() / 10;
   const size_t line = text.find('\n', middle);
@@ -17,6 +18,10 @@ TrainingData CutText(const task::Dataset& dataset) {
   TrainingData data{dataset, dataset};
   data.train.examples.front().fields["text"] = text.substr(0, cut);
   data.held_out.examples.front().fields["text"] = text.substr(cut);
+  data.held_out.max_windows = held_out;
+  if (const int64_t asked = dataset.max_windows; asked > 0) {
+    data.held_out.max_windows = std::min(held_out, std::max<int64_t>(1, asked / 10));
+  }
   return data;
 }
 
@@ -25,7 +30,7 @@ TrainingData CutText(const task::Dataset& dataset) {
 TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t held_out) {
   RequireOption(held_out >= 1, "held-out", held_out, "at least 1");
   const auto total = static_cast<int64_t>(dataset.examples.size());
-  if (task::IsOnlyText(spec.kind) && total == 1) return CutText(dataset);
+  if (task::IsOnlyText(spec.kind) && total == 1) return CutText(dataset, held_out);
   const int64_t count = std::min(held_out, total / 10);
   if (count < 1) {
     throw InputError(dataset.file, " has ", total,

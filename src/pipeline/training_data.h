@@ -14,7 +14,8 @@ struct TrainingData {
 };
 
 // Holds out `held_out` examples, at most a tenth, spread evenly over all. Of one long text it holds
-// out the end. Throws Error{kInput} when there is nothing to hold out.
+// out the end, of which at most `held_out` windows count, and no more than a tenth of the dataset's
+// limit on windows. Throws Error{kInput} when there is nothing to hold out.
 TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t held_out);
 
 }  // namespace moefy::pipeline

@@ -35,8 +35,8 @@ class Router {
   // oracles).
   virtual double FlopsPerToken() const = 0;
   virtual RouterForm form() const { return RouterForm::kOther; }
-  // A router that computes with the FFN's own weights takes these in place of those that it has, as a
-  // training does whose steps change them. They are permuted as the plan says.
+  // A router that computes with the FFN's own weights takes these in place of those that it has:
+  // the steps of a training change them. They are permuted as the plan says.
   virtual void SetFfn(const model::FfnWeights& /*ffn*/) {}
   // What the router has learned, in the order of its RouterKind's tensors; nothing for bounds.
   virtual std::vector<at::Tensor> Parameters() const { return {}; }
