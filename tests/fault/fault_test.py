@@ -2,7 +2,9 @@
 looks at what is left: the output is absent, the old one or the whole new one, byte for byte; inputs
 are as they were; and the next run succeeds and cleans up.
 
-usage: fault_test.py MOEFY FAULT_LIBRARY SOURCE_DIR (sample | all | ClassName...)
+usage: fault_test.py MOEFY FAULT_LIBRARY SOURCE_DIR (sample | all [Name...] | Name...)
+
+A name is that of a class, or of a test as in Everywhere.test_split.
 """
 import concurrent.futures
 import contextlib
@@ -440,5 +442,6 @@ if __name__ == "__main__":
     if not SAMPLED and not os.environ.get("MOEFY_FAULT_ALL"):
         print("skipped: every call of every command takes an hour and more; MOEFY_FAULT_ALL=1 tries them")
         sys.exit(77)
-    chosen = ["Everywhere"] if sys.argv[4] in ("sample", "all") else sys.argv[4:]
+    names = sys.argv[4:] if sys.argv[4] not in ("sample", "all") else sys.argv[5:]
+    chosen = names or ["Everywhere"]
     unittest.main(argv=[sys.argv[0], *chosen], verbosity=2)
