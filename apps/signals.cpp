@@ -51,17 +51,15 @@ int FaultSignal() { return SIGRTMIN + 3; }
 }
 
 [[noreturn]] void Watch(const sigset_t& signals) {
-  bool asked = false, answered = false;
+  bool asked = false;
   for (;;) {
-    const int signal = asked && !answered ? ::sigtimedwait(&signals, nullptr, &kGrace)
-                                          : ::sigwaitinfo(&signals, nullptr);
+    const int signal =
+        asked ? ::sigtimedwait(&signals, nullptr, &kGrace) : ::sigwaitinfo(&signals, nullptr);
     if (signal == FaultSignal()) EndByFault();
     if (signal < 0 && errno == EINTR) continue;
     const bool out_of_time = signal < 0;
-    if (out_of_time && InterruptAnswered()) {
-      answered = true;  // the work is on its way out; only a second signal hurries it
-      continue;
-    }
+    // The work is on its way out; only a second signal hurries it.
+    if (out_of_time && InterruptAnswered()) continue;
     if (asked) End(kExitInterrupted, "interrupted; no output was written");
     asked = true;
     RequestInterrupt();

@@ -37,5 +37,6 @@ void ThrowIfInterrupted() {
 }
 
 bool InterruptAnswered() { return interrupt_answered.load(); }
+void SetInterruptAnswered(bool answered) { interrupt_answered.store(answered); }
 
 }  // namespace moefy

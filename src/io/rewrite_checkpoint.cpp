@@ -1,11 +1,10 @@
 #include "io/rewrite_checkpoint.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/output.h"
-#include "io/safetensors.h"
 #include "io/tensor_file.h"
 #include "moefy/base/error.h"
 
@@ -14,43 +13,6 @@ namespace {
 
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
-constexpr size_t kChunkBytes = 16 << 20;  // between two reports of progress
-
-void RewriteFile(const TensorFile& source, const std::filesystem::path& target,
-                 const TensorTransform& transform, Progress& progress) {
-  const auto header = source.HeaderBytes();
-  const uint64_t num_data_bytes = source.tensors().empty() ? 0 : source.tensors().back().end;
-  File file = File::Create(target);
-  file.Reserve(header.size() + num_data_bytes);
-  file.WriteAt(0, header);
-
-  std::vector<std::byte> scratch;
-  for (const TensorInfo& info : source.tensors()) {
-    const auto bytes = transform(info, source.Bytes(info), scratch);
-    MOEFY_CHECK(bytes.size() == info.num_bytes());
-    for (size_t done = 0; done < bytes.size();) {
-      const auto chunk = bytes.subspan(done, std::min(bytes.size() - done, kChunkBytes));
-      file.WriteAt(header.size() + info.begin + done, chunk);
-      done += chunk.size();
-      progress.Advance(chunk.size());
-    }
-  }
-  file.Sync();
-}
-
-// Writes a file of another format as safetensors.
-void ConvertFile(const TensorFile& source, const std::filesystem::path& target,
-                 const TensorTransform& transform, Progress& progress) {
-  SafetensorsWriter file(target, source.tensors());
-  std::vector<std::byte> scratch;
-  for (const TensorInfo& info : source.tensors()) {
-    const auto bytes = transform(info, source.Bytes(info), scratch);
-    MOEFY_CHECK(bytes.size() == info.num_bytes());
-    file.Write(info.name, bytes);
-    progress.Advance(bytes.size());
-  }
-  file.Finish();
-}
 
 // "pytorch_model-00001-of-00002.bin" -> "model-00001-of-00002.safetensors"
 std::string SafetensorsName(const std::filesystem::path& path) {
@@ -81,22 +43,48 @@ std::string FormatIndex(const Checkpoint& source) {
 
 }  // namespace
 
-void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& directory,
-                       const TensorTransform& transform, Progress& progress) {
-  const bool convert = !source.is_safetensors();
+CheckpointRewriter::CheckpointRewriter(const Checkpoint& source, std::filesystem::path directory)
+    : source_(&source), directory_(std::move(directory)) {
   for (const auto& file : source.files()) {
     // Only the directory layout is found again by Open, so a single file takes its name.
-    const std::string name = !source.is_sharded() ? kSingleName
-                             : convert            ? SafetensorsName(file->path())
-                                                  : file->path().filename().string();
-    (convert ? ConvertFile : RewriteFile)(*file, directory / name, transform, progress);
+    const std::string name = !source.is_sharded()      ? kSingleName
+                             : source.is_safetensors() ? file->path().filename().string()
+                                                       : SafetensorsName(file->path());
+    files_.push_back(source.is_safetensors()
+                         ? std::make_unique<SafetensorsWriter>(directory_ / name, *file)
+                         : std::make_unique<SafetensorsWriter>(directory_ / name, file->tensors()));
+    for (const TensorInfo& info : file->tensors()) file_of_[info.name] = files_.back().get();
   }
-  if (source.is_sharded()) {
+}
+
+void CheckpointRewriter::Write(const std::string& name, std::span<const std::byte> bytes,
+                               Progress& progress) {
+  const auto found = file_of_.find(name);
+  MOEFY_CHECK(found != file_of_.end());
+  found->second->Write(name, bytes, &progress);
+}
+
+void CheckpointRewriter::Finish() {
+  for (const auto& file : files_) file->Finish();
+  if (source_->is_sharded()) {
+    const bool same = source_->is_safetensors();
     WriteAll(
-        directory / (convert ? kIndexName : source.index_name()),
-        convert ? FormatIndex(source) : ReadTextFile(source.directory() / source.index_name()));
+        directory_ / (same ? source_->index_name() : kIndexName),
+        same ? ReadTextFile(source_->directory() / source_->index_name()) : FormatIndex(*source_));
   }
-  SyncDirectory(directory);
+  SyncDirectory(directory_);
+}
+
+void RewriteCheckpoint(const Checkpoint& source, const std::filesystem::path& directory,
+                       const TensorTransform& transform, Progress& progress) {
+  CheckpointRewriter target(source, directory);
+  std::vector<std::byte> scratch;
+  for (const auto& file : source.files()) {
+    for (const TensorInfo& info : file->tensors()) {
+      target.Write(info.name, transform(info, file->Bytes(info), scratch), progress);
+    }
+  }
+  target.Finish();
 }
 
 }  // namespace moefy::io

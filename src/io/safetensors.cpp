@@ -224,6 +224,15 @@ struct SafetensorsWriter::Impl {
   File file;
   std::string header;
   std::map<std::string, Slot, std::less<>> slots;
+
+  // Sets room aside for the tensors, which follow the header in this order.
+  void Declare(const std::vector<TensorInfo>& tensors) {
+    file.Reserve(header.size() + (tensors.empty() ? 0 : tensors.back().end));
+    for (const TensorInfo& info : tensors) {
+      MOEFY_CHECK(
+          slots.emplace(info.name, Slot{header.size() + info.begin, info.num_bytes()}).second);
+    }
+  }
 };
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
@@ -241,21 +250,31 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Ten
     info.end = position;
   }
   impl_.reset(new Impl{File::Create(path), FormatHeader(tensors, metadata, alignment), {}});
-  impl_->file.Reserve(impl_->header.size() + position);
-  for (const TensorInfo& info : tensors) {
-    const Impl::Slot slot{impl_->header.size() + info.begin, info.num_bytes()};
-    MOEFY_CHECK(impl_->slots.emplace(info.name, slot).second);
-  }
+  impl_->Declare(tensors);
+}
+
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const TensorFile& like) {
+  const std::span<const std::byte> header = like.HeaderBytes();
+  impl_.reset(new Impl{
+      File::Create(path), {reinterpret_cast<const char*>(header.data()), header.size()}, {}});
+  impl_->Declare(like.tensors());
 }
 
 SafetensorsWriter::~SafetensorsWriter() = default;
 
-void SafetensorsWriter::Write(std::string_view name, std::span<const std::byte> bytes) {
+void SafetensorsWriter::Write(std::string_view name, std::span<const std::byte> bytes,
+                              Progress* progress) {
+  constexpr size_t kChunkBytes = 16 << 20;  // between two reports of progress
   const auto found = impl_->slots.find(name);
   MOEFY_CHECK(found != impl_->slots.end());
   Impl::Slot& slot = found->second;
   MOEFY_CHECK(!slot.is_written && slot.num_bytes == bytes.size());
-  impl_->file.WriteAt(slot.begin, bytes);
+  for (size_t done = 0; done < bytes.size();) {
+    const auto chunk = bytes.subspan(done, std::min(bytes.size() - done, kChunkBytes));
+    impl_->file.WriteAt(slot.begin + done, chunk);
+    done += chunk.size();
+    if (progress) progress->Advance(chunk.size());
+  }
   slot.is_written = true;
 }
 

@@ -14,6 +14,7 @@
 
 #include "io/mapped_file.h"
 #include "io/tensor_file.h"
+#include "moefy/base/progress.h"
 #include "moefy/io/tensor_info.h"
 
 namespace moefy::io {
@@ -57,12 +58,15 @@ class SafetensorsWriter {
   SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> tensors,
                     std::map<std::string, std::string> metadata = {{"format", "pt"}},
                     uint64_t alignment = 8);
+  // A file with the header of `like`, a safetensors file, byte for byte.
+  SafetensorsWriter(const std::filesystem::path& path, const TensorFile& like);
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
 
-  // Writes a declared tensor. Each must be written exactly once, in any order.
-  void Write(std::string_view name, std::span<const std::byte> bytes);
+  // Writes a declared tensor. Each must be written exactly once, in any order. Advances `progress`,
+  // if there is one, by its bytes, and throws what that throws.
+  void Write(std::string_view name, std::span<const std::byte> bytes, Progress* progress = nullptr);
   // Writes the header and syncs. Until then the file is not a valid one. Every tensor must have
   // been written (MOEFY_CHECK). Throws Error{kSystem} on a full disk.
   void Finish();

@@ -3,18 +3,18 @@
 #include <charconv>
 #include <filesystem>
 
-#include "base/claims.h"
 #include "base/output.h"
 #include "base/ranks.h"
 #include "moefy/base/error.h"
 #include "moefy/io/checkpoint.h"
+#include "pipeline/rank_parts.h"
 
 namespace moefy::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kPartsFormat = 1;
+constexpr const char* kTensors = "safetensors";  // a part's file of them
 
 // This process's share: the FFNs i with i % count == index.
 struct Shard {
@@ -37,93 +37,40 @@ Shard ParseShard(const std::string& text) {
   throw UsageError("--shard is ", Quoted(text), "; expected i/n, from 1/n to n/n, like 2/8");
 }
 
-// The values are written last: a part that has them is whole.
-fs::path ValuesFile(const fs::path& directory, size_t i) { return directory / StrCat(i, ".json"); }
-
-class PartsDirectory {
- public:
-  PartsDirectory(fs::path directory, const PartsRequest& request)
-      : directory_(std::move(directory)) {
-    const Json wanted = {{"format", kPartsFormat},
-                         {"stage", request.stage},
-                         {"identity", request.identity},
-                         {"ffns", request.ffns},
-                         {"options", request.stage_options}};
-    const fs::path manifest = directory_ / kPartsManifest;
-    std::error_code code;
-    fs::create_directories(directory_, code);
-    if (code) throw SystemError(code.value(), directory_, " cannot be made");
-    if (!fs::exists(manifest)) WriteTextFile(manifest, FormatJson(wanted), IfExists::kRenew);
-    const Json found = ReadJsonFile(manifest);
-    for (const char* key : {"format", "stage", "identity", "ffns"}) {
-      if (!found.contains(key) || found.at(key) != wanted.at(key)) {
-        throw UsageError(directory_, " keeps parts of another model or of other options (", key,
-                         " differs); give another --parts, or remove it");
-      }
-    }
+void Store(const PartsDirectory& parts, size_t i, const FfnPart& part) {
+  if (!part.tensors.empty()) {
+    StagedFile tensors(parts.File(i, kTensors), IfExists::kRenew);
+    model::WriteTensors(part.tensors, tensors.path());
+    tensors.Commit();
   }
+  parts.StoreValues(i, {{"tensors", part.tensors.size()}, {"values", part.values}});
+}
 
-  bool Has(size_t i) const { return fs::exists(ValuesFile(directory_, i)); }
-  void Store(size_t i, const FfnPart& part) const {
-    if (!part.tensors.empty()) {
-      StagedFile tensors(TensorsFile(i), IfExists::kRenew);
-      model::WriteTensors(part.tensors, tensors.path());
-      tensors.Commit();
-    }
-    const Json values = {{"tensors", part.tensors.size()}, {"values", part.values}};
-    WriteTextFile(ValuesFile(directory_, i), FormatJson(values), IfExists::kRenew);
+FfnPart Load(const PartsDirectory& parts, size_t i) {
+  const Json json = parts.Values(i);
+  const JsonObject object(json, parts.File(i, "json").string());
+  FfnPart part;
+  part.values = object.GetRaw("values");
+  if (object.GetInt("tensors", 0, 1 << 20) == 0) return part;
+  const io::Checkpoint tensors = io::Checkpoint::Open(parts.File(i, kTensors));
+  for (const std::string& name : tensors.TensorNames()) {
+    part.tensors.emplace(name, model::ReadTensor(tensors, name));
   }
-  FfnPart Load(size_t i) const {
-    const fs::path file = ValuesFile(directory_, i);
-    const Json json = ReadJsonFile(file);
-    const JsonObject object(json, file.string());
-    FfnPart part;
-    part.values = object.GetRaw("values");
-    if (object.GetInt("tensors", 0, 1 << 20) == 0) return part;
-    const io::Checkpoint tensors = io::Checkpoint::Open(TensorsFile(i));
-    for (const std::string& name : tensors.TensorNames()) {
-      part.tensors.emplace(name, model::ReadTensor(tensors, name));
-    }
-    return part;
-  }
-  void Remove() const {
-    std::error_code ignored;
-    fs::remove_all(directory_, ignored);
-  }
+  return part;
+}
 
- private:
-  fs::path TensorsFile(size_t i) const { return directory_ / StrCat(i, ".safetensors"); }
-
-  fs::path directory_;
-};
-
-// All ranks of an MPI run find parts together. Rank 0 announces the job to those that serve; they
-// come here by running the same stage with the options that the job gives.
 std::optional<std::vector<FfnPart>> FindAmongRanks(const PartsRequest& request,
                                                    const std::function<FfnPart(size_t)>& find,
-                                                   Progress& progress) {
-  Ranks& ranks = Ranks::Get();
-  const bool own = request.options.parts.empty();  // nobody asked to keep them
-  const std::string directory = own ? request.beside + ".parts" : request.options.parts;
-  std::string run = request.options.serves;
-  if (ranks.IsFirst()) {
-    run = Claims::NewRun();
-    Json options = request.stage_options;
-    options["parts"] = directory;
-    ranks.Announce(FormatJson({{"stage", request.stage}, {"options", options}, {"run", run}}));
-  }
-  const PartsDirectory parts(directory, request);
-  const Claims claims(directory, run);
-  for (size_t i = 0; i < request.ffns.size(); ++i) {
-    ThrowIfInterrupted();
-    if (!parts.Has(i) && claims.Take(i)) parts.Store(i, find(i));
-    progress.Advance(1);
-  }
-  ranks.WaitForAll();
-  if (!ranks.IsFirst()) return std::nullopt;
+                                                   const HaveFfnPart& have, Progress& progress) {
+  RankParts parts(request);
+  parts.Find([&](size_t i) { Store(parts.directory(), i, find(i)); }, nullptr, progress);
+  if (!Ranks::Get().IsFirst()) return std::nullopt;
   std::vector<FfnPart> found;
-  for (size_t i = 0; i < request.ffns.size(); ++i) found.push_back(parts.Load(i));
-  own ? parts.Remove() : Claims::RemoveAll(directory);
+  for (size_t i = 0; i < request.names.size(); ++i) {
+    found.push_back(Load(parts.directory(), i));
+    if (have) have(i, found.back());
+  }
+  parts.End();
   return found;
 }
 
@@ -141,10 +88,10 @@ void CheckPartOptions(const PartOptions& options) {
 
 std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
                                               const std::function<FfnPart(size_t)>& find,
-                                              Progress& progress) {
-  const size_t num_ffns = request.ffns.size();
+                                              Progress& progress, const HaveFfnPart& have) {
+  const size_t num_ffns = request.names.size();
   progress.Begin(request.title, num_ffns, "FFNs");
-  if (Ranks::Get().size() > 1) return FindAmongRanks(request, find, progress);
+  if (Ranks::Get().size() > 1) return FindAmongRanks(request, find, have, progress);
   std::optional<PartsDirectory> kept;
   if (!request.options.parts.empty()) kept.emplace(request.options.parts, request);
   const Shard shard = ParseShard(request.options.shard);
@@ -154,14 +101,15 @@ std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
   for (size_t i = 0; i < num_ffns; ++i) {
     ThrowIfInterrupted();
     if (kept && kept->Has(i)) {
-      if (whole_share) found[i] = kept->Load(i);
+      if (whole_share) found[i] = Load(*kept, i);
     } else if (request.options.join) {
-      missing.push_back(request.ffns[i]);
+      missing.push_back(request.names[i]);
     } else if (i % shard.count == shard.index) {
       FfnPart part = find(i);
-      if (kept) kept->Store(i, part);
+      if (kept) Store(*kept, i, part);
       if (whole_share) found[i] = std::move(part);
     }
+    if (have && whole_share && missing.empty()) have(i, found[i]);
     progress.Advance(1);
   }
   if (!missing.empty()) {
@@ -181,25 +129,11 @@ Json DumpIdentity(const record::ActivationDump& dump) {
 }
 
 ShardDone CountParts(const PartsRequest& request) {
-  ShardDone done{0, static_cast<int64_t>(request.ffns.size())};
-  for (size_t i = 0; i < request.ffns.size(); ++i) {
-    done.found += fs::exists(ValuesFile(request.options.parts, i));
+  ShardDone done{0, static_cast<int64_t>(request.names.size())};
+  for (size_t i = 0; i < request.names.size(); ++i) {
+    done.found += fs::exists(fs::path(request.options.parts) / StrCat(i, ".json"));
   }
   return done;
-}
-
-BegunParts ReadPartsManifest(const std::string& directory) {
-  const fs::path file = fs::path(directory) / kPartsManifest;
-  if (!fs::exists(file)) {
-    throw InputError(directory, " keeps no parts: it has no ", kPartsManifest,
-                     "; `moefy split ... --parts ", directory, " --shard 1/4` makes them");
-  }
-  const Json json = ReadJsonFile(file);
-  const JsonObject object(json, file.string());
-  if (const int64_t format = object.GetInt("format", 0, 1 << 30); format != kPartsFormat) {
-    throw InputError(file, " has format ", format, "; this moefy reads ", kPartsFormat);
-  }
-  return {object.GetString("stage"), object.GetRaw("options")};
 }
 
 }  // namespace moefy::pipeline

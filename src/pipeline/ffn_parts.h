@@ -13,6 +13,7 @@
 #include "moefy/base/progress.h"
 #include "moefy/model/tensor_io.h"
 #include "moefy/pipeline/part_options.h"
+#include "pipeline/parts_directory.h"
 #include "record/activation_dump.h"
 
 namespace moefy::pipeline {
@@ -22,24 +23,18 @@ struct FfnPart {
   Json values;
 };
 
-struct PartsRequest {
-  PartOptions options;
-  std::string stage;              // "split", "route-train"
-  Json stage_options;             // all of them, so that another process can run the same
-  Json identity;                  // all that a part depends on, besides its FFN
-  std::vector<std::string> ffns;  // names
-  std::string beside;             // the stage's output; an MPI run keeps parts beside it
-  std::string title;              // of the step of progress
-};
+// Called with a part.
+using HaveFfnPart = std::function<void(size_t i, const FfnPart& part)>;
 
 // The parts of all FFNs in their order: those that are there, and those that `find(i)` finds here.
-// std::nullopt when this process has done its share and another makes the result. Begins a step of
-// `progress`; the caller ends it. Throws Error{kUsage} for options that make no sense and for parts
+// std::nullopt when this process has done its share and another makes the result; else `have`, if
+// given, has been called with each part as soon as it was there. Begins a step of `progress`; the
+// caller ends it. Throws Error{kUsage} for options that make no sense and for parts
 // of other options or another model; Error{kInput} for damaged parts and, when joining, for missing
 // ones.
 std::optional<std::vector<FfnPart>> FindParts(const PartsRequest& request,
                                               const std::function<FfnPart(size_t)>& find,
-                                              Progress& progress);
+                                              Progress& progress, const HaveFfnPart& have = {});
 
 // For `identity`: what a dump holds. A stage's options are told by WithoutPaths of stage_key.h.
 Json DumpIdentity(const record::ActivationDump& dump);
@@ -50,13 +45,5 @@ ShardDone CountParts(const PartsRequest& request);
 
 // Throws Error{kUsage} for a shard that is malformed or comes without --parts.
 void CheckPartOptions(const PartOptions& options);
-
-inline constexpr const char* kPartsManifest = "parts.json";
-// The stage and the options that a directory of parts was begun with. Throws Error{kInput}.
-struct BegunParts {
-  std::string stage;
-  Json options;
-};
-BegunParts ReadPartsManifest(const std::string& directory);
 
 }  // namespace moefy::pipeline

@@ -5,12 +5,16 @@
 #include "ask/translation.h"
 #include "base/memory_limit.h"
 #include "base/options.h"
+#include "base/ranks.h"
+#include "io/fingerprint.h"
 #include "model/device.h"
 #include "model/input_check.h"
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
+#include "pipeline/record_ranks.h"
 #include "pipeline/task_data.h"
 #include "record/dump_rows.h"
+#include "record/dump_writer.h"
 #include "record/recorder.h"
 #include "split/moe_checkpoint.h"
 
@@ -74,6 +78,19 @@ Corpus EncodeCorpus(const RecordOptions& options, const std::vector<task::TaskSp
   return corpus;
 }
 
+// Of what the model is given.
+std::string Fingerprint(const Corpus& corpus) {
+  std::string text;
+  for (const ask::Sequence& sequence : corpus.sequences) {
+    for (const std::vector<int64_t>* ids :
+         {&sequence.input.ids, &sequence.input.token_type_ids, &sequence.target}) {
+      for (const int64_t id : *ids) text += StrCat(id, " ");
+      text += "\n";
+    }
+  }
+  return io::TextFingerprint(text);
+}
+
 // The share of neurons above zero per token, on the first tokens recorded.
 double ActiveShare(const io::Checkpoint& checkpoint, const model::FfnSpec& spec,
                    const record::ActivationDump& dump, size_t ffn_idx) {
@@ -119,7 +136,8 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   const at::Device wanted_device = model::ParseDevice(options.device);
   InputPaths read = TaskInputs(tasks, options.split, options.data);
   read.insert(read.end(), {options.checkpoint, options.text});
-  StagedDirectory staged(options.out, if_exists, read);
+  std::optional<StagedDirectory> staged;
+  if (options.share.MakesResult()) staged.emplace(options.out, if_exists, read);
   // Bad data is found before the model is loaded.
   const std::vector<task::Dataset> data = ReadData(tasks, options);
 
@@ -146,28 +164,43 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
 
   const std::vector<ask::Batch> batches =
       ask::MakeBatches(corpus.sequences, model.config(), pad_id, options.batch_tokens);
-  record::DumpWriter writer(staged.path(), info, record::FfnsToRecord(model), options.max_tokens);
-  progress.Begin(StrCat("recording ", corpus.description), corpus.sequences.size(), "inputs");
+  std::optional<record::DumpWriter> writer;
+  if (staged) {
+    writer.emplace(staged->path(), info, record::FfnsToRecord(model), options.max_tokens);
+  }
   // Batches are sorted by length. Taking them from both ends in turn mixes the lengths, should the
   // room run out before the corpus does.
-  size_t next = 0;
-  const auto source = [&]() -> std::optional<model::ForwardInputs> {
-    if (next == batches.size()) return std::nullopt;
-    const size_t idx = next % 2 == 0 ? next / 2 : batches.size() - 1 - next / 2;
-    ++next;
-    return batches[idx].inputs;
+  const auto batch = [&](size_t i) {
+    return batches[i % 2 == 0 ? i / 2 : batches.size() - 1 - i / 2].inputs;
   };
-  result.num_examples = record::RecordActivations(model, source, writer, progress);
-  result.tokens = writer.Finish();
-  const record::ActivationDump dump = record::ActivationDump::Open(staged.path());
+  const std::string title = StrCat("recording ", corpus.description);
+  if (Ranks::Get().size() > 1) {
+    progress.Begin(title, batches.size(), "batches");
+    const SharedRecording shared = {options, info.model_fingerprint, Fingerprint(corpus),
+                                    batches.size(), batch};
+    const auto num_examples =
+        RecordAmongRanks(shared, model, writer ? &*writer : nullptr, progress);
+    if (!num_examples) return result;  // rank 0 has the dump
+    result.num_examples = *num_examples;
+  } else {
+    progress.Begin(title, corpus.sequences.size(), "inputs");
+    size_t next = 0;
+    const auto source = [&]() -> std::optional<model::ForwardInputs> {
+      if (next == batches.size()) return std::nullopt;
+      return batch(next++);
+    };
+    result.num_examples = record::RecordActivations(model, source, *writer, progress);
+  }
+  result.tokens = writer->Finish();
+  const record::ActivationDump dump = record::ActivationDump::Open(staged->path());
   for (size_t i = 0; i < model.num_ffns(); ++i) {
     result.ffns.push_back(model.ffn_spec(i).name);
     result.active_share.push_back(ActiveShare(checkpoint, model.ffn_spec(i), dump, i));
   }
-  for (const auto& file : std::filesystem::directory_iterator(staged.path())) {
+  for (const auto& file : std::filesystem::directory_iterator(staged->path())) {
     result.num_bytes += file.file_size();
   }
-  staged.Commit();
+  staged->Commit();
   result.dump = options.out;
   progress.End(StrCat(FormatCount(static_cast<uint64_t>(result.num_examples)), " examples, ",
                       FormatBytes(result.num_bytes)));

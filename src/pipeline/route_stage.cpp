@@ -214,7 +214,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
                           {},
                           in_place ? options.moe : options.out,
                           "training routers"};
-  for (const split::MoeFfn& ffn : moe.ffns()) request.ffns.push_back(ffn.spec.name);
+  for (const split::MoeFfn& ffn : moe.ffns()) request.names.push_back(ffn.spec.name);
   for (const split::MoeFfn& ffn : moe.ffns()) {
     RequireRouteMemory(ffn.spec, dump.ffns()[*dump.Find(ffn.spec)].tokens, train);
   }
@@ -226,7 +226,7 @@ RouteTrainResult RouteTrain(const RouteTrainOptions& given, IfExists if_exists,
   }
   std::vector<route::StoredRouter> routers;
   for (size_t i = 0; i < parts->size(); ++i) {
-    routers.push_back(RouterOfPart(std::move((*parts)[i]), request.ffns[i]));
+    routers.push_back(RouterOfPart(std::move((*parts)[i]), request.names[i]));
     result.reports.push_back(routers.back().report);
   }
   for (std::string& warning :

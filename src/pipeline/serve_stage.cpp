@@ -6,6 +6,7 @@
 
 #include "base/options.h"
 #include "moefy/base/error.h"
+#include "moefy/pipeline/record_stage.h"
 #include "moefy/pipeline/route_stage.h"
 #include "moefy/pipeline/split_stage.h"
 #include "pipeline/train_stages.h"
@@ -25,6 +26,7 @@ Options AnnouncedOptions(const Json& announced) {
 template <typename Options>
 Options PartsOptions(const Json& announced) {
   auto options = AnnouncedOptions<Options>(announced);
+  options.parts = announced.at("parts");
   options.serves = announced.at("run");
   return options;
 }
@@ -38,12 +40,19 @@ Options TrainOptions(const Json& announced) {
 
 constexpr IfExists kNothing = IfExists::kRefuse;  // is written
 
-const std::map<std::string, std::function<void(const Json&)>> kStages = {
+const std::map<std::string, std::function<void(const Json&)>> kServedStages = {
     {"split",
      [](const Json& json) { Split(PartsOptions<SplitOptions>(json), kNothing, SilentProgress()); }},
     {"route-train",
      [](const Json& json) {
        RouteTrain(PartsOptions<RouteTrainOptions>(json), kNothing, SilentProgress());
+     }},
+    {"record",
+     [](const Json& json) {
+       auto options = AnnouncedOptions<RecordOptions>(json);
+       options.share.parts = json.at("parts");
+       options.share.serves = json.at("run");
+       Record(options, kNothing, SilentProgress());
      }},
     {kFinetuneStage,
      [](const Json& json) {
@@ -55,6 +64,6 @@ const std::map<std::string, std::function<void(const Json&)>> kStages = {
 
 }  // namespace
 
-void ServeStage(const Json& announced) { kStages.at(announced.at("stage"))(announced); }
+void ServeStage(const Json& announced) { kServedStages.at(announced.at("stage"))(announced); }
 
 }  // namespace moefy::pipeline

@@ -90,11 +90,12 @@ Json SplitIdentity(const SplitOptions& options, const std::string& fingerprint,
 }
 
 // Throws Error{kSystem} when the memory that the FFN's plan takes is not allowed: its weights in
-// F32, and for k-means the points twice and all their inner products.
+// F32, for k-means the points twice and all their inner products, and, while the FFN before it is
+// written, the largest of that one's tensors, of at most 4 bytes a number.
 void RequireSplitMemory(const model::FfnSpec& spec, const SplitOptions& options) {
   const auto neurons = static_cast<uint64_t>(spec.num_neurons);
   const auto hidden = static_cast<uint64_t>(spec.hidden);
-  uint64_t floats = (spec.gated() ? 3 : 2) * neurons * hidden;
+  uint64_t floats = ((spec.gated() ? 3 : 2) + (spec.fused() ? 2 : 1)) * neurons * hidden;
   const std::string method = options.method.value_or(kDefaultMethod);
   if (method == kDefaultMethod) {
     const uint64_t width = options.features == "concat" ? 2 * hidden : hidden;
@@ -246,8 +247,13 @@ SplitResult Split(const SplitOptions& given, IfExists if_exists, Progress& progr
                           {},
                           options.out,
                           StrCat("splitting by ", splitter.name)};
-  for (const model::FfnSpec& spec : specs) request.ffns.push_back(spec.name);
-  const auto parts = FindParts(request, find, progress);
+  for (const model::FfnSpec& spec : specs) request.names.push_back(spec.name);
+  std::optional<split::MoeWriter> writer;  // writes beside the search for the next plan
+  if (staged) writer.emplace(dense, specs, staged->path());
+  const auto write = [&, &found_specs = specs](size_t i, const FfnPart& part) {
+    writer->Add(i, PlanOfPart(part, found_specs[i]));
+  };
+  const auto parts = FindParts(request, find, progress, write);
   if (!parts) {
     result.shard = CountParts(request);
     progress.End(StrCat(result.shard->found, " of ", result.shard->ffns, " parts are there"));
@@ -278,8 +284,7 @@ SplitResult Split(const SplitOptions& given, IfExists if_exists, Progress& progr
   if (HasShared(options)) recorded["shared_by"] = rank.name;
   if (dump) recorded["corpus"] = dump->info().corpus;
   if (!options.ffn.empty()) recorded["ffn"] = options.ffn;
-  for (std::string& warning :
-       split::WriteMoeCheckpoint(dense, family, ffns, recorded, staged->path(), progress)) {
+  for (std::string& warning : writer->Finish(family, ffns, recorded, progress)) {
     result.warnings.push_back(std::move(warning));
   }
   staged->Commit();

@@ -3,15 +3,14 @@
 namespace moefy::record {
 namespace {
 
-// Shows the writer what enters an FFN, and leaves the computation to the one it wraps.
+// Shows the sink what enters an FFN, and leaves the computation to the one it wraps.
 class RecordingFeedForward final : public model::FeedForward {
  public:
-  RecordingFeedForward(std::unique_ptr<model::FeedForward> inner, size_t ffn_idx,
-                       DumpWriter& writer)
-      : inner_(std::move(inner)), ffn_idx_(ffn_idx), writer_(writer) {}
+  RecordingFeedForward(std::unique_ptr<model::FeedForward> inner, size_t ffn_idx, RowSink& sink)
+      : inner_(std::move(inner)), ffn_idx_(ffn_idx), sink_(sink) {}
 
   at::Tensor Forward(const at::Tensor& x) override {
-    writer_.Append(ffn_idx_, x.to(at::kCPU));
+    sink_.Append(ffn_idx_, x.to(at::kCPU));
     return inner_->Forward(x);
   }
   std::unique_ptr<model::FeedForward> TakeInner() { return std::move(inner_); }
@@ -19,18 +18,18 @@ class RecordingFeedForward final : public model::FeedForward {
  private:
   std::unique_ptr<model::FeedForward> inner_;
   size_t ffn_idx_;
-  DumpWriter& writer_;
+  RowSink& sink_;
 };
 
 // Puts recorders into a model's seams. The destructor puts the old FFNs back, however the run
 // ended.
 class RecordingScope {
  public:
-  RecordingScope(model::Transformer& model, DumpWriter& writer) : model_(model) {
+  RecordingScope(model::Transformer& model, RowSink& sink) : model_(model) {
     for (size_t ffn_idx = 0; ffn_idx < model.num_ffns(); ++ffn_idx) {
       auto inner = model.ExchangeFeedForward(ffn_idx, nullptr);
       model.ExchangeFeedForward(
-          ffn_idx, std::make_unique<RecordingFeedForward>(std::move(inner), ffn_idx, writer));
+          ffn_idx, std::make_unique<RecordingFeedForward>(std::move(inner), ffn_idx, sink));
     }
   }
   ~RecordingScope() {
@@ -58,12 +57,12 @@ std::vector<DumpedFfn> FfnsToRecord(const model::Transformer& model) {
   return ffns;
 }
 
-int64_t RecordActivations(model::Transformer& model, const BatchSource& batches, DumpWriter& writer,
+int64_t RecordActivations(model::Transformer& model, const BatchSource& batches, RowSink& sink,
                           Progress& progress) {
   const at::NoGradGuard no_grad;
-  const RecordingScope scope(model, writer);
+  const RecordingScope scope(model, sink);
   int64_t num_examples = 0;
-  while (!writer.Full()) {
+  while (!sink.Full()) {
     const std::optional<model::ForwardInputs> batch = batches();
     if (!batch) break;
     model.ForwardHidden(*batch);  // the logits are not needed

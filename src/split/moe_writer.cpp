@@ -1,5 +1,9 @@
 #include "split/moe_writer.h"
 
+#include <atomic>
+#include <chrono>
+
+#include "base/background.h"
 #include "base/file.h"
 #include "base/output.h"
 #include "io/rewrite_checkpoint.h"
@@ -103,6 +107,23 @@ void WriteExtras(const MoeCheckpoint& moe, const model::TensorMap& routers, cons
   writer.Finish();
 }
 
+// Counts what is written. Where the user asked to stop, it leaves the answer to the thread that
+// waits.
+class WrittenBytes final : public Progress {
+ public:
+  void Section(std::string_view) override {}
+  void Begin(std::string_view, uint64_t, std::string_view) override {}
+  void Advance(uint64_t num_bytes) override {
+    bytes_ += num_bytes;
+    if (InterruptRequested()) throw Error(ErrorKind::kInterrupted, "interrupted");
+  }
+  void End(std::string_view) override {}
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  std::atomic<uint64_t> bytes_ = 0;
+};
+
 }  // namespace
 
 void LinkWeights(const MoeCheckpoint& moe, const fs::path& directory) {
@@ -114,19 +135,75 @@ void LinkWeights(const MoeCheckpoint& moe, const fs::path& directory) {
   }
 }
 
-std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& family,
-                                            const std::vector<MoeFfn>& ffns,
-                                            const Json& split_options, const fs::path& directory,
-                                            Progress& progress) {
-  const auto transform = PermuteAll(dense, ffns, /*inverse=*/false);
+struct MoeWriter::Impl {
+  const io::Checkpoint& dense;
+  fs::path directory;
+  std::map<std::string, ReorderedTensor, std::less<>> reordered;
+  io::CheckpointRewriter weights;
+  std::vector<std::byte> scratch;  // the thread's own
+  WrittenBytes written;
+  Background thread;  // ends before what it uses
+};
+
+MoeWriter::MoeWriter(const io::Checkpoint& dense, const std::vector<model::FfnSpec>& ffns,
+                     fs::path directory)
+    : impl_(new Impl{
+          dense, directory, ReorderedTensors(dense, ffns), {dense, directory}, {}, {}, {}}) {
+  for (const std::string& name : dense.TensorNames()) {
+    if (impl_->reordered.contains(name)) continue;
+    impl_->thread.Add([impl = impl_.get(), name] {
+      impl->weights.Write(name, impl->dense.Bytes(name), impl->written);
+    });
+  }
+}
+
+MoeWriter::~MoeWriter() = default;
+
+void MoeWriter::Add(size_t ffn_idx, ExpertPlan plan) {
+  const auto shared = std::make_shared<const ExpertPlan>(std::move(plan));
+  for (const auto& [name, reordered] : impl_->reordered) {
+    if (reordered.ffn_idx != ffn_idx) continue;
+    impl_->thread.Add([impl = impl_.get(), &name = name, &reordered = reordered, shared] {
+      impl->weights.Write(name,
+                          Permute(impl->dense.Get(name), impl->dense.Bytes(name),
+                                  reordered.By(*shared, /*inverse=*/false), impl->scratch),
+                          impl->written);
+    });
+  }
+}
+
+std::vector<std::string> MoeWriter::Finish(const std::string& family,
+                                           const std::vector<MoeFfn>& ffns,
+                                           const Json& split_options, Progress& progress) {
+  constexpr std::chrono::milliseconds kLook{100};
+  const io::Checkpoint& dense = impl_->dense;
+  const fs::path& directory = impl_->directory;
+  uint64_t told = 0;
+  for (bool done = false; !done;) {
+    done = impl_->thread.WaitFor(kLook);
+    const uint64_t written = impl_->written.bytes();
+    progress.Advance(written - told);
+    told = written;
+  }
+  impl_->weights.Finish();
   if (!dense.ConfigText().empty()) WriteConfigText(directory, AddMoefyKey(dense.ConfigText()));
   std::vector<std::string> warnings = CopySideFiles(dense, directory);
-  io::RewriteCheckpoint(dense, directory, transform, progress);
   WritePlans(ffns, directory / kMoeTensors);
   WriteTextFile(directory / kMoeManifest,
                 FormatJson(Manifest(dense, family, ffns, split_options, warnings)),
                 IfExists::kRefuse);
   return warnings;
+}
+
+std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& family,
+                                            const std::vector<MoeFfn>& ffns,
+                                            const Json& split_options, const fs::path& directory,
+                                            Progress& progress) {
+  std::vector<model::FfnSpec> specs;
+  for (const MoeFfn& ffn : ffns) specs.push_back(ffn.spec);
+  MoeWriter writer(dense, specs, directory);
+  for (size_t i = 0; i < ffns.size(); ++i) writer.Add(i, ffns[i].plan);
+  return writer.Finish(family, ffns, split_options, progress);
 }
 
 std::vector<std::string> WriteChangedMoe(const MoeCheckpoint& moe, const MoeChanges& changes,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,13 +17,36 @@
 
 namespace moefy::split {
 
-// All functions write into `directory`, which exists and is empty, and return warnings about files
-// that they left out. They throw Error{kSystem} when the disk is full or a file cannot be read.
+// All write into `directory`, which exists and is empty, and return warnings about files that they
+// left out. They throw Error{kSystem} when the disk is full or a file cannot be read.
 
-// Writes config.json with the one added key, the permuted weights, copies of the tokenizer and
-// other small files, moefy.safetensors and moefy.json. `family` is the dense model's, or
-// kNamedFamily. moefy.json keeps `split_options` as given (method, seed, ...) and the warnings.
-// Advances `progress` by the dense checkpoint's bytes; the caller begins and ends the step.
+// Writes the split checkpoint of a dense one while its plans are still being found: on a thread of
+// its own, first what no plan reorders, then each FFN's weights. One owner; the dense checkpoint
+// must outlive it.
+class MoeWriter {
+ public:
+  // Begins to write. Throws what ReorderedTensors() throws.
+  MoeWriter(const io::Checkpoint& dense, const std::vector<model::FfnSpec>& ffns,
+            std::filesystem::path directory);
+  ~MoeWriter();
+
+  // Hands over the plan of an FFN, each once and in any order. Throws what the thread threw.
+  void Add(size_t ffn_idx, ExpertPlan plan);
+
+  // Waits for the weights, and writes the rest: config.json with the one added key, copies of the
+  // tokenizer and other small files, moefy.safetensors and moefy.json. `family` is the dense
+  // model's, or kNamedFamily. moefy.json keeps `split_options` as given (method, seed, ...) and the
+  // warnings. Advances `progress` by the dense checkpoint's bytes; the caller begins and ends the
+  // step.
+  std::vector<std::string> Finish(const std::string& family, const std::vector<MoeFfn>& ffns,
+                                  const Json& split_options, Progress& progress);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The same at once, where all plans are there.
 std::vector<std::string> WriteMoeCheckpoint(const io::Checkpoint& dense, const std::string& family,
                                             const std::vector<MoeFfn>& ffns,
                                             const Json& split_options,

@@ -56,13 +56,16 @@ std::vector<int64_t> Repeated(std::vector<int64_t> order, int64_t copies) {
 
 }  // namespace
 
-std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoint& checkpoint,
-                                                             const std::vector<MoeFfn>& ffns,
-                                                             bool inverse) {
-  std::map<std::string, Permutation, std::less<>> permutations;
+Permutation ReorderedTensor::By(const ExpertPlan& plan, bool inverse) const {
+  return {Repeated(inverse ? plan.Inverse() : plan.order(), copies), axis};
+}
+
+std::map<std::string, ReorderedTensor, std::less<>> ReorderedTensors(
+    const io::Checkpoint& checkpoint, const std::vector<model::FfnSpec>& ffns) {
+  std::map<std::string, ReorderedTensor, std::less<>> tensors;
   Problems problems;
-  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, NeuronAxis axis,
-                       const ExpertPlan& plan, int64_t copies) {
+  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape,
+                       const ReorderedTensor& reordered) {
     if (name.empty()) return;
     const io::TensorInfo* info = checkpoint.Find(name);
     if (!info) {
@@ -75,40 +78,56 @@ std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoin
                    FormatShape(shape));
       return;
     }
-    if (EntryBits(*info, axis) % 8 != 0) {
+    if (EntryBits(*info, reordered.axis) % 8 != 0) {
       problems.Add("tensor ", Quoted(name), " in ", io::DTypeName(info->dtype),
                    " packs several neurons into one byte; cannot be reordered");
       return;
     }
-    Permutation permutation{Repeated(inverse ? plan.Inverse() : plan.order(), copies), axis};
-    if (!permutations.try_emplace(name, std::move(permutation)).second) {
+    if (!tensors.try_emplace(name, reordered).second) {
       problems.Add("tensor ", Quoted(name), " belongs to two FFNs");
     }
   };
-  for (const auto& [spec, plan] : ffns) {
-    MOEFY_CHECK(spec.num_neurons == plan.num_neurons());
+  for (size_t i = 0; i < ffns.size(); ++i) {
+    const model::FfnSpec& spec = ffns[i];
+    const ReorderedTensor rows = {i, NeuronAxis::kRows, 1};
+    const ReorderedTensor columns = {i, NeuronAxis::kColumns, 1};
     // A neuron's entries in a matrix [neurons, hidden] or, stored the other way, [hidden, neurons].
     if (spec.fused()) {  // the gate's rows, then the others', in one order
-      add(spec.w_in, {2 * spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan, 2);
-      add(spec.b_in, {2 * spec.num_neurons}, NeuronAxis::kRows, plan, 2);
-      add(spec.w_out, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan, 1);
+      const ReorderedTensor pairs = {i, NeuronAxis::kRows, 2};
+      add(spec.w_in, {2 * spec.num_neurons, spec.hidden}, pairs);
+      add(spec.b_in, {2 * spec.num_neurons}, pairs);
+      add(spec.w_out, {spec.hidden, spec.num_neurons}, columns);
       continue;
     }
-    const auto add_matrix = [&, &spec = spec, &plan = plan](const std::string& name,
-                                                            bool neurons_first) {
+    const auto add_matrix = [&](const std::string& name, bool neurons_first) {
       if (neurons_first) {
-        add(name, {spec.num_neurons, spec.hidden}, NeuronAxis::kRows, plan, 1);
+        add(name, {spec.num_neurons, spec.hidden}, rows);
       } else {
-        add(name, {spec.hidden, spec.num_neurons}, NeuronAxis::kColumns, plan, 1);
+        add(name, {spec.hidden, spec.num_neurons}, columns);
       }
     };
     add_matrix(spec.w_in, !spec.transposed);
     add_matrix(spec.w_gate, !spec.transposed);
     add_matrix(spec.w_out, spec.transposed);
-    add(spec.b_in, {spec.num_neurons}, NeuronAxis::kRows, plan, 1);
-    add(spec.b_gate, {spec.num_neurons}, NeuronAxis::kRows, plan, 1);
+    add(spec.b_in, {spec.num_neurons}, rows);
+    add(spec.b_gate, {spec.num_neurons}, rows);
   }
   WithContext(checkpoint.directory().string(), [&] { problems.ThrowIfAny(); });
+  return tensors;
+}
+
+std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoint& checkpoint,
+                                                             const std::vector<MoeFfn>& ffns,
+                                                             bool inverse) {
+  std::vector<model::FfnSpec> specs;
+  for (const auto& [spec, plan] : ffns) {
+    MOEFY_CHECK(spec.num_neurons == plan.num_neurons());
+    specs.push_back(spec);
+  }
+  std::map<std::string, Permutation, std::less<>> permutations;
+  for (const auto& [name, reordered] : ReorderedTensors(checkpoint, specs)) {
+    permutations.emplace(name, reordered.By(ffns[reordered.ffn_idx].plan, inverse));
+  }
   return permutations;
 }
 

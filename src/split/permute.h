@@ -23,9 +23,22 @@ struct Permutation {
   NeuronAxis axis;
 };
 
-// The tensors of a checkpoint that are reordered, by name, and how; `inverse` for the way back.
-// Throws Error{kInput} for tensors that are missing, shaped otherwise than the plans want, in two
-// FFNs, or in a dtype whose neurons do not begin at whole bytes.
+// A tensor that is reordered by the plan of an FFN, as often as it has all neurons side by side.
+struct ReorderedTensor {
+  size_t ffn_idx;
+  NeuronAxis axis;
+  int64_t copies;
+
+  Permutation By(const ExpertPlan& plan, bool inverse) const;
+};
+
+// The tensors of a checkpoint that are reordered, by name. Throws Error{kInput} for tensors that
+// are missing, shaped otherwise than their FFNs, in two FFNs, or in a dtype whose neurons do not
+// begin at whole bytes.
+std::map<std::string, ReorderedTensor, std::less<>> ReorderedTensors(
+    const io::Checkpoint& checkpoint, const std::vector<model::FfnSpec>& ffns);
+
+// How they are reordered; `inverse` for the way back. Throws what ReorderedTensors() throws.
 std::map<std::string, Permutation, std::less<>> Permutations(const io::Checkpoint& checkpoint,
                                                              const std::vector<MoeFfn>& ffns,
                                                              bool inverse);

@@ -174,6 +174,55 @@ class Mpi(Case):
         self.assertAlmostEqual(document["history"][-1]["held_out_loss"],
                                alone["history"][-1]["held_out_loss"], delta=1e-3)
 
+    def recording(self, *more, batch_tokens=256):
+        return ["record", EXAMPLE / "model", "--task", EXAMPLE / "sentiment.json",
+                "--batch-tokens", batch_tokens, "--threads", 1, *more, "--out"]
+
+    def test_a_recording_is_shared(self):
+        for name, more in (("whole", ["--limit", 300]), ("full", ["--max-tokens", 1000])):
+            one, two = self.dir / f"{name}-one", self.dir / f"{name}-two"
+            alone = self.json(*self.recording(*more), one)
+            result = mpirun(*self.recording(*more), two, "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(tree(two), tree(one))
+            shared = json.loads(result.stdout)
+            self.assertEqual(shared["ffns"], alone["ffns"])
+            self.assertEqual(shared["examples"] == 300, name == "whole")
+            self.assertEqual([path.name for path in self.dir.glob("*.parts")], [])
+
+    def test_a_recording_goes_on_after_a_rank_was_killed(self):
+        command = [*self.recording("--limit", 0, batch_tokens=64), self.dir / "dump"]
+        self.succeed(*command[:-1], self.dir / "one")
+        parts = self.dir / "dump.parts"
+        for victim in (1, 0):
+            before = set(parts.glob("*.rows"))
+            run = subprocess.Popen([*MPIRUN, MOEFY, *map(str, command)], stderr=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, text=True)
+            deadline = time.monotonic() + 60
+            while len(set(parts.glob("*.rows")) - before) < 3:
+                self.assertLess(time.monotonic(), deadline)
+                self.assertIsNone(run.poll(), "the run was over before a rank could be killed")
+                time.sleep(0.002)
+            (killed,) = [pid for pid in children_of(run.pid) if rank_of(pid) == victim]
+            os.kill(killed, signal.SIGKILL)
+            run.communicate(timeout=60)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertFalse((self.dir / "dump").exists())
+            self.assertTrue(before < set(parts.glob("*.rows")), "what was found is kept")
+        result = mpirun(*self.recording("--limit", 100), self.dir / "dump")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("dump.parts keeps parts of another model or of other options", result.stderr)
+        # What is there is not made again: one of its notes is changed, and the change shows.
+        note = min(parts.glob("[0-9]*.json"))
+        values = json.loads(note.read_text())
+        values["examples"] += 100000
+        note.write_text(json.dumps(values))
+        result = mpirun(*command, "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertGreater(json.loads(result.stdout)["examples"], 100000)
+        self.assertEqual(tree(self.dir / "dump"), tree(self.dir / "one"))
+        self.assertFalse(parts.exists())
+
     def test_errors_end_all_ranks(self):
         result = mpirun("split", self.dir / "missing", "--experts", 8, "--out", self.dir / "moe")
         self.assertEqual(result.returncode, 3, result.stderr)
@@ -265,6 +314,12 @@ class TwoHosts(Case):
         result = self.on_both(*split, self.dir / "two")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(tree(self.dir / "two"), tree(self.dir / "one"))
+        record = ["record", EXAMPLE / "model", "--task", EXAMPLE / "sentiment.json", "--limit", 100,
+                  "--batch-tokens", 256, "--threads", 1, "--out"]
+        self.succeed(*record, self.dir / "dump-one")
+        result = self.on_both(*record, self.dir / "dump-two")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(tree(self.dir / "dump-two"), tree(self.dir / "dump-one"))
         training = ["finetune", EXAMPLE / "model", "--task", EXAMPLE / "sentiment.json", "--limit",
                     200, "--threads", 1, "--steps", 4, "--evaluate-every", 2]
         one = self.json(*training, "--out", self.dir / "trained-one")

@@ -11,6 +11,7 @@
 #include "moefy/base/if_exists.h"
 #include "moefy/base/progress.h"
 #include "moefy/io/checkpoint.h"
+#include "moefy/pipeline/part_options.h"
 
 namespace moefy::pipeline {
 
@@ -43,6 +44,7 @@ struct RecordOptions : CorpusOptions {
   int64_t max_tokens = 200000;
   std::string device = "cpu";
   std::string out;
+  PartOptions share;  // not options of the command line: what rank 0 of an MPI run announced
 
   template <class Visitor>
   void Visit(Visitor& v) {

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "model/expected_tensors.h"
+#include "record/dump_writer.h"
 #include "record/recorder.h"
 #include "support/temp_dir.h"
 #include "support/tensor_memory.h"

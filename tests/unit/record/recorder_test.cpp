@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "record/dump_rows.h"
+#include "record/dump_writer.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
 

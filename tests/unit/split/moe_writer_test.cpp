@@ -104,6 +104,36 @@ TEST_F(MoeWriter, NamesFilesTooLargeToCopy) {
   EXPECT_THAT(warnings[0].get<std::string>(), HasSubstr("'corpus.txt' was not copied"));
 }
 
+TEST_F(MoeWriter, PlansMayComeOneByOneAndInAnyOrder) {
+  tests::SplitInto(dense_, moe_, 8);
+  const MoeCheckpoint moe = MoeCheckpoint::Open(moe_);
+  const io::Checkpoint dense = io::Checkpoint::Open(dense_);
+  std::vector<model::FfnSpec> specs;
+  for (const MoeFfn& ffn : moe.ffns()) specs.push_back(ffn.spec);
+  ASSERT_GE(specs.size(), 2u);
+  split::MoeWriter writer(dense, specs, temp_.Make("late"));
+  for (size_t i = specs.size(); i-- > 0;) writer.Add(i, moe.ffns()[i].plan);
+  writer.Finish(moe.manifest()["source"]["family"], moe.ffns(), moe.manifest()["split"],
+                SilentProgress());
+  EXPECT_EQ(tests::DirectoryBytes(temp_.path() / "late"), tests::DirectoryBytes(moe_));
+}
+
+TEST_F(MoeWriter, AFullDiskIsToldWhileItWaits) {
+  const io::Checkpoint dense = io::Checkpoint::Open(dense_);
+  const std::vector<MoeFfn> ffns = tests::PlanAll(dense, "random", 8, 1);
+  std::vector<model::FfnSpec> specs;
+  for (const MoeFfn& ffn : ffns) specs.push_back(ffn.spec);
+  const std::filesystem::path full = temp_.Make("full");
+  std::filesystem::create_symlink("/dev/full", full / "model.safetensors");
+  tests::ExpectError(ErrorKind::kSystem, {"model.safetensors", "No space left on device"}, [&] {
+    split::MoeWriter writer(dense, specs, full);
+    for (size_t i = 0; i < ffns.size(); ++i) writer.Add(i, ffns[i].plan);
+    writer.Finish("t5", ffns, {}, SilentProgress());
+  });
+  // One that is given up in the middle leaves without a word.
+  const split::MoeWriter given_up(dense, specs, temp_.Make("given-up"));
+}
+
 // What a split checkpoint gets when it is written again, and what stays.
 TEST_F(MoeWriter, WritesASplitCheckpointAgainWithChanges) {
   tests::SplitInto(dense_, moe_, 8);
