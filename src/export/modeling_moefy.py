@@ -180,7 +180,9 @@ def module_finder(model):
         fits = [known for known in modules if known == name or known.endswith("." + name)
                 or (known and name.endswith("." + known))]
         if not fits:
-            raise ValueError(f"the model has no part {name!r}, which {TENSORS} is for")
+            hint = ("; Transformers 5 keeps the experts of a mixture in one tensor, use 4"
+                    if ".experts." in name else "")
+            raise ValueError(f"the model has no part {name!r}, which {TENSORS} is for{hint}")
         return modules[max(fits, key=len)]
 
     return find

@@ -137,6 +137,12 @@ void CheckModel(const split::MoeCheckpoint& moe, const Format& format) {
   const model::ModelConfig& config = moe.config();
   const std::string what = StrCat(moe.directory(), " cannot be exported as ", format.name);
   const bool known = std::ranges::find(kFamilies, config.family) != kFamilies.end();
+  if (config.mixture.num_experts > 0) {
+    throw InputError(what, ": it is a mixture of experts already (family ", Quoted(config.family),
+                     "), and the format has no experts inside of experts. `--format transformers` "
+                     "runs them in Transformers 4, `moefy run` here; `moefy merge` gives back the "
+                     "mixture, which is in its own format as it is");
+  }
   if (!known || config.head != model::Head::kLanguageModel) {
     throw InputError(what, ": it is a model of the family ", Quoted(config.family),
                      known ? " with another head" : "", "; language models of ",

@@ -1,5 +1,7 @@
 #include "moefy/pipeline/record_stage.h"
 
+#include <algorithm>
+
 #include "ask/prepared_task.h"
 #include "ask/tokenizers.h"
 #include "ask/translation.h"
@@ -125,6 +127,18 @@ std::vector<task::TaskSpec> CheckedTasks(const RecordOptions& options) {
   return ReadTasks(options.tasks, options.split);
 }
 
+// Experts of a mixture get only the tokens that its routers give them. "" if every one has some.
+std::string WarnOfFewTokens(const RecordResult& result) {
+  constexpr int64_t kFew = 64;
+  const auto least = std::ranges::min_element(result.tokens);
+  const auto few = std::ranges::count_if(result.tokens, [](int64_t n) { return n < kFew; });
+  if (few == 0) return "";
+  return StrCat(few, " of ", result.ffns.size(), " FFNs got fewer than ", kFew, " tokens (",
+                Quoted(result.ffns[static_cast<size_t>(least - result.tokens.begin())]), " got ",
+                *least, "), because the model's own routers chose others; routers inside them ",
+                "learn little from so few, and nothing from none: record more text");
+}
+
 }  // namespace
 
 void CheckRecordOptions(const RecordOptions& options) { CheckedTasks(options); }
@@ -196,6 +210,11 @@ RecordResult Record(const RecordOptions& options, IfExists if_exists, Progress& 
   for (size_t i = 0; i < model.num_ffns(); ++i) {
     result.ffns.push_back(model.ffn_spec(i).name);
     result.active_share.push_back(ActiveShare(checkpoint, model.ffn_spec(i), dump, i));
+  }
+  if (model.config().mixture.num_experts > 0) {
+    if (std::string warning = WarnOfFewTokens(result); !warning.empty()) {
+      result.warnings.push_back(std::move(warning));
+    }
   }
   for (const auto& file : std::filesystem::directory_iterator(staged->path())) {
     result.num_bytes += file.file_size();

@@ -66,6 +66,15 @@ void CheckDumpMatches(const split::MoeCheckpoint& moe, const record::ActivationD
   std::vector<model::FfnSpec> specs;
   for (const split::MoeFfn& ffn : moe.ffns()) specs.push_back(ffn.spec);
   record::CheckDumpMatches(dump, moe.directory().string(), moe.source_fingerprint(), specs);
+  std::vector<std::string> empty;
+  for (const model::FfnSpec& spec : specs) {
+    if (dump.ffns()[*dump.Find(spec)].tokens == 0) empty.push_back(Quoted(spec.name));
+  }
+  if (empty.empty()) return;
+  throw InputError(moe.directory(), ": the activation dump holds no token of ", Join(empty),
+                   moe.config().mixture.num_experts > 0
+                       ? ", because the model's own routers gave them none; record more text"
+                       : "; record again");
 }
 
 StoredRouter ToStore(const TrainedRouter& trained) {

@@ -6,7 +6,7 @@ usage: transformers_experts.py MOEFY SOURCE_DIR [MODEL_DIR ...]
 
 Needs torch, transformers and numpy, in this Python or the one that MOEFY_TRANSFORMERS names;
 without them it says so and exits 77, which ctest takes for skipped. Without models it runs the
-committed ones and those of MOEFY_SHARED/goldens5, where that is set.
+committed ones, and where MOEFY_SHARED is set those of its goldens5 and mixtures of experts.
 """
 
 import json
@@ -73,6 +73,16 @@ CASES = {
          ["--ffn-ratio", "0.6", "--selection", "stored:relative"])],
     "qwen2-tied": [([], ["--preset", "fast", "--router", "linear"], ["--ffn-ratio", "0.6"]), FIXED],
 }
+# Experts inside the experts of mixtures, which lie in MOEFY_SHARED/goldens. Transformers 5 keeps the
+# experts of a layer in one tensor, where no hook reaches.
+MIXTURES = {
+    "mixtral": [FIXED, (["--expert-size", "1"], ["--preset", "first-product"],
+                        ["--ffn-ratio", "0.5", "--selection", "stored:threshold"])],
+    "qwen2_moe": [FIXED, ([], ["--preset", "fast"],
+                          ["--ffn-ratio", "0.5", "--selection", "stored:budget"])],
+    "olmoe": [FIXED, ([], ["--preset", "fast", "--compensation", "mean"],
+                      ["--ffn-ratio", "0.4", "--selection", "stored:relative"])],
+}
 # Outputs of moefy, and of Transformers.
 HEADS = {"logits": "logits", "start_logits": "start_logits", "end_logits": "end_logits",
          "last_hidden_state": "last_hidden_state"}
@@ -90,14 +100,14 @@ def moefy(*arguments, fails=False):
     return done.stderr if fails else done.stdout
 
 
-def make_inputs(config, seed):
-    """Ids of three texts, the second one padded behind; of encoder-decoders on both sides."""
+def make_inputs(config, seed, texts=3):
+    """Ids of some texts, the second one padded behind; of encoder-decoders on both sides."""
     generator = np.random.default_rng(seed)
     vocabulary = min(config.get("vocab_size", 50257), 50257)
     width = min(20, config.get("max_position_embeddings", 20))
 
     def side(names):
-        ids = generator.integers(3, vocabulary - 1, (3, width))
+        ids = generator.integers(3, vocabulary - 1, (texts, width))
         mask = np.ones_like(ids)
         mask[1, width - 6:] = 0
         return {names[0]: ids * mask + (1 - mask) * (config.get("pad_token_id") or 0),
@@ -123,6 +133,22 @@ def real_rows(array, inputs, name=""):
     return array[mask == 1] if array.shape[:2] == mask.shape else array
 
 
+def rows_of_ffn(name, taps, inputs, inspected):
+    """What enters an FFN: [real tokens, hidden]; of an expert of a mixture its own tokens."""
+    if name + ".input" in taps:
+        return real_rows(taps[name + ".input"], inputs, name)
+    if len(inspected["ffns"]) == 1:  # layers that share an FFN each have a tap
+        return np.concatenate([real_rows(taps[tap], inputs, tap) for tap in taps
+                               if tap.endswith(".input")])
+    layer, kind, *expert = name.removeprefix("ffn.").split(".")
+    rows, scores = (real_rows(taps[f"moe.{layer}.{tap}"], inputs)
+                    for tap in ("input", "router_logits"))
+    if kind == "shared":
+        return rows
+    chosen = np.argsort(-scores, -1)[:, :inspected["mixture"]["experts_per_token"]]
+    return rows[(chosen == int(expert[0])).any(-1)]
+
+
 def write_dump(model, inputs, directory):
     """What enters each FFN on random ids, as an activation dump (docs/formats.md)."""
     taps = run_moefy(model, inputs, directory, "--ffn-taps")
@@ -131,10 +157,7 @@ def write_dump(model, inputs, directory):
     listed = []
     (directory / "dump").mkdir()
     for index, ffn in enumerate(ffns):
-        # Layers that share an FFN each have a tap.
-        names = [name for name in taps if name.endswith(".input")] if len(ffns) == 1 else [
-            ffn["name"] + ".input"]
-        rows = np.concatenate([real_rows(taps[name], inputs, name) for name in names])
+        rows = rows_of_ffn(ffn["name"], taps, inputs, inspected)
         file = f"{index}.safetensors"
         write_safetensors(directory / "dump" / file, {"ffn_input": rows.astype(np.float32)})
         listed.append({"name": ffn["name"], "tokens": len(rows), "hidden": rows.shape[1],
@@ -213,7 +236,9 @@ def check(model, case):
     with tempfile.TemporaryDirectory() as scratch:
         directory = pathlib.Path(scratch)
         model = readable(model, directory)
-        ffns = write_dump(model, make_inputs(config, RECORD), directory)
+        # Each expert of a mixture is to get some tokens.
+        recorded = make_inputs(config, RECORD, 3 if config["model_type"] not in MIXTURES else 24)
+        ffns = write_dump(model, recorded, directory)
         moe, exported = convert(model, case, directory, ffns)
         selection = case[2] if "--selection" in case[2] else [*case[2], "--selection", "stored"]
         wanted = run_moefy(moe, inputs, directory, *selection)
@@ -282,7 +307,10 @@ def main():
         cases += [(model, FIXED) for model in sorted(pico.iterdir())
                   if model.name not in CASES and "num_experts_per_tok" not in
                   json.loads((model / "config.json").read_text(encoding="utf-8"))]
-        shared = pathlib.Path(os.environ.get("MOEFY_SHARED", SOURCE / "../shared")) / "goldens5"
+        shared = pathlib.Path(os.environ.get("MOEFY_SHARED", SOURCE / "../shared"))
+        cases += [(model, case) for name, of in MIXTURES.items() for case in of
+                  for model in sorted((shared / "goldens" / name).glob("*")) if VERSION < (5,)]
+        shared /= "goldens5"
         # A model of each family that is not committed.
         known = {model.name.split("-")[0] for model in pico.iterdir()}
         cases += [(sorted(family.iterdir())[0], FIXED) for family in sorted(shared.glob("*"))

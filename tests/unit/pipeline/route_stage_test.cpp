@@ -246,12 +246,12 @@ TEST_F(RouteStage, RefusesOptionsThatMakeNoSense) {
 
 TEST_F(RouteStage, NothingIsWrittenOnFailure) {
   const auto before = tests::DirectoryBytes(options_.moe);
-  const std::string dump = options_.dump;
+  const std::string good = options_.dump;
   options_.dump.clear();
   tests::ExpectError(ErrorKind::kUsage, {"needs --dump", "moefy record"}, [&] { Train(); });
   options_.dump = (dir_ / "missing").string();
   tests::ExpectError(ErrorKind::kInput, {"missing"}, [&] { Train(); });
-  // A dump whose last FFN has no token fails when the others are done.
+  // A dump whose last FFN has no token.
   const split::MoeCheckpoint moe = split::MoeCheckpoint::Open(options_.moe);
   std::vector<std::pair<std::string, at::Tensor>> inputs;
   for (const split::MoeFfn& ffn : moe.ffns()) {
@@ -264,6 +264,11 @@ TEST_F(RouteStage, NothingIsWrittenOnFailure) {
   EXPECT_FALSE(std::filesystem::exists(options_.out));
   options_.out.clear();
   tests::ExpectError(ErrorKind::kInput, {"holds no token of"}, [&] { Train(); });
+  // Stopped when the first router is trained.
+  options_.dump = good;
+  tests::StepCounter stopping("training routers");
+  tests::ExpectError(ErrorKind::kInterrupted, {"training routers"},
+                     [&] { RouteTrain(options_, IfExists::kRefuse, stopping); });
   EXPECT_EQ(tests::DirectoryBytes(options_.moe), before);
   EXPECT_THAT(std::vector<std::filesystem::path>(std::filesystem::directory_iterator(dir_.path()),
                                                  std::filesystem::directory_iterator()),
