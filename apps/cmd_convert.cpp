@@ -1,6 +1,7 @@
 // moefy convert: all stages from one JSON file, or of a model and a task.
 #include "about.h"
 #include "base/stopwatch.h"
+#include "bench/roofline.h"
 #include "command.h"
 #include "convert_jobs.h"
 #include "junit.h"
@@ -10,6 +11,7 @@
 #include "pipeline/convert.h"
 #include "pipeline/convert_output.h"
 #include "pipeline/convert_plan.h"
+#include "pipeline/convert_work.h"
 #include "pipeline/default_recipe.h"
 
 namespace moefy::apps {
@@ -37,6 +39,35 @@ Json PlanToJson(const pipeline::ConvertPlan& plan) {
           {"stages", plan.stages},
           {"peak_memory_bytes_at_most", plan.peak_memory_bytes},
           {"outputs", outputs}};
+}
+
+// How long a conversion may take here: what it computes, at the speed that a short product of
+// matrices has now.
+void AddTime(const pipeline::CheckedRecipe& checked, std::string& text, Json& json) {
+  constexpr double kProbeSeconds = 0.5;
+  std::vector<pipeline::StageWork> work;
+  try {
+    work = pipeline::WorkOfStages(checked);
+  } catch (const Error& error) {  // the data may come later
+    text += StrCat("time     not known: ", error.what(), "\n");
+    json["seconds_about"] = nullptr;
+    return;
+  }
+  const double gflops = bench::SustainedGflops(kProbeSeconds);
+  const pipeline::TimeRange time = pipeline::EstimateTime(work, gflops);
+  json["stage_work"] = Json::array();
+  for (const pipeline::StageWork& stage : work) {
+    json["stage_work"].push_back({{"stage", stage.stage},
+                                  {"gflop", stage.gflop},
+                                  {"seconds_about", stage.seconds + stage.gflop / gflops}});
+  }
+  text += StrCat("time     about ", FormatDuration(time.seconds), ", likely between ",
+                 FormatDuration(time.least), " and ", FormatDuration(time.most),
+                 ": an estimate from sizes and the ", FormatFixed(gflops, 0),
+                 " GFLOP/s that this machine did just now\n");
+  json["seconds_about"] = time.seconds;
+  json["seconds_likely"] = {time.least, time.most};
+  json["gflop_per_second"] = gflops;
 }
 
 // The conversion of a checkpoint for which nobody wrote a recipe, and why it is this one.
@@ -174,8 +205,10 @@ Outcome RunMany(const std::vector<ConvertJob>& jobs, const ConvertOptions& optio
 void AddPlan(const pipeline::CheckedRecipe& checked, const std::filesystem::path& out,
              Outcome& outcome) {
   const pipeline::ConvertPlan plan = pipeline::PlanConvert(checked, out);
+  Json json = PlanToJson(plan);
   outcome.text += DescribePlan(plan);
-  outcome.json["conversions"].push_back(PlanToJson(plan));
+  AddTime(checked, outcome.text, json);
+  outcome.json["conversions"].push_back(std::move(json));
 }
 
 Outcome RunConvert(const ConvertOptions& options, Context& context) {

@@ -35,18 +35,35 @@ double MeasureBandwidth(const std::vector<at::Tensor>& arrays) {
   return static_cast<double>(bytes) / best_ms / 1e6;
 }
 
+constexpr int64_t kProductSize = 1024;  // of the matrices whose product is measured
+constexpr double kProductFlops = 2.0 * kProductSize * kProductSize * kProductSize;
+
 double MeasurePeak() {
-  constexpr int64_t kSize = 1024;
-  const at::Tensor a = at::ones({kSize, kSize}), b = at::ones({kSize, kSize});
+  const at::Tensor a = at::ones({kProductSize, kProductSize}),
+                   b = at::ones({kProductSize, kProductSize});
   at::Tensor c = at::mm(a, b);
   double best_ms = 1e30;
   for (int i = 0; i < kRepetitions; ++i) {
     best_ms = std::min(best_ms, Milliseconds([&] { at::mm_out(c, a, b); }));
   }
-  return 2.0 * kSize * kSize * kSize / best_ms / 1e6;
+  return kProductFlops / best_ms / 1e6;
 }
 
 }  // namespace
+
+double SustainedGflops(double seconds) {
+  const at::Tensor a = at::ones({kProductSize, kProductSize}),
+                   b = at::ones({kProductSize, kProductSize});
+  at::Tensor c = at::mm(a, b);
+  const Stopwatch stopwatch;
+  std::vector<double> times;
+  while (times.size() < kRepetitions || stopwatch.Seconds() < seconds) {
+    times.push_back(Milliseconds([&] { at::mm_out(c, a, b); }));
+  }
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return kProductFlops / *middle / 1e6;
+}
 
 Roofline MeasureRoofline(const std::vector<at::Tensor>& arrays) {
   return {MeasureBandwidth(arrays), MeasurePeak()};

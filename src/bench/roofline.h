@@ -22,4 +22,8 @@ struct Roofline {
 // contiguous and together much larger than the last-level cache.
 Roofline MeasureRoofline(const std::vector<at::Tensor>& arrays);
 
+// What LibTorch does of that product now, beside whatever else runs: the median over at least so
+// many seconds, after one product that is not counted.
+double SustainedGflops(double seconds);
+
 }  // namespace moefy::bench

@@ -2,6 +2,7 @@
 
 #include "moefy/pipeline/verify_stage.h"
 #include "pipeline/convert_plan.h"
+#include "pipeline/convert_work.h"
 #include "pipeline/default_recipe.h"
 #include "pipeline/report_stage.h"
 #include "record/activation_dump.h"
@@ -147,6 +148,44 @@ TEST_F(ConvertTest, PlansWithoutWritingAnything) {
               ElementsAre("inspect", "record", "split random", "route-train random", "eval"));
   EXPECT_GT(plan.peak_memory_bytes, plan.model.num_bytes);
   EXPECT_FALSE(std::filesystem::exists(dir_ / "out"));
+}
+
+TEST_F(ConvertTest, CountsTheWork) {
+  CheckedRecipe checked = Checked();
+  const auto work = [&](const std::string& stage) {
+    for (const StageWork& one : WorkOfStages(checked)) {
+      if (one.stage == stage) return one.gflop;
+    }
+    ADD_FAILURE() << "no stage " << stage;
+    return 0.0;
+  };
+  std::vector<std::string> stages = {"inspect"};
+  for (const StageWork& one : WorkOfStages(checked)) stages.push_back(one.stage);
+  EXPECT_EQ(stages, PlanConvert(checked, dir_ / "out").stages);
+  EXPECT_EQ(work("split random"), 0);
+  // Examples are much alike: twice as many are about twice the work.
+  const double recorded = work("record"), evaluated = work("eval");
+  EXPECT_GT(recorded, 0);
+  checked.recipe.record.limit *= 2;
+  EXPECT_NEAR(work("record") / recorded, 2, 0.3);
+  EXPECT_GT(work("route-train random"), 0);
+  checked.recipe.eval.limit *= 2;
+  EXPECT_NEAR(work("eval") / evaluated, 2, 0.3);
+  const double once = work("eval");
+  checked.recipe.eval.ffn_ratios = {0.5, 0.5};
+  EXPECT_GT(work("eval"), once);
+  // The cap on the dump's tokens is one on the work.
+  checked.recipe.record.max_tokens = 10;
+  EXPECT_LT(work("record"), recorded / 4);
+
+  const std::vector<StageWork> two = {{"record", 30, 1}, {"eval", 10, 0}};
+  const TimeRange time = EstimateTime(two, 20);
+  EXPECT_DOUBLE_EQ(time.seconds, 3);
+  EXPECT_LT(time.least, time.seconds);
+  EXPECT_GT(time.most, time.seconds);
+
+  checked.recipe.data = (dir_ / "nowhere").string();
+  ExpectError(ErrorKind::kInput, {"nowhere"}, [&] { WorkOfStages(checked); });
 }
 
 TEST_F(ConvertTest, ChoosesWithoutARecipe) {
