@@ -4,6 +4,7 @@
 
 #include "moefy/base/error.h"
 #include "task/answers.h"
+#include "task/translation_scores.h"
 
 namespace moefy::ask {
 namespace {
@@ -53,6 +54,15 @@ std::vector<Ratio> TokensRight(const Example&, const Answer& answer) {
   return units;
 }
 
+template <task::Figure (*score)(const std::vector<task::Translation>&)>
+task::Figure OfCorpus(const std::vector<Example>& examples, const std::vector<Answer>& answers) {
+  std::vector<task::Translation> translations;
+  for (size_t i = 0; i < examples.size(); ++i) {
+    translations.push_back({answers[i].text, examples[i].answers});
+  }
+  return score(translations);
+}
+
 struct MetricRow {
   std::vector<TaskKind> kinds;
   Metric metric;
@@ -70,6 +80,8 @@ const std::vector<MetricRow>& MetricRows() {
       {{kGeneration}, {"exact_match", true, false, Scored<task::TextExactMatch>}},
       {{kGeneration}, {"rouge_l", true, false, Scored<task::RougeL>}},
       {{kGeneration}, {"character_error_rate", true, false, CharacterErrors, true}},
+      {{kGeneration}, {"bleu", false, false, nullptr, false, OfCorpus<task::Bleu>}},
+      {{kGeneration}, {"chrf", false, false, nullptr, false, OfCorpus<task::ChrF>}},
       {{kLanguageModelling}, {"perplexity", false, true, Nats, true}},
       {{kMaskedLanguageModelling}, {"pseudo_perplexity", false, true, Nats, true}},
       {{kMaskedLanguageModelling}, {"accuracy", true, false, TokensRight}},
@@ -93,6 +105,7 @@ const Metric& GetMetric(TaskKind kind, const std::string& name) {
 task::Figure Measure(const Metric& metric, const std::vector<Example>& examples,
                      const std::vector<Answer>& answers) {
   MOEFY_CHECK(examples.size() == answers.size());
+  if (metric.of_corpus) return metric.of_corpus(examples, answers);
   std::vector<Ratio> units;
   for (size_t i = 0; i < examples.size(); ++i) {
     for (const Ratio& unit : metric.units(examples[i], answers[i])) units.push_back(unit);

@@ -1,4 +1,5 @@
-// The metrics of tasks as a table. Each is a ratio of sums over examples or tokens. Pure functions.
+// The metrics of tasks as a table. Each is a ratio of sums over examples or tokens,
+// or a score of all examples together. Pure functions.
 #pragma once
 
 #include <string>
@@ -17,6 +18,9 @@ struct Metric {
   // What one example adds to the sums: one ratio, or one per token.
   std::vector<task::Ratio> (*units)(const task::Example& example, const Answer& answer);
   bool lower_is_better = false;
+  // Of a metric that is no ratio: the whole figure, in place of `units`.
+  task::Figure (*of_corpus)(const std::vector<task::Example>& examples,
+                            const std::vector<Answer>& answers) = nullptr;
 };
 
 // The metric of that name. `kind` tells question answering's exact match from generation's.

@@ -123,7 +123,9 @@ EvaluationReport Describe(const EvaluationTask& task) {
   EvaluationReport report;
   report.task = spec.name;
   report.split = split;
-  report.data_file = dataset.file.filename().string();
+  std::vector<std::string> files;
+  for (const std::filesystem::path& file : dataset.files) files.push_back(file.filename().string());
+  report.data_file = Join(files);
   report.kind = spec.kind;
   report.num_examples = static_cast<int64_t>(dataset.examples.size());
   report.metrics = task::MetricNames(spec);

@@ -55,8 +55,11 @@ const std::string& InputKeys::OfFile(const std::filesystem::path& file) {
 std::string InputKeys::OfTask(const std::string& task_file, const std::string& split,
                               const std::string& data) {
   const task::TaskSpec spec = task::ReadTaskSpec(task_file);
-  return StrCat(OfFile(spec.file), "-",
-                OfFile(DataDirectory(spec, data) / spec.GetSplit(split).file));
+  std::string key = OfFile(spec.file);
+  for (const std::filesystem::path& file : spec.GetSplit(split).Files(spec.format)) {
+    key += "-" + OfFile(DataDirectory(spec, data) / file);
+  }
+  return key;
 }
 
 Json InputKeys::OfTasks(const std::vector<std::string>& task_files, const std::string& split,

@@ -18,7 +18,10 @@ InputPaths TaskInputs(const std::vector<task::TaskSpec>& tasks, const std::strin
                       const std::string& data) {
   InputPaths inputs;
   for (const task::TaskSpec& spec : tasks) {
-    inputs.insert(inputs.end(), {spec.file, DataDirectory(spec, data) / spec.GetSplit(split).file});
+    inputs.push_back(spec.file);
+    for (const std::filesystem::path& file : spec.GetSplit(split).Files(spec.format)) {
+      inputs.push_back(DataDirectory(spec, data) / file);
+    }
   }
   return inputs;
 }

@@ -19,7 +19,9 @@ std::unique_ptr<TrainingExamples> ReadExamples(const TrainStageOptions& options,
   examples->spec = task;
   task::Dataset dataset = task::ReadDataset(
       examples->spec, options.split, DataDirectory(examples->spec, options.data), options.limit);
-  examples->fingerprint = io::FileFingerprint(dataset.file);
+  for (const std::filesystem::path& file : dataset.files) {
+    examples->fingerprint += (examples->fingerprint.empty() ? "" : "-") + io::FileFingerprint(file);
+  }
   if (!options.task.empty()) examples->fingerprint += "-" + io::FileFingerprint(task.file);
   examples->data = HoldOut(examples->spec, std::move(dataset), options.held_out);
   return examples;

@@ -33,12 +33,12 @@ TrainingData HoldOut(const task::TaskSpec& spec, task::Dataset dataset, int64_t 
   if (task::IsOnlyText(spec.kind) && total == 1) return CutText(dataset, held_out);
   const int64_t count = std::min(held_out, total / 10);
   if (count < 1) {
-    throw InputError(dataset.file, " has ", total,
+    throw InputError(dataset.files.front(), " has ", total,
                      " examples; training needs at least 10, because "
                      "a tenth is held out");
   }
   TrainingData data;
-  data.train.file = data.held_out.file = dataset.file;
+  data.train.files = data.held_out.files = dataset.files;
   for (int64_t i = 0, taken = 0; i < total; ++i) {
     // Holds out the middle of each of `count` equal parts.
     const bool hold = taken < count && i == (2 * taken + 1) * total / (2 * count);

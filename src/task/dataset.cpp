@@ -104,8 +104,8 @@ Example MakeExample(const TaskSpec& spec, const std::vector<WantedColumn>& wante
   return example;
 }
 
-std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std::string_view text,
-                               int64_t limit) {
+std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split,
+                               std::vector<std::string_view> texts, int64_t limit) {
   std::vector<WantedColumn> wanted;
   const KindRow& kind = GetKind(spec.kind);
   for (const auto& [field, column] : split.columns) {
@@ -116,7 +116,7 @@ std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std
   }
   const char separator = spec.separator.empty() ? ',' : spec.separator[0];
   const std::unique_ptr<RowReader> reader =
-      MakeRowReader(spec.format, text, wanted, {spec.header, separator});
+      MakeRowReader(spec.format, std::move(texts), wanted, {spec.header, separator});
 
   std::vector<Example> examples;
   Problems problems(kMaxProblems);
@@ -139,21 +139,18 @@ std::vector<Example> ReadTable(const TaskSpec& spec, const DataSplit& split, std
   return examples;
 }
 
-std::vector<Example> ReadExamples(const TaskSpec& spec, const DataSplit& split,
-                                  const std::filesystem::path& file, std::string_view text,
-                                  int64_t limit) {
+// The text of a file as its reader takes it; `storage` may hold it.
+std::string_view Prepare(std::string_view text, std::string& storage) {
   RequireUtf8(text);
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // spreadsheets write one
   // Excel still offers the line ends that the Mac had before 2001.
-  std::string with_newlines;
   if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
-    with_newlines = ReplaceAll(std::string(text), "\r", "\n");
-    text = with_newlines;
+    storage = ReplaceAll(std::string(text), "\r", "\n");
+    text = storage;
   }
   text = WithoutTrailingNewlines(text);
   if (text.empty()) throw InputError("is empty");
-  return GetFormat(spec.format).is_table ? ReadTable(spec, split, text, limit)
-                                         : ReadDocument(spec, file, text, limit);
+  return text;
 }
 
 }  // namespace
@@ -163,10 +160,21 @@ Dataset ReadDataset(const TaskSpec& spec, const std::string& split_name,
   if (limit < 0) throw UsageError("the limit on examples is ", limit, "; expected 0 or more");
   const DataSplit& split = spec.GetSplit(split_name);
   Dataset dataset;
-  dataset.file = (data_directory.empty() ? spec.directory : data_directory) / split.file;
-  const std::string text = ReadTextFile(dataset.file, kMaxFileBytes);
-  dataset.examples = WithContext(
-      dataset.file.string(), [&] { return ReadExamples(spec, split, dataset.file, text, limit); });
+  const std::filesystem::path directory = data_directory.empty() ? spec.directory : data_directory;
+  const std::vector<std::filesystem::path> files = split.Files(spec.format);
+  std::vector<std::string> contents(files.size()), storage(files.size());
+  std::vector<std::string_view> texts;
+  for (size_t i = 0; i < files.size(); ++i) {
+    dataset.files.push_back(directory / files[i]);
+    contents[i] = ReadTextFile(dataset.files[i], kMaxFileBytes);
+    WithContext(dataset.files[i].string(),
+                [&] { texts.push_back(Prepare(contents[i], storage[i])); });
+  }
+  const std::filesystem::path& first = dataset.files.front();
+  dataset.examples = WithContext((directory / split.file).string(), [&] {
+    return GetFormat(spec.format).is_table ? ReadTable(spec, split, std::move(texts), limit)
+                                           : ReadDocument(spec, first, texts.front(), limit);
+  });
   if (IsOnlyText(spec.kind)) dataset.max_windows = limit;
   return dataset;
 }

@@ -23,7 +23,7 @@ struct Example {
 };
 
 struct Dataset {
-  std::filesystem::path file;
+  std::vector<std::filesystem::path> files;  // one, or one for each field of parallel text
   std::vector<Example> examples;
   int64_t max_windows = 0;  // the most windows of texts to predict, in all; 0: all there are
 };

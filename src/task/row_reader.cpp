@@ -4,6 +4,7 @@
 
 #include "base/json_rows.h"
 #include "moefy/base/error.h"
+#include "task/parallel_reader.h"
 #include "task/table_reader.h"
 
 namespace moefy::task {
@@ -62,15 +63,17 @@ class JsonReader final : public RowReader {
 
 }  // namespace
 
-std::unique_ptr<RowReader> MakeRowReader(DataFormat format, std::string_view text,
+std::unique_ptr<RowReader> MakeRowReader(DataFormat format, std::vector<std::string_view> texts,
                                          std::vector<WantedColumn> wanted, TableOptions options) {
   switch (format) {
     case DataFormat::kTsv:
-      return MakeTsvReader(text, std::move(wanted), std::move(options));
+      return MakeTsvReader(texts.front(), std::move(wanted), std::move(options));
     case DataFormat::kCsv:
-      return MakeCsvReader(text, std::move(wanted), std::move(options));
+      return MakeCsvReader(texts.front(), std::move(wanted), std::move(options));
     case DataFormat::kJsonl:
-      return std::make_unique<JsonReader>(text, std::move(wanted));
+      return std::make_unique<JsonReader>(texts.front(), std::move(wanted));
+    case DataFormat::kParallel:
+      return MakeParallelReader(std::move(texts), wanted);
     default:
       ThrowBug("a document is no table", __FILE__, __LINE__);
   }

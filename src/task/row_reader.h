@@ -43,10 +43,11 @@ struct TableOptions {
   char separator = ',';                  // of CSV
 };
 
-// A reader of any format that has rows: TSV and CSV (task/table_reader.h), and JSONL, which is
-// objects in any of the layouts of base/json_rows.h. `text` is UTF-8 and must outlive the reader.
+// A reader of any format that has rows: TSV and CSV (task/table_reader.h), JSONL, which is objects
+// in any of the layouts of base/json_rows.h, and parallel text (task/parallel_reader.h), which
+// alone has several `texts`, one for each of `wanted`. They are UTF-8 and must outlive the reader.
 // Throws Error{kInput} for a table whose header lacks a wanted column.
-std::unique_ptr<RowReader> MakeRowReader(DataFormat format, std::string_view text,
+std::unique_ptr<RowReader> MakeRowReader(DataFormat format, std::vector<std::string_view> texts,
                                          std::vector<WantedColumn> wanted,
                                          TableOptions options = {});
 

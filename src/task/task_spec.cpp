@@ -97,6 +97,13 @@ TaskSpec ParseTaskSpec(const Json& json, const std::filesystem::path& path) {
 
 }  // namespace
 
+std::vector<std::filesystem::path> DataSplit::Files(DataFormat format) const {
+  if (format != DataFormat::kParallel) return {file};
+  std::vector<std::filesystem::path> files;
+  for (const auto& [field, column] : columns) files.emplace_back(StrCat(file, ".", column));
+  return files;
+}
+
 const DataSplit& TaskSpec::GetSplit(const std::string& split_name) const {
   std::vector<std::string> names;
   for (const DataSplit& split : splits) {

@@ -25,12 +25,15 @@ inline bool IsOnlyText(TaskKind kind) {
   return kind == TaskKind::kLanguageModelling || kind == TaskKind::kMaskedLanguageModelling;
 }
 
-enum class DataFormat { kTsv, kCsv, kJsonl, kSquad, kRace, kDream, kMctest, kText };
+enum class DataFormat { kTsv, kCsv, kJsonl, kParallel, kSquad, kRace, kDream, kMctest, kText };
 
 struct DataSplit {
   std::string name;                            // "train", "eval", ...
   std::string file;                            // relative to the data directory
   std::map<std::string, std::string> columns;  // in tables: the task's field -> the file's column
+  // The files that hold it, relative to the data directory: `file` or, of parallel text, one for
+  // each field, "FILE.COLUMN".
+  std::vector<std::filesystem::path> Files(DataFormat format) const;
 };
 
 struct Label {

@@ -12,9 +12,15 @@ void DataRows(std::span<const std::byte> input) {
   const std::string_view all = AsText(input);
   if (all.empty()) return;
   const std::string_view text = all.substr(1);
+  const bool is_parallel = all[0] == 'p';  // then each half is the file of a field
+  if (is_parallel && text.empty()) return;
+  const task::DataFormat format =
+      is_parallel ? task::DataFormat::kParallel : kFormats[static_cast<unsigned char>(all[0]) % 3];
+  std::vector<std::string_view> texts = {text};
+  if (is_parallel) texts = {text.substr(0, text.size() / 2), text.substr(text.size() / 2)};
   Refusable([&] {
-    const auto reader = task::MakeRowReader(kFormats[static_cast<unsigned char>(all[0]) % 3], text,
-                                            {{"label", "a", false}, {"choices", "b", true}});
+    const auto reader =
+        task::MakeRowReader(format, texts, {{"label", "a", false}, {"choices", "b", true}});
     size_t num_rows = 0;
     for (task::TableRow record; reader->Next(record);) {
       if (++num_rows > text.size()) __builtin_trap();  // every row takes a byte at least

@@ -179,11 +179,46 @@ TEST(Dataset, FindsTheFile) {
   dir.Write("data", "label\tsentence\n1\ta\n");
   TaskSpec spec = Spec(DataFormat::kTsv);
   spec.directory = dir.path();
-  EXPECT_EQ(ReadDataset(spec, "train", {}).file, dir / "data");  // beside the task file
+  EXPECT_EQ(ReadDataset(spec, "train", {}).files.at(0), dir / "data");  // beside the task file
   tests::ExpectError(ErrorKind::kInput, {"/absent/data", "no such file"},
                      [&] { ReadDataset(spec, "train", dir / "absent"); });
   tests::ExpectError(ErrorKind::kUsage, {"no split 'test'"},
                      [&] { ReadDataset(spec, "test", {}); });
+}
+
+// "text|text", of the fields of parallel text.
+std::string ReadParallel(std::string_view en, std::string_view pt) {
+  const tests::TempDir dir;
+  dir.Write("news.en", en);
+  dir.Write("news.pt", pt);
+  TaskSpec spec = Spec(DataFormat::kParallel);
+  spec.kind = TaskKind::kGeneration;
+  spec.labels = {};
+  spec.splits = {{"train", "news", {{"text", "en"}, {"answer", "pt"}}}};
+  std::vector<std::string> shown;
+  const Dataset dataset = ReadDataset(spec, "train", dir.path());
+  EXPECT_EQ(dataset.files.size(), 2u);
+  for (const Example& example : dataset.examples) {
+    shown.push_back(StrCat(example.fields.at("text"), "=", example.answers.at(0)));
+  }
+  return Join(shown, "|");
+}
+
+TEST(Dataset, ReadsAFileForEachFieldOfParallelText) {
+  EXPECT_EQ(ReadParallel("one\ntwo, 2\n", "um\ndois, 2"), "one=um|two, 2=dois, 2");
+  EXPECT_EQ(ReadParallel("\xef\xbb\xbfone\r\n\"two\"\r\n", "um\n\tdois\n\n"),
+            "one=um|\"two\"=\tdois");
+  EXPECT_EQ(ReadParallel("one\n\nthree", "um\ndois\ntrês"), "one=um|=dois|three=três");
+}
+
+TEST(Dataset, RefusesParallelTextThatIsNot) {
+  tests::ExpectError(ErrorKind::kInput,
+                     {"/news: the files have different numbers of lines", "2 of field 'text' (.en)",
+                      "1 of field 'answer' (.pt)"},
+                     [] { ReadParallel("one\ntwo\n", "um\n"); });
+  tests::ExpectError(ErrorKind::kInput, {"/news.pt: line 2, byte 1 is 0xff"},
+                     [] { ReadParallel("one\ntwo\n", "um\n\xff\n"); });
+  tests::ExpectError(ErrorKind::kInput, {"/news.en: is empty"}, [] { ReadParallel("\n", "um"); });
 }
 
 TEST(Dataset, RefusesHugeFiles) {

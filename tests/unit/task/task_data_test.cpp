@@ -97,10 +97,12 @@ TEST(TaskData, OtherTasks) {
         Counted{"mctest", "eval", 200}, Counted{"mctest", "train", 1200},
         Counted{"mctest", "test", 600}, Counted{"ar2en", "train", 12877},
         Counted{"ar2en", "eval", 1431}, Counted{"ar2en", "test", 1590},
-        Counted{"tinystories", "eval", 5}, Counted{"wikitext2", "eval", 1}}) {
+        Counted{"tinystories", "eval", 5}, Counted{"wikitext2", "eval", 1},
+        Counted{"flores_en_pt", "eval", 997}, Counted{"flores_pt_en", "test", 1012}}) {
     SCOPED_TRACE(StrCat(counted.task, " ", counted.split));
     const TaskSpec spec = CommittedTask(counted.task);
-    const std::filesystem::path file = data / spec.GetSplit(counted.split).file;
+    const std::filesystem::path file =
+        data / spec.GetSplit(counted.split).Files(spec.format).front();
     MOEFY_SKIP_WITHOUT(file);
     EXPECT_EQ(ReadDataset(spec, counted.split, data).examples.size(), counted.num_examples);
   }
