@@ -27,10 +27,16 @@ Work AttentionWork(const model::ModelConfig& config, const model::StackConfig& s
     layer.weights += weights;
     layer.flops += 2 * weights * rows;
   };
-  map(hidden * (2 * inner + 2 * kv_inner), input.tokens);
-  layer.flops += 4 * inner * input.keys;
-  layer.cache_bytes += 2 * kFloatBytes * kv_inner * input.cached * input.texts;
-  if (input.memory > 0) {  // cross-attention
+  const bool is_second = input.memory > 0;
+  if (is_second && config.recurrent_decoder) {
+    map(2 * hidden * hidden, input.tokens);
+    layer.cache_bytes += kFloatBytes * hidden * input.texts;
+  } else {
+    map(hidden * (2 * inner + 2 * kv_inner), input.tokens);
+    layer.flops += 4 * inner * input.keys;
+    layer.cache_bytes += 2 * kFloatBytes * kv_inner * input.cached * input.texts;
+  }
+  if (is_second) {  // cross-attention
     map(hidden * 2 * inner, input.tokens);
     if (!input.reads_memory) map(hidden * 2 * kv_inner, input.memory * input.texts);
     layer.flops += 4 * inner * input.memory * input.tokens;

@@ -1,6 +1,6 @@
 // What a model computes and reads outside its FFNs, told from its config: the linear maps of
-// attention, scores and sums over keys, logits. Norms, embeddings, heads other than a language
-// model's and activations in between are left out. Values, thread-safe.
+// attention or of a recurrent unit, scores and sums over keys, logits. Norms, embeddings, heads
+// other than a language model's and activations in between are left out. Values, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace moefy::bench {
 struct Work {
   double flops = 0;
   double weights = 0;      // of linear maps, read once per run of the stack
-  double cache_bytes = 0;  // keys and values of earlier tokens, F32
+  double cache_bytes = 0;  // keys and values of earlier tokens, or recurrent units' cells, F32
 
   Work& operator+=(const Work& other);
 };

@@ -68,7 +68,8 @@ void TokenStep::TakeTexts(const int64_t* ids, const int64_t* mask, int64_t batch
   GrowTo(buffers_.x, rows_ * config_.hidden);
   GrowTo(buffers_.in, rows_ * width);
   GrowTo(buffers_.out, rows_ * width);
-  GrowTo(buffers_.heads, rows_ * (sizes.num_heads + 2 * sizes.num_kv_heads) * sizes.head_dim);
+  const int64_t heads = (sizes.num_heads + 2 * sizes.num_kv_heads) * sizes.head_dim;
+  GrowTo(buffers_.heads, rows_ * std::max(heads, 2 * config_.hidden));
   GrowTo(buffers_.mixed, rows_ * sizes.num_heads * sizes.head_dim);
   if (config_.norm_place == NormPlace::kParallel) GrowTo(buffers_.ffn_out, rows_ * config_.hidden);
 }
@@ -83,6 +84,10 @@ void TokenStep::Embed(const int64_t* ids) {
                 embedded + row * width);
   }
   Scale(config_.embedding_scale, rows_ * width, embedded);
+  for (int64_t row = 0; config_.zero_start && row < rows_; ++row) {
+    if (buffers_.positions[static_cast<size_t>(row)] != config_.position_offset) continue;
+    std::fill_n(embedded + row * width, width, 0.0f);
+  }
   if (project_in) project_in->ForwardInto(embedded, rows_, buffers_.x.data());
   for (int64_t row = 0; row < rows_; ++row) {
     float* const x = buffers_.x.data() + row * hidden;
@@ -151,9 +156,16 @@ void TokenStep::RunBlock(size_t layer_idx) {
   const auto feed_forward = [&](std::vector<float>& out) {
     block.FeedForwardOf(ffns_).ForwardInto(b.in.data(), rows_, hidden, out.data());
   };
+  const auto self_layer = [&] {
+    if (block.recurrence) {
+      Recur(layer_idx);
+    } else {
+      SelfAttention(layer_idx);
+    }
+  };
   if (config_.norm_place == NormPlace::kParallel) {
     NormRows(block.attention_norm, b.x, b.in);
-    SelfAttention(layer_idx);
+    self_layer();
     if (block.ffn_norm.weight.defined()) NormRows(block.ffn_norm, b.x, b.in);
     feed_forward(b.ffn_out);
     Add(b.out.data(), size, b.x.data());
@@ -172,7 +184,7 @@ void TokenStep::RunBlock(size_t layer_idx) {
     Add(b.out.data(), size, b.x.data());
     if (!pre_norm) NormRows(norm, b.x, b.x);
   };
-  residual(block.attention_norm, block.attention_post_norm, [&] { SelfAttention(layer_idx); });
+  residual(block.attention_norm, block.attention_post_norm, self_layer);
   if (block.cross) residual(block.cross_norm, {}, [&] { CrossAttention(layer_idx); });
   residual(block.ffn_norm, block.ffn_post_norm, [&] { feed_forward(b.out); });
 }
@@ -189,6 +201,21 @@ void TokenStep::SelfAttention(size_t layer_idx) {
   const bool relative = table.defined() || stack_.relative_bias.defined();
   Attend(attention, projected.queries, state_.self[layer_idx], first, keys, state_.key_bias,
          relative ? buffers_.bias.data() : nullptr);
+}
+
+void TokenStep::Recur(size_t layer_idx) {
+  const Recurrence& unit = *stack_.blocks[layer_idx].recurrence;
+  const int64_t hidden = config_.hidden;
+  float* const inputs = buffers_.heads.data();
+  float* const forget = inputs + rows_ * hidden;
+  unit.input.kernel->ForwardInto(buffers_.in.data(), rows_, inputs);
+  unit.forget.kernel->ForwardInto(buffers_.in.data(), rows_, forget);
+  float* const cells = state_.cells[layer_idx].data_ptr<float>();
+  for (int64_t row = 0; row < rows_; ++row) {
+    RecurRow(inputs + row * hidden, forget + row * hidden, hidden,
+             cells + buffers_.texts[static_cast<size_t>(row)] * hidden,
+             buffers_.out.data() + row * hidden);
+  }
 }
 
 void TokenStep::CrossAttention(size_t layer_idx) {

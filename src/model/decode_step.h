@@ -78,6 +78,7 @@ class TokenStep {
               int64_t first_key, int64_t end_key, const at::Tensor& key_bias,
               const float* relative);
   void SelfAttention(size_t layer_idx);
+  void Recur(size_t layer_idx);
   void CrossAttention(size_t layer_idx);
   void NormRows(const Norm& norm, const std::vector<float>& from, std::vector<float>& to);
   void Logits(int64_t batch);

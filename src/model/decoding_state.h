@@ -14,6 +14,7 @@ struct DecodingState {
   at::Tensor key_bias;            // [batch, 1, capacity, 1], undefined without padding
   std::vector<KeysValues> self;   // per layer, with room for more columns
   std::vector<KeysValues> cross;  // per layer, of the encoder's output; filled when first used
+  std::vector<at::Tensor> cells;  // [batch, hidden] per layer, of layers that recur
   at::Tensor memory;              // encoder's output, packed; dropped once `cross` is filled
   Packing memory_packing;
   StepBuffers buffers;

@@ -118,6 +118,8 @@ class Collector {
       const auto at_layer = [&](const std::string& name) { return LayerName(name, stored_idx); };
       if (layer_idx > 0 || config_.first_attention_norm) Norm(at_layer(names.attention_norm));
       Attention(names.attention, stored_idx, stack, keys);
+      Exchanged(at_layer(names.recurrence.input), hidden_, hidden_, false, config_.transposed);
+      Exchanged(at_layer(names.recurrence.forget), hidden_, hidden_, true, config_.transposed);
       Norm(at_layer(names.attention_post_norm));
       Norm(at_layer(names.cross_norm));
       Attention(names.cross, stored_idx, stack, keys);
@@ -187,7 +189,12 @@ class Collector {
           Exchanged(names.language_model_head, vocab, {config_.embedding_width, ""},
                     config_.head_bias);
         }
-        if (!names.logits_bias.empty()) Add(names.logits_bias, {{1, ""}, vocab}, false);
+        if (names.logits_bias.empty()) break;
+        if (config_.tied_embeddings && config_.head_bias) {
+          Add(names.logits_bias, {vocab});
+        } else {
+          Add(names.logits_bias, {{1, ""}, vocab}, false);
+        }
         break;
       case kMaskedLanguageModel:
         if (!config_.tied_embeddings) Exchanged(names.language_model_head, vocab, width, false);

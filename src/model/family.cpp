@@ -12,14 +12,16 @@ namespace moefy::model {
 
 const std::vector<Family>& Families() {
   static const std::vector<Family> families = {
-      T5Family(),         Mt5Family(),      Umt5Family(),       BertFamily(),    RobertaFamily(),
-      DistilBertFamily(), ElectraFamily(),  AlbertFamily(),     DebertaFamily(), ModernBertFamily(),
-      Gpt2Family(),       OptFamily(),      GptNeoXFamily(),    LlamaFamily(),   MistralFamily(),
-      Qwen2Family(),      Qwen3Family(),    SmolLm3Family(),    GraniteFamily(), Olmo2Family(),
-      GemmaFamily(),      Gemma2Family(),   Gemma3Family(),     PhiFamily(),     Phi3Family(),
-      StableLmFamily(),   NemotronFamily(), Starcoder2Family(), FalconFamily(),  BartFamily(),
-      M2M100Family(),     MarianFamily(),   PegasusFamily(),    MBartFamily(),   MixtralFamily(),
-      Qwen2MoeFamily(),   OlmoeFamily()};
+      T5Family(),      Mt5Family(),          Umt5Family(),     BertFamily(),
+      RobertaFamily(), DistilBertFamily(),   ElectraFamily(),  AlbertFamily(),
+      DebertaFamily(), ModernBertFamily(),   Gpt2Family(),     OptFamily(),
+      GptNeoXFamily(), LlamaFamily(),        MistralFamily(),  Qwen2Family(),
+      Qwen3Family(),   SmolLm3Family(),      GraniteFamily(),  Olmo2Family(),
+      GemmaFamily(),   Gemma2Family(),       Gemma3Family(),   PhiFamily(),
+      Phi3Family(),    StableLmFamily(),     NemotronFamily(), Starcoder2Family(),
+      FalconFamily(),  BartFamily(),         M2M100Family(),   MarianFamily(),
+      PegasusFamily(), MBartFamily(),        MixtralFamily(),  Qwen2MoeFamily(),
+      OlmoeFamily(),   MarianStudentFamily()};
   return families;
 }
 

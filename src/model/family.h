@@ -21,6 +21,10 @@ struct AttentionNames {
   std::string qkv;                             // the other layouts
   std::string query_norm = {}, key_norm = {};  // QkNorm
 };
+// Of a recurrent unit: both maps are from and to the residual stream; `forget` has a bias.
+struct RecurrenceNames {
+  std::string input, forget;
+};
 // Of a mixture of experts: "{}" stands for the layer, "{e}" for the expert. `expert` and `shared`
 // come before w_in, w_gate and w_out.
 struct MixtureNames {
@@ -53,6 +57,7 @@ struct StackNames {
   std::string final_norm;
   std::string project_out;
   MixtureNames mixture = {};
+  RecurrenceNames recurrence = {};
 };
 struct ModelNames {
   StackNames encoder;
@@ -114,6 +119,9 @@ struct Family {
   // Every key of the reference's config class is read, or is here or in the common table
   // (src/model/config_keys.cpp). Any other key of a config.json is a warning.
   std::vector<UnreadKey> unread_keys = {};
+  // Where the file's names do not end in ".weight" and ".bias": turns the name that `names` and
+  // these ends make ("encoder_l{}_ffn_?1.weight" of layer 0) into the file's ("encoder_l1_ffn_W1").
+  std::string (*stored_name)(const std::string& name) = nullptr;
 };
 
 const std::vector<Family>& Families();

@@ -45,6 +45,7 @@ bool IsSuperfluous(const std::string& name, const ModelConfig& config) {
       "inv_freq",
       "position_ids",
       "embed_positions.weights",
+      "_QuantMultA",  // how intgemm rounds what enters a map, in files of 8-bit models
       "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
   if (config.head != Head::kLanguageModel && name.ends_with("lm_head.weight")) return true;
   return std::ranges::any_of(kEndings,

@@ -122,6 +122,12 @@ Stack Builder::MakeStack(const StackNames& names, const StackConfig& config,
       block.attention_norm = MakeNorm(LayerName(names.attention_norm, stored_idx));
     }
     block.attention = MakeAttention(names.attention, config, stored_idx);
+    if (!names.recurrence.input.empty()) {
+      const auto linear = [&](const std::string& name) {
+        return MakeLinear(LayerName(name, stored_idx), config_.transposed);
+      };
+      block.recurrence = {linear(names.recurrence.input), linear(names.recurrence.forget)};
+    }
     block.attention_post_norm = MakeNorm(LayerName(names.attention_post_norm, stored_idx));
     block.cross_norm = MakeNorm(LayerName(names.cross_norm, stored_idx));
     if (!names.cross.query.empty()) block.cross = MakeAttention(names.cross, config, stored_idx);

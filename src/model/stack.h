@@ -8,6 +8,7 @@
 
 #include "model/family.h"
 #include "model/layers.h"
+#include "model/recurrence.h"
 #include "moefy/model/transformer.h"
 
 namespace moefy::model {
@@ -17,6 +18,7 @@ class Mixture;
 struct Block {
   Norm attention_norm;
   Attention attention;
+  std::optional<Recurrence> recurrence;  // in place of `attention`, which is empty then
   Norm attention_post_norm;
   Norm cross_norm;
   std::optional<Attention> cross;

@@ -149,9 +149,11 @@ void FindStoredNames(const io::Checkpoint& checkpoint, const Family& family, Mod
 }
 
 std::string StoredName(const ModelConfig& config, const std::string& name) {
+  const auto to_stored = GetFamily(config.family).stored_name;
+  const std::string own = to_stored ? to_stored(name) : name;
   const std::string stored =
       config.added_prefix +
-      (name.starts_with(config.missing_prefix) ? name.substr(config.missing_prefix.size()) : name);
+      (own.starts_with(config.missing_prefix) ? own.substr(config.missing_prefix.size()) : own);
   const auto alias = config.aliases.find(stored);
   return alias == config.aliases.end() ? stored : alias->second;
 }

@@ -49,6 +49,9 @@ struct Transformer::Impl {
     at::Tensor x =  // [rows, width]
         Widened(at::embedding(stack.token_embedding, packing.Pack(ids)));
     if (config.embedding_scale != 1.0) x = x * config.embedding_scale;
+    if (config.zero_start && stack.causal) {
+      x = x * (positions != config.position_offset).unsqueeze(1);
+    }
     const bool narrow = config.narrow_embeddings;
     if (stack.project_in.defined() && !narrow) x = stack.project_in(x);
     if (stack.position_embedding.defined()) {
@@ -150,6 +153,14 @@ struct Transformer::Impl {
       }
       return attention(in, in_attention, rotation, keys_values, bias);
     };
+    const auto recurrence = [&](size_t i, const at::Tensor& in) {
+      if (state) state->cells.resize(stack.blocks.size());
+      at::Tensor from_zeros;
+      return (*stack.blocks[i].recurrence)(in, packing, state ? state->cells[i] : from_zeros);
+    };
+    const auto self_layer = [&](size_t i, const at::Tensor& in) {
+      return stack.blocks[i].recurrence ? recurrence(i, in) : self_attention(i, in);
+    };
     const auto cross_attention = [&](size_t i, const at::Tensor& in) {
       const Attention& attention = *stack.blocks[i].cross;
       if (!state) {
@@ -198,10 +209,10 @@ struct Transformer::Impl {
       if (config.norm_place == NormPlace::kParallel) {
         const at::Tensor in = block.attention_norm(x);
         const at::Tensor ffn_in = block.ffn_norm.weight.defined() ? block.ffn_norm(x) : in;
-        x = x + self_attention(i, in) + feed_forward(i, ffn_in.contiguous());
+        x = x + self_layer(i, in) + feed_forward(i, ffn_in.contiguous());
         continue;
       }
-      residual(block.attention_norm, block.attention_post_norm, self_attention, i);
+      residual(block.attention_norm, block.attention_post_norm, self_layer, i);
       if (block.cross) residual(block.cross_norm, {}, cross_attention, i);
       residual(block.ffn_norm, block.ffn_post_norm, feed_forward, i);
     }
@@ -389,6 +400,10 @@ void Transformer::ExchangeLinears(const LinearMaker& make) {
         exchange(self.fused);
       }
       for (Linear* linear : {&q, &k, &v, &self.output}) exchange(*linear);
+      if (block.recurrence) {
+        exchange(block.recurrence->input);
+        exchange(block.recurrence->forget);
+      }
       if (!block.cross) continue;
       Attention& cross = *block.cross;
       for (Linear* linear : {&cross.query, &cross.key, &cross.value, &cross.output}) {

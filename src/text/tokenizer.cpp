@@ -25,7 +25,9 @@ struct TokenizerKind {
 const std::vector<TokenizerKind>& TokenizerKinds() {
   static const std::vector<TokenizerKind> kKinds = {
       {"spiece.model", {"T5Tokenizer"}, &LoadT5Tokenizer},
-      {"spiece.model", {"PegasusTokenizer", "AlbertTokenizer"}, &LoadPieceTokenizer},
+      {"spiece.model",
+       {"PegasusTokenizer", "AlbertTokenizer", "BergamotTokenizer"},
+       &LoadPieceTokenizer},
       {"tokenizer.model", {"LlamaTokenizer"}, &LoadLlamaTokenizer},
       {"tokenizer.model", {"GemmaTokenizer"}, &LoadPieceTokenizer},
       {"spm.model", {"DebertaV2Tokenizer"}, &LoadPieceTokenizer},

@@ -32,6 +32,7 @@ constexpr FamilyTokenizer kFamilies[] = {
     {"longformer", "LongformerTokenizer"},
     {"m2m_100", "M2M100Tokenizer"},
     {"marian", "MarianTokenizer"},
+    {"marian-ssru", "BergamotTokenizer"},
     {"mbart", "MBartTokenizer"},
     {"mistral", "LlamaTokenizer"},
     {"mixtral", "LlamaTokenizer"},

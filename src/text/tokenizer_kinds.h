@@ -26,9 +26,9 @@ std::unique_ptr<Tokenizer> LoadLlamaTokenizer(const std::filesystem::path& token
                                               const TokenizerConfig& config);
 
 // A SentencePiece model with special tokens of the class's own around it: XLM-RoBERTa, CamemBERT,
-// mBART, NLLB, M2M100, Pegasus, ALBERT, DeBERTa-v2, Gemma. The class of `config` says which one;
-// piece_conventions.h lists what they differ in. M2M100's vocab.json lies beside the model. Equal
-// to the slow tokenizers of transformers 4.44.
+// mBART, NLLB, M2M100, Pegasus, ALBERT, DeBERTa-v2, Gemma, Bergamot. The class of `config` says
+// which one; piece_conventions.h lists what they differ in. M2M100's vocab.json lies beside the
+// model. Equal to the slow tokenizers of transformers 4.44.
 std::unique_ptr<Tokenizer> LoadPieceTokenizer(const std::filesystem::path& model_file,
                                               const TokenizerConfig& config);
 

@@ -147,7 +147,7 @@ class Usage(Case):
 
     def test_families(self):
         names = [family["name"] for family in self.json("families")["families"]]
-        self.assertEqual(len(names), 37)
+        self.assertEqual(len(names), 38)
         self.assertIn("gpt_neox", names)
 
     def test_every_recipe_and_task_parses(self):

@@ -72,6 +72,29 @@ TEST(RoundTripOfEncoders, IsBitForBitAndComputesTheSame) {
   }
 }
 
+// Of matrices that are stored [in, out] under names that do not end in .weight (Marian's).
+TEST(RoundTripOfMarianNames, IsBitForBitAndComputesTheSame) {
+  const at::NoGradGuard no_grad;
+  const tests::TempDir temp;
+  const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
+  tests::WriteRandomModel(tests::NewTextToText().back(), dense);
+  tests::SplitInto(dense, temp.path() / "moe", 4, "random", 3);
+  const MoeCheckpoint opened = MoeCheckpoint::Open(temp.path() / "moe");
+  const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense), opened);
+  EXPECT_TRUE(report.ok) << Join(report.problems, "\n");
+  const auto logits = [](const std::filesystem::path& directory) {
+    model::ForwardInputs inputs;
+    inputs.input_ids = at::arange(20, at::kLong).view({2, 10});
+    inputs.decoder_input_ids = at::arange(12, at::kLong).view({2, 6});
+    return model::LoadTransformer(io::Checkpoint::Open(directory)).Forward(inputs).logits;
+  };
+  EXPECT_TRUE(at::allclose(logits(dense), logits(temp.path() / "moe"), 1e-4, 1e-5));
+  EXPECT_NE(tests::FileBytes(dense / "model.safetensors"),
+            tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
+  MergeMoe(opened, merged);
+  EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
+}
+
 TEST(RoundTripOfFusedPairs, IsBitForBitAndComputesTheSame) {
   const at::NoGradGuard no_grad;
   const tests::TempDir temp;

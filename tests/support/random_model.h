@@ -144,7 +144,17 @@ inline std::vector<Json> NewTextToText() {
                       {"decoder_ffn_dim", 36},
                       {"max_position_embeddings", 40},
                       {"scale_embedding", true}};
-  return {umt5, mt5, mbart};
+  const Json student = {{"model_type", "marian-ssru"},
+                        {"architectures", {"BergamotTiny11 (no transformers class)"}},
+                        {"vocab_size", 97},
+                        {"d_model", 24},
+                        {"encoder_layers", 2},
+                        {"decoder_layers", 2},
+                        {"encoder_attention_heads", 4},
+                        {"decoder_attention_heads", 4},
+                        {"encoder_ffn_dim", 40},
+                        {"decoder_ffn_dim", 36}};
+  return {umt5, mt5, mbart, student};
 }
 
 // What WriteTensors() wrote, or any F32 file, by name.

@@ -136,7 +136,7 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool attention_output_bias = false;
   bool ffn_bias = false;
-  bool head_bias = false;
+  bool head_bias = false;  // also of an output projection that is the embedding
   QkvLayout qkv = QkvLayout::kSeparate;
   bool transposed = false;  // linear maps of the blocks are stored [in, out] (GPT-2's Conv1D)
 
@@ -165,11 +165,14 @@ struct ModelConfig {
   // many to either side.
   int64_t sliding_window = 0;
   std::vector<LayerAttention> layer_attention;  // by layer; empty if all are alike
+  bool recurrent_decoder =
+      false;  // a recurrent unit in place of self-attention (model/recurrence.h)
 
   int64_t num_token_types = 0;  // 0: no token type embedding
   double embedding_scale = 1.0;
-  bool scale_attention = true;            // scores are multiplied by attention_scale
-  double attention_scale = 0;             // 0 means head_dim^-0.5
+  bool zero_start = false;      // a decoder's first token is read as zeros, whatever its id
+  bool scale_attention = true;  // scores are multiplied by attention_scale
+  double attention_scale = 0;   // 0 means head_dim^-0.5
   bool scale_attention_by_layer = false;  // scores are multiplied by 1 / (layer + 1) as well
   bool final_norm = true;                 // there is a norm after the last block
   bool tied_embeddings = false;           // the output projection is the input embedding

@@ -29,6 +29,7 @@ Family LlamaFamily();
 Family M2M100Family();
 Family MBartFamily();
 Family MarianFamily();
+Family MarianStudentFamily();
 Family MistralFamily();
 Family MixtralFamily();
 Family ModernBertFamily();

@@ -41,14 +41,16 @@ const ForeignClass* FindClass(const std::string& name) {
   return found == classes.end() ? nullptr : &*found;
 }
 
-// Whether `name` is a class of the family: the family's own name and a known end.
+// Whether `name` is a class of the family: the family's own name and a known end, or the whole name
+// of what the reference has no class for.
 bool IsOwnClass(const std::string& name, const Family& family) {
   constexpr std::string_view kEnds[] = {"Model",           "LMHeadModel",  "MTModel",
                                         "WithLMHeadModel", "EncoderModel", "PreTrainedModel"};
   return std::ranges::any_of(family.class_names, [&](const std::string& own) {
     if (!name.starts_with(own)) return false;
     const std::string_view end = std::string_view(name).substr(own.size());
-    return end.starts_with("For") || std::ranges::find(kEnds, end) != std::end(kEnds);
+    return end.empty() || end.starts_with("For") ||
+           std::ranges::find(kEnds, end) != std::end(kEnds);
   });
 }
 

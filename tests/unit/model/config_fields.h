@@ -118,11 +118,11 @@ inline FieldValues FieldsOf(const model::ModelConfig& config) {
       separate_ffn_norm, qk_norm, position, position_count, position_offset, max_positions,
       sinusoid_steps, relative_buckets, relative_max_distance, content_to_position,
       position_to_content, relative_norm, rotary, local_rotary, sliding_window, layer_attention,
-      num_token_types, embedding_scale, scale_attention, attention_scale, scale_attention_by_layer,
-      final_norm, tied_embeddings, logits_scale, residual_scale, attention_softcap, logits_softcap,
-      problem, num_labels, pooler_activation, mean_pooling, head_activation, head_dense_bias,
-      label_names, pad_id, eos_id, decoder_start_id, missing_prefix, added_prefix, gamma_beta,
-      aliases);
+      recurrent_decoder, num_token_types, embedding_scale, zero_start, scale_attention,
+      attention_scale, scale_attention_by_layer, final_norm, tied_embeddings, logits_scale,
+      residual_scale, attention_softcap, logits_softcap, problem, num_labels, pooler_activation,
+      mean_pooling, head_activation, head_dense_bias, label_names, pad_id, eos_id, decoder_start_id,
+      missing_prefix, added_prefix, gamma_beta, aliases);
   return out;
 }
 

@@ -101,6 +101,8 @@ const FieldUse kUses[] = {
     {"layer_attention.windowed", "gemma2",
      [](Config& c) { c.layer_attention[1].windowed = !c.layer_attention[1].windowed; }},
     {"layer_attention.rotary", "smollm3", [](Config& c) { c.layer_attention[1].rotary = false; }},
+    {"recurrent_decoder", "marian-ssru", [](Config& c) { c.recurrent_decoder = false; }},
+    {"zero_start", "marian-ssru", [](Config& c) { c.zero_start = false; }},
     {"embedding_scale", "mistral-gqa", [](Config& c) { c.embedding_scale = 3; }},
     {"scale_attention", "gpt2-relu-ninner", [](Config& c) { c.scale_attention = false; }},
     {"attention_scale", "granite", [](Config& c) { c.attention_scale = 0.2; }},
