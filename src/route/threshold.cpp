@@ -1,6 +1,7 @@
 #include "route/threshold.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "moefy/base/error.h"
@@ -35,7 +36,12 @@ float ThresholdFor(const at::Tensor& table, double ffn_ratio, double shared_rati
   const auto below = static_cast<int64_t>(position);
   const auto share = static_cast<float>(position - static_cast<double>(below));
   const float* values = table.data_ptr<float>();
-  return values[below] + share * (values[below + 1] - values[below]);
+  const float threshold = values[below] + share * (values[below + 1] - values[below]);
+  // The least score of all is reached by every expert. Where many have it, as the neurons have that
+  // a ReLU silences, none of them runs.
+  const float least = values[table.numel() - 1];
+  if (threshold > least || values[0] == least) return threshold;
+  return std::nextafter(least, std::numeric_limits<float>::infinity());
 }
 
 at::Tensor SharesOfBest(const at::Tensor& scores, int64_t num_shared) {

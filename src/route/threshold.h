@@ -15,7 +15,8 @@ namespace moefy::route {
 at::Tensor ThresholdTable(const at::Tensor& scores, int64_t num_shared = 0);
 
 // The threshold with which a mean share ffn_ratio of the experts runs, where `shared_ratio` of them
-// are shared: -infinity for 1, and infinity where only the shared ones may run. Throws
+// are shared: -infinity for 1, and infinity where only the shared ones may run. A smaller share
+// runs where so many have the least score of all that they cannot be told apart. Throws
 // Error{kUsage} unless ffn_ratio is in (0, 1].
 float ThresholdFor(const at::Tensor& table, double ffn_ratio, double shared_ratio = 0);
 

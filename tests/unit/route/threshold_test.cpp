@@ -23,6 +23,19 @@ TEST(Threshold, GivesTheMeanRatioAskedFor) {
   EXPECT_THROW(ThresholdFor(table, 0), Error);
 }
 
+TEST(Threshold, LeavesOutWhatCannotBeToldApart) {
+  at::manual_seed(6);
+  const at::Tensor scores = at::randn({400, 16}).relu();  // half of them are 0
+  const at::Tensor table = ThresholdTable(scores);
+  for (const double ratio : {0.3, 0.6, 0.9}) {
+    const double share =
+        (scores >= ThresholdFor(table, ratio)).to(at::kDouble).mean().item<double>();
+    EXPECT_NEAR(share, std::min(ratio, 0.5), 0.02) << ratio;
+  }
+  const at::Tensor same = ThresholdTable(at::ones({10, 4}));
+  EXPECT_EQ(ThresholdFor(same, 0.5), 1) << "or none would run";
+}
+
 TEST(Threshold, CountsTheSharedExperts) {
   at::manual_seed(5);
   at::Tensor scores = at::randn({400, 16});
