@@ -17,7 +17,7 @@ std::pair<task::Dataset, double> TakeSample(const task::Dataset& dataset, int64_
   auto total = static_cast<int64_t>(dataset.examples.size());
   if (limit > 0) total = std::min(total, limit);
   const int64_t taken = std::min(total, kExamples);
-  task::Dataset sample{dataset.file, {}, dataset.max_windows};
+  task::Dataset sample{dataset.files, {}, dataset.max_windows};
   double bytes = 0, kept = 0;
   for (int64_t i = 0; i < taken; ++i) {
     task::Example example = dataset.examples[static_cast<size_t>(i * total / taken)];

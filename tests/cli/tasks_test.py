@@ -41,7 +41,8 @@ class Kinds(Case):
                               ("dream.json", choice), ("mctest.json", choice),
                               ("sums.json", choice), ("squad.json", ["f1", "exact_match"]),
                               ("letters.json",
-                               ["character_error_rate", "exact_match", "rouge_l"])):
+                               ["character_error_rate", "exact_match", "rouge_l", "bleu",
+                                "chrf"])):
             with self.subTest(task):
                 if task == "moods.json":  # the example's words
                     words = json.loads((TASKS / task).read_text())
