@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kPairs = 50;
 
+fs::path Flores() { return tests::SharedData() / "data" / "flores-en-pt"; }
+
 std::vector<std::string> FirstLines(const fs::path& path) {
   std::vector<std::string> lines = Split(ReadTextFile(path), '\n');
   lines.resize(kPairs);
@@ -69,12 +71,13 @@ double NatsPerToken(model::Transformer& student, const text::Tokenizer& tokenize
 TEST(BergamotStudents, CostWhatTheirFloatComputationCosts) {
   const Student kStudents[] = {{"bergamot-tiny-en-pt", "en", "pt", {1.7448, 1.7660, 2.8608}},
                                {"bergamot-tiny-pt-en", "pt", "en", {2.0304, 2.0685, 2.7663}}};
-  const fs::path data = tests::SharedData() / "data" / "flores-en-pt";
+  const fs::path data = Flores();
+  MOEFY_SKIP_WITHOUT(data);
+  for (const Student& c : kStudents) MOEFY_SKIP_WITHOUT(tests::PretrainedModels() / c.directory);
   const at::NoGradGuard no_grad;
   for (const Student& c : kStudents) {
     SCOPED_TRACE(c.directory);
     const fs::path directory = tests::PretrainedModels() / c.directory;
-    if (!fs::exists(directory) || !fs::exists(data)) GTEST_SKIP() << "no " << directory;
     const io::Checkpoint checkpoint = io::Checkpoint::Open(directory);
     std::vector<std::string> warnings;
     model::Transformer student = model::LoadTransformer(checkpoint, &warnings);
@@ -100,8 +103,9 @@ TEST(BergamotStudents, CostWhatTheirFloatComputationCosts) {
 
 TEST(BergamotStudents, TranslateAsWellAsTheirFloatComputation) {
   const fs::path directory = tests::PretrainedModels() / "bergamot-tiny-en-pt";
-  const fs::path data = tests::SharedData() / "data" / "flores-en-pt";
-  if (!fs::exists(directory) || !fs::exists(data)) GTEST_SKIP() << "no " << directory;
+  const fs::path data = Flores();
+  MOEFY_SKIP_WITHOUT(data);
+  MOEFY_SKIP_WITHOUT(directory);
   const at::NoGradGuard no_grad;
   model::Transformer student = model::LoadTransformer(io::Checkpoint::Open(directory));
   const auto tokenizer = text::LoadTokenizer(directory);

@@ -46,74 +46,45 @@ TEST_P(RoundTrip, IsBitForBit) {
 // What a model gives, whatever its head.
 at::Tensor OutputOf(const std::filesystem::path& directory) {
   const at::NoGradGuard no_grad;
+  model::Transformer transformer = model::LoadTransformer(io::Checkpoint::Open(directory));
   model::ForwardInputs inputs;
   inputs.input_ids = at::arange(20, at::kLong).view({2, 10});
-  const model::ForwardOutputs outputs =
-      model::LoadTransformer(io::Checkpoint::Open(directory)).Forward(inputs);
+  if (transformer.config().architecture == model::Architecture::kEncoderDecoder) {
+    inputs.decoder_input_ids = at::arange(12, at::kLong).view({2, 6});
+  }
+  const model::ForwardOutputs outputs = transformer.Forward(inputs);
   return outputs.logits.defined() ? outputs.logits : outputs.last_hidden_state;
+}
+
+// Splits a model with random weights and merges it again.
+void ExpectRoundTrip(const Json& config, int64_t num_experts) {
+  SCOPED_TRACE(config.dump());
+  const tests::TempDir temp;
+  const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
+  tests::WriteRandomModel(config, dense);
+  tests::SplitInto(dense, temp.path() / "moe", num_experts, "random", 3);
+  const MoeCheckpoint opened = MoeCheckpoint::Open(temp.path() / "moe");
+  const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense), opened);
+  EXPECT_TRUE(report.ok) << Join(report.problems, "\n");
+  EXPECT_TRUE(at::allclose(OutputOf(dense), OutputOf(temp.path() / "moe"), 1e-4, 1e-5));
+  EXPECT_NE(tests::FileBytes(dense / "model.safetensors"),
+            tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
+  MergeMoe(opened, merged);
+  EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
 }
 
 // Of any head, of FFNs that several layers share (ALBERT) and of fused pairs (ModernBERT).
 TEST(RoundTripOfEncoders, IsBitForBitAndComputesTheSame) {
-  for (const Json& config : tests::NewEncoders()) {
-    SCOPED_TRACE(config.dump());
-    const tests::TempDir temp;
-    const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
-    tests::WriteRandomModel(config, dense);
-    tests::SplitInto(dense, temp.path() / "moe", 8, "random", 3);
-    const MoeCheckpoint opened = MoeCheckpoint::Open(temp.path() / "moe");
-    const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense), opened);
-    EXPECT_TRUE(report.ok) << Join(report.problems, "\n");
-    EXPECT_TRUE(at::allclose(OutputOf(dense), OutputOf(temp.path() / "moe"), 1e-4, 1e-5));
-    EXPECT_NE(tests::FileBytes(dense / "model.safetensors"),
-              tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
-    MergeMoe(opened, merged);
-    EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
-  }
+  for (const Json& config : tests::NewEncoders()) ExpectRoundTrip(config, 8);
 }
 
 // Of matrices that are stored [in, out] under names that do not end in .weight (Marian's).
 TEST(RoundTripOfMarianNames, IsBitForBitAndComputesTheSame) {
-  const at::NoGradGuard no_grad;
-  const tests::TempDir temp;
-  const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
-  tests::WriteRandomModel(tests::NewTextToText().back(), dense);
-  tests::SplitInto(dense, temp.path() / "moe", 4, "random", 3);
-  const MoeCheckpoint opened = MoeCheckpoint::Open(temp.path() / "moe");
-  const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense), opened);
-  EXPECT_TRUE(report.ok) << Join(report.problems, "\n");
-  const auto logits = [](const std::filesystem::path& directory) {
-    model::ForwardInputs inputs;
-    inputs.input_ids = at::arange(20, at::kLong).view({2, 10});
-    inputs.decoder_input_ids = at::arange(12, at::kLong).view({2, 6});
-    return model::LoadTransformer(io::Checkpoint::Open(directory)).Forward(inputs).logits;
-  };
-  EXPECT_TRUE(at::allclose(logits(dense), logits(temp.path() / "moe"), 1e-4, 1e-5));
-  EXPECT_NE(tests::FileBytes(dense / "model.safetensors"),
-            tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
-  MergeMoe(opened, merged);
-  EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
+  ExpectRoundTrip(tests::NewTextToText().back(), 4);
 }
 
 TEST(RoundTripOfFusedPairs, IsBitForBitAndComputesTheSame) {
-  const at::NoGradGuard no_grad;
-  const tests::TempDir temp;
-  const std::filesystem::path dense = temp.Make("dense"), merged = temp.Make("merged");
-  tests::WriteRandomModel(tests::SmallDecoder("phi3", "Phi3ForCausalLM"), dense);
-  tests::SplitInto(dense, temp.path() / "moe", 8, "random", 3);
-  const MoeCheckpoint opened = MoeCheckpoint::Open(temp.path() / "moe");
-  const VerifyReport report = VerifyMoe(io::Checkpoint::Open(dense), opened);
-  EXPECT_TRUE(report.ok) << Join(report.problems, "\n");
-  model::ForwardInputs inputs;
-  inputs.input_ids = at::arange(20, at::kLong).view({2, 10});
-  const auto logits = [&](const std::filesystem::path& directory) {
-    return model::LoadTransformer(io::Checkpoint::Open(directory)).Forward(inputs).logits;
-  };
-  EXPECT_TRUE(at::allclose(logits(dense), logits(temp.path() / "moe"), 1e-4, 1e-5));
-  EXPECT_NE(tests::FileBytes(dense / "model.safetensors"),
-            tests::FileBytes(temp.path() / "moe" / "model.safetensors"));
-  MergeMoe(opened, merged);
-  EXPECT_EQ(tests::DirectoryBytes(merged), tests::DirectoryBytes(dense));
+  ExpectRoundTrip(tests::SmallDecoder("phi3", "Phi3ForCausalLM"), 8);
 }
 
 std::vector<std::string> PicoNames() {

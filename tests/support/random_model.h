@@ -132,28 +132,22 @@ inline std::vector<Json> NewTextToText() {
   umt5.update(t5);
   Json mt5 = {{"model_type", "mt5"}, {"architectures", {"MT5ForConditionalGeneration"}}};
   mt5.update(t5);
-  const Json mbart = {{"model_type", "mbart"},
-                      {"architectures", {"MBartForConditionalGeneration"}},
-                      {"vocab_size", 97},
+  const Json sizes = {{"vocab_size", 97},
                       {"d_model", 24},
                       {"encoder_layers", 2},
                       {"decoder_layers", 2},
                       {"encoder_attention_heads", 4},
                       {"decoder_attention_heads", 4},
                       {"encoder_ffn_dim", 40},
-                      {"decoder_ffn_dim", 36},
-                      {"max_position_embeddings", 40},
-                      {"scale_embedding", true}};
-  const Json student = {{"model_type", "marian-ssru"},
-                        {"architectures", {"BergamotTiny11 (no transformers class)"}},
-                        {"vocab_size", 97},
-                        {"d_model", 24},
-                        {"encoder_layers", 2},
-                        {"decoder_layers", 2},
-                        {"encoder_attention_heads", 4},
-                        {"decoder_attention_heads", 4},
-                        {"encoder_ffn_dim", 40},
-                        {"decoder_ffn_dim", 36}};
+                      {"decoder_ffn_dim", 36}};
+  Json mbart = {{"model_type", "mbart"},
+                {"architectures", {"MBartForConditionalGeneration"}},
+                {"max_position_embeddings", 40},
+                {"scale_embedding", true}};
+  mbart.update(sizes);
+  Json student = {{"model_type", "marian-ssru"},
+                  {"architectures", {"BergamotTiny11 (no transformers class)"}}};
+  student.update(sizes);
   return {umt5, mt5, mbart, student};
 }
 

@@ -25,9 +25,9 @@ inline std::filesystem::path PretrainedModels() {
 }  // namespace moefy::tests
 
 // Skips the running test, saying why, when `path` is not there.
-#define MOEFY_SKIP_WITHOUT(path)                                                       \
-  do {                                                                                 \
-    if (!std::filesystem::exists(path)) {                                              \
-      GTEST_SKIP() << "skipped: needs " << (path) << " (set MOEFY_SHARED to find it)"; \
-    }                                                                                  \
+#define MOEFY_SKIP_WITHOUT(path)                                                                   \
+  do {                                                                                             \
+    if (!std::filesystem::exists(path)) {                                                          \
+      GTEST_SKIP() << "skipped: needs " << (path) << " (MOEFY_SHARED and MOEFY_MODELS say where)"; \
+    }                                                                                              \
   } while (false)
