@@ -9,9 +9,9 @@
 
 #include "base/stopwatch.h"
 #include "bench/machine.h"
-#include "bench/model_work.h"
 #include "bench/roofline.h"
 #include "bench/synthetic_model.h"
+#include "model/model_work.h"
 #include "moefy/base/error.h"
 
 namespace moefy::bench {
@@ -137,24 +137,24 @@ class EndToEnd {
     progress.End("");
     const int64_t tokens = options_.batch * options_.tokens;
     AddRow(row, StrCat("encoder ", options_.batch, " x ", options_.tokens), encoder, 1,
-           AttentionWork(config_, config_.encoder,
-                         {.tokens = static_cast<double>(tokens),
-                          .keys = static_cast<double>(tokens * options_.tokens)}));
+           model::AttentionWork(config_, config_.encoder,
+                                {.tokens = static_cast<double>(tokens),
+                                 .keys = static_cast<double>(tokens * options_.tokens)}));
     // The step before the clock starts has a column too.
     const double columns = 1 + (static_cast<double>(options_.decoded_tokens) + 1) / 2;
     AddRow(row, "decoder, 1 token", decoder, options_.decoded_tokens,
-           AttentionWork(config_, config_.decoder,
-                         {.tokens = 1,
-                          .keys = columns,
-                          .texts = 1,
-                          .cached = columns,
-                          .memory = static_cast<double>(PromptTokens()),
-                          .logits = 1}));
+           model::AttentionWork(config_, config_.decoder,
+                                {.tokens = 1,
+                                 .keys = columns,
+                                 .texts = 1,
+                                 .cached = columns,
+                                 .memory = static_cast<double>(PromptTokens()),
+                                 .logits = 1}));
   }
 
   // `units` calls or tokens in a repetition; `rest` is one unit's work outside the FFNs.
   void AddRow(EndToEndRow row, const std::string& what, const Tally& tally, int64_t units,
-              const Work& rest) {
+              const model::Work& rest) {
     row.what = what;
     row.dense_ms = SpreadOf(tally.dense_ms);
     row.sparse_ms = SpreadOf(tally.sparse_ms);

@@ -101,10 +101,10 @@ std::vector<Phase> PhasesOf(const model::ModelConfig& config, const PassInputs& 
   const double tokens = Sum(lengths), all_pairs = Sum(lengths * lengths);
   const bool generates = config.architecture != Architecture::kEncoder;
   std::vector<Phase> phases;
-  const auto add = [&](const char* name, const model::StackConfig& stack, const StackInput& input,
-                       int64_t steps, double runs) {
-    phases.push_back({name, steps, input.tokens, AttentionWork(config, stack, input),
-                      DenseFfnWork(config, stack, input.tokens), runs});
+  const auto add = [&](const char* name, const model::StackConfig& stack,
+                       const model::StackInput& input, int64_t steps, double runs) {
+    phases.push_back({name, steps, input.tokens, model::AttentionWork(config, stack, input),
+                      model::DenseFfnWork(config, stack, input.tokens), runs});
   };
   if (config.architecture != Architecture::kDecoder) {
     const bool all_logits = config.head == Head::kMaskedLanguageModel;

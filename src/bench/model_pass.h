@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bench/model_engine.h"
-#include "bench/model_work.h"
+#include "model/model_work.h"
 #include "moefy/model/transformer.h"
 
 namespace moefy::bench {
@@ -29,11 +29,11 @@ model::ForwardInputs RandomInputs(const model::ModelConfig& config, int64_t batc
 // What all passes of a model have in common.
 struct Phase {
   std::string name;
-  int64_t steps = 1;  // times and counters are divided by it
-  double tokens = 0;  // per step
-  Work rest;          // outside the FFNs, per step
-  Work dense_ffns;    // of the FFNs if they run densely, per step
-  double runs = 1;    // of the stack, per step: how often the weights are read
+  int64_t steps = 1;       // times and counters are divided by it
+  double tokens = 0;       // per step
+  model::Work rest;        // outside the FFNs, per step
+  model::Work dense_ffns;  // of the FFNs if they run densely, per step
+  double runs = 1;         // of the stack, per step: how often the weights are read
 };
 std::vector<Phase> PhasesOf(const model::ModelConfig& config, const PassInputs& inputs);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/model_work.h"
 #include "pipeline/route_presets.h"
 #include "pipeline/token_counter.h"
 
@@ -41,15 +42,26 @@ class ModelWork {
   }
   // FLOPs of a run that does this share of the FFNs' work.
   double Pass(const TokenCount& tokens, double ffn_ratio, bool scores_words) const {
-    const auto hidden = static_cast<double>(config_.hidden);
-    const bool both = config_.encoder.num_layers > 0 && config_.decoder.num_layers > 0;
-    const double encoded = config_.encoder.num_layers > 0 ? tokens.inputs : 0;
-    const double decoded = both ? tokens.targets : tokens.all() - encoded;
-    const double scored = config_.decoder.num_layers == 0 ? 0 : both ? decoded : tokens.all();
-    return 2 * (encoded * (Attention(config_.encoder, 1, tokens) + ffn_ratio * encoder_ffns_) +
-                decoded *
-                    (Attention(config_.decoder, both ? 2 : 1, tokens) + ffn_ratio * decoder_ffns_) +
-                (scores_words ? scored * hidden * static_cast<double>(config_.vocab_size) : 0));
+    const bool encodes = config_.encoder.num_layers > 0, decodes = config_.decoder.num_layers > 0;
+    const double encoded = encodes ? tokens.inputs : 0;
+    const double decoded = !decodes ? 0 : encodes ? tokens.targets : tokens.all();
+    double flops = 2 * ffn_ratio * (encoded * encoder_ffns_ + decoded * decoder_ffns_);
+    if (encodes) {
+      flops += model::AttentionWork(config_, config_.encoder,
+                                    {.tokens = encoded, .keys = encoded * tokens.longest})
+                   .flops;
+    }
+    if (decodes) {
+      flops += model::AttentionWork(config_, config_.decoder,
+                                    {.tokens = decoded,
+                                     .keys = decoded * tokens.longest,
+                                     .texts = tokens.examples,
+                                     .memory = encodes ? tokens.longest : 0,
+                                     .reads_memory = false,
+                                     .logits = scores_words ? decoded : 0})
+                   .flops;
+    }
+    return flops;
   }
 
   // Of the speed of a large product.
@@ -58,15 +70,6 @@ class ModelWork {
   }
 
  private:
-  // Multiplications per token of a stack's attention, and of its other linear maps.
-  double Attention(const model::StackConfig& stack, double times, const TokenCount& tokens) const {
-    const auto inner = static_cast<double>(stack.num_heads * stack.head_dim);
-    const auto kv_inner = static_cast<double>(stack.num_kv_heads * stack.head_dim);
-    return times * static_cast<double>(stack.num_layers) *
-           (static_cast<double>(config_.hidden) * 2 * (inner + kv_inner) +
-            2 * inner * tokens.longest);
-  }
-
   const model::ModelConfig& config_;
   double encoder_ffns_ = 0, decoder_ffns_ = 0;  // multiplications per token
 };

@@ -7,7 +7,7 @@
 
 #include "moefy/model/config.h"
 
-namespace moefy::bench {
+namespace moefy::model {
 
 struct Work {
   double flops = 0;
@@ -29,9 +29,8 @@ struct StackInput {
 };
 
 // The stack's attention, and the logits where there are any.
-Work AttentionWork(const model::ModelConfig& config, const model::StackConfig& stack,
-                   const StackInput& input);
+Work AttentionWork(const ModelConfig& config, const StackConfig& stack, const StackInput& input);
 // Its FFNs, run densely.
-Work DenseFfnWork(const model::ModelConfig& config, const model::StackConfig& stack, double tokens);
+Work DenseFfnWork(const ModelConfig& config, const StackConfig& stack, double tokens);
 
-}  // namespace moefy::bench
+}  // namespace moefy::model

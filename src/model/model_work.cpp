@@ -1,8 +1,8 @@
-#include "bench/model_work.h"
+#include "model/model_work.h"
 
 #include <algorithm>
 
-namespace moefy::bench {
+namespace moefy::model {
 namespace {
 
 constexpr double kFloatBytes = 4;
@@ -16,8 +16,7 @@ Work& Work::operator+=(const Work& other) {
   return *this;
 }
 
-Work AttentionWork(const model::ModelConfig& config, const model::StackConfig& stack,
-                   const StackInput& input) {
+Work AttentionWork(const ModelConfig& config, const StackConfig& stack, const StackInput& input) {
   const auto hidden = static_cast<double>(config.hidden);
   const auto inner = static_cast<double>(stack.num_heads * stack.head_dim);
   const auto kv_inner = static_cast<double>(stack.num_kv_heads * stack.head_dim);
@@ -52,12 +51,11 @@ Work AttentionWork(const model::ModelConfig& config, const model::StackConfig& s
   return all;
 }
 
-Work DenseFfnWork(const model::ModelConfig& config, const model::StackConfig& stack,
-                  double tokens) {
+Work DenseFfnWork(const ModelConfig& config, const StackConfig& stack, double tokens) {
   const double matrices = config.gated ? 3 : 2;
   const double weights = matrices * static_cast<double>(config.hidden) *
                          static_cast<double>(stack.num_neurons * stack.num_layers);
   return {2 * weights * tokens, weights, 0};
 }
 
-}  // namespace moefy::bench
+}  // namespace moefy::model
