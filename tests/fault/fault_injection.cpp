@@ -20,10 +20,13 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+
+#include "fault_environment.h"
 
 namespace {
 
@@ -41,11 +44,18 @@ constexpr NamedError kErrors[] = {
 struct Fault {
   std::string under, action;
   int call = -1, number = 0;
+  int64_t clock_jump = 0;
   std::array<std::atomic<int>, kNumCalls> counts{};
 
-  Fault() {
-    if (const char* text = std::getenv("FAULT_UNDER")) under = text;
+  Fault() { Read(); }
+  void Read() {
+    for (auto& count : counts) count = 0;
+    const char* directory = std::getenv("FAULT_UNDER");
+    under = directory ? directory : "";
+    const char* jump = std::getenv("FAULT_CLOCK");
+    clock_jump = jump ? std::atol(jump) : 0;
     const char* text = std::getenv("FAULT");
+    call = -1;
     if (!text) return;
     const std::string spec = text;
     const size_t first = spec.find(':'), second = spec.find(':', first + 1);
@@ -55,7 +65,7 @@ struct Fault {
     number = std::atoi(spec.substr(first + 1, second - first - 1).c_str());
     action = spec.substr(second + 1);
   }
-  ~Fault() {
+  void WriteCounts() const {
     const char* path = std::getenv("FAULT_COUNTS");
     std::FILE* file = path ? std::fopen(path, "a") : nullptr;
     if (!file) return;
@@ -134,6 +144,8 @@ int Open(const char* name, const char* path, int flags, mode_t mode) {
 
 }  // namespace
 
+void ReadFaultEnvironment() { TheFault().Read(); }
+
 extern "C" {
 
 int open(const char* path, int flags, ...) {
@@ -201,12 +213,16 @@ int fallocate(int descriptor, int mode, off_t offset, off_t size) {
   return Act(kReserve, IsUnder(descriptor),
              [&](bool) { return real(descriptor, mode, offset, size); });
 }
+// How the program ends.
+[[noreturn]] void _Exit(int code) {
+  TheFault().WriteCounts();
+  ::_exit(code);
+}
 int clock_gettime(clockid_t clock, struct timespec* now) {
   static const auto real = Real<int (*)(clockid_t, struct timespec*)>("clock_gettime");
-  static const char* const jump = std::getenv("FAULT_CLOCK");
   static std::atomic<unsigned> turn{0};
   const int result = real(clock, now);
-  if (jump && clock == CLOCK_REALTIME) now->tv_sec += (turn++ % 2 ? -1 : 1) * std::atol(jump);
+  if (clock == CLOCK_REALTIME) now->tv_sec += (turn++ % 2 ? -1 : 1) * TheFault().clock_jump;
   return result;
 }
 

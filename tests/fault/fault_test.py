@@ -29,6 +29,7 @@ PICO = SOURCE / "tests/data/pico/t5-relu-tied"
 SAMPLED = sys.argv[4] != "all"  # of every scenario so many cases, evenly spread
 STAGED = ".out.moefy-??????"  # an output while it is made; its lock has another name
 TOLD_TIMES = ["eval.json", "report.txt", "results.json"]  # what is measured differs from run to run
+COMMON = ["--quiet", "--threads", "1"]  # every core has a command of its own
 EVERY_CALL = 0  # as a number of cases: each call once, what it meets in turn
 # What each kind of call may meet. A removal that fails, or room that cannot be set aside, is no error.
 ACTIONS = {"create": ["kill", "ENOSPC", "EDQUOT", "EROFS"],
@@ -48,21 +49,58 @@ def tree(path):
             for entry in sorted(path.rglob("*"))}
 
 
-def start(directory, args, fault="", counts="", clock="0"):
-    environment = {**os.environ, "LD_PRELOAD": str(LIBRARY), "FAULT_UNDER": str(directory),
-                   "FAULT_CLOCK": clock}
-    if fault:
-        environment["FAULT"] = fault
-    if counts:
-        environment["FAULT_COUNTS"] = str(counts)
-    return subprocess.Popen([MOEFY, *map(str, args), "--quiet"], cwd=directory, env=environment,
+def variables(directory, fault, counts, clock):
+    """What the library in front of the C library reads."""
+    chosen = {"FAULT": fault, "FAULT_COUNTS": counts, "FAULT_CLOCK": clock}
+    return {"FAULT_UNDER": str(directory),
+            **{name: str(value) for name, value in chosen.items() if value}}
+
+
+def start(directory, args, fault="", counts="", clock=""):
+    environment = {**os.environ, "LD_PRELOAD": str(LIBRARY),
+                   **variables(directory, fault, counts, clock)}
+    return subprocess.Popen([MOEFY, *map(str, args), *COMMON], cwd=directory, env=environment,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(directory, args, fault="", counts="", clock="0"):
+def run(directory, args, fault="", counts="", clock=""):
     process = start(directory, args, fault, counts, clock)
     output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
+
+
+class Server:
+    """The program, loaded once and run many times: copies of a process that has stopped before its
+    main (fork_server.cpp). Loading takes half a second, which most commands here do not."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "server")
+        self.process = subprocess.Popen(
+            [MOEFY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            # Any number: without one the program would start itself anew to set it.
+            env={"GOMP_SPINCOUNT": "10000", **os.environ, "LD_PRELOAD": str(LIBRARY),
+                 "FAULT_SERVER": self.path})
+        assert self.process.stdout.readline() == "listening\n"
+
+    def close(self):
+        self.process.communicate(timeout=60)
+
+    def run(self, directory, args, fault="", counts=""):
+        """As `run` above."""
+        words = [str(directory),
+                 *(f"{name}={value}"
+                   for name, value in variables(directory, fault, counts, "").items()),
+                 "", *map(str, args), *COMMON]
+        with (tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors,
+              socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection):
+            connection.settimeout(300)
+            connection.connect(self.path)
+            socket.send_fds(connection, ["\0".join([*words, ""]).encode()],
+                            [output.fileno(), errors.fileno()])
+            status = int.from_bytes(connection.recv(4), "little")
+            output.seek(0)
+            errors.seek(0)
+            return os.waitstatus_to_exitcode(status), output.read(), errors.read()
 
 
 class Scenario:
@@ -101,7 +139,7 @@ class Scenario:
 
 
 def scenarios():
-    task = [EXAMPLE / "sentiment.json", "--limit", 20, "--threads", 1]
+    task = [EXAMPLE / "sentiment.json", "--limit", 20]
     return [
         Scenario("split", ["split", PICO, "--experts", 4, "--out", "out"], EVERY_CALL),
         Scenario("split over an old one", ["split", PICO, "--experts", 4, "--out", "out", "--force"],
@@ -109,19 +147,18 @@ def scenarios():
         Scenario("merge", ["merge", "moe", "--out", "out"], EVERY_CALL, inputs=["moe"]),
         Scenario("record", ["record", EXAMPLE / "model", "--task", *task, "--out", "out"], 10),
         Scenario("route-train in place",
-                 ["route-train", "out", "--dump", "dump", "--preset", "fast", "--threads", 1], 14,
+                 ["route-train", "out", "--dump", "dump", "--preset", "fast"], 14,
                  inputs=["dump"], old="split"),
         Scenario("route-train to another",
-                 ["route-train", "split", "--dump", "dump", "--preset", "fast", "--threads", 1,
-                  "--out", "out"], 8, inputs=["dump", "split"]),
+                 ["route-train", "split", "--dump", "dump", "--preset", "fast", "--out", "out"], 8, inputs=["dump", "split"]),
         Scenario("route-train by parts",
-                 ["route-train", "split", "--dump", "dump", "--preset", "fast", "--threads", 1,
+                 ["route-train", "split", "--dump", "dump", "--preset", "fast",
                   "--parts", "parts", "--out", "out", "--force"], 4,
                  inputs=["dump", "split"], stages=True, beside=("parts",)),
         Scenario("join", ["join", "parts", "--out", "out"], 4, inputs=["parts", "dump", "split"]),
         Scenario("calibrate", ["calibrate", "split", "--selection", "similarity", "--task",
                                EXAMPLE / "sentiment.json", "--limit", 40, "--steps", 2,
-                               "--evaluate-every", 1, "--threads", 1, "--force", "--out", "out"], 4,
+                               "--evaluate-every", 1, "--force", "--out", "out"], 4,
                  inputs=["split"], stages=True),
         Scenario("pack", ["pack", "moe", "--weights", "int8", "--out", "out"], 4, inputs=["moe"]),
         Scenario("export to GGUF", ["export", "gated", "--format", "gguf", "--ffn-ratio", 0.5,
@@ -131,9 +168,9 @@ def scenarios():
         Scenario("run", ["run", EXAMPLE / "model", "--input", "in/texts.txt", "--out", "out",
                          "--task", EXAMPLE / "sentiment.json", "--force"], 8, inputs=["in"],
                  old="answers"),
-        Scenario("convert", ["convert", "recipe/recipe.json", "--out", "out", "--threads", 1], 14,
+        Scenario("convert", ["convert", "recipe/recipe.json", "--out", "out"], 14,
                  inputs=["recipe"], changing=TOLD_TIMES, stages=True),
-        Scenario("convert, two jobs", ["convert", "recipe/many.json", "--out", "out", "--threads", 1],
+        Scenario("convert, two jobs", ["convert", "recipe/many.json", "--out", "out"],
                  4, inputs=["recipe"], stages=True,
                  changing=["results.json", *(f"split.seed={seed}/{name}" for seed in (1, 2)
                                              for name in TOLD_TIMES)]),
@@ -153,7 +190,7 @@ def make_fixtures(directory):
     def succeed(*args):
         code, _, errors = run(directory, args)
         assert code == 0, errors
-    task = ["--task", EXAMPLE / "sentiment.json", "--limit", 20, "--threads", 1]
+    task = ["--task", EXAMPLE / "sentiment.json", "--limit", 20]
     succeed("split", PICO, "--experts", 4, "--out", "moe")
     succeed("split", PICO, "--experts", 8, "--out", "split8")
     succeed("split", EXAMPLE / "model", "--expert-size", 32, "--out", "split")
@@ -163,7 +200,7 @@ def make_fixtures(directory):
     (directory / "recipe").mkdir()
     write_recipe(directory / "recipe/recipe.json")
     write_recipe(directory / "recipe/many.json", matrix={"split.seed": [1, 2]})
-    succeed("route-train", "split", "--dump", "dump", "--preset", "fast", "--threads", 1,
+    succeed("route-train", "split", "--dump", "dump", "--preset", "fast",
             "--parts", "parts", "--shard", "1/1", "--out", "unused")
     write_dump(directory / "gated-dump",
                [f"model.layers.{i}.mlp.up_proj.weight" for i in range(2)], 48)
@@ -194,6 +231,8 @@ class Everywhere(unittest.TestCase):
         cls.matrix = []
         cls.addClassCleanup(print_matrix, cls.matrix)
         make_fixtures(cls.fixtures)
+        cls.server = Server(cls.dir)
+        cls.addClassCleanup(cls.server.close)
         code, _, errors = run(cls.fixtures, ["run", EXAMPLE / "model", "x", "--task",
                                              EXAMPLE / "sentiment.json", "--out", "answers0"])
         assert code == 0, errors
@@ -226,7 +265,7 @@ class Everywhere(unittest.TestCase):
         """What is wrong after a fault, in words; "" if nothing is."""
         with self.place(scenario) as directory:
             inputs = {name: tree(directory / name) for name in scenario.inputs}
-            code, _, errors = run(directory, scenario.args, fault)
+            code, _, errors = self.server.run(directory, scenario.args, fault)
             if code not in (0, 4, -signal.SIGKILL):
                 return f"exit {code}: {errors}"
             left = scenario.output(directory)
@@ -239,7 +278,7 @@ class Everywhere(unittest.TestCase):
                 # A removal that failed, or a lost race with a full disk, may leave a staging name.
                 if names and not fault.startswith("remove"):
                     return f"exit {code}: left {names}"
-            code, _, errors = run(directory, scenario.again())
+            code, _, errors = self.server.run(directory, scenario.again())
             if code != 0:
                 return f"the next run: exit {code}: {errors}"
             if scenario.output(directory) != new:
@@ -257,7 +296,7 @@ class Everywhere(unittest.TestCase):
         with self.place(scenario) as directory:
             old = scenario.output(directory)
             counts_file = self.dir / "counts"
-            code, _, errors = run(directory, scenario.args, counts=counts_file)
+            code, _, errors = self.server.run(directory, scenario.args, counts=counts_file)
             self.assertEqual(code, 0, errors)
             new = scenario.output(directory)
             self.assertNotEqual(old, new)
@@ -367,8 +406,7 @@ class Moments(unittest.TestCase):
         trees = []
         for jump in ("0", "2592000"):
             out = self.dir / f"out{jump}"
-            code, _, errors = run(self.dir, ["convert", "recipe.json", "--out", out,
-                                             "--threads", 1], clock=jump)
+            code, _, errors = run(self.dir, ["convert", "recipe.json", "--out", out], clock=jump)
             self.assertEqual(code, 0, errors)
             trees.append({name: data for name, data in tree(out).items()
                           if name not in TOLD_TIMES})

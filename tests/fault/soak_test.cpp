@@ -74,7 +74,10 @@ TEST(Soak, ConversionsLeaveNothingBehind) {
                                           SilentProgress(), Json::object());
     ASSERT_EQ(result.reports.size(), 1u);
     fs::remove_all(dir / "out");
-    if (i % 500 == 499) std::cout << i + 1 << " conversions\n" << std::flush;
+    if (i % 500 == 499) {
+      std::cout << i + 1 << " conversions; heap " << Look(dir.path()).heap_bytes << " bytes\n"
+                << std::flush;
+    }
   }
   const Holdings after = Look(dir.path());
   std::cout << num_conversions << " conversions; heap " << before.heap_bytes << " -> "
