@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what moefy is built and tested with on Debian 12, and selects the OpenMP flavour of
-# OpenBLAS. Does nothing where all is there already. With --fuzz also what scripts/fuzz.sh needs.
+# OpenBLAS. Does nothing where all is there already. With --fuzz also what scripts/fuzz.sh needs, with
+# --pip what scripts/test_torch2.sh does.
 set -euo pipefail
 
 packages=(
@@ -13,9 +14,10 @@ packages=(
   libopenmpi-dev openmpi-bin libgtest-dev libgmock-dev clang-format python3
 )
 
-if [ "${1:-}" = --fuzz ]; then
-  packages+=(clang-14 libclang-rt-14-dev)
-fi
+case "${1:-}" in
+  --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
+  --pip) packages+=(python3-venv) ;;
+esac
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then

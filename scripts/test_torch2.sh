@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds everything with the LibTorch of `pip install torch` and runs the unit and parity tests on
 # it. Arguments go to ctest instead of these labels: scripts/test_torch2.sh -R models.
-# TORCH=torch==2.9.0 names another version; TORCH_FROM=/path/to/libtorch an unpacked archive.
+# TORCH=torch==2.9.0 names another version; TORCH_FROM=/path/to/libtorch an unpacked archive;
+# TARGETS="moefy_cli parity_models" builds these alone, for -L parity.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -30,7 +31,7 @@ install_torch() {
   [ "${#libraries[@]}" = 0 ] || "$venv/bin/pip" install --quiet "${libraries[@]}"
 }
 
-step "Packages" scripts/install-deps.sh
+step "Packages" scripts/install-deps.sh --pip
 prepare_build
 from=(-DMOEFY_TORCH_FROM="${TORCH_FROM:-pip}")
 if [ -z "${TORCH_FROM:-}" ]; then
@@ -38,7 +39,8 @@ if [ -z "${TORCH_FROM:-}" ]; then
   from+=(-DPython3_EXECUTABLE="$venv/bin/python3")
 fi
 step "Configure" cmake --preset dev -B build/torch2 "${from[@]}"
-step "Build" cmake --build build/torch2
+read -ra targets <<< "${TARGETS:-all}"
+step "Build" cmake --build build/torch2 --target "${targets[@]}"
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 [ "$#" -gt 0 ] || set -- --label-regex '^(unit|parity|property)$'
 printf '== Test: ctest --test-dir build/torch2 %s\n' "$*"

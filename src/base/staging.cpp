@@ -214,6 +214,14 @@ void CleanUpFor(const fs::path& target) {
   for (const fs::path& path : staged) RemoveStale(path, target);
 }
 
+void RemoveOutput(const fs::path& target) {
+  CleanUpFor(target);
+  const fs::path aside = RandomSibling(target, kMark);
+  if (::rename(target.c_str(), aside.c_str()) != 0) return;
+  std::error_code ignored;
+  fs::remove_all(aside, ignored);
+}
+
 fs::path LockFileFor(const fs::path& target) {
   return target.parent_path() / (StemOf(target) + kLockFile);
 }

@@ -13,6 +13,11 @@ namespace moefy {
 // one of them had moved aside. Never throws.
 void CleanUpFor(const std::filesystem::path& target);
 
+// Removes a directory that moefy made, and what killed processes left beside it. It steps aside
+// first, so that a kill leaves the whole directory or a name that CleanUpFor knows, never a part of
+// it under its own name. Never throws; what cannot be removed stays.
+void RemoveOutput(const std::filesystem::path& target);
+
 // The file beside `target` that says who is at work on it (base/output_lock.h).
 std::filesystem::path LockFileFor(const std::filesystem::path& target);
 

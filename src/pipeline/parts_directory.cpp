@@ -1,6 +1,6 @@
 #include "pipeline/parts_directory.h"
 
-#include "base/output.h"
+#include "base/staging.h"
 #include "moefy/base/error.h"
 
 namespace moefy::pipeline {
@@ -46,10 +46,7 @@ fs::path PartsDirectory::File(size_t i, const char* ending) const {
   return directory_ / StrCat(i, ".", ending);
 }
 
-void PartsDirectory::Remove() const {
-  std::error_code ignored;
-  fs::remove_all(directory_, ignored);
-}
+void PartsDirectory::Remove() const { RemoveOutput(directory_); }
 
 BegunParts ReadPartsManifest(const std::string& directory) {
   const fs::path file = fs::path(directory) / kPartsManifest;

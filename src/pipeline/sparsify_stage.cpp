@@ -18,6 +18,7 @@
 #include "split/moe_checkpoint.h"
 #include "split/side_files.h"
 #include "train/sparse_pressure.h"
+#include "train/training_state.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -165,6 +166,7 @@ SparsifyResult Sparsify(const SparsifyOptions& options, IfExists if_exists, Prog
   StagedDirectory staged(options.out, if_exists);
   WriteSparse(checkpoint, new_config, ChangedParameters(weights), staged.path(), warnings);
   staged.Commit();
+  train::RemoveState(StateOf(options.out));
   result.training.out = options.out;
   return result;
 }

@@ -22,6 +22,7 @@
 #include "split/moe_writer.h"
 #include "train/masked_ffn.h"
 #include "train/trainer.h"
+#include "train/training_state.h"
 
 namespace moefy::pipeline {
 namespace {
@@ -135,6 +136,7 @@ TrainResult Finetune(const FinetuneOptions& options, IfExists if_exists, Progres
   const at::NoGradGuard no_grad;
   WriteStudent(student, changed, weights.Effective(), staged.path(), result.warnings);
   staged.Commit();
+  train::RemoveState(StateOf(options.out));
   result.out = options.out;
   return result;
 }
@@ -194,6 +196,7 @@ TrainResult Calibrate(const CalibrateOptions& options, IfExists if_exists, Progr
     result.warnings.push_back(std::move(warning));
   }
   staged.Commit();
+  train::RemoveState(StateOf(options.out));
   result.out = options.out;
   return result;
 }

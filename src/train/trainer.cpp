@@ -63,7 +63,6 @@ class Trainer {
     }
     gradients_.Finish();
     RestoreBest();
-    RemoveState(state_directory_);
     report_.num_sequences = static_cast<int64_t>(setup_.sequences.size());
     report_.num_held_out = static_cast<int64_t>(setup_.held_out.dataset.examples.size());
     for (const auto& [name, leaf] : setup_.weights.leaves()) report_.num_trained += leaf.numel();

@@ -21,8 +21,9 @@ void CheckTrainable(const model::ModelConfig& config, const TrainerOptions& opti
 
 // Leaves in setup.weights those that were best on the held-out examples by the task's metric, and
 // of equal ones those of the smaller loss. Saves into `state` what it needs to go on, at every
-// measurement and when interrupted, and removes it at the end. Where `state` holds another
-// training, throws Error{kUsage} or replaces it, as `if_other` says.
+// measurement and when interrupted; the caller removes it (RemoveState) once what was trained is
+// written. Where `state` holds another training, throws Error{kUsage} or replaces it, as `if_other`
+// says.
 TrainingReport Train(const TrainingSetup& setup, const TrainerOptions& options,
                      const std::filesystem::path& state, IfExists if_other, Progress& progress);
 

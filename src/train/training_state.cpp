@@ -1,6 +1,7 @@
 #include "train/training_state.h"
 
 #include "base/own_output.h"
+#include "base/staging.h"
 #include "moefy/base/error.h"
 #include "moefy/io/checkpoint.h"
 
@@ -39,9 +40,7 @@ void SaveState(const std::filesystem::path& directory, const TrainingState& stat
 void RemoveState(const std::filesystem::path& directory) {
   std::error_code ignored;
   if (!std::filesystem::exists(directory, ignored)) return;
-  if (WhyNotOwn(directory, /*changed_too=*/true).empty()) {
-    std::filesystem::remove_all(directory, ignored);
-  }
+  if (WhyNotOwn(directory, /*changed_too=*/true).empty()) RemoveOutput(directory);
 }
 
 std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,

@@ -24,7 +24,7 @@ void SaveState(const std::filesystem::path& directory, const TrainingState& stat
 // Error{kInput}.
 std::optional<TrainingState> LoadState(const std::filesystem::path& directory, const Json& identity,
                                        IfExists if_other);
-// Removes the state at the end of a training. A directory that is not moefy's stays.
+// Removes the state of a training whose result is written. A directory that is not moefy's stays.
 void RemoveState(const std::filesystem::path& directory);
 
 }  // namespace moefy::train

@@ -2,6 +2,8 @@
 
 usage: cli_test.py MOEFY SOURCE_DIR [CLASS...]
 """
+import atexit
+import functools
 import json
 import os
 import pathlib
@@ -16,16 +18,34 @@ import time
 import unittest
 from xml.etree import ElementTree
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from program_server import ProgramServer  # noqa: E402
+
 MOEFY = pathlib.Path(sys.argv[1])
 SOURCE = pathlib.Path(sys.argv[2])
 PICO = SOURCE / "tests/data/pico"
 EXAMPLE = SOURCE / "examples/quickstart"
 SHARED = pathlib.Path(os.environ.get("MOEFY_SHARED", SOURCE / "../shared"))
 
+# The library that lets one loaded process stand for many (tests/support/program_server.py).
+FORK_LIBRARY = os.environ.get("MOEFY_FORK_LIBRARY")
 
-def run(*args, **kwargs):
+
+@functools.cache
+def server():
+    directory = tempfile.TemporaryDirectory(prefix="moefy-cli-")
+    atexit.register(directory.cleanup)
+    made = ProgramServer(MOEFY, FORK_LIBRARY, pathlib.Path(directory.name) / "server")
+    atexit.register(made.close)
+    return made
+
+
+def run(*args, cwd=".", **kwargs):
+    """One run of the program. kwargs: more for subprocess.run, which a process of its own takes."""
+    if FORK_LIBRARY and not kwargs:
+        return server().run(args, pathlib.Path(cwd).resolve())
     return subprocess.run([MOEFY, *map(str, args)], capture_output=True, text=True, timeout=600,
-                          **kwargs)
+                          cwd=cwd, **kwargs)
 
 
 def read_safetensors(path):

@@ -1,4 +1,5 @@
-"""The commands of README.md and docs/tutorial.md, as they are written, on the embedded example.
+"""The commands of README.md and docs/tutorial.md, as they are written, on the embedded example; and
+of every other page, as far as an empty directory lets them come.
 
 usage: docs_test.py MOEFY SOURCE_DIR [CLASS...]
 
@@ -10,11 +11,12 @@ line here that no command begins with.
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import unittest
 
-from cli_test import EXAMPLE, MOEFY, SOURCE, Case
+from cli_test import EXAMPLE, MOEFY, SOURCE, Case, run
 
 # {start of a command: (exit code, what it prints) or why it does not run here}
 README = {
@@ -52,6 +54,10 @@ TUTORIAL = {
         "the example is no LLaMA; transformers_exports.py and gguf_exports.py run these on SmolLM2"),
     "llama-cli": "it is llama.cpp's",
 }
+
+# What stands for a value that the reader chooses.
+PLACEHOLDERS = {"RATIOS?": "0.5", "SIZE": "8", "SELECTION": "stored", "METHOD": "cmoe", "SHAPE": "",
+                "PRESET": ""}
 
 
 def commands_of(text):
@@ -122,6 +128,24 @@ class Docs(Case):
         (self.dir / "data/train.tsv").write_text(self.write_rows("train", 120))
         (self.dir / "data/dev.tsv").write_text(self.write_rows("eval", 60))
         self.run_page("docs/tutorial.md", TUTORIAL)
+
+    def test_every_page_knows_the_options(self):
+        """Commands end where their first file is missing, and not at how they are written."""
+        def wrong(command):
+            for word, value in PLACEHOLDERS.items():
+                command = re.sub(rf"\b{word}\b", value, command)
+            done = run(*shlex.split(command, comments=True)[1:], cwd=self.dir)
+            if done.returncode == 0 or (done.returncode in (2, 3) and "--help`" not in done.stderr):
+                return []
+            return [f"{command}: exit {done.returncode}: {done.stderr}"]
+
+        commands = sorted({command for page in (SOURCE / "docs").rglob("*.md")
+                           for command in commands_of(page.read_text(encoding="utf-8"))
+                           if command.startswith("moefy ") and "bench --shape" not in command})
+        self.assertGreater(len(commands), 100)
+        self.assertEqual(sum(map(wrong, commands), []), [])
+        self.assertIn("did you mean '--expert-size'",
+                      wrong("moefy split model --expert-sise 32 --out moe")[0])
 
     def test_a_changed_command_is_noticed(self):
         self.assertEqual(commands_of("x\n```\nmoefy a \\\n    --b  # c\nls\n```\n```json\nmoefy\n```\n"),

@@ -22,6 +22,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from dump_files import write_dump  # noqa: E402
+from program_server import ProgramServer  # noqa: E402
 
 MOEFY, LIBRARY, SOURCE = (pathlib.Path(path).resolve() for path in sys.argv[1:4])
 EXAMPLE = SOURCE / "examples/quickstart"
@@ -67,40 +68,6 @@ def run(directory, args, fault="", counts="", clock=""):
     process = start(directory, args, fault, counts, clock)
     output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
-
-
-class Server:
-    """The program, loaded once and run many times: copies of a process that has stopped before its
-    main (fork_server.cpp). Loading takes half a second, which most commands here do not."""
-
-    def __init__(self, directory):
-        self.path = str(directory / "server")
-        self.process = subprocess.Popen(
-            [MOEFY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            # Any number: without one the program would start itself anew to set it.
-            env={"GOMP_SPINCOUNT": "10000", **os.environ, "LD_PRELOAD": str(LIBRARY),
-                 "FAULT_SERVER": self.path})
-        assert self.process.stdout.readline() == "listening\n"
-
-    def close(self):
-        self.process.communicate(timeout=60)
-
-    def run(self, directory, args, fault="", counts=""):
-        """As `run` above."""
-        words = [str(directory),
-                 *(f"{name}={value}"
-                   for name, value in variables(directory, fault, counts, "").items()),
-                 "", *map(str, args), *COMMON]
-        with (tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors,
-              socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection):
-            connection.settimeout(300)
-            connection.connect(self.path)
-            socket.send_fds(connection, ["\0".join([*words, ""]).encode()],
-                            [output.fileno(), errors.fileno()])
-            status = int.from_bytes(connection.recv(4), "little")
-            output.seek(0)
-            errors.seek(0)
-            return os.waitstatus_to_exitcode(status), output.read(), errors.read()
 
 
 class Scenario:
@@ -231,7 +198,7 @@ class Everywhere(unittest.TestCase):
         cls.matrix = []
         cls.addClassCleanup(print_matrix, cls.matrix)
         make_fixtures(cls.fixtures)
-        cls.server = Server(cls.dir)
+        cls.server = ProgramServer(MOEFY, LIBRARY, cls.dir / "server")
         cls.addClassCleanup(cls.server.close)
         code, _, errors = run(cls.fixtures, ["run", EXAMPLE / "model", "x", "--task",
                                              EXAMPLE / "sentiment.json", "--out", "answers0"])
@@ -261,11 +228,15 @@ class Everywhere(unittest.TestCase):
                     for call, actions in ACTIONS.items() for number in range(1, counts[call] + 1)]
         return [every[i * len(every) // scenario.num_sampled] for i in range(scenario.num_sampled)]
 
+    def run_copy(self, directory, args, fault="", counts=""):
+        done = self.server.run([*args, *COMMON], directory, variables(directory, fault, counts, ""))
+        return done.returncode, done.stdout, done.stderr
+
     def check(self, scenario, fault, old, new):
         """What is wrong after a fault, in words; "" if nothing is."""
         with self.place(scenario) as directory:
             inputs = {name: tree(directory / name) for name in scenario.inputs}
-            code, _, errors = self.server.run(directory, scenario.args, fault)
+            code, _, errors = self.run_copy(directory, scenario.args, fault)
             if code not in (0, 4, -signal.SIGKILL):
                 return f"exit {code}: {errors}"
             left = scenario.output(directory)
@@ -278,7 +249,7 @@ class Everywhere(unittest.TestCase):
                 # A removal that failed, or a lost race with a full disk, may leave a staging name.
                 if names and not fault.startswith("remove"):
                     return f"exit {code}: left {names}"
-            code, _, errors = self.server.run(directory, scenario.again())
+            code, _, errors = self.run_copy(directory, scenario.again())
             if code != 0:
                 return f"the next run: exit {code}: {errors}"
             if scenario.output(directory) != new:
@@ -296,7 +267,7 @@ class Everywhere(unittest.TestCase):
         with self.place(scenario) as directory:
             old = scenario.output(directory)
             counts_file = self.dir / "counts"
-            code, _, errors = self.server.run(directory, scenario.args, counts=counts_file)
+            code, _, errors = self.run_copy(directory, scenario.args, counts=counts_file)
             self.assertEqual(code, 0, errors)
             new = scenario.output(directory)
             self.assertNotEqual(old, new)
@@ -310,6 +281,7 @@ class Everywhere(unittest.TestCase):
             problems = pool.map(lambda fault: self.check(scenario, fault, old, new), faults)
             found = [f"{fault}: {problem}" for fault, problem in zip(faults, problems) if problem]
         print(f"{scenario.name}: {len(faults)} faults; calls: {counts}", flush=True)
+        print(*found, sep="\n", end="\n" * bool(found), flush=True)  # at once: the others take long
         self.matrix.append([scenario.name, *faults_by_kind(faults), len(found)])
         self.assertEqual(found, [])
 

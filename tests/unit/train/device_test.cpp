@@ -20,6 +20,7 @@
 #include "token_task.h"
 #include "train/masked_ffn.h"
 #include "train/trainer.h"
+#include "train/training_state.h"
 
 namespace moefy::train {
 namespace {
@@ -151,7 +152,9 @@ class Lesson {
         }
       };
     }
-    return Train(setup, options_, dir_ / "state", IfExists::kRefuse, progress);
+    TrainingReport report = Train(setup, options_, dir_ / "state", IfExists::kRefuse, progress);
+    RemoveState(dir_ / "state");
+    return report;
   }
 
  private:

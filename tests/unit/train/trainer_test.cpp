@@ -1,4 +1,5 @@
 #include "train/trainer.h"
+#include "train/training_state.h"
 
 #include <gtest/gtest.h>
 
@@ -58,7 +59,17 @@ TEST(Trainer, LearnsAndKeepsTheBestWeights) {
   const Measurement& best = report.history[report.best];
   EXPECT_EQ(best.metrics[0], 1.0);
   EXPECT_LT(best.held_out_loss, 0.5 * report.history[0].held_out_loss);
-  EXPECT_FALSE(std::filesystem::exists(dir / "state"));
+  // Whoever cannot write them finds them in the state.
+  TrainableWeights again = fixture.Weights();
+  EXPECT_EQ(
+      Train(fixture.Setup(again), Options(), dir / "state", IfExists::kRefuse, SilentProgress())
+          .first_step,
+      report.history.back().step);
+  for (const auto& [name, leaf] : weights.leaves()) {
+    EXPECT_TRUE(at::equal(leaf, again.leaves().at(name))) << name;
+  }
+  RemoveState(dir / "state");
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
   // The weights that are left are those of the best measurement.
   model::Transformer model(fixture.config, weights.Effective());
   const auto answers = fixture.task.Ask(model, SilentProgress());
@@ -94,6 +105,7 @@ TEST(Trainer, GoesOnWhereItWasStopped) {
     const TrainingReport report =
         Train(fixture.Setup(resumed), Options(), dir / "part", IfExists::kRefuse, SilentProgress());
     EXPECT_EQ(report.first_step, steps);
+    RemoveState(dir / "part");
     for (const auto& [name, leaf] : whole.leaves()) {
       EXPECT_TRUE(at::equal(leaf, resumed.leaves().at(name))) << name;
     }
@@ -150,6 +162,7 @@ TEST(Trainer, PressesNeuronsToSilenceAndGoesOn) {
       EXPECT_LE(active(report.history[report.best]), active(point));
     }
   }
+  RemoveState(dir / "state");
   TrainableWeights stopped = fixture.Weights(), resumed = fixture.Weights();
   StopAfter stop(83);
   tests::ExpectError(ErrorKind::kInterrupted, {"step 83 of 150"}, [&] { learn(stopped, stop); });
