@@ -13,16 +13,21 @@
 #include "pipeline/convert_plan.h"
 #include "pipeline/convert_work.h"
 #include "pipeline/default_recipe.h"
+#include "pipeline/tune_stage.h"
 
 namespace moefy::apps {
 namespace {
 
-std::string DescribePlan(const pipeline::ConvertPlan& plan) {
+std::string DescribePlan(const pipeline::ConvertPlan& plan,
+                         const pipeline::CheckedRecipe& checked) {
   const model::ModelConfig& config = plan.model.config;
   std::string out = StrCat("model    ", config.family, ", ", plan.model.ffns.size(), " FFNs of ",
                            config.last_stack().num_neurons, " neurons, ",
                            FormatBytes(plan.model.num_bytes), "\n");
   out += StrCat("stages   ", Join(plan.stages), "\n");
+  if (checked.recipe.calibrate) {
+    out += StrCat("tuning   ", pipeline::DescribeCalibration(*checked.recipe.calibrate), "\n");
+  }
   out += StrCat("memory   at most about ", FormatBytes(plan.peak_memory_bytes), "\n");
   for (const auto& output : plan.outputs) {
     out += StrCat("output   ", output.path, ", at most ", FormatBytes(output.num_bytes), "\n");
@@ -56,15 +61,19 @@ void AddTime(const pipeline::CheckedRecipe& checked, std::string& text, Json& js
   const double gflops = bench::SustainedGflops(kProbeSeconds);
   const pipeline::TimeRange time = pipeline::EstimateTime(work, gflops);
   json["stage_work"] = Json::array();
+  double tuning = 0;
   for (const pipeline::StageWork& stage : work) {
-    json["stage_work"].push_back({{"stage", stage.stage},
-                                  {"gflop", stage.gflop},
-                                  {"seconds_about", stage.seconds + stage.gflop / gflops}});
+    const double seconds = stage.seconds + stage.gflop / gflops;
+    json["stage_work"].push_back(
+        {{"stage", stage.stage}, {"gflop", stage.gflop}, {"seconds_about", seconds}});
+    if (stage.stage.starts_with(pipeline::kCalibrateStage)) tuning += seconds;
   }
   text += StrCat("time     about ", FormatDuration(time.seconds), ", likely between ",
                  FormatDuration(time.least), " and ", FormatDuration(time.most),
                  ": an estimate from sizes and the ", FormatFixed(gflops, 0),
-                 " GFLOP/s that this machine did just now\n");
+                 " GFLOP/s that this machine did just now",
+                 tuning > 0 ? StrCat("; ", FormatDuration(tuning), " of it is for the tuning") : "",
+                 "\n");
   json["seconds_about"] = time.seconds;
   json["seconds_likely"] = {time.least, time.most};
   json["gflop_per_second"] = gflops;
@@ -88,9 +97,13 @@ MadeConversion MakeConversion(const ConvertOptions& options) {
   if (!options.max_loss.empty()) {
     made.json["max_loss"] = pipeline::ParseMaxLoss(options.max_loss);
   }
-  MadeConversion made_conversion{
-      pipeline::CheckRecipe(pipeline::ParseRecipe(made.json, pipeline::kRecipeFile), model),
-      made.why};
+  pipeline::Recipe recipe = pipeline::ParseRecipe(made.json, pipeline::kRecipeFile);
+  if (options.tune) {
+    made.json["calibrate"] =
+        pipeline::TuneStage(recipe, model, pipeline::Inspect(model, path), *options.tune);
+    recipe = pipeline::ParseRecipe(made.json, pipeline::kRecipeFile);
+  }
+  MadeConversion made_conversion{pipeline::CheckRecipe(std::move(recipe), model), made.why};
   made_conversion.checked.made = std::move(made.json);
   return made_conversion;
 }
@@ -206,7 +219,7 @@ void AddPlan(const pipeline::CheckedRecipe& checked, const std::filesystem::path
              Outcome& outcome) {
   const pipeline::ConvertPlan plan = pipeline::PlanConvert(checked, out);
   Json json = PlanToJson(plan);
-  outcome.text += DescribePlan(plan);
+  outcome.text += DescribePlan(plan, checked);
   AddTime(checked, outcome.text, json);
   outcome.json["conversions"].push_back(std::move(json));
 }

@@ -33,6 +33,7 @@ std::vector<std::string> JobArguments(const ConvertOptions& options, const Commo
   add("--model", options.model);
   add("--data", options.data);
   add("--max-loss", options.max_loss);
+  add("--tune", options.tune ? StrCat(*options.tune) : "");
   add("--max-memory", common.max_memory);
   for (const auto& [flag, given] :
        {std::pair("--force", common.force), {"--wait", common.wait}, {"--quiet", common.quiet}}) {
@@ -45,6 +46,7 @@ void ApplyFlags(const ConvertOptions& options, pipeline::Recipe& recipe) {
   if (!options.model.empty()) recipe.model = options.model;
   if (!options.data.empty()) recipe.data = options.data;
   if (!options.max_loss.empty()) recipe.max_loss = pipeline::ParseMaxLoss(options.max_loss);
+  recipe.tune = options.tune;
 }
 
 // Every job of the recipe files.

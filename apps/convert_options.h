@@ -1,6 +1,7 @@
 // The options of moefy convert.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct ConvertOptions {
   std::string data;
   std::vector<std::string> tasks;
   std::string max_loss;
+  std::optional<int64_t> tune;
   bool dry_run = false;
   int64_t jobs = 1;
   bool keep_going = false;
@@ -31,6 +33,9 @@ struct ConvertOptions {
     v.Field("max-loss", max_loss,
             "what the tasks' metrics may lose, e.g. 0.5%: the ratio that keeps to it is looked for "
             "on the split train");
+    v.Field("tune", tune,
+            "add a calibrate stage: so many samples of the task that is recorded tune the weights, "
+            "by distillation from the dense model");
     v.Field("dry-run", dry_run, "only say what would be done, from headers alone");
     v.Field("jobs", jobs, "how many jobs run at a time; they share the threads");
     v.Field("keep-going", keep_going, "run the other jobs although one ended with an error");

@@ -2,6 +2,7 @@
 
 #include "model/open_checkpoint.h"
 #include "moefy/base/error.h"
+#include "pipeline/tune_stage.h"
 #include "route/router.h"
 #include "route/selection.h"
 #include "split/splitter.h"
@@ -79,6 +80,7 @@ CheckedRecipe CheckRecipe(Recipe recipe, const std::optional<io::Checkpoint>& op
     throw UsageError(recipe.model, " is split already; `moefy merge` makes it dense again");
   }
   if (recipe.sparsify) stage("sparsify", [&] { CheckSuits(*recipe.sparsify, model); });
+  if (recipe.tune) AddTuning(model, inspection, *recipe.tune, recipe);
   for (const RecipeSplit& split : recipe.splits) {
     stage("split " + split.name, [&] { CheckSplit(split.options, inspection); });
   }

@@ -19,8 +19,9 @@ struct CheckedRecipe {
 };
 
 // Looks at the options of every stage, at the tasks' files and at the model's headers, and at no
-// data files. Throws Error{kUsage} naming recipe and stage, Error{kInput} for a model that does not
-// suit. `opened` is the recipe's model, if it is open already.
+// data files but those that a light tuning counts, whose stage it adds. Throws Error{kUsage} naming
+// recipe and stage, Error{kInput} for a model that does not suit. `opened` is the recipe's model,
+// if it is open already.
 CheckedRecipe CheckRecipe(Recipe recipe,
                           const std::optional<io::Checkpoint>& opened = std::nullopt);
 

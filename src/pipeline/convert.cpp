@@ -131,7 +131,8 @@ class Conversion {
     const Json model = {{"path", recipe_.model}, {"fingerprint", model_.Fingerprint()}};
     return {{"model", model}, {"files", files}};
   }
-  const std::string& first_moe() const { return recipe_.eval.models.front(); }
+  // With its training, if it has one.
+  const std::string& first_moe() const { return recipe_.eval.models[recipe_.calibrate ? 1 : 0]; }
   std::vector<std::string>& warnings() { return warnings_; }
 
  private:
@@ -243,12 +244,14 @@ class Conversion {
 
 // Writes a recipe that nobody wrote, and does not replace one that somebody changed.
 void WriteMadeRecipe(const Json& made, const std::filesystem::path& file, bool redo) {
-  const auto without_loss = [](Json json) {
-    if (json.is_object()) json.erase("max_loss");  // each run may have another
-    return json;
+  const auto is_like = [&](const Json& before) {
+    if (!before.is_object()) return false;
+    Json now = made, then = before;
+    for (Json* json : {&now, &then}) json->erase("max_loss");  // each run may have another
+    if (!then.contains("calibrate")) now.erase("calibrate");   // a tuning is added to what is there
+    return now == then;
   };
-  if (std::filesystem::exists(file) && !redo &&
-      without_loss(ReadJsonFile(file)) != without_loss(made)) {
+  if (std::filesystem::exists(file) && !redo && !is_like(ReadJsonFile(file))) {
     throw UsageError(file, " was changed, or is that of another model or task; run it by `moefy ",
                      "convert ", file.string(), " --out ", file.parent_path().string(),
                      "`, or give --force to write it anew");

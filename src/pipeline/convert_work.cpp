@@ -109,15 +109,25 @@ double RouteFlops(const model::FfnSpec& spec, const RouteTrainOptions& options, 
   return flops / kRouting;
 }
 
-// A forward and two backwards, and the run of the model that is learned from.
-double TrainingFlops(const TrainStageOptions& options, const ModelWork& model,
+// A forward and two backwards, and the run of the model that is learned from; besides, what is held
+// out is run at each measurement and ratio, once for the loss and once for the metric.
+double TrainingFlops(const TrainStageOptions& options, double num_ratios, const ModelWork& model,
                      const TokenCount& tokens) {
-  const double pass = model.Pass(tokens, 1, true);
-  if (options.trainer.steps == 0) {
-    return 4 * static_cast<double>(options.trainer.epochs) * pass / kTraining;
-  }
-  return 4 * static_cast<double>(options.trainer.steps * options.trainer.batch_size) * pass /
-         std::max(1.0, tokens.examples) / kTraining;
+  const double examples = std::max(1.0, tokens.examples);
+  const double pass = model.Pass(tokens, 1, true) / examples;  // of one example
+  const train::TrainerOptions& trainer = options.trainer;
+  const double seen =
+      static_cast<double>(trainer.steps > 0 ? trainer.steps * trainer.batch_size : 0);
+  const double trained = seen > 0 ? seen : static_cast<double>(trainer.epochs) * examples;
+  const double every = trainer.evaluate_every > 0
+                           ? static_cast<double>(trainer.evaluate_every * trainer.batch_size)
+                           : examples;
+  const double measurements = 1 + std::ceil(trained / every);
+  const double held_out = std::min(static_cast<double>(options.held_out), examples / 10);
+  const double one_by_one = tokens.all() > 0 ? tokens.generated / tokens.all() : 0;
+  const double measured = measurements * num_ratios * held_out * pass *
+                          (2 - one_by_one + one_by_one * kTraining / kDecoding);
+  return (4 * trained * pass + measured) / kTraining;
 }
 
 // All rows of an evaluation, for as many models.
@@ -154,14 +164,14 @@ std::vector<StageWork> WorkOfStages(const CheckedRecipe& checked) {
   const auto add = [&](const std::string& stage, double flops, double copies) {
     work.push_back({stage, flops / kGiga, kStart + copies * bytes_seconds});
   };
-  const auto flops_of_training = [&](const TrainStageOptions& options) {
-    return TrainingFlops(options, model,
+  const auto flops_of_training = [&](const TrainStageOptions& options, size_t num_ratios) {
+    return TrainingFlops(options, static_cast<double>(num_ratios), model,
                          options.task.empty()
                              ? recorded
-                             : corpus.OfTasks({options.task}, options.split, options.limit, false));
+                             : corpus.OfTasks({options.task}, options.split, options.limit, true));
   };
   if (recipe.sparsify) {
-    add("sparsify", flops_of_training(recipe.sparsify->training), 2);
+    add("sparsify", flops_of_training(recipe.sparsify->training, 1), 2);
   }
   add("record", model.Pass(recorded, 1, false) / model.Reaches(), 1);
   double models = 0;
@@ -185,7 +195,8 @@ std::vector<StageWork> WorkOfStages(const CheckedRecipe& checked) {
       add("route-train " + name, flops, 1);
       if (!recipe.calibrate) continue;
       models += 1;
-      add("calibrate " + name, flops_of_training(recipe.calibrate->training), 2);
+      add("calibrate " + name,
+          flops_of_training(recipe.calibrate->training, recipe.calibrate->ffn_ratios.size()), 2);
     }
   }
   if (recipe.max_loss >= 0) {

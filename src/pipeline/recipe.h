@@ -45,6 +45,8 @@ struct Recipe {
   // What the tasks' metrics may lose, as a share of the dense model's: the ratio that keeps to it
   // is looked for on the split that is recorded. Below 0: none is looked for.
   double max_loss = -1;
+  // Samples of a light tuning, for which CheckRecipe adds a calibrate stage; no key of the file.
+  std::optional<int64_t> tune;
 };
 
 // The options of a stage ("split") that the recipe sets itself, because it connects the stages.

@@ -51,10 +51,10 @@ TokenCount CountTokens(const std::vector<ask::Sequence>& sequences, double times
 }  // namespace
 
 TokenCount TokenCounter::OfTasks(const std::vector<std::string>& files, const std::string& split,
-                                 int64_t limit, bool evaluated) {
+                                 int64_t limit, bool of_windows) {
   TokenCount all;
   for (const task::TaskSpec& spec : ReadTasks(files, split)) {
-    const bool windows = evaluated && limit > 0 && task::IsOnlyText(spec.kind);
+    const bool windows = of_windows && limit > 0 && task::IsOnlyText(spec.kind);
     const auto [sample, times] =
         TakeSample(task::ReadDataset(spec, split, DataDirectory(spec, data_)), windows ? 0 : limit);
     const text::Tokenizer& tokenizer = tokenizers_.Get(ask::LanguagesOf(spec));

@@ -44,10 +44,10 @@ class TokenCounter {
                const std::string& data)
       : model_(model), config_(config), data_(data), tokenizers_(model) {}
 
-  // A limit is of examples; of texts that are evaluated, of windows. Throws as the readers of tasks
-  // and tokenizers do.
+  // A limit is of examples; of texts that are evaluated or trained on, of windows. Throws as the
+  // readers of tasks and tokenizers do.
   TokenCount OfTasks(const std::vector<std::string>& files, const std::string& split, int64_t limit,
-                     bool evaluated);
+                     bool of_windows);
   // Of RecordOptions::text.
   TokenCount OfText(const RecordOptions& options);
 

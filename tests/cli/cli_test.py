@@ -537,6 +537,44 @@ class Pipeline(Case):
         self.refuse(2, "a recipe names its tasks", "convert", out / "recipe.json", *task, "--out",
                     out)
 
+    def test_convert_tunes(self):
+        (self.dir / "data").mkdir()
+        for part in ("train", "eval"):
+            lines = (EXAMPLE / f"data/sentiment.{part}.tsv").read_text().splitlines(True)[:60]
+            (self.dir / f"data/sentiment.{part}.tsv").write_text("".join(lines))
+        task, out = ["--task", EXAMPLE / "sentiment.json", "--data", self.dir], self.dir / "out"
+        for samples, words in ((0, "--tune is 0"), (60, "'train' of sentiment has 59 examples")):
+            self.refuse(2, words, "convert", EXAMPLE / "model", *task, "--tune", samples,
+                        "--dry-run")
+        self.refuse(2, "needs --task", "convert", EXAMPLE / "model", "--tune", 40, "--out", out)
+        self.refuse(2, ["adds a calibrate stage", "'calibrated'"], "convert",
+                    EXAMPLE / "calibrated.json", "--tune", 40, "--dry-run")
+        dry = self.succeed("convert", EXAMPLE / "model", *task, "--tune", 40, "--dry-run").stdout
+        self.assertIn("calibrate kmeans, eval", dry)
+        self.assertIn("the first 40 samples of sentiment's split train, 2 epochs", dry)
+        self.assertRegex(dry, r"time .*of it is for the tuning")
+
+        # Untuned first: what is there is kept, and the tuning is added.
+        self.succeed("convert", EXAMPLE / "model", *task, "--out", out)
+        tuned = self.succeed("convert", EXAMPLE / "model", *task, "--tune", 40, "--out", out)
+        for model in ("moe-kmeans", "calibrated-kmeans"):
+            self.assertRegex(tuned.stdout, model + r" \+ ridge +20 %")
+        self.assertIn("moefy run " + str(out / "calibrated-kmeans"), tuned.stderr)
+        recipe = json.loads((out / "recipe.json").read_text())
+        self.assertEqual((recipe["calibrate"]["limit"], recipe["calibrate"]["ffn_ratio"]),
+                         (40, [0.1, 0.2, 0.3, 0.5]))
+        stages = json.loads((out / "results.json").read_text())["timings"]["stages"]
+        kept = {stage["name"] for stage in stages if stage["kept"]}
+        self.assertEqual(kept, {"inspect", "record", "split kmeans", "route-train kmeans"})
+        self.check_page(out)
+        self.assertIn("calibrated-kmeans", (out / "report.html").read_text())
+
+        # A changed tuning is as much the user's as the rest of the recipe.
+        recipe["calibrate"]["learning_rate"] = 1e-3
+        (out / "recipe.json").write_text(json.dumps(recipe))
+        self.refuse(2, "was changed", "convert", EXAMPLE / "model", *task, "--tune", 40, "--out",
+                    out)
+
 
 class BadInput(Case):
     def test_missing_and_truncated_files(self):
