@@ -6,51 +6,35 @@
 
 namespace moefy::apps {
 
-namespace {
-
-// What is timed, as bits.
-enum Kind { kFfn = 1, kShape = 2, kModel = 4 };
-
-// What an option goes with that was given to the wrong kind.
-const char* Partner(int kinds) {
-  switch (kinds) {
-    case kModel:
-      return " goes with --end-to-end and a checkpoint";
-    case kShape:
-      return " goes with --end-to-end and a --shape";
-    default:
-      return " goes with --end-to-end";
-  }
-}
-
-}  // namespace
-
 void CheckKind(const BenchOptions& options) {
   const BenchOptions defaults;
-  const Kind asked = !options.end_to_end ? kFfn : options.model.empty() ? kShape : kModel;
   struct {
     const char* name;
-    int kinds;  // that it belongs to
+    bool end_to_end;  // what it belongs to
     bool given;
   } const fields[] = {
-      {"--experts", kFfn, options.experts != defaults.experts},
-      {"--expert-size", kFfn, options.expert_size != defaults.expert_size},
-      {"--tokens", kFfn, options.tokens != defaults.tokens},
-      {"--routing", kFfn, options.routing != defaults.routing},
-      {"--seconds-per-row", kFfn, options.seconds_per_row != defaults.seconds_per_row},
-      {"--layers", kShape, options.layers != defaults.layers},
-      {"--selection", kModel, options.selection != defaults.selection},
-      {"--baseline", kModel, options.baseline != defaults.baseline},
-      {"--text", kModel, options.text != defaults.text},
-      {"--batch", kShape | kModel, options.batch != defaults.batch},
-      {"--prompt-tokens", kShape | kModel, options.prompt_tokens != defaults.prompt_tokens},
-      {"--new-tokens", kShape | kModel, options.new_tokens != defaults.new_tokens},
+      {"--experts", false, options.experts != defaults.experts},
+      {"--expert-size", false, options.expert_size != defaults.expert_size},
+      {"--tokens", false, options.tokens != defaults.tokens},
+      {"--routing", false, options.routing != defaults.routing},
+      {"--seconds-per-row", false, options.seconds_per_row != defaults.seconds_per_row},
+      {"--selection", true, options.selection != defaults.selection},
+      {"--baseline", true, options.baseline != defaults.baseline},
+      {"--text", true, options.text != defaults.text},
+      {"--batch", true, options.batch != defaults.batch},
+      {"--prompt-tokens", true, options.prompt_tokens != defaults.prompt_tokens},
+      {"--new-tokens", true, options.new_tokens != defaults.new_tokens},
   };
-  for (const auto& [name, kinds, given] : fields) {
-    if (!given || (kinds & asked)) continue;
-    if (kinds != kFfn) throw UsageError(name, Partner(kinds));
-    throw UsageError(name, " does not go with --end-to-end, which times whole models",
-                     asked == kModel ? ": they choose experts as --selection says" : "");
+  for (const auto& [name, end_to_end, given] : fields) {
+    if (!given || end_to_end == options.end_to_end) continue;
+    if (end_to_end) throw UsageError(name, " goes with --end-to-end and a checkpoint");
+    throw UsageError(name, " does not go with --end-to-end, which times whole models: they choose ",
+                     "experts as --selection says");
+  }
+  if (options.end_to_end && options.model.empty()) {
+    throw UsageError(
+        "--end-to-end times whole models, so it needs a checkpoint and not a --shape; ",
+        "bench/make_checkpoint.py makes one of random weights");
   }
 }
 

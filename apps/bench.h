@@ -1,5 +1,5 @@
-// The options of `moefy bench`, and what its three kinds share: one FFN (cmd_bench.cpp), whole
-// models of a shape (bench_end_to_end.cpp) and checkpoints (bench_model.cpp).
+// The options of `moefy bench`, and what its two kinds share: one FFN (cmd_bench.cpp) and whole
+// checkpoints (bench_model.cpp).
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,6 @@ struct BenchOptions {
   int64_t seed = 0;
   bool csv = false;
   bool end_to_end = false;
-  int64_t layers = 0;
   std::string selection;
   bool baseline = false;
   int64_t batch = 0;
@@ -58,26 +57,22 @@ struct BenchOptions {
     v.Field("seconds-per-row", seconds_per_row, "time for each row");
     v.Field("seed", seed, "of weights and inputs");
     v.Field("end-to-end", end_to_end,
-            "time whole models: a checkpoint, or the shape (t5-small, t5-base, t5-large) dense "
-            "against sparse");
-    v.Field("layers", layers,
-            "with --end-to-end and --shape: layers per stack, instead of the shape's own");
+            "time the whole checkpoint: an encoder's pass, a prompt, decoding");
     v.Field("selection", selection,
             "with --end-to-end and a split checkpoint: how experts are chosen, as of moefy run "
             "(default: stored)");
     v.Field("baseline", baseline,
-            "with --end-to-end and a checkpoint: the dense model besides, through LibTorch and in "
-            "each of --weights");
-    v.Field("batch", batch,
-            "with --end-to-end: texts at once (default: 8 of encoders and shapes, else 1)");
+            "with --end-to-end: the dense model besides, through LibTorch and in each of "
+            "--weights");
+    v.Field("batch", batch, "with --end-to-end: texts at once (default: 8 of encoders, else 1)");
     v.Field("prompt-tokens", prompt_tokens,
             "with --end-to-end: tokens per text that an encoder reads or a decoder goes on with "
             "(default: 128)");
     v.Field("new-tokens", new_tokens,
-            "with --end-to-end: tokens to generate per text (default: 32; of a shape, 8)");
+            "with --end-to-end: tokens to generate per text (default: 32)");
     v.Field("text", text,
-            "with --end-to-end and a checkpoint: a file to read instead of random tokens; encoders "
-            "read its lines in batches by length, other models go on with its first tokens");
+            "with --end-to-end: a file to read instead of random tokens; encoders read its lines "
+            "in batches by length, other models go on with its first tokens");
     v.Field("csv", csv, "comma-separated rows instead of a table");
   }
 };
@@ -98,8 +93,6 @@ Json SpreadToJson(const bench::Spread& spread);
 // The rows of a report as lines of CSV, each spread in three columns.
 std::string ToCsv(const Json& rows);
 
-// `moefy bench --shape SHAPE --end-to-end`.
-Outcome BenchEndToEnd(const BenchOptions& options, Context& context);
 // `moefy bench MODEL --end-to-end`.
 Outcome BenchModel(const BenchOptions& options, Context& context);
 

@@ -1,4 +1,4 @@
-// moefy bench: LibTorch's dense FFN against the sparse one. Whole models are in bench_*.cpp.
+// moefy bench: LibTorch's dense FFN against the sparse one. Whole models are in bench_model.cpp.
 #include <optional>
 
 #include "base/table.h"
@@ -112,9 +112,7 @@ Outcome RunBench(const BenchOptions& options, Context& context) {
     throw UsageError("bench needs either a checkpoint or --shape, e.g. --shape t5-large");
   }
   CheckKind(options);
-  if (options.end_to_end) {
-    return options.model.empty() ? BenchEndToEnd(options, context) : BenchModel(options, context);
-  }
+  if (options.end_to_end) return BenchModel(options, context);
   bench::BenchmarkOptions benchmark;
   benchmark.shape = ChooseShape(options);
   benchmark.tokens.clear();
@@ -156,7 +154,6 @@ std::unique_ptr<Command> BenchCommand(CLI::App& parent) {
   return MakeCommand<BenchOptions>(
       parent, "bench", "Time the sparse FFN against LibTorch's dense one, or a whole model.",
       "  moefy bench --shape t5-large --tokens 1,8,32,128,512 --ffn-ratio 0.2\n"
-      "  moefy bench --shape t5-large --end-to-end --ffn-ratio 0.25 --weights f32,int8\n"
       "  moefy bench MOE --end-to-end --ffn-ratio 0.25,0.5 --weights f32,int8 --baseline\n"
       "  moefy bench CKPT --expert-size 32 --ffn-ratio 0.1,0.3 --json",
       RunBench);

@@ -15,8 +15,8 @@ import pathlib
 LLAMAS = {"llama-1b": (22, 2048, 5632, 32, 4, 32000), "llama-7b": (32, 4096, 11008, 32, 32, 32000),
           "llama-70b": (80, 8192, 28672, 64, 8, 32000)}
 # T5's: layers of either stack, hidden, neurons, heads, vocab.
-T5S = {"t5-base": (12, 768, 3072, 12, 32128), "t5-large": (24, 1024, 4096, 16, 32128),
-       "t5-3b": (24, 1024, 16384, 32, 32128)}
+T5S = {"t5-small": (6, 512, 2048, 8, 32128), "t5-base": (12, 768, 3072, 12, 32128),
+       "t5-large": (24, 1024, 4096, 16, 32128), "t5-3b": (24, 1024, 16384, 32, 32128)}
 
 
 def llama(shape, layers):
@@ -81,18 +81,12 @@ def random_bf16(count):
     return values
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shape", choices=[*LLAMAS, *T5S])
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--layers", type=int, help="of each stack (default: all)")
-    options = parser.parse_args()
-    shape = {**LLAMAS, **T5S}[options.shape]
-    make = llama if options.shape in LLAMAS else t5
-    config, tensors = make(shape, options.layers or shape[0])
-    options.out.mkdir(parents=True)
-    (options.out / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+def write(shape_name, directory, layers=None):
+    """The bytes of its weights. layers: of each stack, instead of the shape's own."""
+    shape = {**LLAMAS, **T5S}[shape_name]
+    make = llama if shape_name in LLAMAS else t5
+    config, tensors = make(shape, layers or shape[0])
+    (directory / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     header, offset = {}, 0
     for name, extents in tensors.items():
         count = extents[0] * (extents[1] if len(extents) == 2 else 1)
@@ -101,16 +95,28 @@ def main():
         offset += 2 * count
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with open(options.out / "model.safetensors", "wb") as file:
+    with open(directory / "model.safetensors", "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for name, info in header.items():
+        for info in header.values():
             begin, end = info["data_offsets"]
             count = (end - begin) // 2
             if len(info["shape"]) == 1:
                 file.write(b"\x80\x3f" * count)  # ones, of norms
             else:
                 file.write(random_bf16(count))
-    print(f"{options.out}: {offset / 1e9:.2f} GB")
+    return offset
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shape", choices=[*LLAMAS, *T5S])
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--layers", type=int, help="of each stack (default: all)")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True)
+    size = write(options.shape, options.out, options.layers)
+    print(f"{options.out}: {size / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,6 @@ import ct2_models
 from checkpoints import made
 from rivals import NAMES, Ct2Encoder, Ct2Generator, Ct2Translator, LlamaCpp, OnnxEncoder
 
-SHAPES = {  # layers, hidden, neurons, heads, vocab, as in src/bench/synthetic_model.cpp
-    "t5-small": (6, 512, 2048, 8, 32128),
-    "t5-base": (12, 768, 3072, 12, 32128),
-    "t5-large": (24, 1024, 4096, 16, 32128),
-}
 # CTranslate2's names of compute types, and ours.
 FORMAT = {"float32": "f32", "int8": "int8"}
 # The formats of rivals that each of ours is compared with. Encoders have no rival in 4 bits;
@@ -59,51 +54,61 @@ def add_model(case, options, models, phases, rivals, *lengths):
 
 # T5.
 
+T5_SHAPES = ("t5-small", "t5-base", "t5-large")
+T5_TEXTS, T5_TOKENS, T5_PROMPT, T5_COUNT = 8, 128, 32, 32
+
+
 def t5(options):
     """Encoder and decoder of T5's shape, against CTranslate2."""
-    shape = SHAPES[options.shape]
-    directory = made(options.shape, "model.bin", lambda d: ct2_models.write_t5(shape, d))
-    encoder = made(options.shape + "-encoder", "model.bin",
-                   lambda d: ct2_models.write_t5_encoder(shape, d))
-    case = Case(f"{options.shape}'s shape, random weights",
-                "Each program has random weights of its own.")
-    tokens, count, prompt_length = 128, 32, 32
-    batch = [[f"t{(7 * i + row) % 1000}" for i in range(tokens)] for row in range(8)]
-    prompt = [f"t{i + 1}" for i in range(prompt_length)]
+    model = made(options.shape, "model.safetensors",
+                 lambda d: checkpoints.write_random_t5(options.shape, d))
+    directories = {
+        "encoder": made(model.name + "-encoder-ct2", "model.bin",
+                        lambda d: ct2_models.write_t5_encoder(model, d)),
+        "decoder": made(model.name + "-ct2", "model.bin", lambda d: ct2_models.write_t5(model, d))}
+    moe = checkpoints.split(options.moefy.program, model, options.expert_size)
+    case = Case(f"{options.shape}'s shape, random weights")
+    encoding = f"encoder, {T5_TEXTS} x {T5_TOKENS} tokens"
+    decoding = "decoder, a token"
+    random.seed(0)
+    batch = [[random.randrange(3, 30000) for _ in range(T5_TOKENS)] for _ in range(T5_TEXTS)]
+    prompt = batch[0][:T5_PROMPT]
+    rivals = {}
+
+    def get(kind):
+        """Encoder and decoder, made when they are first timed."""
+        if kind not in rivals:
+            rivals[kind] = (Ct2Encoder(directories["encoder"], kind, options.threads),
+                            Ct2Translator(directories["decoder"], kind, options.threads))
+            rivals[kind][0].run(batch)  # warms up
+            rivals[kind][1].greedy(prompt, 2)
+        return rivals[kind]
 
     def enter(kind):
-        rivals = {}
-
         def turn(table):
-            if not rivals:
-                rivals["encoder"] = Ct2Encoder(encoder, kind, options.threads)
-                rivals["decoder"] = Ct2Translator(directory, kind, options.threads)
-                rivals["encoder"].run(batch)  # warms up
-                rivals["decoder"].run(prompt, 2)
-            table.add("encoder, 8 x 128 tokens", rivals["encoder"].name,
-                      rivals["encoder"].time([batch]), weights=FORMAT[kind])
-            table.add("decoder, a token", rivals["encoder"].name,
-                      rivals["decoder"].time_token(prompt, count), weights=FORMAT[kind])
+            encoder, decoder = get(kind)
+            table.add(encoding, encoder.name, encoder.time([batch]), weights=FORMAT[kind])
+            table.add(decoding, decoder.name, decoder.time_token(prompt, T5_COUNT),
+                      weights=FORMAT[kind])
         case.entrants.append(turn)
 
     for kind in FORMAT:
         enter(kind)
+    models = [(model, None), (moe, options.ratio)]
+    for phase, what, lengths in (("encode", encoding, (T5_TEXTS, T5_TOKENS, 1)),
+                                 ("decode", decoding, (1, T5_PROMPT, T5_COUNT + 1))):
+        add_model(case, options, models, {phase: what}, ENCODER_RIVALS, "--batch", lengths[0],
+                  "--prompt-tokens", lengths[1], "--new-tokens", lengths[2])
 
-    def moefy(table):
-        result = options.moefy(
-            "bench", "--shape", options.shape, "--end-to-end", "--ffn-ratio",
-            f"{options.ratio},1", "--weights", ",".join(options.weights), "--batch", 8,
-            "--prompt-tokens", tokens, "--new-tokens", count, "--repetitions", options.repetitions)
-        for row in result["rows"]:
-            what = ("encoder, 8 x 128 tokens" if row["what"].startswith("encoder")
-                    else "decoder, a token")
-            share = "dense" if row["ffn_ratio"] == 1 else percent(row["ffn_ratio"])
-            table.add(what, f"moefy {row['weights']}, {share}", row["sparse_ms"]["median"],
-                      weights=row["weights"], rivals=ENCODER_RIVALS[row["weights"]])
-            if row["weights"] == "f32" and share != "dense":
-                table.add(what, "moefy f32, LibTorch's dense", row["dense_ms"]["median"],
-                          weights="f32", rivals=["f32"])
-    case.entrants.append(moefy)
+    def check():
+        """How many of the tokens that CTranslate2 chooses our model in F32 would choose, too."""
+        chosen = get("float32")[1].greedy(prompt, T5_COUNT)
+        logits = options.moefy.outputs(model, [prompt],
+                                       decoder_input_ids=[[0] + chosen[:-1]])["logits"][0]
+        same = int((logits.argmax(-1) == np.array(chosen)).sum())
+        return [f"CTranslate2 F32: {same} of the {T5_COUNT} tokens that it chooses moefy's F32 "
+                "chooses, too"]
+    case.checks.append(check)
     return case
 
 

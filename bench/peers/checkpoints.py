@@ -8,6 +8,9 @@ import sys
 
 import numpy as np
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import make_checkpoint
+
 CACHE = pathlib.Path(__file__).resolve().parents[2] / "build/peers/models"
 
 
@@ -69,6 +72,11 @@ def made(name, last_file, write):
 def random_matrix(random, rows, columns):
     """What goes in comes out about as large."""
     return random.standard_normal((rows, columns), np.float32) / np.float32(columns ** 0.5)
+
+
+def write_random_t5(shape, directory):
+    """In BF16, as bench/make_checkpoint.py makes it."""
+    make_checkpoint.write(shape, directory)
 
 
 BERT_BASE = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 30522,

@@ -1,5 +1,5 @@
-"""Models in CTranslate2's format, without PyTorch: T5's shape with random weights; encoders of
-BERT's layout and decoders of LLaMA's from a checkpoint directory."""
+"""Models in CTranslate2's format, without PyTorch, from checkpoint directories: T5, encoders of
+BERT's layout and decoders of LLaMA's."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
 
-from checkpoints import random_matrix, read_safetensors
+from checkpoints import read_safetensors
 
 ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU,
                "silu": common_spec.Activation.SWISH}
@@ -19,70 +19,70 @@ def save(spec, directory):
     spec.save(str(directory))
 
 
-class RandomWeights:
-    def __init__(self):
-        self.random = np.random.default_rng(0)
+def fill_t5(stack, name, tensors):
+    """Encoder or decoder of T5 version 1.0, from tensors of T5's layout."""
+    base = name + "."
+    stack.layer_norm.gamma = tensors[base + "final_layer_norm.weight"]
+    table = stack.embeddings[0] if isinstance(stack.embeddings, list) else stack.embeddings
+    table.weight = tensors["shared.weight"]
+    stack.scale_embeddings = False
+    bias = tensors[base + "block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
 
-    def matrix(self, rows, columns):
-        return random_matrix(self.random, rows, columns)
+    def fill_attention(attention, sublayer, name, *maps):
+        """maps: the letters of each linear map's parts."""
+        attention.queries_scale = 1.0
+        attention.layer_norm.gamma = tensors[sublayer + "layer_norm.weight"]
+        for linear, parts in zip(attention.linear, maps):
+            linear.weight = np.concatenate([tensors[f"{sublayer}{name}.{part}.weight"]
+                                            for part in parts])
 
-    def fill_stack(self, stack, shape, embedding):
-        """Encoder or decoder of T5 version 1.0. shape: layers, hidden, neurons, heads, vocab."""
-        _, hidden, neurons, heads, _ = shape
-        ones = np.ones(hidden, np.float32)
-        stack.layer_norm.gamma = ones
-        table = stack.embeddings[0] if isinstance(stack.embeddings, list) else stack.embeddings
-        table.weight = embedding
-        stack.scale_embeddings = False
-        bias = self.random.standard_normal((32, heads), np.float32)
-        for layer in stack.layer:
-            attentions = [layer.self_attention, getattr(layer, "attention", None)]
-            for attention in filter(None, attentions):
-                attention.queries_scale = 1.0
-                attention.layer_norm.gamma = ones
-                # Queries, keys and values are one map, or in cross-attention keys and values are.
-                rows = [3, 1] if len(attention.linear) == 2 else [1, 2, 1]
-                for linear, times in zip(attention.linear, rows):
-                    linear.weight = self.matrix(times * hidden, hidden)
-            layer.self_attention.relative_attention_bias = bias
-            layer.self_attention.relative_attention_max_distance = np.dtype("int32").type(128)
-            layer.ffn.layer_norm.gamma = ones
-            layer.ffn.linear_0.weight = self.matrix(neurons, hidden)
-            layer.ffn.linear_1.weight = self.matrix(hidden, neurons)
+    for index, layer in enumerate(stack.layer):
+        sublayers = [f"{base}block.{index}.layer.{i}." for i in range(3)]
+        fill_attention(layer.self_attention, sublayers[0], "SelfAttention", "qkv", "o")
+        layer.self_attention.relative_attention_bias = bias
+        layer.self_attention.relative_attention_max_distance = np.dtype("int32").type(128)
+        if name == "decoder":
+            fill_attention(layer.attention, sublayers[1], "EncDecAttention", "q", "kv", "o")
+        ffn = sublayers[2 if name == "decoder" else 1]
+        layer.ffn.layer_norm.gamma = tensors[ffn + "layer_norm.weight"]
+        layer.ffn.linear_0.weight = tensors[ffn + "DenseReluDense.wi.weight"]
+        layer.ffn.linear_1.weight = tensors[ffn + "DenseReluDense.wo.weight"]
 
 
-def t5_options():
-    return {"pre_norm": True, "activation": common_spec.Activation.RELU,
-            "relative_attention_bias": True, "rms_norm": True}
+T5_OPTIONS = {"pre_norm": True, "activation": common_spec.Activation.RELU,
+              "relative_attention_bias": True, "rms_norm": True}
 
 
-def write_t5(shape, directory):
-    """For ctranslate2.Translator."""
-    layers, hidden, _, heads, vocab = shape
-    spec = transformer_spec.TransformerSpec.from_config((layers, layers), heads, **t5_options())
-    weights = RandomWeights()
-    embedding = weights.matrix(vocab, hidden)
-    weights.fill_stack(spec.encoder, shape, embedding)
-    weights.fill_stack(spec.decoder, shape, embedding)
-    spec.decoder.projection.weight = embedding
-    spec.decoder.scale_outputs = hidden ** -0.5
-    tokens = ["<pad>", "</s>", "<unk>"] + [f"t{i}" for i in range(vocab - 3)]
+def write_t5(checkpoint, directory):
+    """T5 version 1.0, for ctranslate2.Translator; tokens are named t0, t1, ... but for the first
+    two."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    tensors = read_safetensors(checkpoint / "model.safetensors")
+    layers = (config["num_layers"], config["num_decoder_layers"])
+    spec = transformer_spec.TransformerSpec.from_config(layers, config["num_heads"], **T5_OPTIONS)
+    fill_t5(spec.encoder, "encoder", tensors)
+    fill_t5(spec.decoder, "decoder", tensors)
+    spec.decoder.projection.weight = tensors["shared.weight"]
+    spec.decoder.scale_outputs = config["d_model"] ** -0.5
+    tokens = ["<pad>", "</s>"] + [f"t{i}" for i in range(2, config["vocab_size"])]
     spec.register_source_vocabulary(tokens)
     spec.register_target_vocabulary(tokens)
     spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = tokens[:3]
     spec.config.decoder_start_token = "<pad>"
+    spec.config.layer_norm_epsilon = config["layer_norm_epsilon"]
     save(spec, directory)
 
 
-def write_t5_encoder(shape, directory):
-    """For ctranslate2.Encoder."""
-    layers, hidden, _, heads, vocab = shape
-    encoder = transformer_spec.TransformerEncoderSpec(layers, heads, **t5_options())
-    weights = RandomWeights()
-    weights.fill_stack(encoder, shape, weights.matrix(vocab, hidden))
+def write_t5_encoder(checkpoint, directory):
+    """T5's encoder alone, for ctranslate2.Encoder."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    encoder = transformer_spec.TransformerEncoderSpec(config["num_layers"], config["num_heads"],
+                                                      **T5_OPTIONS)
+    fill_t5(encoder, "encoder", read_safetensors(checkpoint / "model.safetensors"))
     spec = transformer_spec.TransformerEncoderModelSpec(encoder)
-    spec.register_vocabulary([f"t{i}" for i in range(vocab)])
+    spec.register_vocabulary([f"t{i}" for i in range(config["vocab_size"])])
     spec.config.unk_token = "t0"
+    spec.config.layer_norm_epsilon = config["layer_norm_epsilon"]
     save(spec, directory)
 
 

@@ -45,13 +45,18 @@ class Ct2Translator:
         self.translator = ctranslate2.Translator(str(directory), device="cpu", compute_type=kind,
                                                  intra_threads=threads)
 
-    def run(self, prompt, count):
-        return self.translator.translate_batch(
-            [prompt], beam_size=1, min_decoding_length=count, max_decoding_length=count)
+    def greedy(self, prompt, count):
+        """The next `count` ids, of a model whose tokens are named t0, t1, ..."""
+        results = self.translator.translate_batch(
+            [[f"t{token}" for token in prompt]], beam_size=1, min_decoding_length=count,
+            max_decoding_length=count)
+        ids = {"<pad>": 0, "</s>": 1}
+        return [ids[token] if token in ids else int(token[1:])
+                for token in results[0].hypotheses[0]]
 
     def time_token(self, prompt, count, before=8):
         """A token; those before are left out, and with them the prompt."""
-        short, long = (timed(lambda: self.run(prompt, n)) for n in (before, before + count))
+        short, long = (timed(lambda: self.greedy(prompt, n)) for n in (before, before + count))
         return (long - short) / count
 
 

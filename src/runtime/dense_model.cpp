@@ -20,7 +20,7 @@ model::Transformer LoadPackedTransformer(const io::Checkpoint& checkpoint, Weigh
                      "expert: give --selection stored; with --ffn-ratio 1 all experts run");
   }
   model::Transformer transformer = model::LoadTransformer(checkpoint, warnings, source.parts());
-  UseKernels(transformer, format, /*copy=*/true, source.store());
+  UseKernels(transformer, format, source.store());
   // What packing frees would stay with the process, and add up to a fifth of the weights.
   ReturnFreedMemory();
   progress.Begin("packing FFNs", transformer.num_ffns(), "FFNs");

@@ -6,18 +6,15 @@
 
 namespace moefy::runtime {
 
-void UseKernels(model::Transformer& transformer, WeightFormat format, bool copy, PackedStore* store,
-                const std::function<void(const PackedLinear&)>& see) {
-  const bool copies = copy && format == WeightFormat::kF32;
+void UseKernels(model::Transformer& transformer, WeightFormat format, PackedStore* store) {
   int64_t num_linears = 0;
   transformer.ExchangeLinears(
       [&](const at::Tensor& weight, const at::Tensor& bias, bool is_output) {
         const bool keep_precise = is_output && format == WeightFormat::kInt4;
-        auto linear = std::make_shared<const PackedLinear>(
-            copies ? weight.clone() : weight, bias, keep_precise ? WeightFormat::kInt8 : format,
+        return std::make_shared<const PackedLinear>(
+            format == WeightFormat::kF32 ? weight.clone() : weight, bias,
+            keep_precise ? WeightFormat::kInt8 : format,
             PackedSlot{store, StrCat("linear.", num_linears++)});
-        if (see) see(*linear);
-        return linear;
       });
   transformer.ExchangeRowKernels({AttendRows, NormRows});
 }

@@ -22,7 +22,7 @@ SparseModel::SparseModel(const split::MoeCheckpoint& moe, uint64_t seed, WeightF
                      "which packed checkpoints do not hold yet; `moefy run --weights ",
                      WeightFormatName(format), "` packs it at each start");
   }
-  UseKernels(transformer_, format, /*copy=*/true, source_.store());
+  UseKernels(transformer_, format, source_.store());
   // What packing frees would stay with the process, and add up to a fifth of the weights.
   ReturnFreedMemory();
   PackFfns(neuronwise, progress);

@@ -233,14 +233,12 @@ class Figures(Case):
                               ("--experts", 8), ("--seconds-per-row", 1)):
             self.refuse(2, [f"{option} does not go with --end-to-end"], "bench", "--shape",
                         "t5-small", "--end-to-end", option, value)
-        self.refuse(2, ["--layers goes with --end-to-end"], "bench", "--shape", "t5-small",
-                    "--layers", 2)
-        for option in (("--selection", "random"), ("--baseline",), ("--text", "a.txt")):
+        for option in (("--selection", "random"), ("--baseline",), ("--text", "a.txt"),
+                       ("--batch", 4), ("--prompt-tokens", 4), ("--new-tokens", 4)):
             self.refuse(2, [f"{option[0]} goes with --end-to-end and a checkpoint"], "bench",
-                        "--shape", "t5-small", "--end-to-end", *option)
-        for option in ("--batch", "--prompt-tokens", "--new-tokens"):
-            self.refuse(2, [f"{option} goes with --end-to-end"], "bench", "--shape", "t5-small",
-                        option, 4)
+                        "--shape", "t5-small", *option)
+        self.refuse(2, ["--end-to-end", "needs a checkpoint", "bench/make_checkpoint.py"], "bench",
+                    "--shape", "t5-small", "--end-to-end")
 
 
 class BenchModel(Case):
@@ -297,8 +295,6 @@ class BenchModel(Case):
                     "--end-to-end", "--ffn-ratio", 0.5)
         self.refuse(2, ["--selection needs a split checkpoint"], "bench", model, "--end-to-end",
                     "--selection", "stored")
-        self.refuse(2, ["--layers goes with --end-to-end and a --shape"], "bench", model,
-                    "--end-to-end", "--layers", 2)
         self.refuse(2, ["prompts with their answers are 1005 tokens"], "bench", model,
                     "--end-to-end", *self.LENGTHS, "--new-tokens", 1000)
         self.refuse(2, ["either a checkpoint or --shape"], "bench", "--end-to-end")

@@ -143,6 +143,26 @@ TEST(ModelBenchmark, WorkOfADecoder) {
   EXPECT_DOUBLE_EQ(decode.tokens_per_second, 2e3 / decode.ms.median);
 }
 
+// t5-relu-tied: 48 hidden, 112 neurons in 7 experts, 3 + 2 layers, 6 heads of 10, 203 tokens.
+TEST(ModelBenchmark, WorkOfAnEncoderDecoder) {
+  const TempDir dir;
+  SplitInto(tests::Pico("t5-relu-tied"), dir.path() / "moe", 7);
+  Bench bench(dir.path() / "moe");
+  bench.options.selection = route::ParseSelection("similarity");
+  bench.options.ffn_ratios = {3.0 / 7};
+  const ModelBenchmarkResult result = bench.Run();
+  constexpr double kMaps = 4.0 * 48 * 60, kLogits = 48 * 203, kKeyOrValue = 60;
+  constexpr double kExpert = 2 * 16 * 48, kRouter = 7 * 48;
+  const ModelBenchmarkRow &encode = result.rows[0], &decode = result.rows[2];
+  // Two texts of six tokens, all of which see all keys of their text.
+  EXPECT_DOUBLE_EQ(encode.flops,
+                   3 * 12 * (2 * (kMaps + 3 * kExpert + kRouter) + 4 * kKeyOrValue * 6));
+  // Three steps of both texts, which see 2, 3 and 4 tokens of their own and six of the encoder's,
+  // whose keys and values are there already.
+  EXPECT_DOUBLE_EQ(decode.flops, 2 * (2 * kLogits + 2 * (2 * (1.5 * kMaps + 3 * kExpert + kRouter) +
+                                                         4 * kKeyOrValue * (3 + 6))));
+}
+
 TEST(ModelBenchmark, BatchesOfTextsCountTheirRealTokens) {
   Bench bench(tests::Pico("bert-cls-relu"));
   for (const int64_t length : {3, 5}) {
