@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 namespace moefy::model {
@@ -44,9 +45,12 @@ at::Tensor AttendItems(const Attention& attention, const at::Tensor& q, const Ke
     row_bias = bias.contiguous().expand({bias.size(0), heads, bias.size(2), bias.size(3)});
     all.bias_stride = bias.size(2) == 1 ? 0 : row_bias.stride(2);
   }
-  const auto count = static_cast<int64_t>(items.size());
-  at::parallel_for(0, count * heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
+  const int64_t count = static_cast<int64_t>(items.size()) * heads;
+  // Threads take items as they come: late queries read more keys than early ones.
+  std::atomic<int64_t> next = 0;
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), count);
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+    for (int64_t i = next++; i < count; i = next++) {
       const Item& item = items[static_cast<size_t>(i / heads)];
       const int64_t head = i % heads, key_head = head / queries_per_key;
       AttentionRows args = all;

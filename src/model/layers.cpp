@@ -14,6 +14,7 @@ namespace {
 
 // With fewer rows than these, the norm is done before a thread would start.
 constexpr int64_t kNormRowsPerThread = 16;
+constexpr int64_t kRotatedRowsPerThread = 16;
 
 bool RunsKernel(const Norm& norm, const at::Tensor& x) {
   return norm.kernel && !at::GradMode::is_enabled() && x.is_cpu() && x.scalar_type() == at::kFloat;
@@ -161,8 +162,25 @@ at::Tensor CapScores(const at::Tensor& scores, double cap) {
   return in_place.div_(cap).tanh_().mul_(cap);
 }
 
+// Rotates `packed` [rows, heads * head_dim] in place if nothing is differentiated and it is on the
+// CPU: one pass over memory instead of eight.
 at::Tensor RotateRows(const at::Tensor& packed, int64_t num_heads, const Rotation& rotation) {
   if (!rotation.cos.defined()) return packed;
+  if (!at::GradMode::is_enabled() && packed.is_cpu() && packed.scalar_type() == at::kFloat &&
+      packed.stride(1) == 1 && packed.size(0) > 0) {
+    MOEFY_CHECK(rotation.cos.size(0) == packed.size(0) && rotation.cos.is_contiguous() &&
+                rotation.sin.is_contiguous());
+    const int64_t half = rotation.cos.size(2);
+    auto* const first = packed.data_ptr<float>();
+    const auto *cos = rotation.cos.data_ptr<float>(), *sin = rotation.sin.data_ptr<float>();
+    at::parallel_for(0, packed.size(0), kRotatedRowsPerThread, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        RotateHeads(first + row * packed.stride(0), num_heads, packed.size(1) / num_heads,
+                    cos + row * half, sin + row * half, half);
+      }
+    });
+    return packed;
+  }
   // The last size is not -1, because LibTorch could not tell it if there are no rows.
   return Rotate(packed.view({packed.size(0), num_heads, packed.size(1) / num_heads}), rotation)
       .flatten(1);

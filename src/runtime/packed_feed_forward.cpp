@@ -22,8 +22,8 @@
 namespace moefy::runtime {
 namespace {
 
-// What enters W_out is kept for so many tokens at a time: in 8 bits, and in F32, where BLAS lays
-// out the weights anew for each call.
+// What enters W_out is kept for so many tokens at a time: in 8 bits, and in the other formats, of
+// which BF16 and F16 are widened anew for each call.
 constexpr int64_t kHiddenTokens = 512, kFloatTokens = 4096;
 
 // As many experts as give each at least a tile of neurons, because experts are packed in parallel.
@@ -34,16 +34,11 @@ ExpertWeights PackAll(const model::FfnWeights& ffn, WeightFormat format, const P
   return PackExperts(ffn, experts, format, slot.Of("all"));
 }
 
-// A map in F32 holds its weight, which may be a view of a mapped file and is better copied.
-at::Tensor Own(const at::Tensor& weight, WeightFormat format) {
-  return format == WeightFormat::kF32 ? weight.clone(at::MemoryFormat::Contiguous) : weight;
-}
-
 // W_out as a linear map.
 PackedLinear PackOut(const model::FfnWeights& ffn, WeightFormat format,
                      const PackedSlot& slot = {}) {
-  return {Own(ffn.w_out.t(), format), ffn.b_out,
-          format == WeightFormat::kInt4 ? WeightFormat::kInt8 : format, slot.Of("w_out")};
+  return {ffn.w_out.t(), ffn.b_out, format == WeightFormat::kInt4 ? WeightFormat::kInt8 : format,
+          slot.Of("w_out")};
 }
 
 class AllExperts final : public PackedFeedForward {
@@ -76,8 +71,7 @@ class FloatMaps final : public PackedFeedForward {
       : map_(MapOf(ffn.activation)),
         gated_(ffn.w_gate.defined()),
         neurons_(ffn.num_neurons()),
-        first_(gated_ ? at::cat({ffn.w_gate, ffn.w_in}) : Own(ffn.w_in, format), FirstBias(ffn),
-               format),
+        first_(gated_ ? at::cat({ffn.w_gate, ffn.w_in}) : ffn.w_in, FirstBias(ffn), format),
         second_(PackOut(ffn, format)) {}
 
  private:

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/buffer.h"
 #include "moefy/base/error.h"
 #include "runtime/dot_rows.h"
 #include "runtime/first_product.h"
@@ -21,20 +22,25 @@ constexpr int64_t kRowsPerItem = 64;
 constexpr int64_t kRowsWidened = 4096;
 // Up to so many rows of x, in groups of kDotRows, are faster than BLAS, for which narrow weights
 // have to be widened first (docs/performance.md).
-constexpr int64_t kFewRows = 24;
-constexpr int64_t kFewRowsNarrow = 32;
+constexpr int64_t kFewRows = 32;
 // Below this much work starting threads costs more than it gives.
 constexpr int64_t kSerialWeights = 1 << 15;
 // INT8, INT4: so few rows of x are quantized before the threads start.
 constexpr int64_t kQuantizeAloneRows = 8;
 
+// Tiles of about so many bytes, but at least two, stay in the cache while rows go by.
+constexpr int64_t kItemBytes = int64_t{9} << 16;
+// From so many rows on, rows of x that compete for the same cache lines are in each other's way.
+constexpr int64_t kCopyRows = 12;
+
 // Kept between the calls of a thread so that no call allocates.
-struct Int8Scratch {
-  QuantizedBuffer x;
+struct TileScratch {
+  QuantizedBuffer quantized;
+  std::vector<float> x;           // [rows][columns and some]
   std::vector<int32_t> all_rows;  // 0, 1, 2, ...
 };
-Int8Scratch& ThreadInt8Scratch() {
-  thread_local Int8Scratch scratch;
+TileScratch& ThreadTileScratch() {
+  thread_local TileScratch scratch;
   return scratch;
 }
 
@@ -63,7 +69,7 @@ PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Wei
   MOEFY_CHECK(weight.dim() == 2 && weight.scalar_type() == at::kFloat);
   switch (format) {
     case WeightFormat::kF32:
-      weight_ = weight.contiguous();
+      tiles_ = PackLinearTiles(weight, format);
       break;
     case WeightFormat::kBf16:
       weight_ = weight.to(at::kBFloat16).contiguous();
@@ -79,7 +85,7 @@ PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, Wei
 }
 
 int64_t PackedLinear::WeightBytes() const {
-  return weight_.defined() ? static_cast<int64_t>(weight_.nbytes()) : tiles_.bytes;
+  return IsQuantized(format_) ? tiles_.bytes : rows_ * columns_ * BytesPerWeight(format_);
 }
 
 at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
@@ -92,13 +98,14 @@ at::Tensor PackedLinear::Forward(const at::Tensor& x) const {
 
 void PackedLinear::ForwardInto(const float* x, int64_t rows, float* y) const {
   if (rows == 0) return;
+  if (format_ == WeightFormat::kF32) return ForwardFloat(x, rows, y);
   if (IsQuantized(format_)) {
-    const QuantizedRows quantized = ThreadInt8Scratch().x.Rows(rows, QuantizedSize(columns_));
+    const QuantizedRows quantized =
+        ThreadTileScratch().quantized.Rows(rows, QuantizedSize(columns_));
     Quantize(x, rows, quantized);
     return ForwardQuantized(quantized, rows, y);
   }
-  const bool few = rows <= (format_ == WeightFormat::kF32 ? kFewRows : kFewRowsNarrow);
-  if (few) return ForwardFew(x, rows, y);
+  if (rows <= kFewRows) return ForwardFew(x, rows, y);
   at::Tensor out = at::from_blob(y, {rows, rows_}, at::kFloat);
   ForwardMany(at::from_blob(const_cast<float*>(x), {rows, columns_}, at::kFloat), out);
 }
@@ -111,21 +118,54 @@ void PackedLinear::Quantize(const float* x, int64_t rows, const QuantizedRows& q
   }
 }
 
+void PackedLinear::ForwardFloat(const float* x, int64_t rows, float* y) const {
+  FirstProductArgs args;
+  args.x = x;
+  args.x_stride = columns_;
+  // Rows a multiple of 4 KB apart would compete for the same few cache lines.
+  if (rows > kCopyRows && columns_ % 256 == 0) {
+    args.x_stride = columns_ + 16;
+    std::vector<float>& copy = ThreadTileScratch().x;
+    GrowTo(copy, rows * args.x_stride);
+    float* const to = copy.data();
+    const int64_t stride = args.x_stride;
+#pragma omp parallel for schedule(static) num_threads(at::get_num_threads())
+    for (int64_t row = 0; row < rows; ++row) {
+      std::copy_n(x + row * columns_, columns_, to + row * stride);
+    }
+    args.x = to;
+  }
+  RunTiles(args, rows, y);
+}
+
 void PackedLinear::ForwardQuantized(const QuantizedRows& x, int64_t rows, float* y) const {
-  std::vector<int32_t>& all = ThreadInt8Scratch().all_rows;
+  FirstProductArgs args;
+  args.quantized = x;
+  RunTiles(args, rows, y);
+}
+
+// `x` has what is multiplied.
+void PackedLinear::RunTiles(const FirstProductArgs& x, int64_t rows, float* y) const {
+  std::vector<int32_t>& all = ThreadTileScratch().all_rows;
   while (static_cast<int64_t>(all.size()) < std::min(rows, TileItems::kRowGroup)) {
     all.push_back(static_cast<int32_t>(all.size()));
   }
   const int32_t* const all_rows = all.data();
   const float* const bias = bias_.defined() ? bias_.data_ptr<float>() : nullptr;
   const int64_t tiles = (rows_ + kTileNeurons - 1) / kTileNeurons;
-  const TileItems items{rows, tiles};
+  TileItems items{rows, tiles};
+  const int64_t tile_bytes = kTileNeurons * TileRowBytes(format_, columns_);
+  items.tiles_per_item = std::clamp<int64_t>(kItemBytes / tile_bytes, 2, TileItems::kTiles);
   const int64_t num_items = items.count();
   const int threads = rows_ * columns_ < kSerialWeights ? 1 : at::get_num_threads();
   const auto run = [&](int64_t row, int64_t count, int64_t tile) {
     const int64_t n = tile * kTileNeurons;
-    FirstProductArgs args;
-    args.quantized = x.From(row);
+    FirstProductArgs args = x;
+    if (x.x) {
+      args.x += row * x.x_stride;
+    } else {
+      args.quantized = x.quantized.From(row);
+    }
     args.tokens = all_rows;
     args.num_tokens = count;
     args.hidden = columns_;
@@ -174,16 +214,8 @@ void PackedLinear::ForwardFew(const float* x, int64_t rows, float* y) const {
   }
 }
 
-// Multiplies through BLAS; other formats are widened to F32 part by part.
+// Multiplies through BLAS; weights are widened to F32 part by part.
 void PackedLinear::ForwardMany(const at::Tensor& x, at::Tensor& y) const {
-  if (format_ == WeightFormat::kF32) {
-    if (bias_.defined()) {
-      at::addmm_out(y, bias_, x, weight_.t());
-    } else {
-      at::mm_out(y, x, weight_.t());
-    }
-    return;
-  }
   const auto* const weights = static_cast<const std::byte*>(weight_.data_ptr());
   const int64_t row_bytes = columns_ * BytesPerWeight(format_);
   at::Tensor wide = at::empty({std::min(rows_, kRowsWidened), columns_}, x.options());

@@ -12,8 +12,7 @@ void UseKernels(model::Transformer& transformer, WeightFormat format, PackedStor
       [&](const at::Tensor& weight, const at::Tensor& bias, bool is_output) {
         const bool keep_precise = is_output && format == WeightFormat::kInt4;
         return std::make_shared<const PackedLinear>(
-            format == WeightFormat::kF32 ? weight.clone() : weight, bias,
-            keep_precise ? WeightFormat::kInt8 : format,
+            weight, bias, keep_precise ? WeightFormat::kInt8 : format,
             PackedSlot{store, StrCat("linear.", num_linears++)});
       });
   transformer.ExchangeRowKernels({AttendRows, NormRows});

@@ -7,9 +7,8 @@
 
 namespace moefy::runtime {
 
-// Packs all linear maps in `format`. In F32 they hold copies, because a weight may be a view of a
-// mapped file. In INT8 and INT4 they lie in memory from `store`, if given, as "linear.0",
-// "linear.1", ...
+// Packs all linear maps in `format`. In INT8 and INT4 they lie in memory from `store`, if given, as
+// "linear.0", "linear.1", ...
 void UseKernels(model::Transformer& transformer, WeightFormat format, PackedStore* store = nullptr);
 
 }  // namespace moefy::runtime

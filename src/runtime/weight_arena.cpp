@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -16,13 +17,16 @@ constexpr int64_t kSlackBytes = 256;  // what kernels may read past a part's end
 }  // namespace
 
 // Large arrays begin on a huge page and ask for more of them: streaming through 4 KB pages costs a
-// noticeable share of the memory bandwidth, and reading scattered rows a third of it.
+// noticeable share of the memory bandwidth, and reading scattered rows a third of it. An end that
+// fills less than three quarters of a huge page asks for none, which would be memory for nothing.
 std::shared_ptr<void> AllocateWeights(int64_t wanted) {
-  const int64_t alignment = wanted >= kHugePage / 4 * 3 ? kHugePage : kPackedAlignment;
-  const auto bytes = static_cast<size_t>((wanted + alignment - 1) / alignment * alignment);
+  const int64_t huge = (wanted + kHugePage / 4) / kHugePage * kHugePage;
+  const int64_t alignment = huge > 0 ? kHugePage : kPackedAlignment;
+  const int64_t aligned = (wanted + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment;
+  const auto bytes = static_cast<size_t>(std::max(aligned, huge));
   void* memory = std::aligned_alloc(static_cast<size_t>(alignment), bytes);
   if (!memory) throw SystemError(ENOMEM, "no memory for ", FormatBytes(bytes), " of weights");
-  if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish; may be refused
+  if (huge > 0) madvise(memory, static_cast<size_t>(huge), MADV_HUGEPAGE);  // may be refused
   return {memory, std::free};
 }
 

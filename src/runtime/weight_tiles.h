@@ -51,7 +51,7 @@ void PackTile(const MatrixView& from, int64_t first, int64_t width, int64_t colu
 // Packs all rows, in parallel; `scales` [rows] for INT8.
 void PackTiles(const at::Tensor& w, WeightFormat format, float* scales, std::byte* to);
 
-// A linear map's weight [out, in] in INT8 or INT4, in tiles.
+// A linear map's weight [out, in], in tiles.
 struct LinearTiles {
   int64_t out = 0, in = 0;
   WeightFormat format = WeightFormat::kInt8;

@@ -103,6 +103,19 @@ TEST(PackedLinear, ARowsResultDoesNotDependOnItsCompany) {
   }
 }
 
+// So many rows that they are copied, in several items and groups.
+TEST(PackedLinear, ManyRowsInTilesDoNotDependOnTheirCompanyEither) {
+  at::manual_seed(1);
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kInt8, WeightFormat::kInt4}) {
+    const PackedLinear linear(at::randn({330, 256}), at::randn({330}), format);
+    const at::Tensor x = at::randn({300, 256});
+    const at::Tensor all = linear.Forward(x);
+    for (int64_t row = 0; row < 300; ++row) {
+      ASSERT_TRUE(at::equal(linear.Forward(x.narrow(0, row, 1))[0], all[row])) << row;
+    }
+  }
+}
+
 TEST(PackedLinear, DoesNotDependOnThreads) {
   at::manual_seed(1);
   const at::Tensor w = at::randn({300, 200}), x = at::randn({3, 200});
