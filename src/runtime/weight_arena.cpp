@@ -24,8 +24,10 @@ std::shared_ptr<void> AllocateWeights(int64_t wanted) {
   const int64_t alignment = huge > 0 ? kHugePage : kPackedAlignment;
   const int64_t aligned = (wanted + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment;
   const auto bytes = static_cast<size_t>(std::max(aligned, huge));
-  void* memory = std::aligned_alloc(static_cast<size_t>(alignment), bytes);
-  if (!memory) throw SystemError(ENOMEM, "no memory for ", FormatBytes(bytes), " of weights");
+  void* memory = nullptr;
+  if (posix_memalign(&memory, static_cast<size_t>(alignment), bytes) != 0) {
+    throw SystemError(ENOMEM, "no memory for ", FormatBytes(bytes), " of weights");
+  }
   if (huge > 0) madvise(memory, static_cast<size_t>(huge), MADV_HUGEPAGE);  // may be refused
   return {memory, std::free};
 }
