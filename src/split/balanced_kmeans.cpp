@@ -273,6 +273,11 @@ KMeansResult BalancedKMeans(std::span<const float> points, int64_t dim,
   const int64_t n = static_cast<int64_t>(points.size()) / dim;
   MOEFY_CHECK(dim > 0 && options.num_clusters > 0 && n % options.num_clusters == 0);
   MOEFY_CHECK(options.restarts > 0);
+  if (options.num_clusters == n) {  // a cluster for each point: there is nothing to look for
+    KMeansResult each{.cluster_of = std::vector<int64_t>(n), .converged = true};
+    std::iota(each.cluster_of.begin(), each.cluster_of.end(), 0);
+    return each;
+  }
   const InnerProducts products = [&] {
     try {
       return MultiplyAll(points, dim);
