@@ -208,10 +208,24 @@ class Moefied:
         shutil.copy(__file__, os.path.join(directory, "modeling_moefy.py"))
 
 
+def share_conversions(name, base):
+    """Transformers 5 renames tensors of some models while it reads them, for its own classes alone."""
+    try:
+        from transformers.conversion_mapping import (get_checkpoint_conversion_mapping,
+                                                     register_checkpoint_conversion_mapping)
+    except ImportError:
+        return
+    conversions = (get_checkpoint_conversion_mapping(base.__name__)
+                   or get_checkpoint_conversion_mapping(base.config_class.model_type))
+    if conversions:
+        register_checkpoint_conversion_mapping(name, conversions, overwrite=True)
+
+
 def __getattr__(name):
     """MoefyBertModel and so on: Transformers' class of that name, with experts."""
     base = getattr(transformers, name.removeprefix("Moefy"), None)
     if base is None or not name.startswith("Moefy"):
         raise AttributeError(f"{__name__} has no {name!r}, and Transformers no such class")
+    share_conversions(name, base)
     globals()[name] = type(name, (Moefied, base), {"__module__": __name__})
     return globals()[name]
