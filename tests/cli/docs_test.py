@@ -56,7 +56,7 @@ TUTORIAL = {
 }
 
 # What stands for a value that the reader chooses.
-PLACEHOLDERS = {"RATIOS?": "0.5", "SIZE": "8", "SELECTION": "stored", "METHOD": "cmoe", "SHAPE": "",
+READERS_CHOICE = {"RATIOS?": "0.5", "SIZE": "8", "SELECTION": "stored", "METHOD": "cmoe", "SHAPE": "",
                 "PRESET": ""}
 
 
@@ -132,7 +132,7 @@ class Docs(Case):
     def test_every_page_knows_the_options(self):
         """Commands end where their first file is missing, and not at how they are written."""
         def wrong(command):
-            for word, value in PLACEHOLDERS.items():
+            for word, value in READERS_CHOICE.items():
                 command = re.sub(rf"\b{word}\b", value, command)
             done = run(*shlex.split(command, comments=True)[1:], cwd=self.dir)
             if done.returncode == 0 or (done.returncode in (2, 3) and "--help`" not in done.stderr):
